@@ -1,0 +1,80 @@
+# Every verb bootstraps what it needs: only Python 3.11, gcc and make must be there.
+# LOYALTY_EXT_CHECKED=1 before any verb builds the kernel with its run-time checks on.
+
+.DEFAULT_GOAL := help
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/python
+# cython-lint and protoc look for their own helpers on the path.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+PIP := $(RUN) -m pip install -qq --disable-pip-version-check --no-input -c constraints.txt
+
+# One stamp a build of the kernel: flipping the switch installs again.
+KERNEL := $(if $(filter 1,$(LOYALTY_EXT_CHECKED)),checked,release)
+STAMP := $(VENV)/.installed-$(KERNEL)
+# A new top-level package must be installed again to be seen; edits inside one need nothing.
+SOURCES := pyproject.toml setup.py constraints.txt \
+	$(wildcard ext/*.py ext/*.pyx ext/*.pxd ext/*.pxi) \
+	$(wildcard pos_sim/__init__.py rewards/__init__.py server/__init__.py protos/loyalty/__init__.py)
+SITE_PACKAGES = $(shell $(RUN) -c "import sysconfig; print(sysconfig.get_paths()['purelib'])")
+PROTOS := $(wildcard protos/loyalty/v1/*.proto)
+
+.PHONY: help setup demo serve test test-long check bench protos clean
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make .venv, install what is pinned, build the kernel (every verb does)
+	@:
+
+$(RUN):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+		|| { echo "Python 3.11 is needed; name it with PYTHON=..." >&2; exit 1; }
+	@echo "setup: making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+
+# Without build isolation the kernel is compiled by the pinned Cython and setuptools.
+$(STAMP): $(SOURCES) | $(RUN)
+	@echo "setup: installing pinned dependencies and building the $(KERNEL) kernel"
+	@rm -f $(VENV)/.installed-*
+	@$(PIP) setuptools cython
+	@$(PIP) --no-build-isolation -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## replay receipts through a server of its own (RECEIPTS=dir: your own ones)
+	@$(RUN) -m pos_sim demo $(if $(RECEIPTS),--receipts "$(RECEIPTS)") $(ARGS)
+
+serve: $(STAMP) ## run the server until it is stopped
+	@$(RUN) -m server $(ARGS)
+
+test: $(STAMP) ## run the tests, without the long ones
+	@$(RUN) -m pytest -q $(ARGS)
+
+test-long: $(STAMP) ## run all tests, the long ones too, with many more examples
+	@LOYALTY_HYPOTHESIS=long $(RUN) -m pytest -q -m "" --timeout=3600 $(ARGS)
+
+check: $(STAMP) ## lint, format, types, import law, tidy
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ." >&2; exit 1; }
+	@$(BIN)/cython-lint ext
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(RUN) -m pytest -q tests/tidy
+
+bench: $(STAMP) ## measure (ARGS="--json": machine-readable)
+	@$(RUN) -m bench all $(ARGS)
+
+# The second root holds google/rpc/*.proto, from googleapis-common-protos.
+protos: $(STAMP) ## generate the stubs beside the protos
+	@echo "protos: generating stubs of $(words $(PROTOS)) files"
+	@$(RUN) -m grpc_tools.protoc -I protos -I $(SITE_PACKAGES) --python_out=protos \
+		--grpc_python_out=protos --mypy_out=protos --mypy_grpc_out=protos $(PROTOS)
+
+clean: ## remove all that the other verbs made
+	@rm -rf $(VENV) build var *.egg-info ext/*.so ext/*.c .hypothesis .import_linter_cache \
+		.mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Compiled kernels over flat integers; each has a reference twin in `rewards`."""

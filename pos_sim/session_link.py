@@ -1,0 +1,133 @@
+"""The calls of several tills over one Session stream at a time, as a cash server makes them."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+
+from loyalty.v1.till_service_pb2 import SessionRequest, SessionResponse
+from loyalty.v1.till_service_pb2_grpc import TillServiceStub
+from pos_sim.link import GRACE_S, open_channel
+from pos_sim.refusal import LinkLostError, RefusedError, read_status
+
+
+class SessionLink:
+    """A stream to one server; a new one when it is lost, silent or told to go away."""
+
+    def __init__(self, target: str) -> None:
+        """Args: target: host:port."""
+        self._target = target
+        self._stream: _Stream | None = None
+        self._retired: set[asyncio.Task[None]] = set()
+        self.go_away_count = 0
+
+    async def ask(self, call: str, message: Message, timeout_ms: int) -> Message:
+        """Make a call (see Link)."""
+        stream = self._usable_stream()
+        try:
+            async with asyncio.timeout(timeout_ms / 1000 + GRACE_S):
+                return await stream.ask(call, message, timeout_ms)
+        except TimeoutError as error:
+            stream.is_usable = False
+            raise LinkLostError(f"no answer to {call} in time") from error
+        except RefusedError as error:
+            if error.refusal.is_draining:
+                stream.is_usable = False
+            raise
+
+    async def close(self) -> None:
+        """Disconnect."""
+        if self._stream is not None:
+            await self._stream.close()
+        await asyncio.gather(*self._retired)
+
+    def _usable_stream(self) -> "_Stream":
+        if self._stream is None or not self._stream.is_usable:
+            if self._stream is not None:
+                self._retire(self._stream)
+            self._stream = _Stream(self._target)
+        return self._stream
+
+    def _retire(self, stream: "_Stream") -> None:
+        """Let the calls in flight be answered, then close it."""
+        self.go_away_count += stream.was_told_to_go
+        task = asyncio.create_task(stream.drain())
+        self._retired.add(task)
+        task.add_done_callback(self._retired.discard)
+
+
+class _Stream:
+    """One Session stream on a connection of its own."""
+
+    def __init__(self, target: str) -> None:
+        self.is_usable = True
+        self.was_told_to_go = False
+        self._channel = open_channel(target)
+        self._call: Any = TillServiceStub(self._channel).Session()
+        self._pending: dict[int, asyncio.Future[SessionResponse]] = {}
+        self._last_id = 0
+        self._to_write: asyncio.Queue[SessionRequest] = asyncio.Queue()
+        self._tasks = [asyncio.create_task(self._write()), asyncio.create_task(self._read())]
+
+    async def ask(self, call: str, message: Message, timeout_ms: int) -> Message:
+        self._last_id += 1
+        correlation_id = self._last_id
+        request = SessionRequest(correlation_id=correlation_id, timeout_ms=timeout_ms)
+        getattr(request, call).CopyFrom(message)
+        future = asyncio.get_running_loop().create_future()
+        self._pending[correlation_id] = future
+        self._to_write.put_nowait(request)
+        try:
+            response: SessionResponse = await future
+        finally:
+            self._pending.pop(correlation_id, None)
+        if response.HasField("status"):
+            raise RefusedError(read_status(response.status))
+        answer: Message = getattr(response, call)
+        return answer
+
+    async def drain(self) -> None:
+        """Wait for the calls in flight, then close."""
+        futures = list(self._pending.values())
+        if futures:
+            await asyncio.wait(futures)
+        await self.close()
+
+    async def close(self) -> None:
+        self._lose("closed")
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._channel.close()
+
+    async def _write(self) -> None:
+        # A task of its own: to cancel a write of grpc.aio is to cancel the whole stream.
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            while True:
+                await self._call.write(await self._to_write.get())
+        self._lose("the stream takes no more calls")
+
+    async def _read(self) -> None:
+        why = "the stream ended"
+        try:
+            async for response in self._call:
+                self._take(response)
+        except grpc.aio.AioRpcError as error:
+            why = f"{error.code().name}: {error.details()}"
+        self._lose(why)
+
+    def _take(self, response: SessionResponse) -> None:
+        if response.HasField("go_away"):
+            self.was_told_to_go, self.is_usable = True, False
+            return
+        future = self._pending.get(response.correlation_id)
+        if future is not None and not future.done():
+            future.set_result(response)
+
+    def _lose(self, why: str) -> None:
+        self.is_usable = False
+        for future in self._pending.values():
+            if not future.done():
+                future.set_exception(LinkLostError(why))

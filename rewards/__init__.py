@@ -1,0 +1,1 @@
+"""The pure domain: decides everything, touches nothing (no I/O, clock, randomness or logging)."""

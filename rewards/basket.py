@@ -1,0 +1,172 @@
+"""A receipt as promotions work on it: items, their claims, and the way back to lines.
+
+Lines of the same article at the same price are one item, so that splitting a line in two changes
+nothing. Quantities stay runs: nothing here counts pieces one by one.
+"""
+
+from collections.abc import Callable, Sequence
+
+from rewards.limits import MILLI
+from rewards.product import Product
+from rewards.rounding import floor_div
+from rewards.sale import Line, LineAction, LineKind, PriceSource, Unit
+
+Allocate = Callable[[int, Sequence[int]], list[int]]
+"""Shares a total over weights exactly: `rewards.allocate.allocate` or its compiled twin."""
+
+_FREE_OF_RULES = (LineKind.GIFT_CARD, LineKind.DEPOSIT)
+
+
+class Item:
+    """Pieces of one article at one price, on one or more lines.
+
+    Attributes:
+        lines: positions of its lines in the sale, by line_id.
+        amount_minor: running amount, after the discounts so far.
+        floor_minor: the amount never goes below it.
+        open_milli: quantity that no promotion of this lane has claimed.
+        effects: (promotion number, discount in minor units, quantity in thousandths).
+        claimed_by: promotion that claimed last in this lane; -1 is none.
+    """
+
+    __slots__ = (
+        "_base_minor",
+        "amount_minor",
+        "claimed_by",
+        "counted",
+        "discountable",
+        "earns",
+        "effects",
+        "floor_minor",
+        "goods",
+        "lines",
+        "open_milli",
+        "product",
+        "quantity_milli",
+        "sku",
+    )
+
+    def __init__(self, line: Line, product: Product | None) -> None:
+        """Start an item at its first line."""
+        sticker = line.price_source == PriceSource.STICKER
+        goods = line.kind not in _FREE_OF_RULES
+        feed_no_discount = product is not None and product.no_discount
+        feed_no_earn = product is not None and product.no_earn
+        self.sku = line.sku
+        self.product = product
+        self.goods = goods
+        self.counted = line.unit == Unit.PIECE
+        self.discountable = goods and not (sticker or line.no_discount or feed_no_discount)
+        self.earns = goods and not (sticker or line.no_earn or feed_no_earn)
+        self.lines: list[int] = []
+        self.quantity_milli = 0
+        self.amount_minor = 0
+        self.floor_minor = 0
+        self.open_milli = 0
+        self._base_minor = 0
+        self.effects: list[tuple[int, int, int]] = []
+        self.claimed_by = -1
+
+    def add(self, position: int, line: Line) -> None:
+        """Take a line in."""
+        self.lines.append(position)
+        self.quantity_milli += line.quantity_milli
+        self.amount_minor += line.amount_minor
+        self.floor_minor += _line_floor_minor(line, self.product)
+
+    def enter_lane(self) -> None:
+        """Open all pieces for the claims of the next lane, at the price they have now."""
+        self._base_minor = self.amount_minor
+        self.open_milli = self.quantity_milli
+        self.claimed_by = -1
+
+    def portion_minor(self, quantity_milli: int, skip_milli: int = 0) -> int:
+        """Price of the next open pieces at the price of the lane's start, minor units.
+
+        Args:
+            quantity_milli: 0 to what is open.
+            skip_milli: open quantity to pass over first.
+        """
+        before = self.quantity_milli - self.open_milli + skip_milli
+        upto = self._base_minor * (before + quantity_milli)
+        price_before = floor_div(self._base_minor * before, self.quantity_milli)
+        return floor_div(upto, self.quantity_milli) - price_before
+
+    def claim(self, number: int, quantity_milli: int) -> None:
+        """Close pieces for the other promotions of the lane."""
+        assert 0 <= quantity_milli <= self.open_milli
+        self.open_milli -= quantity_milli
+        self.claimed_by = number
+
+    def lower(self, number: int, discount_minor: int, quantity_milli: int) -> int:
+        """Lower the amount, not below the floor; say by how much it went down, minor units."""
+        given_minor = max(0, min(discount_minor, self.amount_minor - self.floor_minor))
+        if given_minor:
+            self.amount_minor -= given_minor
+            self.effects.append((number, given_minor, quantity_milli))
+        return given_minor
+
+    def price_rank(self) -> int:
+        """Price of a piece at the lane's start, in millionths, for comparing only."""
+        return floor_div(self._base_minor * 1_000_000, self.quantity_milli)
+
+
+def build_items(lines: Sequence[Line], products: dict[str, Product]) -> list[Item]:
+    """Group the lines that are sold into items, in an order that no line order changes.
+
+    Args:
+        lines: lines of the sale; cancelled and RETURN lines are left out.
+        products: attributes by sku of the articles that the feed knows.
+    """
+    items: dict[tuple[object, ...], Item] = {}
+    for position in sorted(range(len(lines)), key=lambda n: lines[n].line_id):
+        line = lines[position]
+        if line.cancelled or line.action == LineAction.RETURN:
+            continue
+        key = _item_key(line)
+        item = items.get(key)
+        if item is None:
+            item = items[key] = Item(line, products.get(line.sku))
+        item.add(position, line)
+    return sorted(items.values(), key=_item_order)
+
+
+def line_effects(
+    item: Item, lines: Sequence[Line], allocate: Allocate
+) -> list[list[tuple[int, int, int]]]:
+    """Share an item's effects over its lines: a list of effects for each position of `item.lines`.
+
+    Every effect's parts sum to it; no line goes below zero.
+    """
+    if len(item.lines) == 1:
+        return [item.effects]
+    left = [lines[position].amount_minor for position in item.lines]
+    quantities = [lines[position].quantity_milli for position in item.lines]
+    shared: list[list[tuple[int, int, int]]] = [[] for _ in left]
+    for number, discount_minor, quantity_milli in item.effects:
+        parts = allocate(discount_minor, left)
+        amounts = allocate(quantity_milli, quantities)
+        for n, part_minor in enumerate(parts):
+            left[n] -= part_minor
+            if part_minor:
+                shared[n].append((number, part_minor, amounts[n]))
+    assert min(left) >= 0, "a line went below zero"
+    return shared
+
+
+def _item_key(line: Line) -> tuple[object, ...]:
+    own_floor = line.line_id if line.minimum_amount_minor else ""
+    price = (line.unit_price_scaled, line.unit_price_scale, line.unit)
+    flags = (line.kind, line.price_source == PriceSource.STICKER, line.no_discount, line.no_earn)
+    return (line.sku, price, flags, own_floor)
+
+
+def _item_order(item: Item) -> tuple[str, int, int, bool, bool]:
+    return item.sku, item.amount_minor, item.quantity_milli, item.discountable, item.earns
+
+
+def _line_floor_minor(line: Line, product: Product | None) -> int:
+    if product is None or not product.minimum_price_minor:
+        return line.minimum_amount_minor
+    feed_minor = floor_div(product.minimum_price_minor * line.quantity_milli, MILLI)
+    return min(max(line.minimum_amount_minor, feed_minor), line.amount_minor)

@@ -1,0 +1,283 @@
+"""What each benefit on prices does to the items of its product set. One function a kind.
+
+Each takes the items in an order that no line order changes, claims the pieces it uses (unless the
+promotion is stackable) and lowers their amounts. Each returns how often it fired and what missed.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
+
+from rewards.basket import Allocate, Item
+from rewards.limits import MILLI
+from rewards.program import CheapestFree, NPlusM, PercentOff, ReceiptDiscount
+from rewards.rounding import Rounding, floor_div, share_bp
+from rewards.ruleset import CompiledPromotion
+from rewards.trace import Condition
+
+
+class Offer(NamedTuple):
+    """Pieces that become free when added: an item and a quantity in thousandths."""
+
+    item: Item
+    quantity_milli: int
+
+
+class Effect(NamedTuple):
+    """What a benefit did.
+
+    Attributes:
+        times: how often it fired; 0 is not at all.
+        condition: what failed if it did not fire.
+        missing: by how much, in the condition's unit.
+        offers: pieces that may be added.
+        capped: a limit kept it from firing more often.
+    """
+
+    times: int
+    condition: Condition = Condition.NONE
+    missing: int = 0
+    offers: tuple[Offer, ...] = ()
+    capped: bool = False
+
+
+class Run(NamedTuple):
+    """Open pieces of one item: how many."""
+
+    item: Item
+    pieces: int
+
+
+def percent_off(
+    promotion: CompiledPromotion, number: int, items: Sequence[Item], allocate: Allocate
+) -> Effect:
+    """Take a percentage off every open piece; fires once for each item it lowers."""
+    benefit = _expect(promotion, PercentOff)
+    rounding = Rounding(benefit.rounding)
+    times = 0
+    for item in items:
+        base_minor, quantity_milli = _base(promotion, item)
+        discount_minor = share_bp(base_minor, benefit.rate_bp, rounding)
+        if item.lower(number, discount_minor, quantity_milli):
+            times += 1
+            _claim(promotion, number, item, quantity_milli)
+    return Effect(times) if times else Effect(0, Condition.FLOOR)
+
+
+def n_plus_m(
+    promotion: CompiledPromotion, number: int, items: Sequence[Item], allocate: Allocate
+) -> Effect:
+    """Of N+M pieces of one article make the M cheapest free, spread over the pieces of the sets.
+
+    Pieces beyond N are free as they are scanned; whoever stops at N is offered the missing M.
+    """
+    benefit = _expect(promotion, NPlusM)
+    runs = _counted_runs(items)
+    if not runs:
+        return Effect(0, Condition.NOT_COUNTED)
+    times, missing, offers = 0, benefit.pay_count * MILLI, []
+    for article in _by_article(runs):
+        fired, offered, lacking = _article_n_plus_m(promotion, number, article, allocate)
+        times += fired
+        missing = min(missing, lacking * MILLI)
+        if offered:
+            offers.append(Offer(article[0].item, offered * MILLI))
+    if times or offers:
+        return Effect(times, offers=tuple(offers))
+    return Effect(0, Condition.QUANTITY, missing)
+
+
+def cheapest_free(
+    promotion: CompiledPromotion, number: int, items: Sequence[Item], allocate: Allocate
+) -> Effect:
+    """Of every `set_count` pieces, dearest first, make the cheapest free.
+
+    The discount is spread over all pieces of the sets in proportion to their price, so that a
+    refund of any of them pays its printed price (contract, section 5).
+    """
+    set_count = _expect(promotion, CheapestFree).set_count
+    runs = _counted_runs(items)
+    if not runs:
+        return Effect(0, Condition.NOT_COUNTED)
+    pieces = sum(run.pieces for run in runs)
+    sets = floor_div(pieces, set_count)
+    times = min(sets, promotion.times_max or sets)
+    if not times:
+        return Effect(0, Condition.QUANTITY, (set_count - pieces) * MILLI)
+    used = _first(runs, times * set_count)
+    _give_free(promotion, number, used, _every(used, set_count), allocate)
+    return Effect(times, capped=times < sets)
+
+
+def receipt_discount(
+    promotion: CompiledPromotion, number: int, items: Sequence[Item], allocate: Allocate
+) -> Effect:
+    """Take a rate or an amount off the set and share it over the items in proportion.
+
+    An item that its floor holds back leaves its part to the others.
+    """
+    benefit = _expect(promotion, ReceiptDiscount)
+    bases = [_base(promotion, item)[0] for item in items]
+    total_minor = benefit.amount_minor
+    if benefit.rate_bp:
+        total_minor = share_bp(sum(bases), benefit.rate_bp, Rounding.HALF_UP)
+    rooms = [
+        max(0, min(base, item.amount_minor - item.floor_minor))
+        for base, item in zip(bases, items, strict=True)
+    ]
+    parts = share_capped(min(total_minor, sum(rooms)), bases, rooms, allocate)
+    for item, part_minor in zip(items, parts, strict=True):
+        quantity_milli = _base(promotion, item)[1]
+        if item.lower(number, part_minor, quantity_milli):
+            _claim(promotion, number, item, quantity_milli)
+    return Effect(1) if any(parts) else Effect(0, Condition.FLOOR)
+
+
+def share_capped(
+    total: int, weights: Sequence[int], rooms: Sequence[int], allocate: Allocate
+) -> list[int]:
+    """Share a total over weights, no part above its room; what does not fit goes to the others.
+
+    Args:
+        total: 0 to the sum of `rooms`.
+        weights: 0 or more each; a weight of 0 comes with a room of 0.
+        rooms: 0 to the weight each.
+        allocate: shares a total over weights exactly.
+
+    Returns:
+        Parts that sum to the total, each 0 to its room.
+    """
+    parts = [0] * len(weights)
+    left = total
+    while left:
+        open_weights = [
+            weight if room > part else 0
+            for weight, room, part in zip(weights, rooms, parts, strict=True)
+        ]
+        for n, more in enumerate(allocate(left, open_weights)):
+            taken = min(more, rooms[n] - parts[n])
+            parts[n] += taken
+            left -= taken
+    return parts
+
+
+BenefitRule = Callable[[CompiledPromotion, int, Sequence[Item], Allocate], Effect]
+
+PRICE_BENEFITS: dict[type, BenefitRule] = {
+    PercentOff: percent_off,
+    NPlusM: n_plus_m,
+    CheapestFree: cheapest_free,
+    ReceiptDiscount: receipt_discount,
+}
+"""The benefits that lower prices."""
+
+_Kind = TypeVar("_Kind")
+
+
+def _expect(promotion: CompiledPromotion, kind: type[_Kind]) -> _Kind:
+    assert isinstance(promotion.benefit, kind)
+    return promotion.benefit
+
+
+def _base(promotion: CompiledPromotion, item: Item) -> tuple[int, int]:
+    """Amount and quantity that the benefit works on: all at the running price, or what is open."""
+    if promotion.stackable:
+        return item.amount_minor, item.quantity_milli
+    return item.portion_minor(item.open_milli), item.open_milli
+
+
+def _claim(promotion: CompiledPromotion, number: int, item: Item, quantity_milli: int) -> None:
+    if not promotion.stackable:
+        item.claim(number, quantity_milli)
+
+
+def _counted_runs(items: Sequence[Item]) -> list[Run]:
+    """Open pieces of counted goods, dearest first."""
+    runs = [
+        Run(item, floor_div(item.open_milli, MILLI))
+        for item in items
+        if item.counted and item.open_milli >= MILLI
+    ]
+    return sorted(runs, key=lambda run: (-run.item.price_rank(), run.item.sku))
+
+
+def _by_article(runs: Sequence[Run]) -> list[list[Run]]:
+    articles: dict[str, list[Run]] = {}
+    for run in runs:
+        articles.setdefault(run.item.sku, []).append(run)
+    return [articles[sku] for sku in sorted(articles)]
+
+
+def _article_n_plus_m(
+    promotion: CompiledPromotion, number: int, runs: Sequence[Run], allocate: Allocate
+) -> tuple[int, int, int]:
+    """Apply N+M to one article: times fired, pieces to offer, pieces that lacked for an offer."""
+    benefit = _expect(promotion, NPlusM)
+    pay, free = benefit.pay_count, benefit.free_count
+    pieces = sum(run.pieces for run in runs)
+    full, rest = divmod(pieces, pay + free)
+    sets = full + (1 if rest > pay else 0)
+    times = min(sets, promotion.times_max or sets)
+    may_offer = not promotion.times_max or full < promotion.times_max
+    offered = pay + free - rest if rest >= pay and may_offer else 0
+    if times:
+        used_count = min(pieces, times * (pay + free))
+        free_count = min(times, full) * free + (rest - pay if times > full else 0)
+        used = _first(runs, used_count)
+        _give_free(promotion, number, used, _last(used, free_count), allocate)
+    return times, offered, max(0, pay - rest)
+
+
+def _first(runs: Sequence[Run], count: int) -> list[Run]:
+    """The first `count` pieces."""
+    taken = []
+    for run in runs:
+        part = min(run.pieces, count)
+        if part:
+            taken.append(Run(run.item, part))
+        count -= part
+    return taken
+
+
+def _last(runs: Sequence[Run], count: int) -> list[int]:
+    """How many of the last `count` pieces stand in each run."""
+    counts = [0] * len(runs)
+    for n in range(len(runs) - 1, -1, -1):
+        counts[n] = min(runs[n].pieces, count)
+        count -= counts[n]
+    return counts
+
+
+def _every(runs: Sequence[Run], step: int) -> list[int]:
+    """How many pieces of each run are the last of their step, counting through all runs."""
+    counts, before = [], 0
+    for run in runs:
+        after = before + run.pieces
+        counts.append(floor_div(after, step) - floor_div(before, step))
+        before = after
+    return counts
+
+
+def _give_free(
+    promotion: CompiledPromotion,
+    number: int,
+    used: Sequence[Run],
+    free_counts: Sequence[int],
+    allocate: Allocate,
+) -> None:
+    """Spread the price of the free pieces over all used ones and claim them."""
+    worth = [run.item.portion_minor(run.pieces * MILLI) for run in used]
+    total_minor = sum(
+        _last_pieces_minor(run, free) for run, free in zip(used, free_counts, strict=True)
+    )
+    rooms = [
+        max(0, min(price, run.item.amount_minor - run.item.floor_minor))
+        for price, run in zip(worth, used, strict=True)
+    ]
+    parts = share_capped(min(total_minor, sum(rooms)), worth, rooms, allocate)
+    for run, part_minor in zip(used, parts, strict=True):
+        run.item.lower(number, part_minor, run.pieces * MILLI)
+        _claim(promotion, number, run.item, run.pieces * MILLI)
+
+
+def _last_pieces_minor(run: Run, free: int) -> int:
+    return run.item.portion_minor(free * MILLI, skip_milli=(run.pieces - free) * MILLI)

@@ -1,0 +1,94 @@
+"""Set 4: the few products to show this customer for this basket."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from rewards.product import Product
+from rewards.ruleset import CHANNEL_NUMBERS, CompiledLink, CompiledProgram, ProgramRules
+from rewards.sale import Header, Sale
+
+ARTICLES_A_LINK_MAX = 50
+"""Articles of a link that are looked at: enough to pass over what is in the basket."""
+
+ArticlesOf = Callable[[CompiledLink], tuple[str, ...]]
+"""Lists the articles that a link shows, at most ARTICLES_A_LINK_MAX, in a fixed order."""
+
+
+class CrossSellItem(NamedTuple):
+    """An article to show, the link that led to it, and the position of the line that did."""
+
+    link: CompiledLink
+    sku: str
+    position: int
+
+
+def items_max(program: CompiledProgram, header: Header) -> int:
+    """How many items the till's group may show; 0 is off, also where no group fits."""
+    for group in program.till_groups:
+        types = [CHANNEL_NUMBERS[name] for name in group.till_types]
+        if types and header.till_type not in types:
+            continue
+        if group.stores and header.store_id not in group.stores:
+            continue
+        return group.cross_sell_max
+    return 0
+
+
+def choose_items(
+    rules: ProgramRules,
+    sale: Sale,
+    products: dict[str, Product],
+    segments: frozenset[str],
+    articles_of: ArticlesOf,
+    count_max: int,
+) -> tuple[CrossSellItem, ...]:
+    """Choose what to show, best link first, one article a link before a second of any.
+
+    Args:
+        rules: the chain's rules; links stand by weight.
+        sale: what was scanned.
+        products: attributes by sku of the articles on the receipt that the feed knows.
+        segments: the customer's.
+        articles_of: what a link shows.
+        count_max: how many, 0 or more.
+
+    Returns:
+        At most `count_max` different articles, none of them in the basket.
+    """
+    if not count_max:
+        return ()
+    reached = _reached(rules, sale, products, segments)
+    taken = {line.sku for line in sale.lines}
+    shelves = [(link, position, articles_of(link)) for link, position in reached]
+    chosen: list[CrossSellItem] = []
+    depth = 0
+    while len(chosen) < count_max and any(depth < len(skus) for _, _, skus in shelves):
+        for link, position, skus in shelves:
+            sku = _next_free(skus, taken)
+            if sku is not None and len(chosen) < count_max:
+                taken.add(sku)
+                chosen.append(CrossSellItem(link, sku, position))
+        depth += 1
+    return tuple(chosen)
+
+
+def _reached(
+    rules: ProgramRules, sale: Sale, products: dict[str, Product], segments: frozenset[str]
+) -> list[tuple[CompiledLink, int]]:
+    """Links that the basket leads to, best first, each with the line_id-first line that does."""
+    position_by_link: dict[int, int] = {}
+    for position in sorted(range(len(sale.lines)), key=lambda n: sale.lines[n].line_id):
+        line = sale.lines[position]
+        if not line.cancelled:
+            for number in rules.link_sets.sets_of(line.sku, products.get(line.sku)):
+                position_by_link.setdefault(number, position)
+    links = rules.program.links
+    return [
+        (links[number], position_by_link[number])
+        for number in sorted(position_by_link)
+        if not links[number].segments or links[number].segments & segments
+    ]
+
+
+def _next_free(skus: tuple[str, ...], taken: set[str]) -> str | None:
+    return next((sku for sku in skus if sku not in taken), None)

@@ -1,0 +1,103 @@
+"""How a whole number is divided: each division of money or quantity names its rule here.
+
+Must not know what is divided, nor see a float. All rules take and give plain integers.
+"""
+
+from enum import StrEnum, unique
+from typing import assert_never
+
+RATE_BP_ONE = 10_000
+"""Basis points in a whole: a rate of 100 %."""
+
+
+@unique
+class Rounding(StrEnum):
+    """The named rules; the values are what a program file spells."""
+
+    DOWN = "down"
+    UP = "up"
+    HALF_UP = "half_up"
+
+
+def floor_div(numerator: int, denominator: int) -> int:
+    """Divide, rounding toward minus infinity.
+
+    Args:
+        numerator: Any integer, in any unit.
+        denominator: 1 or more.
+
+    Returns:
+        The largest integer that is at most the exact quotient.
+    """
+    assert denominator > 0, "denominator must be positive"
+    return numerator // denominator
+
+
+def ceil_div(numerator: int, denominator: int) -> int:
+    """Divide, rounding toward plus infinity.
+
+    Args:
+        numerator: Any integer, in any unit.
+        denominator: 1 or more.
+
+    Returns:
+        The smallest integer that is at least the exact quotient.
+    """
+    assert denominator > 0, "denominator must be positive"
+    return -(-numerator // denominator)
+
+
+def round_half_up(numerator: int, denominator: int) -> int:
+    """Divide, rounding to the nearest integer and a half toward plus infinity.
+
+    Args:
+        numerator: Any integer, in any unit. Round a refund's size and negate it afterwards: a
+            negative half rounds toward zero here, so the two ways differ.
+        denominator: 1 or more.
+
+    Returns:
+        The integer nearest to the exact quotient, at most half a unit from it.
+    """
+    assert denominator > 0, "denominator must be positive"
+    return (2 * numerator + denominator) // (2 * denominator)
+
+
+def divide(numerator: int, denominator: int, rounding: Rounding) -> int:
+    """Divide by the rule that was chosen as a setting.
+
+    Args:
+        numerator: Any integer, in any unit.
+        denominator: 1 or more.
+        rounding: The rule.
+
+    Returns:
+        The quotient, less than one unit from the exact one.
+    """
+    match rounding:
+        case Rounding.DOWN:
+            return floor_div(numerator, denominator)
+        case Rounding.UP:
+            return ceil_div(numerator, denominator)
+        case Rounding.HALF_UP:
+            return round_half_up(numerator, denominator)
+        case _:
+            assert_never(rounding)
+
+
+def share_bp(amount_minor: int, rate_bp: int, rounding: Rounding) -> int:
+    """Take a rate of an amount: a percentage discount, points for a purchase.
+
+    Args:
+        amount_minor: Minor units, 0 or more.
+        rate_bp: Basis points, 0 or more; above 10,000 the share exceeds the amount.
+        rounding: The rule for the part of a minor unit.
+
+    Returns:
+        Minor units, 0 or more, at most `amount_minor` where the rate is at most 10,000.
+    """
+    assert amount_minor >= 0, "amount_minor must not be negative"
+    assert rate_bp >= 0, "rate_bp must not be negative"
+    share_minor = divide(amount_minor * rate_bp, RATE_BP_ONE, rounding)
+    assert share_minor >= 0
+    assert rate_bp > RATE_BP_ONE or share_minor <= amount_minor
+    return share_minor

@@ -1,0 +1,1 @@
+"""Adapters and composition of the loyalty server."""

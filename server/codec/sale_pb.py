@@ -1,0 +1,376 @@
+"""What a till sends, from protobuf to the domain. Everything is checked before any work."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from loyalty.v1 import receipt_pb2 as pb
+from rewards import limits
+from rewards.refusal import Reason, Refusal
+from rewards.rounding import floor_div
+from rewards.sale import (
+    Capabilities,
+    Header,
+    Identifier,
+    Line,
+    LineAction,
+    Outcome,
+    OutcomeKind,
+    ReceiptKey,
+    Sale,
+    Tender,
+    Unit,
+)
+from server.codec import check
+
+HashIdentifier = Callable[[str, int, str], bytes]
+"""Hashes (chain id, kind, value) with the key of identifiers to 16 bytes."""
+
+_IDENTIFIER_KIND_LAST = 5
+_ENTRY_METHOD_LAST = 4
+_TILL_TYPE_LAST = 5
+_SALE_MODE_LAST = 2
+_LINE_KIND_LAST = 6
+_LINE_ACTION_LAST = 2
+_UNIT_LAST = 4
+_PRICE_SOURCE_LAST = 4
+_GIFT_CARD_OPERATION_LAST = 5
+_TENDER_KIND_LAST = 7
+_TENDER_STATE_LAST = 2
+_OUTCOME_KIND_LAST = 5
+_NO_CAPABILITIES = Capabilities()
+
+
+def receipt_key_from_pb(key: pb.ReceiptKey, path: str = "receipt_key") -> ReceiptKey:
+    """Read a receipt key.
+
+    Raises:
+        Refusal: a part is missing, too long or holds NUL.
+    """
+    return ReceiptKey(
+        check.text_of(key.chain_id, f"{path}.chain_id"),
+        check.text_of(key.store_id, f"{path}.store_id"),
+        check.text_of(key.till_id, f"{path}.till_id"),
+        check.label_of(key.business_date, f"{path}.business_date"),
+        check.label_of(key.shift_id, f"{path}.shift_id"),
+        check.label_of(key.receipt_number, f"{path}.receipt_number"),
+        key.epoch,
+    )
+
+
+def identifier_from_pb(
+    identifier: pb.Identifier, path: str, chain_id: str, hash_identifier: HashIdentifier
+) -> Identifier:
+    """Read an identifier; its value goes no further than its hash.
+
+    Raises:
+        Refusal: a part is missing or not acceptable.
+    """
+    kind = check.enum_of(identifier.kind, f"{path}.kind", _IDENTIFIER_KIND_LAST)
+    value = check.text_of(identifier.value, f"{path}.value", limits.TEXT_CODE_MAX)
+    method = check.enum_of(identifier.entry_method, f"{path}.entry_method", _ENTRY_METHOD_LAST)
+    return Identifier(kind, hash_identifier(chain_id, kind, value), method)
+
+
+def sale_from_pb(sale: pb.Sale, hash_identifier: HashIdentifier) -> Sale:
+    """Read a sale and hold it to every limit and to its control totals.
+
+    Raises:
+        Refusal: names the field. Nothing has been done by then.
+    """
+    if not sale.HasField("header"):
+        check.refuse_required("sale.header")
+    check.count_of(len(sale.lines), "sale.lines", limits.LINES_MAX, least=1)
+    check.count_of(len(sale.tenders), "sale.tenders", limits.TENDERS_MAX)
+    rounding_minor = sale.cash_rounding_minor
+    most = limits.CASH_ROUNDING_MINOR_MAX
+    check.number_of(rounding_minor, "sale.cash_rounding_minor", -most, most)
+    header = _header_from_pb(sale.header, hash_identifier)
+    lines = tuple([_line_from_pb(line, n) for n, line in enumerate(sale.lines)])
+    tenders = tuple([_tender_from_pb(tender, n) for n, tender in enumerate(sale.tenders)])
+    _check_lines(lines)
+    _check_totals(header, lines)
+    return Sale(header, lines, tenders, rounding_minor)
+
+
+def outcome_from_pb(outcome: pb.Outcome) -> Outcome:
+    """Read what the till did.
+
+    Raises:
+        Refusal: names the field.
+    """
+    check.count_of(len(outcome.lines), "outcome.lines", limits.LINES_MAX)
+    kind = check.enum_of(outcome.kind, "outcome.kind", _OUTCOME_KIND_LAST)
+    if outcome.lines and kind != OutcomeKind.OTHER:
+        check.refuse_inconsistent("outcome.lines", "only OTHER states amounts by line")
+    lines = tuple(_outcome_line(line, n) for n, line in enumerate(outcome.lines))
+    number = check.number_of(outcome.number, "outcome.number", 1, limits.OUTCOME_NUMBER_MAX)
+    return Outcome(kind, number, lines)
+
+
+def _outcome_line(line: pb.OutcomeLine, n: int) -> tuple[str, int]:
+    path = f"outcome.lines[{n}]"
+    return (
+        check.text_of(line.line_id, f"{path}.line_id"),
+        check.number_of(line.amount_minor, f"{path}.amount_minor", 0, limits.AMOUNT_MINOR_MAX),
+    )
+
+
+def _header_from_pb(header: pb.Header, hash_identifier: HashIdentifier) -> Header:
+    path = "sale.header"
+    chain_id = check.text_of(header.chain_id, f"{path}.chain_id")
+    offset = limits.UTC_OFFSET_MINUTES_MAX
+    if not header.HasField("control_totals"):
+        check.refuse_required(f"{path}.control_totals")
+    return Header(
+        chain_id=chain_id,
+        store_id=check.text_of(header.store_id, f"{path}.store_id"),
+        till_id=check.text_of(header.till_id, f"{path}.till_id"),
+        mode=check.enum_of(header.mode, f"{path}.mode", _SALE_MODE_LAST),
+        till_type=check.enum_of(header.till_type, f"{path}.till_type", _TILL_TYPE_LAST),
+        cashier_id=check.text_of(header.cashier_id, f"{path}.cashier_id"),
+        shift_id=check.label_of(header.shift_id, f"{path}.shift_id"),
+        till_time_us=check.number_of(
+            header.till_time_us, f"{path}.till_time_us", 1, limits.INSTANT_US_MAX
+        ),
+        till_utc_offset_minutes=check.number_of(
+            header.till_utc_offset_minutes, f"{path}.till_utc_offset_minutes", -offset, offset
+        ),
+        currency_code=check.text_of(header.currency_code, f"{path}.currency_code", 3, 3),
+        language_code=check.language_of(header.language_code, f"{path}.language_code"),
+        line_count=header.control_totals.line_count,
+        amount_minor=header.control_totals.amount_minor,
+        identifiers=_identifiers_from_pb(header.identifiers, chain_id, hash_identifier),
+        coupon_codes=_texts(
+            header.coupon_codes,
+            f"{path}.coupon_codes",
+            limits.COUPON_CODES_MAX,
+            limits.TEXT_CODE_MAX,
+        ),
+        manual_triggers=_texts(
+            header.manual_triggers,
+            f"{path}.manual_triggers",
+            limits.MANUAL_TRIGGERS_MAX,
+            limits.TEXT_ID_MAX,
+        ),
+        staff_purchase=header.staff_purchase,
+        legal_entity_id=check.optional_text_of(header.legal_entity_id, f"{path}.legal_entity_id"),
+        order_number=check.optional_text_of(header.order_number, f"{path}.order_number"),
+        fiscal_number=check.optional_text_of(header.fiscal_number, f"{path}.fiscal_number"),
+        capabilities=_capabilities_from_pb(header),
+    )
+
+
+def _identifiers_from_pb(
+    identifiers: Sequence[pb.Identifier], chain_id: str, hash_identifier: HashIdentifier
+) -> tuple[Identifier, ...]:
+    path = "sale.header.identifiers"
+    check.count_of(len(identifiers), path, limits.IDENTIFIERS_MAX)
+    return tuple(
+        identifier_from_pb(identifier, f"{path}[{n}]", chain_id, hash_identifier)
+        for n, identifier in enumerate(identifiers)
+    )
+
+
+def _texts(values: Sequence[str], path: str, count_max: int, text_max: int) -> tuple[str, ...]:
+    if not values:
+        return ()
+    check.count_of(len(values), path, count_max)
+    return tuple(check.text_of(value, f"{path}[{n}]", text_max) for n, value in enumerate(values))
+
+
+def _capabilities_from_pb(header: pb.Header) -> Capabilities:
+    if not header.HasField("capabilities"):
+        return _NO_CAPABILITIES
+    can = header.capabilities
+    check.number_of(can.slip_width_chars, "sale.header.capabilities.slip_width_chars", 0, 200)
+    return Capabilities(
+        can.split_line,
+        can.zero_price,
+        can.add_piece,
+        can.ask_question,
+        can.print_qr,
+        can.slip_width_chars,
+    )
+
+
+def _line_from_pb(line: pb.Line, n: int) -> Line:
+    """Read one line. The checks stand inline: this runs for every line of every receipt."""
+    line_id, sku = line.line_id, line.sku
+    quantity_milli, amount_minor = line.quantity_milli, line.amount_minor
+    price_scaled, price_scale = line.unit_price_scaled, line.unit_price_scale
+    unit: int = line.unit
+    source, kind, action = line.price_source, line.kind, line.action
+    minimum_minor = line.minimum_amount_minor
+    if (
+        not 0 < len(line_id) <= 64
+        or not 0 < len(sku) <= 64
+        or "\x00" in line_id
+        or "\x00" in sku
+        or not 0 < quantity_milli <= limits.QUANTITY_MILLI_MAX
+        or not 0 <= amount_minor <= limits.AMOUNT_MINOR_MAX
+        or not 0 <= price_scaled <= limits.UNIT_PRICE_SCALED_MAX
+        or price_scale > limits.UNIT_PRICE_SCALE_MAX
+        or not 0 < unit <= _UNIT_LAST
+        or not 0 < source <= _PRICE_SOURCE_LAST
+        or not 0 < kind <= _LINE_KIND_LAST
+        or not 0 < action <= _LINE_ACTION_LAST
+        or not 0 <= minimum_minor <= amount_minor
+        or (unit == Unit.PIECE and quantity_milli % limits.MILLI)
+    ):
+        _refuse_line(line, f"sale.lines[{n}]")
+    return Line(
+        line_id,
+        sku,
+        quantity_milli,
+        unit,
+        price_scaled,
+        price_scale,
+        amount_minor,
+        source,
+        kind,
+        action,
+        minimum_minor,
+        line.no_discount,
+        line.no_earn,
+        line.no_spend,
+        line.cancelled,
+        _rest_of_line(line, n),
+    )
+
+
+def _refuse_line(line: pb.Line, path: str) -> None:
+    """Say which of a line's fields is wrong."""
+    check.text_of(line.line_id, f"{path}.line_id")
+    check.text_of(line.sku, f"{path}.sku")
+    check.number_of(line.quantity_milli, f"{path}.quantity_milli", 1, limits.QUANTITY_MILLI_MAX)
+    check.number_of(line.amount_minor, f"{path}.amount_minor", 0, limits.AMOUNT_MINOR_MAX)
+    check.number_of(
+        line.unit_price_scaled, f"{path}.unit_price_scaled", 0, limits.UNIT_PRICE_SCALED_MAX
+    )
+    check.number_of(
+        line.unit_price_scale, f"{path}.unit_price_scale", 0, limits.UNIT_PRICE_SCALE_MAX
+    )
+    check.enum_of(line.unit, f"{path}.unit", _UNIT_LAST)
+    check.enum_of(line.price_source, f"{path}.price_source", _PRICE_SOURCE_LAST)
+    check.enum_of(line.kind, f"{path}.kind", _LINE_KIND_LAST)
+    check.enum_of(line.action, f"{path}.action", _LINE_ACTION_LAST)
+    check.number_of(line.minimum_amount_minor, f"{path}.minimum_amount_minor", 0, line.amount_minor)
+    check.refuse_inconsistent(f"{path}.quantity_milli", "pieces are whole: a multiple of 1000")
+
+
+def _rest_of_line(line: pb.Line, n: int) -> tuple[object, ...]:
+    """What no rule reads yet, kept and fingerprinted; empty for most lines."""
+    values = (
+        line.barcode,
+        line.entry_method,
+        line.regular_amount_minor,
+        line.department_id,
+        line.vat_code,
+        line.parent_line_id,
+        line.age_check,
+        line.must_be_scanned,
+        line.seller_id,
+        line.gift_card_operation,
+        line.gift_card_id,
+    )
+    discount, origin = line.HasField("cashier_discount"), line.HasField("return_origin")
+    if not any(values) and not discount and not origin:
+        return ()
+    path = f"sale.lines[{n}]"
+    _check_rest(line, path)
+    given = _cashier_discount(line, path) if discount else ()
+    return (*values, given, _return_origin(line, path) if origin else ())
+
+
+def _check_rest(line: pb.Line, path: str) -> None:
+    check.optional_text_of(line.barcode, f"{path}.barcode", limits.TEXT_CODE_MAX)
+    check.optional_enum_of(line.entry_method, f"{path}.entry_method", _ENTRY_METHOD_LAST)
+    check.number_of(
+        line.regular_amount_minor, f"{path}.regular_amount_minor", 0, limits.AMOUNT_MINOR_MAX
+    )
+    check.optional_text_of(line.department_id, f"{path}.department_id")
+    check.optional_text_of(line.vat_code, f"{path}.vat_code", limits.TEXT_LABEL_MAX)
+    check.optional_text_of(line.parent_line_id, f"{path}.parent_line_id")
+    check.optional_text_of(line.seller_id, f"{path}.seller_id")
+    check.optional_enum_of(
+        line.gift_card_operation, f"{path}.gift_card_operation", _GIFT_CARD_OPERATION_LAST
+    )
+    check.optional_text_of(line.gift_card_id, f"{path}.gift_card_id")
+
+
+def _cashier_discount(line: pb.Line, path: str) -> tuple[object, ...]:
+    discount, path = line.cashier_discount, f"{path}.cashier_discount"
+    return (
+        check.number_of(discount.amount_minor, f"{path}.amount_minor", 0, limits.AMOUNT_MINOR_MAX),
+        check.text_of(discount.reason_code, f"{path}.reason_code"),
+        check.optional_text_of(discount.approver_id, f"{path}.approver_id"),
+    )
+
+
+def _return_origin(line: pb.Line, path: str) -> tuple[object, ...]:
+    origin, path = line.return_origin, f"{path}.return_origin"
+    action: int = line.action
+    if action != LineAction.RETURN:
+        check.refuse_inconsistent(path, "only a RETURN line has an origin")
+    if not origin.HasField("receipt_key"):
+        return (None, check.optional_text_of(origin.line_id, f"{path}.line_id"))
+    key = receipt_key_from_pb(origin.receipt_key, f"{path}.receipt_key")
+    return (key, check.text_of(origin.line_id, f"{path}.line_id"))
+
+
+def _tender_from_pb(tender: pb.Tender, n: int) -> Tender:
+    path = f"sale.tenders[{n}]"
+    amount_minor = tender.amount_minor
+    check.number_of(amount_minor, f"{path}.amount_minor", 0, limits.AMOUNT_MINOR_MAX)
+    return Tender(
+        check.enum_of(tender.kind, f"{path}.kind", _TENDER_KIND_LAST),
+        check.enum_of(tender.state, f"{path}.state", _TENDER_STATE_LAST),
+        amount_minor,
+        check.optional_text_of(tender.card_bin, f"{path}.card_bin", 8),
+        check.optional_text_of(tender.gift_card_id, f"{path}.gift_card_id"),
+        check.optional_enum_of(
+            tender.gift_card_operation, f"{path}.gift_card_operation", _GIFT_CARD_OPERATION_LAST
+        ),
+    )
+
+
+def _check_lines(lines: Sequence[Line]) -> None:
+    """Line ids are unique, references lead somewhere, pieces are within the limit."""
+    known = {line.line_id for line in lines}
+    if len(known) != len(lines):
+        _refuse_twice(lines)
+    pieces = 0
+    for n, line in enumerate(lines):
+        pieces += floor_div(line.quantity_milli, limits.MILLI) if line.unit == Unit.PIECE else 1
+        if line.rest and line.rest[5] and line.rest[5] not in known:
+            check.refuse_inconsistent(f"sale.lines[{n}].parent_line_id", "no such line")
+    if pieces > limits.PIECES_MAX:
+        check.refuse_count("sale.lines.quantity_milli", pieces, limits.PIECES_MAX)
+
+
+def _refuse_twice(lines: Iterable[Line]) -> None:
+    seen: set[str] = set()
+    for n, line in enumerate(lines):
+        if line.line_id in seen:
+            check.refuse_inconsistent(f"sale.lines[{n}].line_id", "stands on two lines")
+        seen.add(line.line_id)
+
+
+def _check_totals(header: Header, lines: Sequence[Line]) -> None:
+    """Hold the lines that are not cancelled to the control totals."""
+    count, amount_minor = 0, 0
+    for line in lines:
+        if not line.cancelled:
+            count += 1
+            sign = -1 if line.action == LineAction.RETURN else 1
+            amount_minor += sign * line.amount_minor
+    path = "sale.header.control_totals"
+    if count != header.line_count:
+        _refuse_totals(f"{path}.line_count", header.line_count, count)
+    if amount_minor != header.amount_minor:
+        _refuse_totals(f"{path}.amount_minor", header.amount_minor, amount_minor)
+
+
+def _refuse_totals(path: str, stated: int, computed: int) -> None:
+    text = f"states {stated}, the lines give {computed}"
+    metadata = {"stated": str(stated), "computed": str(computed)}
+    raise Refusal(Reason.CONTROL_TOTALS_MISMATCH, f"{path} {text}", metadata, ((path, text),))

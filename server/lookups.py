@@ -1,0 +1,109 @@
+"""Look-ups of all calls in dynamic batches: what queued while the last one ran goes together."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from server.store.database import Found, RetryError
+from server.store.facts import KnownCustomer, KnownKey
+
+BATCH_MAX = 256
+
+
+class Wanted(Struct, frozen=True, gc=False):
+    """What one call looks up: its keys, and the hashes of the identifiers it was given."""
+
+    key_ids: tuple[bytes, ...]
+    identifier_hashes: tuple[bytes, ...]
+
+
+class Seen(Struct, frozen=True):
+    """What was found: taken keys, and the customer of the first identifier that anybody has."""
+
+    keys: dict[bytes, KnownKey]
+    customer: KnownCustomer | None
+
+
+class FactSource(Protocol):
+    """What look-ups need of the database."""
+
+    async def find(self, key_ids: Sequence[bytes], hashes: Sequence[bytes]) -> Found:
+        """Look up keys and customers."""
+
+    async def recover(self) -> None:
+        """Wait until the next attempt makes sense."""
+
+
+class Lookups:
+    """Batches the look-ups of this process over a few connections."""
+
+    def __init__(self, source: FactSource) -> None:
+        """Start idle.
+
+        Args:
+            source: where to look.
+        """
+        self._source = source
+        self._queue: list[tuple[Wanted, asyncio.Future[Seen]]] = []
+        self._wake = asyncio.Event()
+        self._worker: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to look things up."""
+        self._worker = asyncio.create_task(self._work(), name="lookups")
+
+    async def stop(self) -> None:
+        """Stop; calls that still wait are cancelled."""
+        if self._worker is not None:
+            self._worker.cancel()
+            await asyncio.gather(self._worker, return_exceptions=True)
+        for _, future in self._queue:
+            future.cancel()
+
+    async def look_up(self, wanted: Wanted) -> Seen:
+        """Look up; waits as long as the database is away: the caller bounds the time."""
+        future: asyncio.Future[Seen] = asyncio.get_running_loop().create_future()
+        self._queue.append((wanted, future))
+        self._wake.set()
+        return await future
+
+    async def _work(self) -> None:
+        while True:
+            await self._wake.wait()
+            batch, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
+            if not self._queue:
+                self._wake.clear()
+            batch = [(wanted, future) for wanted, future in batch if not future.done()]
+            if batch:
+                await self._serve(batch)
+
+    async def _serve(self, batch: list[tuple[Wanted, "asyncio.Future[Seen]"]]) -> None:
+        key_ids = [key_id for wanted, _ in batch for key_id in wanted.key_ids]
+        hashes = [digest for wanted, _ in batch for digest in wanted.identifier_hashes]
+        try:
+            found = await self._source.find(key_ids, hashes)
+        except RetryError:
+            self._queue = batch + self._queue
+            self._wake.set()
+            await self._source.recover()
+            return
+        except Exception as error:
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for wanted, future in batch:
+            if not future.done():
+                future.set_result(seen_by(wanted, found))
+
+
+def seen_by(wanted: Wanted, found: Found) -> Seen:
+    """Pick what one call asked for out of what a batch found."""
+    keys = {key_id: found.keys[key_id] for key_id in wanted.key_ids if key_id in found.keys}
+    for digest in wanted.identifier_hashes:
+        owner = found.identifiers.get(digest)
+        if owner is not None and owner in found.customers:
+            return Seen(keys, found.customers[owner])
+    return Seen(keys, None)

@@ -1,0 +1,283 @@
+"""The commit pipeline: dynamic batches, each durable before anybody is answered.
+
+Whatever queued while the last batch was in flight goes next; there is no timer when idle. A batch
+holds at most one commit for each key and each account. Source: DESIGN section 9.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
+
+import structlog
+from msgspec import Struct
+
+from rewards.commit import Commit
+from rewards.facts import NO_ACCOUNT
+from rewards.refusal import Reason, Refusal
+from server.store.commits import KeysTakenError, WrittenBatch
+from server.store.database import PoisonError, RetryError
+from server.store.facts import KnownKey
+
+BATCH_COMMITS_MAX = 256
+BATCH_ROWS_MAX = 8_192
+QUEUE_MAX = 20_000
+
+_log = structlog.get_logger(__name__)
+
+
+class Committed(Struct, frozen=True):
+    """It is on disk."""
+
+
+class VersionLost(Struct, frozen=True):
+    """The account has changed since the decision: read and decide again."""
+
+
+class KeysTaken(Struct, frozen=True):
+    """Keys of this commit exist already: answer what they stand for."""
+
+    key_ids: frozenset[bytes]
+
+
+Fate = Committed | VersionLost | KeysTaken
+COMMITTED = Committed()
+VERSION_LOST = VersionLost()
+
+
+class BatchStore(Protocol):
+    """What the pipeline needs of the database."""
+
+    async def write(self, batch: Sequence[Commit]) -> WrittenBatch:
+        """Write a batch; see `server.store.database.Database.write`."""
+
+    async def known_keys(self, key_ids: Sequence[bytes]) -> dict[bytes, KnownKey]:
+        """Read which keys exist."""
+
+    async def recover(self) -> None:
+        """Wait until the next attempt makes sense."""
+
+
+class _Entry:
+    """A commit on its way."""
+
+    __slots__ = ("commit", "fate", "followers", "key_id", "rows", "timer", "writing")
+
+    def __init__(self, commit: Commit, fate: "asyncio.Future[Fate]") -> None:
+        self.commit = commit
+        self.fate = fate
+        self.key_id = commit.keys[0].key_id
+        self.rows = 4 + 2 * len(commit.movement.postings) + len(commit.answers)
+        self.writing = False
+        self.followers: list[_Entry] = []
+        self.timer: asyncio.TimerHandle | None = None
+
+    def settle(self, fate: Fate) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+        if not self.fate.done():
+            self.fate.set_result(fate)
+
+    def refuse(self, refusal: Refusal) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+        if not self.fate.done():
+            self.fate.set_exception(refusal)
+
+    def expire(self) -> None:
+        """The caller's time is up: say whether anything may have been written."""
+        if self.writing:
+            text = "the write was sent, its fate is not known: ask again with the same key"
+            self.refuse(Refusal(Reason.RESULT_UNKNOWN, text))
+        else:
+            text = "no time was left before the write; nothing is recorded"
+            self.refuse(Refusal(Reason.DEADLINE_PASSED, text))
+
+
+class Pipeline:
+    """Takes commits from all calls of this process and writes them in batches."""
+
+    def __init__(self, store: BatchStore) -> None:
+        """Start idle; `start` begins to work.
+
+        Args:
+            store: where batches go.
+        """
+        self._store = store
+        self._queue: deque[_Entry] = deque()
+        self._leaders: dict[bytes, _Entry] = {}
+        self._wake = asyncio.Event()
+        self._worker: asyncio.Task[None] | None = None
+        self._closing = False
+
+    def start(self) -> None:
+        """Begin to write batches."""
+        self._worker = asyncio.create_task(self._work(), name="commit-pipeline")
+
+    async def drain(self) -> None:
+        """Write what was taken, then stop."""
+        self._closing = True
+        self._wake.set()
+        if self._worker is not None:
+            await self._worker
+
+    async def submit(self, commit: Commit, deadline_s: float) -> Fate:
+        """Queue a commit and wait for its fate.
+
+        A caller that is cancelled leaves the queue if its commit is not being written yet; a
+        commit that is being written is written.
+
+        Args:
+            commit: what to write.
+            deadline_s: the loop's time after which nothing is written.
+
+        Raises:
+            Refusal: DEADLINE_PASSED or TOO_MANY_IN_FLIGHT (nothing is recorded), RESULT_UNKNOWN,
+                or INTERNAL for a commit that can never be stored.
+        """
+        if len(self._queue) >= QUEUE_MAX:
+            metadata = {"max": str(QUEUE_MAX)}
+            raise Refusal(Reason.TOO_MANY_IN_FLIGHT, "the commit queue is full", metadata)
+        loop = asyncio.get_running_loop()
+        entry = _Entry(commit, loop.create_future())
+        entry.timer = loop.call_at(deadline_s, entry.expire)
+        leader = self._leaders.get(entry.key_id)
+        if leader is not None:
+            leader.followers.append(entry)
+        else:
+            self._enqueue(entry)
+        return await entry.fate
+
+    def _enqueue(self, entry: _Entry) -> None:
+        self._leaders[entry.key_id] = entry
+        self._queue.append(entry)
+        self._wake.set()
+
+    async def _work(self) -> None:
+        while True:
+            if not self._queue:
+                if self._closing:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            batch = self._take()
+            if batch:
+                await self._write(batch)
+
+    def _take(self) -> list[_Entry]:
+        """Take the next batch: at most one commit an account; others keep their turn."""
+        batch: list[_Entry] = []
+        accounts: set[int] = set()
+        waiting: list[_Entry] = []
+        rows = 0
+        while self._queue and len(batch) < BATCH_COMMITS_MAX and rows < BATCH_ROWS_MAX:
+            entry = self._queue.popleft()
+            account_id = entry.commit.account_id
+            if entry.fate.done():
+                self._release(entry, None)
+            elif account_id != NO_ACCOUNT and account_id in accounts:
+                waiting.append(entry)
+            else:
+                accounts.add(account_id)
+                batch.append(entry)
+                rows += entry.rows
+        self._queue.extendleft(reversed(waiting))
+        return batch
+
+    async def _write(self, batch: list[_Entry]) -> None:
+        """Write a batch until each of its commits has a fate."""
+        for entry in batch:
+            entry.writing = True
+        while batch:
+            try:
+                written = await self._store.write([entry.commit for entry in batch])
+            except KeysTakenError as error:
+                batch = self._settle_taken(batch, error.key_ids)
+            except PoisonError as error:
+                await self._bisect(batch, error)
+                return
+            except RetryError as error:
+                batch = await self._after_failure(batch, error)
+            except Exception as error:
+                _log.exception("batch_failed", commits=len(batch))
+                self._refuse_all(batch, Refusal(Reason.INTERNAL, type(error).__name__))
+                return
+            else:
+                self._settle_written(batch, written)
+                return
+
+    def _settle_written(self, batch: Sequence[_Entry], written: WrittenBatch) -> None:
+        for n in written.lost:
+            self._release(batch[n], VERSION_LOST)
+        for n in written.won:
+            self._release(batch[n], COMMITTED)
+
+    def _settle_taken(self, batch: Sequence[_Entry], taken: frozenset[bytes]) -> list[_Entry]:
+        """Settle the commits whose keys exist; give the others."""
+        rest = []
+        for entry in batch:
+            own = frozenset(key.key_id for key in entry.commit.keys) & taken
+            if own:
+                self._release(entry, KeysTaken(own))
+            else:
+                rest.append(entry)
+        assert len(rest) < len(batch), "the taken keys are of this batch"
+        return rest
+
+    async def _bisect(self, batch: list[_Entry], error: PoisonError) -> None:
+        """Part a batch that holds a commit which can never be stored."""
+        if len(batch) == 1:
+            _log.error("poisoned_commit", key_id=batch[0].key_id.hex(), error=str(error))
+            text = "the server made something that cannot be stored; nothing is recorded"
+            self._refuse_all(batch, Refusal(Reason.INTERNAL, text))
+            return
+        middle = len(batch) >> 1
+        await self._write(batch[:middle])
+        await self._write(batch[middle:])
+
+    async def _after_failure(self, batch: list[_Entry], error: RetryError) -> list[_Entry]:
+        """Wait for the database; drop who has gone; after an unknown COMMIT read the keys first."""
+        _log.warning("batch_retried", commits=len(batch), error=str(error))
+        if not error.fate_unknown:
+            await self._store.recover()
+            return self._still_wanted(batch)
+        while True:
+            await self._store.recover()
+            try:
+                known = await self._store.known_keys([entry.key_id for entry in batch])
+                break
+            except RetryError:
+                continue
+        rest = []
+        for entry in batch:
+            if entry.key_id in known:
+                self._release(entry, KeysTaken(frozenset({entry.key_id})))
+            else:
+                rest.append(entry)
+        return self._still_wanted(rest)
+
+    def _still_wanted(self, batch: Sequence[_Entry]) -> list[_Entry]:
+        for entry in batch:
+            if entry.fate.done():
+                self._release(entry, None)
+        return [entry for entry in batch if not entry.fate.done()]
+
+    def _refuse_all(self, batch: Sequence[_Entry], refusal: Refusal) -> None:
+        for entry in batch:
+            entry.refuse(refusal)
+            self._release(entry, None)
+
+    def _release(self, entry: _Entry, fate: Fate | None) -> None:
+        """Give an entry its fate, and those who wait for the same key theirs."""
+        del self._leaders[entry.key_id]
+        if fate is not None:
+            entry.settle(fate)
+        followers = [follower for follower in entry.followers if not follower.fate.done()]
+        entry.followers = []
+        if isinstance(fate, Committed | KeysTaken):
+            for follower in followers:
+                follower.settle(KeysTaken(frozenset({entry.key_id})))
+        elif followers:
+            followers[0].followers = followers[1:]
+            self._enqueue(followers[0])

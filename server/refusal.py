@@ -1,0 +1,3 @@
+from rewards.refusal import Reason, Refusal
+
+__all__ = ["Reason", "Refusal"]

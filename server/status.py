@@ -1,0 +1,107 @@
+"""How a refusal travels: gRPC status, ErrorInfo, BadRequest and RetryInfo. One table."""
+
+from typing import Never
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from rewards.refusal import Reason, Refusal
+
+ERROR_DOMAIN = "loyalty.v1"
+STATUS_DETAILS_KEY = "grpc-status-details-bin"
+
+_INVALID = grpc.StatusCode.INVALID_ARGUMENT
+_PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
+_UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
+
+CODE_BY_REASON: dict[Reason, grpc.StatusCode] = {
+    Reason.MALFORMED_MESSAGE: _INVALID,
+    Reason.FIELD_REQUIRED: _INVALID,
+    Reason.OUT_OF_RANGE: _INVALID,
+    Reason.UNKNOWN_ENUM_VALUE: _INVALID,
+    Reason.BAD_TEXT: _INVALID,
+    Reason.LIMIT_EXCEEDED: _INVALID,
+    Reason.INCONSISTENT: _INVALID,
+    Reason.CONTROL_TOTALS_MISMATCH: _INVALID,
+    Reason.CURRENCY_MISMATCH: _INVALID,
+    Reason.UNKNOWN_STORE: _PRECONDITION,
+    Reason.NO_RULESET: _PRECONDITION,
+    Reason.TOKEN_INVALID: _INVALID,
+    Reason.TOKEN_FOREIGN: _PRECONDITION,
+    Reason.TOKEN_EXPIRED: _PRECONDITION,
+    Reason.PRICE_WOULD_RISE: _PRECONDITION,
+    Reason.KEY_CONFLICT: grpc.StatusCode.ALREADY_EXISTS,
+    Reason.BROKEN_OFF: _PRECONDITION,
+    Reason.BASKET_SOLD: _PRECONDITION,
+    Reason.RECEIPT_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    Reason.RECEIPT_STATE: _PRECONDITION,
+    Reason.DEADLINE_PASSED: grpc.StatusCode.DEADLINE_EXCEEDED,
+    Reason.RESULT_UNKNOWN: _UNAVAILABLE,
+    Reason.STORE_UNAVAILABLE: _UNAVAILABLE,
+    Reason.TOO_MANY_IN_FLIGHT: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Reason.DRAINING: _UNAVAILABLE,
+    Reason.NOT_OFFERED: grpc.StatusCode.UNIMPLEMENTED,
+    Reason.CUSTOMER_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    Reason.ANSWER_REJECTED: _INVALID,
+    Reason.PROGRAM_INVALID: _INVALID,
+    Reason.EFFECTIVE_TOO_EARLY: _PRECONDITION,
+    Reason.INTERNAL: grpc.StatusCode.INTERNAL,
+    Reason.SPEND_NOT_POSSIBLE: _PRECONDITION,
+}
+
+RETRY_AFTER_MS: dict[Reason, int] = {
+    Reason.RESULT_UNKNOWN: 200,
+    Reason.STORE_UNAVAILABLE: 500,
+    Reason.TOO_MANY_IN_FLIGHT: 50,
+    Reason.DRAINING: 100,
+}
+"""How long to wait before asking again, milliseconds, where waiting helps."""
+
+
+def status_of(refusal: Refusal) -> Status:
+    """Spell a refusal as google.rpc.Status with its details."""
+    status = Status(code=_number(CODE_BY_REASON[refusal.reason]), message=refusal.message)
+    result = "UNKNOWN" if refusal.reason is Reason.RESULT_UNKNOWN else "REFUSED"
+    metadata = {**refusal.metadata, "result": result}
+    info = ErrorInfo(reason=refusal.reason.value, domain=ERROR_DOMAIN, metadata=metadata)
+    status.details.append(_packed(info))
+    if refusal.fields:
+        status.details.append(_packed(_bad_request(refusal)))
+    wait_ms = RETRY_AFTER_MS.get(refusal.reason)
+    if wait_ms is not None:
+        status.details.append(_packed(RetryInfo(retry_delay=Duration(nanos=wait_ms * 1_000_000))))
+    return status
+
+
+async def abort(context: grpc.aio.ServicerContext[object, object], refusal: Refusal) -> Never:
+    """End a unary call with a refusal.
+
+    Raises:
+        grpc.aio.AbortError: always; gRPC ends the call with the status.
+    """
+    status = status_of(refusal)
+    details = ((STATUS_DETAILS_KEY, status.SerializeToString()),)
+    await context.abort(CODE_BY_REASON[refusal.reason], refusal.message, details)
+    raise AssertionError("abort returned")
+
+
+def _number(code: grpc.StatusCode) -> int:
+    number = code.value[0]
+    assert isinstance(number, int)
+    return number
+
+
+def _bad_request(refusal: Refusal) -> BadRequest:
+    violations = [
+        BadRequest.FieldViolation(field=path, description=text) for path, text in refusal.fields
+    ]
+    return BadRequest(field_violations=violations)
+
+
+def _packed(message: ErrorInfo | BadRequest | RetryInfo) -> AnyMessage:
+    packed = AnyMessage()
+    packed.Pack(message)
+    return packed

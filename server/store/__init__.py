@@ -1,0 +1,1 @@
+"""PostgreSQL behind the server: the only package that imports asyncpg."""

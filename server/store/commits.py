@@ -1,0 +1,312 @@
+"""Writes a batch of commits in one transaction: all rows of the winners, nothing of the others.
+
+Accounts come first, sorted, so that no two batches wait for each other in a circle; then
+everything else for those whose account version still held. Source: DESIGN section 9.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from rewards.commit import Commit
+from rewards.facts import NO_ACCOUNT
+from rewards.rounding import floor_div
+from server.store.pool import Connection, PooledConnection
+
+DAY_US = 86_400_000_000
+
+LOCK_ACCOUNTS = """
+update account a
+   set version = a.version + 1
+  from unnest($1::bigint[], $2::bigint[]) as expected (account_id, version)
+ where a.account_id = expected.account_id
+   and a.version = expected.version
+returning a.account_id
+"""
+
+INSERT_KEYS = """
+insert into commit_key (key_id, kind, fingerprint, account_id, day)
+select * from unnest($1::bytea[], $2::smallint[], $3::bytea[], $4::bigint[], $5::integer[])
+on conflict do nothing
+returning key_id
+"""
+
+INSERT_RECEIPTS = """
+insert into receipt (key_id, day, account_id, ruleset_version, evaluated_at_us, recorded_at_us,
+                     request, facts, answer)
+select * from unnest($1::bytea[], $2::integer[], $3::bigint[], $4::bigint[], $5::bigint[],
+                     $6::bigint[], $7::bytea[], $8::bytea[], $9::bytea[])
+"""
+
+INSERT_POSTINGS = """
+insert into posting (account_id, transfer_id, leg, book, party_id, promotion_id, asset_code,
+                     amount_minor, effective_at_us, recorded_at_us)
+select * from unnest($1::bigint[], $2::bytea[], $3::smallint[], $4::smallint[], $5::text[],
+                     $6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[])
+"""
+
+INSERT_LOTS = """
+insert into lot (account_id, lot_id, asset_code, granted_minor, remaining_minor, active_from_us,
+                 expires_at_us)
+select account_id, lot_id, asset_code, granted_minor, granted_minor, active_from_us, expires_at_us
+  from unnest($1::bigint[], $2::bytea[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[])
+    as new (account_id, lot_id, asset_code, granted_minor, active_from_us, expires_at_us)
+"""
+
+CHANGE_LOTS = """
+update lot l
+   set remaining_minor = l.remaining_minor + change.change_minor
+  from unnest($1::bigint[], $2::bytea[], $3::bigint[])
+    as change (account_id, lot_id, change_minor)
+ where l.account_id = change.account_id
+   and l.lot_id = change.lot_id
+"""
+
+CHANGE_BALANCES = """
+insert into balance as b (account_id, asset_code, amount_minor)
+select * from unnest($1::bigint[], $2::text[], $3::bigint[])
+on conflict (account_id, asset_code)
+do update set amount_minor = b.amount_minor + excluded.amount_minor
+"""
+
+INSERT_EXCEPTIONS = """
+insert into checkout_exception (key_id, ordinal, account_id, kind, detail, recorded_at_us)
+select * from unnest($1::bytea[], $2::smallint[], $3::bigint[], $4::smallint[], $5::text[],
+                     $6::bigint[])
+"""
+
+INSERT_ANSWERS = """
+insert into profile_answer (account_id, customer_id, field_code, answered_at_us, value, channel,
+                            key_id, cashier_id)
+select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::text[],
+                     $6::smallint[], $7::bytea[], $8::text[])
+"""
+
+CHANGE_FIELD_STATES = """
+update customer c
+   set field_state = c.field_state || change.field_state
+  from (select account_id, customer_id,
+               jsonb_object_agg(field_code, jsonb_build_array(answered_at_us, kept)) as field_state
+          from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::text[])
+            as answer (account_id, customer_id, field_code, answered_at_us, kept)
+         group by account_id, customer_id) as change
+ where c.account_id = change.account_id
+   and c.customer_id = change.customer_id
+"""
+
+HOT_STATEMENTS = {
+    "LOCK_ACCOUNTS": LOCK_ACCOUNTS,
+    "INSERT_KEYS": INSERT_KEYS,
+    "INSERT_RECEIPTS": INSERT_RECEIPTS,
+    "INSERT_POSTINGS": INSERT_POSTINGS,
+    "INSERT_LOTS": INSERT_LOTS,
+    "CHANGE_LOTS": CHANGE_LOTS,
+    "CHANGE_BALANCES": CHANGE_BALANCES,
+}
+
+AnyConnection = Connection | PooledConnection
+
+
+class KeysTakenError(Exception):
+    """Keys of the batch exist already; the transaction must be rolled back.
+
+    Attributes:
+        key_ids: all keys of the batch that were taken.
+    """
+
+    def __init__(self, key_ids: frozenset[bytes]) -> None:
+        """Keep the keys."""
+        super().__init__(f"{len(key_ids)} keys are taken")
+        self.key_ids = key_ids
+
+
+class WrittenBatch(Struct, frozen=True):
+    """What became of a batch: positions of the commits that won and that lost their version."""
+
+    won: tuple[int, ...]
+    lost: tuple[int, ...]
+
+
+async def write_batch(connection: AnyConnection, commits: Sequence[Commit]) -> WrittenBatch:
+    """Write all rows of the commits that win, inside the caller's transaction.
+
+    Args:
+        connection: inside a transaction; the caller commits it.
+        commits: at most one for each key and each account.
+
+    Returns:
+        Who won. Losers have left nothing behind.
+
+    Raises:
+        KeysTakenError: some keys exist; roll back and run without their commits.
+        asyncpg.PostgresError: as PostgreSQL says; roll back.
+    """
+    winners = await _lock_accounts(connection, commits)
+    won = tuple(
+        n
+        for n, commit in enumerate(commits)
+        if commit.account_id == NO_ACCOUNT or commit.account_id in winners
+    )
+    chosen = [commits[n] for n in won]
+    if chosen:
+        await _insert_keys(connection, chosen)
+        await _insert_receipts(connection, chosen)
+        await _write_movements(connection, chosen)
+        await _insert_exceptions(connection, chosen)
+        await _insert_answers(connection, chosen)
+    lost = tuple(n for n in range(len(commits)) if n not in set(won))
+    return WrittenBatch(won, lost)
+
+
+async def _lock_accounts(connection: AnyConnection, commits: Sequence[Commit]) -> set[int]:
+    expected = sorted(
+        (commit.account_id, commit.account_version)
+        for commit in commits
+        if commit.account_id != NO_ACCOUNT
+    )
+    if not expected:
+        return set()
+    rows = await connection.fetch(LOCK_ACCOUNTS, *zip(*expected, strict=True))
+    return {row[0] for row in rows}
+
+
+async def _insert_keys(connection: AnyConnection, commits: Sequence[Commit]) -> None:
+    rows = sorted(
+        (key.key_id, key.kind, key.fingerprint, commit.account_id, day_of(commit))
+        for commit in commits
+        for key in commit.keys
+    )
+    inserted = await connection.fetch(INSERT_KEYS, *zip(*rows, strict=True))
+    if len(inserted) < len(rows):
+        new = {row[0] for row in inserted}
+        raise KeysTakenError(frozenset(row[0] for row in rows if row[0] not in new))
+
+
+async def _insert_receipts(connection: AnyConnection, commits: Sequence[Commit]) -> None:
+    rows = [
+        (
+            receipt.key_id,
+            day_of(commit),
+            commit.account_id,
+            receipt.ruleset_version,
+            receipt.evaluated_at_us,
+            commit.recorded_at_us,
+            receipt.request,
+            receipt.facts,
+            receipt.answer,
+        )
+        for commit in commits
+        if (receipt := commit.receipt) is not None
+    ]
+    await _run(connection, INSERT_RECEIPTS, rows)
+
+
+async def _write_movements(connection: AnyConnection, commits: Sequence[Commit]) -> None:
+    moving = [commit for commit in commits if commit.movement.postings]
+    if not moving:
+        return
+    await _run(connection, INSERT_POSTINGS, _posting_rows(moving))
+    await _run(connection, INSERT_LOTS, _lot_rows(moving))
+    changes = [
+        (commit.account_id, change.lot_id, change.change_minor)
+        for commit in moving
+        for change in commit.movement.lot_changes
+    ]
+    await _run(connection, CHANGE_LOTS, changes)
+    balances = sorted(
+        (commit.account_id, asset_code, amount_minor)
+        for commit in moving
+        for asset_code, amount_minor in commit.movement.balance_changes
+    )
+    await _run(connection, CHANGE_BALANCES, balances)
+
+
+def _posting_rows(commits: Iterable[Commit]) -> list[tuple[object, ...]]:
+    return [
+        (
+            commit.account_id,
+            posting.transfer_id,
+            posting.leg,
+            posting.book,
+            posting.party_id,
+            posting.promotion_id,
+            posting.asset_code,
+            posting.amount_minor,
+            commit.effective_at_us,
+            commit.recorded_at_us,
+        )
+        for commit in commits
+        for posting in commit.movement.postings
+    ]
+
+
+def _lot_rows(commits: Iterable[Commit]) -> list[tuple[object, ...]]:
+    return [
+        (
+            commit.account_id,
+            lot.lot_id,
+            lot.asset_code,
+            lot.granted_minor,
+            lot.active_from_us,
+            lot.expires_at_us,
+        )
+        for commit in commits
+        for lot in commit.movement.lots
+    ]
+
+
+async def _insert_exceptions(connection: AnyConnection, commits: Sequence[Commit]) -> None:
+    rows = [
+        (
+            commit.keys[0].key_id,
+            ordinal,
+            commit.account_id,
+            entry.kind,
+            entry.detail,
+            commit.recorded_at_us,
+        )
+        for commit in commits
+        for ordinal, entry in enumerate(commit.exceptions)
+    ]
+    await _run(connection, INSERT_EXCEPTIONS, rows)
+
+
+async def _insert_answers(connection: AnyConnection, commits: Sequence[Commit]) -> None:
+    answered = [(commit, answer) for commit in commits for answer in commit.answers]
+    rows = [
+        (
+            commit.account_id,
+            answer.customer_id,
+            answer.field_code,
+            commit.effective_at_us,
+            answer.value,
+            answer.channel,
+            commit.keys[0].key_id,
+            answer.cashier_id,
+        )
+        for commit, answer in answered
+    ]
+    await _run(connection, INSERT_ANSWERS, rows)
+    states = [
+        (
+            commit.account_id,
+            answer.customer_id,
+            answer.field_code,
+            commit.effective_at_us,
+            answer.kept_value,
+        )
+        for commit, answer in answered
+    ]
+    await _run(connection, CHANGE_FIELD_STATES, states)
+
+
+async def _run(
+    connection: AnyConnection, statement: str, rows: Sequence[tuple[object, ...]]
+) -> None:
+    if rows:
+        await connection.fetch(statement, *zip(*rows, strict=True))
+
+
+def day_of(commit: Commit) -> int:
+    """Day of recording, days since 1970-01-01 UTC: it names the partition of the receipt."""
+    return floor_div(commit.recorded_at_us, DAY_US)

@@ -1,0 +1,218 @@
+"""The one database: its pool, its supervision if it is embedded, and what its errors mean.
+
+Nothing above `server.store` sees asyncpg: errors arrive as the classes of this module.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from rewards.commit import Commit
+from server.store import commits, facts
+from server.store.commits import KeysTakenError, WrittenBatch
+from server.store.embedded import EmbeddedPostgres
+from server.store.facts import AnyConnection, KnownCustomer, KnownKey
+from server.store.pool import Pool, PoolSettings, classify, create_pool
+
+RECOVERY_PAUSE_S = 0.1
+"""Between two attempts to reach a database that is down."""
+
+
+class StoreError(Exception):
+    """Base of what can go wrong with a batch."""
+
+
+class PoisonError(StoreError):
+    """Some row of the batch can never be stored."""
+
+
+class RetryError(StoreError):
+    """Nothing is wrong with the rows: run it again.
+
+    Attributes:
+        fate_unknown: COMMIT was sent and its answer was lost: read the keys first.
+    """
+
+    def __init__(self, message: str, fate_unknown: bool) -> None:
+        """Keep the facts."""
+        super().__init__(message)
+        self.fate_unknown = fate_unknown
+
+
+class Found:
+    """Rows that one round of look-ups found."""
+
+    __slots__ = ("customers", "identifiers", "keys")
+
+    def __init__(
+        self,
+        keys: dict[bytes, KnownKey],
+        identifiers: dict[bytes, tuple[int, int]],
+        customers: dict[tuple[int, int], KnownCustomer],
+    ) -> None:
+        """Keep the rows."""
+        self.keys = keys
+        self.identifiers = identifiers
+        self.customers = customers
+
+
+_Result = TypeVar("_Result")
+DecideAlone = Callable[[AnyConnection], Awaitable[Commit]]
+
+
+class Database:
+    """Connections to the database, embedded or not."""
+
+    def __init__(self, dsn: str | None, data_dir: Path, application_name: str) -> None:
+        """Remember where the database is; `open` connects.
+
+        Args:
+            dsn: a real database; None starts the embedded one.
+            data_dir: where the embedded one keeps its data.
+            application_name: what pg_stat_activity shows.
+        """
+        self._dsn = dsn
+        self._embedded = None if dsn else EmbeddedPostgres(data_dir)
+        self._application_name = application_name
+        self._pool: Pool | None = None
+        self._recovery = asyncio.Lock()
+
+    async def ensure_running(self) -> str:
+        """Start the embedded database if it is not running; give the DSN.
+
+        Raises:
+            EmbeddedPostgresError: it cannot be started.
+        """
+        if self._embedded is None:
+            assert self._dsn is not None
+            return self._dsn
+        return await asyncio.to_thread(self._embedded.ensure_running)
+
+    async def open(self) -> None:
+        """Connect."""
+        dsn = await self.ensure_running()
+        self._pool = await create_pool(dsn, PoolSettings(), application_name=self._application_name)
+
+    async def close(self) -> None:
+        """Disconnect; stop the embedded database if nobody else uses it."""
+        if self._pool is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._pool.close(), timeout=5.0)
+            self._pool = None
+        if self._embedded is not None:
+            await asyncio.to_thread(self._embedded.stop)
+
+    @property
+    def pool(self) -> Pool:
+        """The pool, once open."""
+        assert self._pool is not None, "the database is not open"
+        return self._pool
+
+    async def recover(self) -> None:
+        """Wait a moment and see that the embedded database runs. Never raises for a database."""
+        async with self._recovery:
+            await asyncio.sleep(RECOVERY_PAUSE_S)
+            with contextlib.suppress(Exception):
+                await self.ensure_running()
+
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncIterator[AnyConnection]:
+        """A connection for look-ups.
+
+        Raises:
+            RetryError: the database cannot be reached just now.
+            StoreError: a bug.
+        """
+        try:
+            async with self.pool.acquire() as connection:
+                yield connection
+        except Exception as error:
+            raise _store_error(error, fate_unknown=False) from error
+
+    async def find(self, key_ids: Sequence[bytes], hashes: Sequence[bytes]) -> Found:
+        """Look up keys, and customers by the hashes of their identifiers.
+
+        Raises:
+            RetryError: the database cannot be reached just now.
+        """
+        async with self.reading() as connection:
+            keys = await facts.read_keys(connection, key_ids) if key_ids else {}
+            identifiers = await facts.read_identifiers(connection, hashes) if hashes else {}
+            account_ids = sorted({account_id for account_id, _ in identifiers.values()})
+            customers = await facts.read_customers(connection, account_ids) if account_ids else {}
+            return Found(keys, identifiers, customers)
+
+    async def known_keys(self, key_ids: Sequence[bytes]) -> dict[bytes, KnownKey]:
+        """Read which keys exist.
+
+        Raises:
+            RetryError: the database cannot be reached just now.
+        """
+        async with self.reading() as connection:
+            return await facts.read_keys(connection, key_ids)
+
+    async def write(self, batch: Sequence[Commit]) -> WrittenBatch:
+        """Write a batch in one transaction; durable when this returns.
+
+        Raises:
+            KeysTakenError: run again without the commits of those keys.
+            PoisonError: bisect.
+            RetryError: run the whole batch again.
+        """
+
+        async def write_all(connection: AnyConnection) -> WrittenBatch:
+            return await commits.write_batch(connection, batch)
+
+        return await self._transact(write_all)
+
+    async def write_alone(self, account_id: int, decide: DecideAlone) -> Commit:
+        """Decide and write one commit while its account is locked.
+
+        Args:
+            account_id: the account that keeps losing its version to others.
+            decide: reads on the connection and decides; may raise a refusal, which passes through.
+
+        Raises:
+            KeysTakenError, PoisonError, RetryError: as `write`.
+        """
+
+        async def lock_and_write(connection: AnyConnection) -> Commit:
+            await facts.lock_account(connection, account_id)
+            commit = await decide(connection)
+            written = await commits.write_batch(connection, [commit])
+            assert written.won == (0,), "a locked account cannot lose its version"
+            return commit
+
+        return await self._transact(lock_and_write)
+
+    async def _transact(self, work: Callable[[AnyConnection], Awaitable[_Result]]) -> _Result:
+        commit_sent = False
+        try:
+            async with self.pool.acquire() as connection:
+                transaction = connection.transaction()
+                await transaction.start()
+                try:
+                    result = await work(connection)
+                except BaseException:
+                    with contextlib.suppress(Exception):
+                        await transaction.rollback()
+                    raise
+                commit_sent = True
+                await transaction.commit()
+                return result
+        except KeysTakenError:
+            raise
+        except Exception as error:
+            raise _store_error(error, fate_unknown=commit_sent) from error
+
+
+def _store_error(error: Exception, fate_unknown: bool) -> Exception:
+    """What an error means; errors that are not the database's pass as they are."""
+    fate = classify(error)
+    if fate == "retry":
+        return RetryError(str(error) or type(error).__name__, fate_unknown)
+    if fate in ("poison", "conflict"):
+        return PoisonError(str(error))
+    return error

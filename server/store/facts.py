@@ -1,0 +1,190 @@
+"""Reads what decisions are made on, many keys at a time. Every look-up is by one indexed column."""
+
+from collections.abc import Sequence
+
+import asyncpg
+import msgspec
+from msgspec import Struct
+
+from rewards.facts import CustomerFacts, FieldState
+from rewards.ledger import OwnedLot
+from server.store.pool import Connection, PooledConnection
+
+AnyConnection = Connection | PooledConnection
+
+SELECT_KEYS = """
+select key_id, kind, fingerprint, account_id, day
+  from commit_key
+ where key_id = any($1::bytea[])
+"""
+
+SELECT_IDENTIFIERS = """
+select identifier_hash, customer_id, account_id
+  from identifier
+ where identifier_hash = any($1::bytea[])
+"""
+
+SELECT_CUSTOMERS = """
+select c.account_id, c.customer_id, c.state, c.language_code, c.segments, c.field_state, a.version
+  from customer c
+  join account a on a.account_id = c.account_id
+ where c.account_id = any($1::bigint[])
+"""
+
+SELECT_BALANCES = """
+select account_id, asset_code, amount_minor
+  from balance
+ where account_id = any($1::bigint[])
+ order by account_id, asset_code
+"""
+
+SELECT_RECEIPT = """
+select ruleset_version, evaluated_at_us, recorded_at_us, request, answer
+  from receipt
+ where key_id = $1 and day = $2
+"""
+
+SELECT_LOTS_OF_KEY = """
+select l.lot_id, l.asset_code, l.granted_minor, l.remaining_minor, p.promotion_id
+  from lot l
+  join posting p on p.account_id = l.account_id and p.transfer_id = l.lot_id and p.leg = 0
+ where l.account_id = $1 and l.lot_id >= $2 and l.lot_id < $3
+ order by l.lot_id
+"""
+
+SELECT_PENDING = """
+select asset_code, sum(remaining_minor)::bigint as pending_minor
+  from lot
+ where account_id = $1 and active_from_us > $2
+ group by asset_code
+"""
+
+SELECT_ACCOUNT = "select version from account where account_id = $1"
+
+SELECT_ACCOUNT_LOCKED = "select version from account where account_id = $1 for update"
+
+SELECT_DISPLAY_NAME = """
+select distinct on (field_code) field_code, value
+  from profile_answer
+ where account_id = $1 and customer_id = $2 and field_code = any($3::text[])
+ order by field_code, answered_at_us desc
+"""
+
+_FIELD_STATES = msgspec.json.Decoder(dict[str, FieldState])
+
+
+class KnownKey(Struct, frozen=True, gc=False):
+    """A key that is taken: by what, and where its receipt stands."""
+
+    kind: int
+    fingerprint: bytes
+    account_id: int
+    day: int
+
+
+class KnownCustomer(Struct, frozen=True):
+    """A customer with what is known of the profile fields (personal: never stored elsewhere)."""
+
+    facts: CustomerFacts
+    fields: dict[str, FieldState]
+
+
+class StoredRow(Struct, frozen=True, gc=False):
+    """A receipt as it was stored."""
+
+    ruleset_version: int
+    evaluated_at_us: int
+    recorded_at_us: int
+    request: bytes
+    answer: bytes
+
+
+async def read_keys(connection: AnyConnection, key_ids: Sequence[bytes]) -> dict[bytes, KnownKey]:
+    """Read which keys are taken."""
+    rows = await connection.fetch(SELECT_KEYS, key_ids)
+    return {
+        row["key_id"]: KnownKey(row["kind"], row["fingerprint"], row["account_id"], row["day"])
+        for row in rows
+    }
+
+
+async def read_identifiers(
+    connection: AnyConnection, hashes: Sequence[bytes]
+) -> dict[bytes, tuple[int, int]]:
+    """Read whose identifiers these are: (account id, customer id) by hash."""
+    rows = await connection.fetch(SELECT_IDENTIFIERS, hashes)
+    return {row["identifier_hash"]: (row["account_id"], row["customer_id"]) for row in rows}
+
+
+async def read_customers(
+    connection: AnyConnection, account_ids: Sequence[int]
+) -> dict[tuple[int, int], KnownCustomer]:
+    """Read customers with the version and balances of their accounts."""
+    # Versions first: a commit between the two reads then leaves an old version, which loses, and
+    # never a new version with old balances.
+    customers = await connection.fetch(SELECT_CUSTOMERS, account_ids)
+    balances: dict[int, list[tuple[str, int]]] = {}
+    for account_id, asset_code, amount_minor in await connection.fetch(
+        SELECT_BALANCES, account_ids
+    ):
+        balances.setdefault(account_id, []).append((asset_code, amount_minor))
+    return {(row["account_id"], row["customer_id"]): _customer(row, balances) for row in customers}
+
+
+async def read_receipt(connection: AnyConnection, key_id: bytes, day: int) -> StoredRow | None:
+    """Read a stored receipt by its key and the day its key names."""
+    row = await connection.fetchrow(SELECT_RECEIPT, key_id, day)
+    return None if row is None else StoredRow(*row.values())
+
+
+async def read_lots_of_key(
+    connection: AnyConnection, account_id: int, key_id: bytes
+) -> tuple[OwnedLot, ...]:
+    """Read the lots that a receipt granted, as they stand."""
+    first, last = key_id + b"\x00\x00", key_id + b"\xff\xff\x00"
+    rows = await connection.fetch(SELECT_LOTS_OF_KEY, account_id, first, last)
+    return tuple(OwnedLot(*row.values()) for row in rows)
+
+
+async def read_pending(connection: AnyConnection, account_id: int, at_us: int) -> dict[str, int]:
+    """Read what is not active yet, minor units by asset."""
+    rows = await connection.fetch(SELECT_PENDING, account_id, at_us)
+    return {row["asset_code"]: row["pending_minor"] for row in rows}
+
+
+async def read_answers(
+    connection: AnyConnection, account_id: int, customer_id: int, field_codes: Sequence[str]
+) -> dict[str, str]:
+    """Read the newest answers to some fields. Personal: for the cashier's eyes only."""
+    rows = await connection.fetch(SELECT_DISPLAY_NAME, account_id, customer_id, field_codes)
+    return {row["field_code"]: row["value"] for row in rows}
+
+
+async def read_account(
+    connection: AnyConnection, account_id: int
+) -> tuple[int, dict[str, int]] | None:
+    """Read an account's version, and then its balances in minor units by asset."""
+    version = await connection.fetchval(SELECT_ACCOUNT, account_id)
+    if version is None:
+        return None
+    rows = await connection.fetch(SELECT_BALANCES, [account_id])
+    return version, {row["asset_code"]: row["amount_minor"] for row in rows}
+
+
+async def lock_account(connection: AnyConnection, account_id: int) -> None:
+    """Hold an account until the transaction ends. One account only: Citus allows no more."""
+    await connection.fetchrow(SELECT_ACCOUNT_LOCKED, account_id)
+
+
+def _customer(row: asyncpg.Record, balances: dict[int, list[tuple[str, int]]]) -> KnownCustomer:
+    account_id, customer_id, state, language_code, segments, fields, version = row.values()
+    facts = CustomerFacts(
+        account_id,
+        version,
+        customer_id,
+        state,
+        language_code,
+        frozenset(segments),
+        tuple(balances.get(account_id, ())),
+    )
+    return KnownCustomer(facts, _FIELD_STATES.decode(fields))

@@ -1,0 +1,165 @@
+"""Texts to show and print, by language: built-in templates that a program may replace.
+
+Figures follow the language's own way of writing (CLDR, through Babel); what Babel works out slowly
+is worked out once for a language and remembered.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, tzinfo
+from functools import lru_cache
+from decimal import Decimal
+from typing import Final
+
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date
+from babel.numbers import format_currency, get_currency_precision
+
+from rewards.program import Asset
+from rewards.rounding import floor_div
+
+FALLBACK_LANGUAGE: Final = "en"
+
+BUILT_IN: Final[Mapping[str, Mapping[str, str]]] = {
+    "add_piece": {
+        "ru": "Добавьте {quantity} шт. бесплатно: {promotion}",
+        "en": "Add {quantity} free: {promotion}",
+    },
+    "reward_points": {
+        "ru": "{promotion}: +{amount} {asset}",
+        "en": "{promotion}: +{amount} {asset}",
+    },
+    "reward_deferred_discount": {
+        "ru": "{promotion}: скидка {amount} на следующую покупку",
+        "en": "{promotion}: {amount} off your next purchase",
+    },
+    "slip_saved": {"ru": "Вы сэкономили {amount}", "en": "You saved {amount}"},
+    "slip_earned": {"ru": "Начислено: {amount} {asset}", "en": "Earned: {amount} {asset}"},
+    "slip_active_from": {"ru": "Можно тратить с {day}", "en": "Can be spent from {day}"},
+    "slip_expires": {"ru": "Действует по {day}", "en": "Valid until {day}"},
+    "slip_balance": {"ru": "Баланс: {amount} {asset}", "en": "Balance: {amount} {asset}"},
+    "slip_voided": {"ru": "Чек аннулирован", "en": "Receipt voided"},
+    "slip_taken_back": {"ru": "Списано: {amount} {asset}", "en": "Taken back: {amount} {asset}"},
+    "cashier_unknown": {
+        "ru": "Клиент не найден: продажа без начисления",
+        "en": "Customer not found: nothing will be earned",
+    },
+    "cashier_blocked": {
+        "ru": "Карта заблокирована: продажа без начисления",
+        "en": "Card blocked: nothing will be earned",
+    },
+    "cashier_identified": {"ru": "Клиент: {name}", "en": "Customer: {name}"},
+    "cashier_thanks": {
+        "ru": "Анкета обновлена, поблагодарите клиента",
+        "en": "Profile updated, thank the customer",
+    },
+}
+"""Templates by text code and language."""
+
+
+def pick(texts: Mapping[str, str], language_code: str) -> str:
+    """Choose the text of a language: exact, its base language, English, or any."""
+    found = texts.get(language_code) or texts.get(language_code.partition("-")[0])
+    return found or texts.get(FALLBACK_LANGUAGE) or next(iter(texts.values()))
+
+
+class Speaker:
+    """Says things in one language for one program."""
+
+    def __init__(
+        self, language_code: str, currency_code: str, own_texts: Mapping[str, Mapping[str, str]]
+    ) -> None:
+        """Pick the templates of the language once.
+
+        Args:
+            language_code: BCP 47; an unknown one is spoken as English.
+            currency_code: ISO 4217.
+            own_texts: the program's templates by text code and language.
+        """
+        self.language_code = language_code
+        self._locale = _locale(language_code)
+        self._currency = _currency_form(str(self._locale), currency_code)
+        self._templates = {
+            code: pick(own_texts.get(code) or built_in, language_code)
+            for code, built_in in BUILT_IN.items()
+        }
+
+    def say(self, text_code: str, **figures: str) -> str:
+        """Fill a template; a figure that it does not name is left out."""
+        return self._templates[text_code].format_map(figures)
+
+    def money(self, amount_minor: int) -> str:
+        """Write an amount of the program's currency, minor units."""
+        prefix, suffix, decimals, group, point = self._currency
+        return prefix + _number(amount_minor, decimals, group, point) + suffix
+
+    def amount(self, amount_minor: int, asset: Asset) -> str:
+        """Write an amount of an asset: money for a discount, else a number."""
+        if asset.kind == "deferred_discount":
+            return self.money(amount_minor)
+        _, _, _, group, point = self._currency
+        return _number(amount_minor, asset.decimals, group, point)
+
+    def asset(self, amount_minor: int, asset: Asset) -> str:
+        """Name an asset in the plural form that its amount asks for; empty for money."""
+        if asset.kind == "deferred_discount":
+            return ""
+        forms = _asset_forms(asset, self.language_code)
+        category = _plural(str(self._locale), abs(amount_minor), asset.decimals)
+        return forms.get(category) or forms.get("other") or next(iter(forms.values()))
+
+    def day(self, at_us: int, zone: tzinfo) -> str:
+        """Write the local day of an instant, UTC microseconds."""
+        moment = datetime.fromtimestamp(floor_div(at_us, 1_000_000), UTC).astimezone(zone)
+        return _day(str(self._locale), moment.date())
+
+
+@lru_cache(maxsize=256)
+def _locale(language_code: str) -> Locale:
+    try:
+        return Locale.parse(language_code, sep="-")
+    except (UnknownLocaleError, ValueError):
+        return Locale.parse(FALLBACK_LANGUAGE)
+
+
+@lru_cache(maxsize=1_024)
+def _currency_form(locale: str, currency_code: str) -> tuple[str, str, int, str, str]:
+    """How money is written: before, after, decimals, between thousands, before decimals."""
+    sample = format_currency(0, currency_code, locale=locale)
+    first, last = sample.index("0"), sample.rindex("0")
+    symbols = Locale.parse(locale).number_symbols["latn"]
+    decimals = get_currency_precision(currency_code)
+    return sample[:first], sample[last + 1 :], decimals, symbols["group"], symbols["decimal"]
+
+
+def _number(amount_minor: int, decimals: int, group: str, point: str) -> str:
+    sign = "-" if amount_minor < 0 else ""
+    major, minor = divmod(abs(amount_minor), 10**decimals)
+    whole = f"{sign}{major:,}".replace(",", group)
+    return f"{whole}{point}{minor:0{decimals}d}" if minor else whole
+
+
+@lru_cache(maxsize=16_384)
+def _plural(locale: str, amount_minor: int, decimals: int) -> str:
+    whole = amount_minor % 10**decimals == 0
+    number = Decimal(amount_minor).scaleb(-decimals)
+    return Locale.parse(locale).plural_form(number.to_integral_value() if whole else number)
+
+
+@lru_cache(maxsize=16_384)
+def _day(locale: str, day: date) -> str:
+    return format_date(day, "short", locale=locale)
+
+
+@lru_cache(maxsize=1_024)
+def _asset_forms(asset: Asset, language_code: str) -> dict[str, str]:
+    forms: dict[str, dict[str, str]] = {
+        name.language_code: {form.category: form.text for form in name.forms}
+        for name in asset.names
+    }
+    base = language_code.partition("-")[0]
+    return (
+        forms.get(language_code)
+        or forms.get(base)
+        or forms.get(FALLBACK_LANGUAGE)
+        or next(iter(forms.values()))
+    )

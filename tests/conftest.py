@@ -1,0 +1,13 @@
+"""How hard the property tests look: one profile a purpose, chosen by LOYALTY_HYPOTHESIS."""
+
+import os
+
+from hypothesis import settings
+
+pytest_plugins = ("tests.pg",)
+
+settings.register_profile("dev", max_examples=50, deadline=None)
+# The gate must give one verdict on one tree, so its examples do not vary.
+settings.register_profile("check", max_examples=300, deadline=None, derandomize=True)
+settings.register_profile("long", max_examples=20_000, deadline=None)
+settings.load_profile(os.environ.get("LOYALTY_HYPOTHESIS", "check"))

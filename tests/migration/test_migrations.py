@@ -1,0 +1,118 @@
+"""Migrations: applied once whoever starts, whole or not at all, never backwards."""
+
+import asyncio
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from server.store.migrate import MIGRATIONS_DIR, MigrationError, migrate, pending
+
+FIRST = """-- first
+-- depends:
+
+-- migrate: apply
+CREATE TABLE first (id bigint PRIMARY KEY);
+CREATE FUNCTION twice(n bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+    -- a comment; with a semicolon
+    RETURN n * 2;
+END
+$$;
+-- migrate: rollback
+DROP TABLE first;
+"""
+SECOND = """-- second
+-- depends: 20260101_01_first
+
+-- migrate: apply
+CREATE TABLE second (id bigint PRIMARY KEY);
+INSERT INTO second SELECT 1 / 1;
+-- migrate: rollback
+DROP TABLE second;
+"""
+
+
+async def fetch_value(dsn: str, query: str) -> object:
+    connection = await asyncpg.connect(dsn, timeout=10)
+    try:
+        return await connection.fetchval(query)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+def two_files(tmp_path: Path) -> Path:
+    (tmp_path / "20260101_01_first.sql").write_text(FIRST)
+    (tmp_path / "20260101_02_second.sql").write_text(SECOND)
+    return tmp_path
+
+
+async def test_this_build_migrates_an_empty_database_once(pg_empty_dsn: str) -> None:
+    expected = sorted(path.stem for path in MIGRATIONS_DIR.glob("*.sql"))
+    assert expected
+    assert sorted(await pending(pg_empty_dsn)) == expected
+    assert sorted(await migrate(pg_empty_dsn)) == expected
+    assert await pending(pg_empty_dsn) == []
+    assert await migrate(pg_empty_dsn) == []
+
+
+async def test_a_clone_of_the_template_has_nothing_pending(pg_dsn: str) -> None:
+    assert await pending(pg_dsn) == []
+
+
+async def test_asking_what_is_pending_writes_nothing(pg_empty_dsn: str) -> None:
+    await pending(pg_empty_dsn)
+    tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+    assert await fetch_value(pg_empty_dsn, tables) == 0
+
+
+async def test_servers_that_start_at_once_apply_each_file_once(
+    pg_empty_dsn: str, two_files: Path
+) -> None:
+    applied = await asyncio.gather(*(migrate(pg_empty_dsn, two_files) for _ in range(4)))
+    names = ["20260101_01_first", "20260101_02_second"]
+    assert sorted(applied) == [[], [], [], names]
+    assert await fetch_value(pg_empty_dsn, "SELECT twice(21)") == 42
+
+
+async def test_the_later_file_waits_for_what_it_depends_on(
+    pg_empty_dsn: str, two_files: Path
+) -> None:
+    (two_files / "20250101_01_named_too_early.sql").write_text(
+        SECOND.replace("second", "third").replace("_01_first", "_02_second")
+    )
+    assert (await migrate(pg_empty_dsn, two_files))[-1] == "20250101_01_named_too_early"
+
+
+async def test_a_failing_file_leaves_nothing_of_itself(pg_empty_dsn: str, two_files: Path) -> None:
+    (two_files / "20260101_02_second.sql").write_text(SECOND.replace("1 / 1", "1 / 0"))
+    with pytest.raises(MigrationError, match=r"20260101_02_second.*division by zero"):
+        await migrate(pg_empty_dsn, two_files)
+    assert await fetch_value(pg_empty_dsn, "SELECT to_regclass('second') IS NULL")
+    assert await fetch_value(pg_empty_dsn, "SELECT to_regclass('first') IS NOT NULL")
+    assert await pending(pg_empty_dsn, two_files) == ["20260101_02_second"]
+
+
+async def test_a_schema_newer_than_the_build_is_refused(pg_empty_dsn: str, two_files: Path) -> None:
+    await migrate(pg_empty_dsn, two_files)
+    (two_files / "20260101_02_second.sql").unlink()
+    for refused in (migrate(pg_empty_dsn, two_files), pending(pg_empty_dsn, two_files)):
+        with pytest.raises(MigrationError, match=r"does not know: 20260101_02_second\. A newer"):
+            await refused
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("CREATE TABLE t ();", "No '-- migrate: apply' found"),
+        (FIRST.replace("-- depends:", "--"), "depends"),
+        (FIRST.replace("-- depends:", "-- depends: nowhere"), "Could not resolve"),
+    ],
+)
+async def test_a_malformed_file_is_named(
+    pg_empty_dsn: str, tmp_path: Path, text: str, reason: str
+) -> None:
+    (tmp_path / "20260101_09_bad.sql").write_text(text)
+    with pytest.raises(MigrationError, match=rf"20260101_09_bad.*{reason}|{reason}.*20260101_09"):
+        await migrate(pg_empty_dsn, tmp_path)
