@@ -14,6 +14,7 @@ from pos_sim.workload import PROGRAMS, Basket, Given, Item, TillPlan, Workload
 
 CHAIN_ID = "demo"
 CURRENCY_CODE = "RUB"
+RECEIPTS = 2_500
 CUSTOMERS = 1_500
 ANONYMOUS_SHARE = 0.25
 AWAY_SHARE = 0.15

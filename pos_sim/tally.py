@@ -42,7 +42,7 @@ class Tally(Struct):
     Attributes:
         answered: Checkout gave the four sets.
         broken_off: The till gave up, and BreakOff closed the key.
-        unanswered: No answer in as many attempts as allowed.
+        unanswered: No answer in as many attempts as allowed; `silent` of them in a row just now.
         refused: Receipts refused, by reason.
         retried: Calls sent again, all kinds together.
         faults: Calls that failed by a fault of the server; the first few in `fault_texts`.
@@ -52,6 +52,7 @@ class Tally(Struct):
     answered: int = 0
     broken_off: int = 0
     unanswered: int = 0
+    silent: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     refused_unexpectedly: int = 0
     retried: int = 0

@@ -37,6 +37,7 @@ QUOTE_AGAIN = frozenset(
     {"PRICE_WOULD_RISE", "TOKEN_EXPIRED", "TOKEN_FOREIGN", "TOKEN_INVALID"},
 )
 QUOTES_MAX = 3
+GIVE_UP_S_MAX = 0.02
 
 
 class Habits(Struct, frozen=True):
@@ -121,13 +122,13 @@ class Till:
         self._rng = rng
 
     async def work(
-        self, intended_at: Callable[[Basket], float], on_done: Callable[[], None]
+        self, intended_at: Callable[[Basket], float], goes_on: Callable[[], bool]
     ) -> None:
         """Ring up all baskets of this till.
 
         Args:
             intended_at: When a basket's first call should be sent, seconds of the loop's clock.
-            on_done: Called after each receipt.
+            goes_on: Called after each receipt: whether there is sense in the next.
         """
         loop = asyncio.get_running_loop()
         for number, basket in enumerate(self._place.till.baskets, start=1):
@@ -135,7 +136,8 @@ class Till:
             if at > loop.time():
                 await asyncio.sleep(at - loop.time())
             await self.ring_up(number, basket, at)
-            on_done()
+            if not goes_on():
+                return
 
     async def ring_up(self, number: int, basket: Basket, intended_at: float) -> None:
         """Ring up one basket and write down how it ended.
@@ -149,11 +151,14 @@ class Till:
         tally = self._books.tally
         try:
             await self._sell(receipt, intended_at)
+            tally.silent = 0
         except RefusedError as error:
+            tally.silent = 0
             tally.refused[error.refusal.reason] += 1
             tally.refused_unexpectedly += not basket.is_beyond_limit
         except GaveUpError:
             tally.unanswered += 1
+            tally.silent += 1
             self._books.auditor.note_uncertain(basket.customer_number)
 
     def _open(self, number: int, basket: Basket) -> _Open:
@@ -266,12 +271,22 @@ class Till:
                 return
 
     async def _give_up(self, receipt: _Open) -> None:
-        """Do not wait for the answer: break off, and see that both calls end the same way."""
+        """Do not wait for the answer: break off, and see that both calls end the same way.
+
+        Half of the time the checkout is held up on its way until the key is closed; else it races
+        the break-off.
+        """
         request = receipt.to_checkout()
-        late = asyncio.create_task(self._outcome_of(request))
-        await asyncio.sleep(self._rng.uniform(0, 0.02))
-        ended = await self._client.break_off(BreakOffRequest(receipt_key=receipt.key))
-        outcome = await late
+        is_sent, delay_s = asyncio.Event(), self._rng.uniform(0, GIVE_UP_S_MAX)
+        late = asyncio.create_task(self._outcome_of(request, is_sent))
+        if self._happens(0.5):
+            is_sent.set()
+            await asyncio.sleep(delay_s)
+        try:
+            ended = await self._client.break_off(BreakOffRequest(receipt_key=receipt.key))
+        finally:
+            is_sent.set()
+            outcome = await late
         if ended.state == ReceiptState.RECEIPT_STATE_BROKEN_OFF:
             self._books.tally.broken_off += 1
             if isinstance(outcome, CheckoutResponse):
@@ -280,7 +295,10 @@ class Till:
         self._check(receipt, _contradictions(ended, outcome))
         await self._sold(receipt, request, ended.checkout)
 
-    async def _outcome_of(self, request: CheckoutRequest) -> CheckoutResponse | Refusal | None:
+    async def _outcome_of(
+        self, request: CheckoutRequest, is_sent: asyncio.Event
+    ) -> CheckoutResponse | Refusal | None:
+        await is_sent.wait()
         try:
             return await self._client.checkout(request)
         except RefusedError as error:

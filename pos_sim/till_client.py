@@ -119,7 +119,7 @@ class TillClient:
 
     def _wait_s(self, attempt: int, last: Exception) -> float:
         """Twice as long after each attempt, or as long as the server asks; a fifth is chance."""
-        wait_s = min(WAIT_S_MAX, FIRST_WAIT_S * 2 ** (attempt - 1))
+        wait_s = min(WAIT_S_MAX, FIRST_WAIT_S * 2.0 ** (attempt - 1))
         if isinstance(last, RefusedError):
             wait_s = max(wait_s, min(WAIT_S_MAX, last.refusal.retry_after_s))
         return wait_s * self._rng.uniform(0.9, 1.1)

@@ -56,5 +56,3 @@ class UnaryLink:
             task = asyncio.create_task(channel.close(CLOSING_GRACE_S))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
-
-

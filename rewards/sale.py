@@ -56,6 +56,15 @@ class LineAction(IntEnum):
     RETURN = 2
 
 
+class EntryMethod(IntEnum):
+    """As EntryMethod of the contract."""
+
+    SCANNED = 1
+    KEYED = 2
+    DICTATED = 3
+    APP_TOKEN = 4
+
+
 class TenderKind(IntEnum):
     """As TenderKind of the contract."""
 

@@ -1,6 +1,6 @@
 """How a refusal travels: gRPC status, ErrorInfo, BadRequest and RetryInfo. One table."""
 
-from typing import Never
+from typing import Any, Never
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -76,7 +76,7 @@ def status_of(refusal: Refusal) -> Status:
     return status
 
 
-async def abort(context: grpc.aio.ServicerContext[object, object], refusal: Refusal) -> Never:
+async def abort(context: grpc.aio.ServicerContext[Any, Any], refusal: Refusal) -> Never:
     """End a unary call with a refusal.
 
     Raises:

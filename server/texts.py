@@ -6,8 +6,8 @@ is worked out once for a language and remembered.
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, tzinfo
-from functools import lru_cache
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 from babel import Locale, UnknownLocaleError
@@ -90,14 +90,17 @@ class Speaker:
     def money(self, amount_minor: int) -> str:
         """Write an amount of the program's currency, minor units."""
         prefix, suffix, decimals, group, point = self._currency
-        return prefix + _number(amount_minor, decimals, group, point) + suffix
+        sign = "-" if amount_minor < 0 else ""
+        return f"{sign}{prefix}{_number(abs(amount_minor), decimals, group, point)}{suffix}"
 
     def amount(self, amount_minor: int, asset: Asset) -> str:
         """Write an amount of an asset: money for a discount, else a number."""
         if asset.kind == "deferred_discount":
             return self.money(amount_minor)
         _, _, _, group, point = self._currency
-        return _number(amount_minor, asset.decimals, group, point)
+        whole = amount_minor % 10**asset.decimals == 0
+        shown = floor_div(amount_minor, 10**asset.decimals) if whole else amount_minor
+        return _number(shown, 0 if whole else asset.decimals, group, point)
 
     def asset(self, amount_minor: int, asset: Asset) -> str:
         """Name an asset in the plural form that its amount asks for; empty for money."""
@@ -135,7 +138,7 @@ def _number(amount_minor: int, decimals: int, group: str, point: str) -> str:
     sign = "-" if amount_minor < 0 else ""
     major, minor = divmod(abs(amount_minor), 10**decimals)
     whole = f"{sign}{major:,}".replace(",", group)
-    return f"{whole}{point}{minor:0{decimals}d}" if minor else whole
+    return f"{whole}{point}{minor:0{decimals}d}" if decimals else whole
 
 
 @lru_cache(maxsize=16_384)

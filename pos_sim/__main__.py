@@ -1,0 +1,121 @@
+"""Commands of the simulator: `demo` brings its own server, `replay` goes to a running one."""
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from pos_sim.demo import Plan, run_demo, run_replay
+from pos_sim.run import Run
+from pos_sim.server_process import DemoError
+
+app = typer.Typer(
+    help="Simulated tills: replays receipts through gRPC.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+
+Receipts = Annotated[
+    Path | None,
+    typer.Option(help="Directory of the real receipts; without it a grocery is generated."),
+]
+Count = Annotated[
+    int | None, typer.Option(min=1, help="Receipts; default 2,500 generated, or all real ones.")
+]
+Tills = Annotated[int, typer.Option(min=1, max=1_000, help="Tills that work at once.")]
+Seed = Annotated[int, typer.Option(help="What all random choices come from.")]
+Rate = Annotated[
+    float, typer.Option(min=0.0, help="Receipts a second over all tills; 0 is as fast as they can.")
+]
+Epoch = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=2**32 - 1,
+        help="Epoch of the receipt keys; default is now. The epoch of an earlier run, with the "
+        "same seed, tills and count, sends the same receipts again.",
+    ),
+]
+TILLS = 32
+SEED = 20_261_122
+
+
+@app.command()
+def demo(
+    receipts: Receipts = None,
+    count: Count = None,
+    tills: Tills = TILLS,
+    seed: Seed = SEED,
+    rate: Rate = 0.0,
+    servers: Annotated[int, typer.Option(min=1, max=16, help="Server processes.")] = 1,
+    data_dir: Annotated[Path, typer.Option(help="Where the server keeps its data.")] = Path(
+        "var/demo"
+    ),
+) -> None:
+    """Start a server, replay receipts, show one answer and the summary, stop the server."""
+    console = _console()
+    plan = Plan(_run(seed, None), tills, receipts, count, rate)
+    _finish(console, run_demo(console, plan, servers, data_dir.absolute()))
+
+
+@app.command()
+def replay(
+    target: Annotated[list[str], typer.Option(help="host:port of a server; may be repeated.")],
+    receipts: Receipts = None,
+    count: Count = None,
+    tills: Tills = TILLS,
+    seed: Seed = SEED,
+    rate: Rate = 0.0,
+    epoch: Epoch = None,
+    prepare: Annotated[
+        bool, typer.Option(help="Import the reference data and publish the program first.")
+    ] = False,
+) -> None:
+    """Replay receipts against servers that run already."""
+    console = _console()
+    plan = Plan(_run(seed, epoch), tills, receipts, count, rate)
+    _finish(console, run_replay(console, plan, tuple(target), is_prepared=not prepare))
+
+
+def _run(seed: int, epoch: int | None) -> Run:
+    return Run(seed, int(time.time()) if epoch is None else epoch)
+
+
+def _console() -> Console:
+    # Elsewhere than in a terminal nobody says how wide a line may be: wide enough for the tables.
+    return Console() if sys.stdout.isatty() else Console(width=100)
+
+
+def _finish(console: Console, work: Coroutine[object, object, list[str]]) -> None:
+    """Do the work, tell what is wrong, and exit with 0 if nothing is."""
+    try:
+        problems = asyncio.run(_interruptible(work))
+    except DemoError as error:
+        problems = [str(error)]
+    for problem in problems:
+        console.print(f"[bold red]failed[/bold red]: {escape(problem)}", highlight=False)
+    if problems:
+        raise typer.Exit(1)
+    console.print("[bold green]all is well[/bold green]")
+
+
+async def _interruptible(work: Coroutine[object, object, list[str]]) -> list[str]:
+    """Let SIGTERM end the work as Ctrl-C does, so that no server is left behind."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        raise DemoError("interrupted") from None
+
+
+if __name__ == "__main__":
+    app()

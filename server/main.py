@@ -1,0 +1,218 @@
+"""The composition root: the only place that knows every concrete part, and the server's life."""
+
+import asyncio
+import hashlib
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import grpc
+import structlog
+import uvloop
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection
+
+from ext import kernel
+from loyalty.v1 import back_office_service_pb2
+from rewards.allocate import allocate
+from rewards.basket import Allocate
+from server.clock import Clock, shifted_clock, system_clock
+from server.codec.sale_pb import HashIdentifier
+from server.log import set_up_log
+from server.lookups import Lookups
+from server.pipeline import Pipeline
+from server.reference import POLL_S, Reference
+from server.session import Sessions
+from server.settings import Settings, read_settings
+from server.store.database import Database
+from server.store.feeds import Feeds
+from server.store.migrate import migrate
+from server.store.partitions import ensure_partitions
+from server.store.secrets import shared_secrets
+from server.till.context import Context
+from server.till_servicer import SERVICE, TillCalls, check_contract, unary_handlers
+from server.token import TokenSigner
+
+MESSAGE_BYTES_MAX = 4 * 1024 * 1024
+PARTITION_CHECK_S = 3_600.0
+GO_AWAY_PAUSE_S = 0.3
+"""Between GO_AWAY and the first call that is refused as DRAINING."""
+STOP_GRACE_S = 1.0
+GRPC_OPTIONS = (
+    ("grpc.so_reuseport", 1),
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+    # Tills on mobile links ping often; the default would cut them off.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.max_concurrent_streams", 10_000),
+)
+
+_log = structlog.get_logger(__name__)
+
+
+def main() -> None:
+    """Run the server until SIGTERM or SIGINT."""
+    if not __debug__:
+        raise SystemExit("the server does not run without its assertions: drop -O")
+    settings = read_settings()
+    set_up_log(settings.log_level)
+    check_contract()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(settings))
+
+
+async def serve(settings: Settings) -> None:
+    """Compose, serve, drain.
+
+    Args:
+        settings: as read.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        context = await stack.enter_async_context(_composed(settings))
+        calls = TillCalls(context)
+        sessions = Sessions(calls)
+        health = health_aio.HealthServicer()
+        server = _grpc_server(calls, sessions, health, context, settings)
+        watcher = asyncio.create_task(_watch(context, health), name="watch")
+        stack.callback(watcher.cancel)
+        await server.start()
+        await _report_health(context, health)
+        _log.info("serving", listen=settings.listen, evaluator=settings.evaluator)
+        await stop.wait()
+        await _drain(server, calls, sessions, health, settings.drain_s)
+    _log.info("stopped")
+
+
+@asynccontextmanager
+async def _composed(settings: Settings) -> AsyncIterator[Context]:
+    """Open the database and start what works on it; close it all in reverse."""
+    clock = _clock(settings)
+    database = Database(settings.dsn or None, settings.data_dir, "loyalty-server")
+    await migrate(await database.ensure_running())
+    await database.open()
+    try:
+        await ensure_partitions(database, clock())
+        reference = Reference(Feeds(database), clock)
+        await reference.refresh()
+        context = Context(
+            clock=clock,
+            reference=reference,
+            lookups=Lookups(database),
+            pipeline=Pipeline(database),
+            database=database,
+            signer=TokenSigner(await shared_secrets(database, "token", clock())),
+            hash_identifier=await _identifier_hash(database, clock()),
+            allocate=_allocate(settings),
+        )
+        reference.start()
+        context.lookups.start()
+        context.pipeline.start()
+        yield context
+        await context.pipeline.drain()
+        await context.lookups.stop()
+        await reference.stop()
+    finally:
+        await database.close()
+
+
+def _clock(settings: Settings) -> Clock:
+    if not settings.clock_file:
+        return system_clock
+    return shifted_clock(Path(settings.clock_file))
+
+
+def _allocate(settings: Settings) -> Allocate:
+    return kernel.allocate if settings.evaluator == "kernel" else allocate
+
+
+async def _identifier_hash(database: Database, now_us: int) -> HashIdentifier:
+    """The keyed hash by which identifiers are stored and looked up."""
+    secrets = await shared_secrets(database, "identifier", now_us)
+    return keyed_hash(secrets[min(secrets)])
+
+
+def keyed_hash(secret: bytes) -> HashIdentifier:
+    """Hash identifiers with a key: 16 bytes of (chain, kind, value)."""
+
+    def hash_identifier(chain_id: str, kind: int, value: str) -> bytes:
+        text = f"{kind}\x00{chain_id}\x00{value}".encode()
+        return hashlib.blake2b(text, digest_size=16, key=secret, person=b"identifier").digest()
+
+    return hash_identifier
+
+
+def _grpc_server(
+    calls: TillCalls,
+    sessions: Sessions,
+    health: health_aio.HealthServicer,
+    context: Context,
+    settings: Settings,
+) -> grpc.aio.Server:
+    server = grpc.aio.server(options=GRPC_OPTIONS)
+    handlers = unary_handlers(calls)
+    handlers["Session"] = grpc.stream_stream_rpc_method_handler(sessions.handle)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    names = (
+        SERVICE,
+        back_office_service_pb2.DESCRIPTOR.services_by_name["BackOfficeService"].full_name,
+        health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
+        reflection.SERVICE_NAME,
+    )
+    reflection.enable_server_reflection(names, server)
+    if not server.add_insecure_port(settings.listen):
+        raise SystemExit(f"cannot listen on {settings.listen}: is the port taken?")
+    return server
+
+
+async def _watch(context: Context, health: health_aio.HealthServicer) -> None:
+    """Keep health true to the facts, and partitions ahead of the calendar."""
+    loop = asyncio.get_running_loop()
+    partitions_at_s = loop.time() + PARTITION_CHECK_S
+    while True:
+        await asyncio.sleep(POLL_S)
+        await _report_health(context, health)
+        if loop.time() >= partitions_at_s:
+            partitions_at_s = loop.time() + PARTITION_CHECK_S
+            try:
+                await ensure_partitions(context.database, context.clock())
+            except Exception as error:
+                _log.warning("partitions_not_made", error=str(error))
+
+
+async def _report_health(context: Context, health: health_aio.HealthServicer) -> None:
+    serving = health_pb2.HealthCheckResponse.SERVING
+    current = context.reference.is_current
+    status = serving if current else health_pb2.HealthCheckResponse.NOT_SERVING
+    for name in ("", SERVICE):
+        await health.set(name, status)
+
+
+async def _drain(
+    server: grpc.aio.Server,
+    calls: TillCalls,
+    sessions: Sessions,
+    health: health_aio.HealthServicer,
+    drain_s: float,
+) -> None:
+    """Leave health, send GO_AWAY, let cash servers move over, finish what was taken, stop."""
+    _log.info("draining")
+    await health.enter_graceful_shutdown()
+    sessions.go_away("the server is draining")
+    await asyncio.sleep(GO_AWAY_PAUSE_S)
+    calls.draining = True
+    try:
+        async with asyncio.timeout(drain_s):
+            await calls.drained()
+    except TimeoutError:
+        _log.warning("drained_late", drain_s=drain_s)
+    await server.stop(grace=STOP_GRACE_S)

@@ -1,0 +1,277 @@
+"""Reference data in memory: stores, articles and rulesets, kept up with the database by polling.
+
+A version of the ruleset is loaded before the instant from which it is effective; a server that
+could not ask the database within the publishing lead says so, and leaves health.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from rewards.cross_sell import ARTICLES_A_LINK_MAX
+from rewards.facts import AssetWindow, StoreFacts
+from rewards.product import Catalogue, Product
+from rewards.program import Asset
+from rewards.refusal import Reason, Refusal
+from rewards.rounding import floor_div
+from rewards.ruleset import CompiledLink, ProgramRules, Ruleset, decode_ruleset
+from server.clock import Clock
+from server.store.feeds import StoreRecord, VersionRecord
+
+POLL_S = 0.5
+PUBLISH_LEAD_US = 3_000_000
+"""A version becomes effective this long after publishing at the earliest."""
+OLD_RULESETS_MAX = 8
+"""Versions that only tokens name, kept apart from the live ones."""
+
+SUPERSEDED_KEPT_US = 60_000_000
+"""A superseded version stays live so long: a call that took its instant before still finds it."""
+
+_SECOND_US = 1_000_000
+_EMPTY_CATALOGUE = Catalogue({})
+_log = structlog.get_logger(__name__)
+
+
+class ReferenceSource(Protocol):
+    """Where reference data comes from."""
+
+    async def versions_from(self, version: int) -> Sequence[VersionRecord]:
+        """Versions from this one on, ascending."""
+
+    async def version_in_force(self, at_us: int) -> int:
+        """The version in force at an instant; 0 is none."""
+
+    async def stores_after(self, change: int) -> tuple[int, Sequence[StoreRecord]]:
+        """Stores changed since; the newest change."""
+
+    async def products_after(self, change: int) -> tuple[int, Sequence[tuple[str, Product]]]:
+        """Articles changed since, each with its chain; the newest change."""
+
+
+class StoreInfo:
+    """A store with its wall clock."""
+
+    def __init__(self, record: StoreRecord) -> None:
+        """Open the time zone."""
+        self.record = record
+        self.zone = ZoneInfo(record.time_zone)
+        self._zones = frozenset(record.zones)
+        self._day = (0, 0, 0)
+        self._windows: dict[tuple[int, int], tuple[tuple[str, AssetWindow], ...]] = {}
+
+    def facts_at(self, rules: ProgramRules, at_us: int) -> StoreFacts:
+        """The store's facts at an instant: local day, and when lots granted now start and end."""
+        local_day = self.local_day(at_us)
+        key = (rules.version, local_day)
+        kept = self._windows.get(key)
+        if kept is None:
+            self._windows.clear()
+            kept = self._windows[key] = tuple(
+                (code, self._window(asset, local_day))
+                for code, asset in rules.program.assets.items()
+            )
+        windows = tuple(
+            (code, window if window.active_from_us else _from(window, at_us))
+            for code, window in kept
+        )
+        return StoreFacts(self._zones, local_day, windows)
+
+    def local_day(self, at_us: int) -> int:
+        """Proleptic ordinal of the local date of an instant."""
+        start_us, end_us, day = self._day
+        if not start_us <= at_us < end_us:
+            moment = datetime.fromtimestamp(floor_div(at_us, _SECOND_US), UTC)
+            day = moment.astimezone(self.zone).date().toordinal()
+            self._day = (self._midnight_us(day), self._midnight_us(day + 1), day)
+        return day
+
+    def _window(self, asset: Asset, local_day: int) -> AssetWindow:
+        """The window of a lot granted today; active_from_us 0 is at once."""
+        first_day = local_day + asset.active_after_days
+        active_from_us = self._midnight_us(first_day) if asset.active_after_days else 0
+        expires_at_us = 0
+        if asset.active_days:
+            expires_at_us = self._midnight_us(first_day + asset.active_days) - 1
+        return AssetWindow(active_from_us, expires_at_us)
+
+    def _midnight_us(self, day: int) -> int:
+        """Start of a local day. Where clocks skip midnight it is the first instant there is."""
+        midnight = datetime.combine(date.fromordinal(day), time.min, tzinfo=self.zone)
+        return round(midnight.timestamp()) * _SECOND_US
+
+
+class Reference:
+    """What this process knows of stores, articles and rulesets."""
+
+    def __init__(self, source: ReferenceSource, clock: Clock) -> None:
+        """Start empty; `refresh` loads.
+
+        Args:
+            source: where the data comes from.
+            clock: the server's clock.
+        """
+        self._source = source
+        self._clock = clock
+        self._stores: dict[tuple[str, str], StoreInfo] = {}
+        self._catalogues: dict[str, Catalogue] = {}
+        self._live: list[tuple[int, Ruleset]] = []
+        self._old: OrderedDict[int, Ruleset] = OrderedDict()
+        self._shelves: dict[tuple[int, bytes], tuple[str, ...]] = {}
+        self._store_change = 0
+        self._product_change = 0
+        self._loop: asyncio.Task[None] | None = None
+        self.asked_at_us = 0
+
+    def start(self) -> None:
+        """Begin to poll."""
+        self._loop = asyncio.create_task(self._poll(), name="reference")
+
+    async def stop(self) -> None:
+        """Stop polling."""
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
+
+    @property
+    def is_current(self) -> bool:
+        """The database was asked within the publishing lead: no version can have been missed."""
+        return self._clock() - self.asked_at_us < PUBLISH_LEAD_US
+
+    async def refresh(self) -> None:
+        """Load what is new."""
+        asked_at_us = self._clock()
+        await self._refresh_stores()
+        await self._refresh_products()
+        await self._refresh_rulesets(asked_at_us)
+        self.asked_at_us = asked_at_us
+
+    def store(self, chain_id: str, store_id: str) -> StoreInfo:
+        """Find a store.
+
+        Raises:
+            Refusal: UNKNOWN_STORE.
+        """
+        found = self._stores.get((chain_id, store_id))
+        if found is None:
+            metadata = {"chain_id": chain_id, "store_id": store_id}
+            text = "the store is not known: import it before it sells"
+            raise Refusal(Reason.UNKNOWN_STORE, text, metadata)
+        return found
+
+    def rules_at(self, chain_id: str, at_us: int) -> ProgramRules:
+        """The chain's rules in force at an instant.
+
+        Raises:
+            Refusal: NO_RULESET.
+        """
+        for effective_at_us, ruleset in reversed(self._live):
+            if effective_at_us <= at_us:
+                return _of_chain(ruleset, chain_id)
+        raise Refusal(Reason.NO_RULESET, "no ruleset is in force: publish a program")
+
+    async def rules_of(self, chain_id: str, version: int) -> ProgramRules:
+        """The chain's rules at a version that a token names; an old one is loaded apart.
+
+        Raises:
+            Refusal: NO_RULESET.
+        """
+        for _, ruleset in self._live:
+            if ruleset.version == version:
+                return _of_chain(ruleset, chain_id)
+        old = self._old.get(version)
+        if old is None:
+            old = await self._load_old(version)
+        self._old.move_to_end(version)
+        return _of_chain(old, chain_id)
+
+    def catalogue(self, chain_id: str) -> Catalogue:
+        """The chain's articles."""
+        return self._catalogues.get(chain_id, _EMPTY_CATALOGUE)
+
+    def shelf(self, catalogue: Catalogue, link: CompiledLink) -> tuple[str, ...]:
+        """What a link shows; worked out once for a catalogue."""
+        key = (id(catalogue), link.tag)
+        found = self._shelves.get(key)
+        if found is None:
+            found = catalogue.articles_of(link.link.show, ARTICLES_A_LINK_MAX)
+            self._shelves[key] = found
+        return found
+
+    def versions(self) -> list[tuple[int, int]]:
+        """(version, effective_at_us) of the version in force and those to come."""
+        return [(ruleset.version, effective_at_us) for effective_at_us, ruleset in self._live]
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_S)
+            try:
+                await self.refresh()
+            except Exception as error:
+                _log.warning("reference_not_refreshed", error=str(error))
+
+    async def _load_old(self, version: int) -> Ruleset:
+        records = await self._source.versions_from(version)
+        record = next((record for record in records if record.version == version), None)
+        if record is None:
+            raise Refusal(Reason.NO_RULESET, f"there is no version {version} of the ruleset")
+        old = Ruleset(decode_ruleset(record.compiled))
+        self._keep_old(old)
+        return old
+
+    async def _refresh_rulesets(self, now_us: int) -> None:
+        newest = self._live[-1][1].version if self._live else 0
+        first = newest + 1 if newest else max(1, await self._source.version_in_force(now_us))
+        for record in await self._source.versions_from(first):
+            compiled = await asyncio.to_thread(decode_ruleset, record.compiled)
+            self._live.append((record.effective_at_us, Ruleset(compiled)))
+            self._shelves.clear()
+            _log.info("ruleset_loaded", version=record.version)
+        self._drop_superseded(now_us)
+
+    def _drop_superseded(self, now_us: int) -> None:
+        while len(self._live) > 1 and self._live[1][0] <= now_us - SUPERSEDED_KEPT_US:
+            _, ruleset = self._live.pop(0)
+            self._keep_old(ruleset)
+
+    def _keep_old(self, ruleset: Ruleset) -> None:
+        self._old[ruleset.version] = ruleset
+        while len(self._old) > OLD_RULESETS_MAX:
+            self._old.popitem(last=False)
+
+    async def _refresh_stores(self) -> None:
+        change, records = await self._source.stores_after(self._store_change)
+        for record in records:
+            self._stores[record.chain_id, record.store_id] = StoreInfo(record)
+        self._store_change = change
+
+    async def _refresh_products(self) -> None:
+        change, changed = await self._source.products_after(self._product_change)
+        if changed:
+            await self._rebuild_catalogues(changed)
+        self._product_change = change
+
+    async def _rebuild_catalogues(self, changed: Sequence[tuple[str, Product]]) -> None:
+        by_chain: dict[str, dict[str, Product]] = {}
+        for chain_id, product in changed:
+            by_chain.setdefault(chain_id, {})[product.sku] = product
+        for chain_id, products in by_chain.items():
+            merged = {**self.catalogue(chain_id).products, **products}
+            self._catalogues[chain_id] = await asyncio.to_thread(Catalogue, merged)
+        self._shelves.clear()
+
+
+def _from(window: AssetWindow, at_us: int) -> AssetWindow:
+    return AssetWindow(at_us, window.expires_at_us)
+
+
+def _of_chain(ruleset: Ruleset, chain_id: str) -> ProgramRules:
+    rules = ruleset.by_chain.get(chain_id)
+    if rules is None:
+        text = f"no program of chain {chain_id} is in force: publish one"
+        raise Refusal(Reason.NO_RULESET, text, {"chain_id": chain_id})
+    return rules

@@ -1,0 +1,59 @@
+"""Settings of the server, from the environment. Every one has a default that works."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+PREFIX = "LOYALTY_"
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """All settings; LOYALTY_LISTEN is `listen`, and so on.
+
+    Attributes:
+        listen: address and port of gRPC.
+        dsn: a real PostgreSQL; empty starts the embedded one.
+        data_dir: where the embedded PostgreSQL keeps its data.
+        clock_file: shifts the clock (see `server.clock`); empty is the machine's clock.
+        evaluator: `kernel` shares amounts with the compiled kernel, `reference` with its twin.
+        log_level: of the log on standard error.
+        drain_s: how long SIGTERM waits for calls in flight, seconds.
+    """
+
+    listen: str = "127.0.0.1:50051"
+    dsn: str = ""
+    data_dir: Path = Path("var/postgres")
+    clock_file: str = ""
+    evaluator: Literal["kernel", "reference"] = "kernel"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    drain_s: float = 10.0
+
+
+def read_settings(environment: dict[str, str] | None = None) -> Settings:
+    """Read the settings.
+
+    Args:
+        environment: as os.environ, which is the default.
+
+    Raises:
+        SystemExit: a value is not acceptable; the message names the variable.
+    """
+    values = os.environ if environment is None else environment
+    found = {
+        field.name: values[PREFIX + field.name.upper()]
+        for field in msgspec.structs.fields(Settings)
+        if PREFIX + field.name.upper() in values
+    }
+    try:
+        return msgspec.convert(found, Settings, strict=False, dec_hook=_path)
+    except msgspec.ValidationError as error:
+        raise SystemExit(f"settings ({PREFIX}...): {error}") from None
+
+
+def _path(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise NotImplementedError(f"no setting is of type {kind.__name__}")

@@ -1,0 +1,156 @@
+"""One way for every durable call: look up, decide, commit; repeat what the first answer was.
+
+A lost account version means: look up and decide again; after two losses the call goes alone under
+the account's lock. A taken key means: answer what the key stands for.
+"""
+
+import asyncio
+from typing import Protocol
+
+from msgspec import Struct
+
+from rewards.commit import Commit
+from rewards.refusal import Reason, Refusal
+from server.lookups import Seen, Wanted, seen_by
+from server.pipeline import Committed, VersionLost
+from server.store.commits import KeysTakenError
+from server.store.database import Found, PoisonError, RetryError
+from server.store.facts import (
+    AnyConnection,
+    KnownKey,
+    read_customers,
+    read_identifiers,
+    read_keys,
+)
+from server.till.context import Context
+
+ROUNDS_TOGETHER = 2
+ROUNDS_MAX = 8
+
+
+class Decided(Struct, frozen=True):
+    """What an operation wants written (None: nothing) and the answer to give once it is."""
+
+    commit: Commit | None
+    answer: bytes
+
+
+class Operation(Protocol):
+    """A durable call after its request was read."""
+
+    wanted: Wanted
+    """What it looks up; the first key is its own."""
+
+    async def settled(self, known: KnownKey, seen: Seen) -> bytes:
+        """Answer for a key that exists: the first answer, or a Refusal."""
+
+    async def decide(self, seen: Seen) -> Decided:
+        """Decide; raises Refusal."""
+
+
+async def run_durable(context: Context, operation: Operation, deadline_s: float) -> bytes:
+    """Carry an operation out.
+
+    Args:
+        context: ports.
+        operation: what to do.
+        deadline_s: the loop's time past which nothing is written.
+
+    Raises:
+        Refusal: the operation's own, DEADLINE_PASSED, RESULT_UNKNOWN, ...
+    """
+    own_key_id = operation.wanted.key_ids[0]
+    lost = 0
+    for _ in range(ROUNDS_MAX):
+        seen = await look_up_in_time(context, operation.wanted, deadline_s)
+        known = seen.keys.get(own_key_id)
+        if known is not None:
+            return await operation.settled(known, seen)
+        decided = await operation.decide(seen)
+        if decided.commit is None:
+            return decided.answer
+        if lost < ROUNDS_TOGETHER:
+            fate = await context.pipeline.submit(decided.commit, deadline_s)
+        else:
+            return await _run_alone(context, operation, decided.commit.account_id, deadline_s)
+        if isinstance(fate, Committed):
+            return decided.answer
+        lost += isinstance(fate, VersionLost)
+    raise Refusal(Reason.STORE_UNAVAILABLE, "the receipt's keys and account keep changing")
+
+
+async def look_up_in_time(context: Context, wanted: Wanted, deadline_s: float) -> Seen:
+    """Look up before the deadline.
+
+    Raises:
+        Refusal: DEADLINE_PASSED; nothing is recorded.
+    """
+    try:
+        async with asyncio.timeout_at(deadline_s):
+            return await context.lookups.look_up(wanted)
+    except TimeoutError:
+        text = "no time was left before the write; nothing is recorded"
+        raise Refusal(Reason.DEADLINE_PASSED, text) from None
+
+
+async def _run_alone(
+    context: Context, operation: Operation, account_id: int, deadline_s: float
+) -> bytes:
+    """Decide while the account is locked. Shielded: the caller's end does not reach the write."""
+    work = asyncio.ensure_future(_alone(context, operation, account_id, deadline_s))
+    try:
+        async with asyncio.timeout_at(deadline_s):
+            return await asyncio.shield(work)
+    except TimeoutError:
+        work.add_done_callback(_swallow)
+        text = "the write was sent, its fate is not known: ask again with the same key"
+        raise Refusal(Reason.RESULT_UNKNOWN, text) from None
+
+
+async def _alone(
+    context: Context, operation: Operation, account_id: int, deadline_s: float
+) -> bytes:
+    answer = b""
+
+    async def decide(connection: AnyConnection) -> Commit:
+        nonlocal answer
+        seen = await _read_now(connection, operation.wanted)
+        decided = await operation.decide(seen)
+        assert decided.commit is not None, "what was decided twice wrote something"
+        if asyncio.get_running_loop().time() > deadline_s:
+            text = "no time was left before the write; nothing is recorded"
+            raise Refusal(Reason.DEADLINE_PASSED, text)
+        answer = decided.answer
+        return decided.commit
+
+    while True:
+        try:
+            await context.database.write_alone(account_id, decide)
+            return answer
+        except KeysTakenError:
+            seen = await context.lookups.look_up(operation.wanted)
+            known = seen.keys.get(operation.wanted.key_ids[0])
+            if known is not None:
+                return await operation.settled(known, seen)
+        except RetryError as error:
+            if error.fate_unknown:
+                text = "the write was sent, its fate is not known: ask again with the same key"
+                raise Refusal(Reason.RESULT_UNKNOWN, text) from error
+            await context.database.recover()
+        except PoisonError as error:
+            raise Refusal(Reason.INTERNAL, "the server made what cannot be stored") from error
+
+
+async def _read_now(connection: AnyConnection, wanted: Wanted) -> Seen:
+    """Look up on a connection that holds the account."""
+    keys = await read_keys(connection, wanted.key_ids)
+    identifiers = await read_identifiers(connection, wanted.identifier_hashes)
+    account_ids = sorted({account_id for account_id, _ in identifiers.values()})
+    customers = await read_customers(connection, account_ids)
+    return seen_by(wanted, Found(keys, identifiers, customers))
+
+
+def _swallow(work: "asyncio.Future[bytes]") -> None:
+    """Take note of an end that nobody waits for any more."""
+    if not work.cancelled():
+        work.exception()

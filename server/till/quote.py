@@ -1,0 +1,148 @@
+"""Quote: an open receipt to four sets. Nothing durable; degrades by priority as time runs out."""
+
+import asyncio
+
+from loyalty.v1 import answer_pb2
+from loyalty.v1 import till_service_pb2 as pb
+from rewards import limits
+from rewards.decide import Decision, quoted_lines
+from rewards.evaluate import Evaluation
+from rewards.facts import Facts
+from rewards.refusal import Reason, Refusal
+from rewards.ruleset import ProgramRules
+from rewards.sale import Sale, encode_sale, fingerprint_of
+from server.codec import check
+from server.codec.answer_pb import Skipped, fill_answer
+from server.codec.sale_pb import sale_from_pb
+from server.lookups import Seen, Wanted
+from server.till import evaluation as work
+from server.till.context import Context, check_currency
+from server.token import QuoteToken
+
+TOKEN_LIFE_US = 60 * 60 * 1_000_000
+"""From the first Quote of the basket."""
+FACTS_RESERVE_S = 0.15
+"""What is kept of the deadline for lines when facts are slow."""
+EXTRAS_RESERVE_S = 0.02
+"""Prompts and cross-sell are left out when less than this is left."""
+
+_DEADLINE = answer_pb2.SET_REASON_DEADLINE
+_NO_CUSTOMER = answer_pb2.SET_REASON_NO_CUSTOMER
+_NO_FACTS = answer_pb2.SET_REASON_FACTS_UNAVAILABLE
+
+
+async def quote(context: Context, request: pb.QuoteRequest, deadline_s: float) -> bytes:
+    """Answer a Quote.
+
+    Raises:
+        Refusal: a bad request, an unknown store, a token that is not ours.
+    """
+    basket_id = check.id_of(request.basket_id, "basket_id")
+    if request.HasField("reserve"):
+        raise Refusal(Reason.NOT_OFFERED, "holds are not offered by this version: omit reserve")
+    check.number_of(request.attempt, "attempt", 0, limits.ATTEMPT_MAX)
+    sale = sale_from_pb(request.sale, context.hash_identifier)
+    store = context.reference.store(sale.header.chain_id, sale.header.store_id)
+    now_us = context.clock()
+    token = _still_good(context, request.token, basket_id, now_us)
+    at_us = token.instant_us if token else now_us
+    rules = await _rules(context, sale.header.chain_id, token, at_us)
+    check_currency(store, rules.program, sale.header.currency_code)
+    seen = await _facts_in_time(context, sale, deadline_s)
+    facts = work.gather_facts(context, rules, store, sale, work.customer_of(sale, seen), at_us)
+    decision, skipped = _decide(context, rules, sale, facts, seen, at_us, deadline_s)
+    asked = work.asked_of(context, rules, store, sale, facts, decision, skipped, basket_id, at_us)
+    response = pb.QuoteResponse()
+    fill_answer(response.answer, asked)
+    expires_at_us = token.expires_at_us if token else now_us + TOKEN_LIFE_US
+    new_token = _token(sale, basket_id, facts, rules, decision.evaluation, at_us, expires_at_us)
+    response.token = context.signer.sign(new_token)
+    response.token_expires_at_us = expires_at_us
+    response.prices_refreshed = bool(request.token) and token is None
+    return response.SerializeToString()
+
+
+def _still_good(
+    context: Context, signed: bytes, basket_id: bytes, now_us: int
+) -> QuoteToken | None:
+    """The basket's token while it lasts; None if there is none or it has expired."""
+    if not signed:
+        return None
+    token = context.signer.check(signed)
+    if token.basket_id != basket_id:
+        text = "the token is of another basket"
+        raise Refusal(Reason.TOKEN_FOREIGN, text, fields=(("token", text),))
+    return token if now_us <= token.expires_at_us else None
+
+
+async def _rules(
+    context: Context, chain_id: str, token: QuoteToken | None, at_us: int
+) -> ProgramRules:
+    if token is None:
+        return context.reference.rules_at(chain_id, at_us)
+    return await context.reference.rules_of(chain_id, token.ruleset_version)
+
+
+async def _facts_in_time(context: Context, sale: Sale, deadline_s: float) -> Seen | None:
+    """The customer's facts; None if there was no time for them."""
+    hashes = work.identifier_hashes(sale)
+    if not hashes:
+        return Seen({}, None)
+    try:
+        async with asyncio.timeout_at(deadline_s - FACTS_RESERVE_S):
+            return await context.lookups.look_up(Wanted((), hashes))
+    except TimeoutError:
+        return None
+
+
+def _decide(
+    context: Context,
+    rules: ProgramRules,
+    sale: Sale,
+    facts: Facts,
+    seen: Seen | None,
+    at_us: int,
+    deadline_s: float,
+) -> tuple[Decision, Skipped]:
+    """Spend the time that is left by priority: lines, rewards, prompts, cross-sell."""
+    decision = work.decide_prices(context, rules, sale, facts)
+    if seen is None:
+        return decision, Skipped(_NO_FACTS, _NO_FACTS, _NO_FACTS, _NO_FACTS)
+    skipped = Skipped()
+    if not facts.customer.account_id:
+        skipped = skipped._replace(prompts=_NO_CUSTOMER)
+    elif _has_time(deadline_s):
+        decision = work.add_prompts(decision, rules, work.fields_of(seen), at_us)
+    else:
+        skipped = skipped._replace(prompts=_DEADLINE)
+    if not _has_time(deadline_s):
+        return decision, skipped._replace(items=_DEADLINE)
+    return work.add_items(context, decision, rules, sale, facts), skipped
+
+
+def _has_time(deadline_s: float) -> bool:
+    return deadline_s - asyncio.get_running_loop().time() > EXTRAS_RESERVE_S
+
+
+def _token(
+    sale: Sale,
+    basket_id: bytes,
+    facts: Facts,
+    rules: ProgramRules,
+    evaluation: Evaluation,
+    at_us: int,
+    expires_at_us: int,
+) -> QuoteToken:
+    return QuoteToken(
+        basket_id=basket_id,
+        chain_id=sale.header.chain_id,
+        store_id=sale.header.store_id,
+        account_id=facts.customer.account_id,
+        account_version=facts.customer.account_version,
+        fingerprint=fingerprint_of(encode_sale(sale)),
+        hold_ids=(),
+        ruleset_version=rules.version,
+        instant_us=at_us,
+        expires_at_us=expires_at_us,
+        lines=quoted_lines(sale, evaluation),
+    )

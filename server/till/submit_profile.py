@@ -1,0 +1,184 @@
+"""SubmitProfile: answers to prompts, from any channel. Validated, versioned, kept for ever."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+from babel.core import get_global
+
+from loyalty.v1 import answer_pb2
+from loyalty.v1 import till_service_pb2 as pb
+from rewards import limits
+from rewards.commit import Commit, CommitKey, KeyKind, StoredAnswer, StoredReceipt
+from rewards.program import ProfileField
+from rewards.refusal import Reason, Refusal
+from rewards.ruleset import CompiledProgram
+from rewards.sale import derived_key_id, fingerprint_of
+from server.codec import check
+from server.codec.sale_pb import identifier_from_pb
+from server.lookups import Seen, Wanted
+from server.profile_answer import KEPT_CHECKS, normal_answer
+from server.reference import StoreInfo
+from server.store.facts import KnownKey
+from server.till.context import Context, voice_of
+from server.till.durable import Decided, run_durable
+from server.till.stored import stored_checkout
+
+_ENCODER = msgspec.msgpack.Encoder()
+_CHANNEL_LAST = 4
+_FINGERPRINT_KIND = 0
+"""Kind under which answers are hashed with the key of identifiers: they are personal."""
+
+
+class ProfileCommand(NamedTuple):
+    """A submission after its request was read and checked."""
+
+    chain_id: str
+    store: StoreInfo
+    key_id: bytes
+    identifier_hash: bytes
+    answers: tuple[tuple[ProfileField, str], ...]
+    channel: int
+    cashier_id: str
+    fingerprint: bytes
+
+
+async def submit_profile(
+    context: Context, request: pb.SubmitProfileRequest, deadline_s: float
+) -> bytes:
+    """Record answers; durable when this returns.
+
+    Raises:
+        Refusal: ANSWER_REJECTED, CUSTOMER_NOT_FOUND, KEY_CONFLICT, or a bad request.
+    """
+    command = _read(context, request)
+    return await run_durable(context, ProfileOperation(context, command), deadline_s)
+
+
+def _read(context: Context, request: pb.SubmitProfileRequest) -> ProfileCommand:
+    submission_id = check.id_of(request.submission_id, "submission_id")
+    chain_id = check.text_of(request.chain_id, "chain_id")
+    store = context.reference.store(chain_id, check.text_of(request.store_id, "store_id"))
+    if not request.HasField("identifier"):
+        check.refuse_required("identifier")
+    identifier = identifier_from_pb(
+        request.identifier, "identifier", chain_id, context.hash_identifier
+    )
+    check.count_of(len(request.answers), "answers", limits.ANSWERS_MAX, least=1)
+    program = context.reference.rules_at(chain_id, context.clock()).program
+    answers = _answers(request.answers, program, store)
+    spelled = repr([(field.field_code, value) for field, value in answers])
+    digest = context.hash_identifier(chain_id, _FINGERPRINT_KIND, spelled)
+    return ProfileCommand(
+        chain_id=chain_id,
+        store=store,
+        key_id=derived_key_id(b"profile", submission_id),
+        identifier_hash=identifier.identifier_hash,
+        answers=answers,
+        channel=check.enum_of(request.channel, "channel", _CHANNEL_LAST),
+        cashier_id=check.optional_text_of(request.cashier_id, "cashier_id"),
+        fingerprint=fingerprint_of(identifier.identifier_hash + digest),
+    )
+
+
+def _answers(
+    answers: Sequence[pb.ProfileAnswer], program: CompiledProgram, store: StoreInfo
+) -> tuple[tuple[ProfileField, str], ...]:
+    fields = {compiled.field.field_code: compiled.field for compiled in program.fields}
+    found: dict[str, tuple[ProfileField, str]] = {}
+    for n, answer in enumerate(answers):
+        path = f"answers[{n}]"
+        code = check.text_of(answer.field_code, f"{path}.field_code")
+        value = check.text_of(answer.value, f"{path}.value", limits.TEXT_ANSWER_MAX)
+        if code not in fields or code in found:
+            why = "stands twice" if code in found else "is not a field of the program"
+            check.refuse_inconsistent(f"{path}.field_code", f"{code} {why}")
+        region = _region(store.record.time_zone)
+        found[code] = (fields[code], normal_answer(fields[code], value, region, f"{path}.value"))
+    return tuple(found.values())
+
+
+def _region(time_zone: str) -> str:
+    """Country of the store by its time zone, for phones without a code; empty if not known."""
+    found = get_global("zone_territories").get(time_zone, "")
+    assert isinstance(found, str)
+    return found
+
+
+class ProfileOperation:
+    """A submission as a durable operation."""
+
+    def __init__(self, context: Context, command: ProfileCommand) -> None:
+        """Say what to look up: the submission's key and the customer.
+
+        Args:
+            context: ports.
+            command: the checked request.
+        """
+        self._context = context
+        self._command = command
+        self.wanted = Wanted((command.key_id,), (command.identifier_hash,))
+
+    async def settled(self, known: KnownKey, seen: Seen) -> bytes:
+        """It was submitted before: give that answer.
+
+        Raises:
+            Refusal: KEY_CONFLICT if the answers were others.
+        """
+        if known.fingerprint != self._command.fingerprint:
+            text = "the submission id was used for other answers"
+            raise Refusal(Reason.KEY_CONFLICT, text)
+        stored = await stored_checkout(self._context, self._command.key_id, known)
+        return stored.answer
+
+    async def decide(self, seen: Seen) -> Decided:
+        """Record the answers.
+
+        Raises:
+            Refusal: CUSTOMER_NOT_FOUND.
+        """
+        command, context = self._command, self._context
+        if seen.customer is None:
+            raise Refusal(Reason.CUSTOMER_NOT_FOUND, "no customer has this identifier")
+        facts = seen.customer.facts
+        now_us = context.clock()
+        rules = context.reference.rules_at(command.chain_id, now_us)
+        answer = self._answer(rules.program)
+        request = _ENCODER.encode([field.field_code for field, _ in command.answers])
+        commit = Commit(
+            keys=(CommitKey(command.key_id, KeyKind.PROFILE, command.fingerprint),),
+            effective_at_us=now_us,
+            recorded_at_us=now_us,
+            account_id=facts.account_id,
+            account_version=facts.account_version,
+            receipt=StoredReceipt(command.key_id, rules.version, now_us, request, b"", answer),
+            answers=tuple(self._stored(facts.customer_id)),
+        )
+        return Decided(commit, answer)
+
+    def _stored(self, customer_id: int) -> list[StoredAnswer]:
+        command = self._command
+        return [
+            StoredAnswer(
+                customer_id=customer_id,
+                field_code=field.field_code,
+                value=value,
+                kept_value=value if field.check in KEPT_CHECKS else None,
+                channel=command.channel,
+                cashier_id=command.cashier_id,
+            )
+            for field, value in command.answers
+        ]
+
+    def _answer(self, program: CompiledProgram) -> bytes:
+        command = self._command
+        language = command.store.record.language_code
+        speaker = voice_of(command.store, program, language, "").cashier
+        response = pb.SubmitProfileResponse(result=pb.DURABLE_RESULT_COMMITTED)
+        response.field_codes.extend(field.field_code for field, _ in command.answers)
+        response.texts.add(
+            place=answer_pb2.TEXT_PLACE_CASHIER,
+            style=answer_pb2.TEXT_STYLE_NORMAL,
+            text=speaker.say("cashier_thanks"),
+        )
+        return response.SerializeToString()

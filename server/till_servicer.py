@@ -1,0 +1,164 @@
+"""TillService over gRPC: unary calls and sessions. Bytes in, bytes out.
+
+Requests are parsed by the calls themselves, so that what is no protobuf gets a clear refusal, and
+stored answers leave byte for byte.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import grpc
+import structlog
+from google.protobuf.message import Message
+
+from loyalty.v1 import till_service_pb2 as pb
+from rewards.refusal import Reason, Refusal
+from server import status
+from server.codec.message import parsed
+from server.till.break_off import break_off
+from server.till.checkout import checkout
+from server.till.context import Context
+from server.till.get_receipt import get_receipt
+from server.till.identify import identify
+from server.till.quote import quote
+from server.till.submit_profile import submit_profile
+from server.till.void import void_receipt
+
+SERVICE = "loyalty.v1.TillService"
+TIMEOUT_DEFAULT_S = 10.0
+"""For a unary call whose client named no deadline."""
+TIMEOUT_MAX_S = 600.0
+ANSWER_RESERVE_S = 0.015
+"""What is kept of a deadline so that the answer still reaches the client."""
+LATE_GUARD_S = 1.0
+"""A call that outlives its deadline by so much is ended: the client has gone."""
+
+Handler = Callable[[Context, Any, float], Awaitable[bytes]]
+"""A call: ports, its request message, the loop's time of its deadline; the answer's bytes."""
+UnaryContext = grpc.aio.ServicerContext[bytes, bytes]
+Unary = Callable[[bytes, UnaryContext], Awaitable[bytes]]
+
+OFFERED: dict[str, Handler] = {
+    "Identify": identify,
+    "Quote": quote,
+    "Checkout": checkout,
+    "BreakOff": break_off,
+    "Void": void_receipt,
+    "GetReceipt": get_receipt,
+    "SubmitProfile": submit_profile,
+}
+"""The calls of this version, by name."""
+
+NOT_OFFERED = (
+    "StartConfirmation",
+    "Confirm",
+    "Enroll",
+    "Release",
+    "Forward",
+    "Refund",
+    "ReportOutcome",
+    "ClaimReceipt",
+    "CloseShift",
+)
+"""Calls of the contract that this version answers with UNIMPLEMENTED. The one list of them."""
+
+REQUEST_KINDS: dict[str, type[Message]] = {
+    name: getattr(pb, f"{name}Request") for name in (*OFFERED, *NOT_OFFERED)
+}
+
+_log = structlog.get_logger(__name__)
+
+
+class TillCalls:
+    """The calls by name, counted while they run, refused while the server drains."""
+
+    def __init__(self, context: Context) -> None:
+        """Start with nothing in flight.
+
+        Args:
+            context: ports of the calls.
+        """
+        self._context = context
+        self._in_flight = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.draining = False
+
+    async def answer(self, name: str, request: Message, deadline_s: float) -> bytes:
+        """Answer one call.
+
+        Args:
+            name: of the RPC.
+            request: of the RPC's type, its bytes read but not checked.
+            deadline_s: the loop's time by which the answer must leave.
+
+        Raises:
+            Refusal: why not.
+        """
+        handler = OFFERED.get(name)
+        if handler is None:
+            raise Refusal(Reason.NOT_OFFERED, f"{name} is not offered by this version")
+        if self.draining:
+            raise Refusal(Reason.DRAINING, "the server is draining: connect again")
+        with self._counted():
+            try:
+                async with asyncio.timeout_at(deadline_s + LATE_GUARD_S):
+                    return await handler(self._context, request, deadline_s)
+            except (Refusal, asyncio.CancelledError):
+                raise
+            except TimeoutError:
+                text = "the database cannot be reached in time: ask again with the same key"
+                raise Refusal(Reason.RESULT_UNKNOWN, text) from None
+            except Exception as error:
+                _log.exception("call_failed", call=name)
+                text = f"a fault of the server: {type(error).__name__}"
+                raise Refusal(Reason.INTERNAL, text) from error
+
+    async def drained(self) -> None:
+        """Wait until no call is in flight."""
+        await self._idle.wait()
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._in_flight += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._idle.set()
+
+
+def unary_handlers(calls: TillCalls) -> "dict[str, grpc.RpcMethodHandler[bytes, bytes]]":
+    """GRPC handlers of all unary calls, offered or not."""
+    return {
+        name: grpc.unary_unary_rpc_method_handler(_unary(calls, name))
+        for name in (*OFFERED, *NOT_OFFERED)
+    }
+
+
+def _unary(calls: TillCalls, name: str) -> Unary:
+    kind = REQUEST_KINDS[name]
+
+    async def handle(body: bytes, context: UnaryContext) -> bytes:
+        left_s = context.time_remaining()
+        budget_s = min(left_s or TIMEOUT_DEFAULT_S, TIMEOUT_MAX_S)
+        deadline_s = asyncio.get_running_loop().time() + budget_s - ANSWER_RESERVE_S
+        try:
+            return await calls.answer(name, parsed(kind, body), deadline_s)
+        except Refusal as refusal:
+            await status.abort(context, refusal)
+
+    return handle
+
+
+def check_contract() -> None:
+    """Hold the two lists to the contract: every RPC but Session stands in exactly one."""
+    service = pb.DESCRIPTOR.services_by_name["TillService"]
+    named = {method.name for method in service.methods} - {"Session"}
+    listed = [*OFFERED, *NOT_OFFERED]
+    assert len(listed) == len(set(listed)), "an RPC stands in both lists"
+    assert named == set(listed), "the lists differ from the contract"
