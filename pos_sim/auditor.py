@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from loyalty.v1.answer_pb2 import Answer, AssetBalance, RewardKind
-from loyalty.v1.till_service_pb2 import VoidResponse
+from loyalty.v1.answer_pb2 import AssetBalance, RewardKind
+from loyalty.v1.till_service_pb2 import CheckoutResponse, VoidResponse
 
 POSTED_KINDS = frozenset({RewardKind.REWARD_KIND_POINTS, RewardKind.REWARD_KIND_DEFERRED_DISCOUNT})
 
@@ -26,7 +26,14 @@ class Mismatch(Struct, frozen=True):
 class Auditor:
     """Keeps books of its own, by customer and asset."""
 
-    def __init__(self) -> None:
+    def __init__(self, since_us: int = 0) -> None:
+        """Begin empty books.
+
+        Args:
+            since_us: The server's clock before the run, UTC microseconds. What was decided earlier
+                is the answer to an earlier run's call, sent again: balances hold it already.
+        """
+        self._since_us = since_us
         self._before: dict[str, Counter[str]] = {}
         self._posted: dict[str, Counter[str]] = defaultdict(Counter)
         self._uncertain: set[str] = set()
@@ -41,16 +48,21 @@ class Auditor:
         """Note what a customer owns before the run."""
         self._before[customer_number] = self._read(balances)
 
-    def note_sold(self, customer_number: str, answer: Answer) -> None:
-        """Note what a committed receipt posted."""
-        self._note_decimals(answer.rewards.balances)
-        for reward in answer.rewards.rewards:
+    def note_sold(self, customer_number: str, response: CheckoutResponse) -> bool:
+        """Note what a committed receipt posted; false if an earlier run did that."""
+        self._note_decimals(response.answer.rewards.balances)
+        if response.decided_at_us < self._since_us:
+            return False
+        for reward in response.answer.rewards.rewards:
             if reward.kind in POSTED_KINDS:
                 self._posted[customer_number][reward.asset_code] += reward.amount_minor
                 self.posted[reward.asset_code] += reward.amount_minor
+        return True
 
     def note_voided(self, customer_number: str, response: VoidResponse) -> None:
-        """Note what a void took back."""
+        """Note what a void took back, unless an earlier run did that."""
+        if response.decided_at_us < self._since_us:
+            return
         for change in response.changes:
             self._posted[customer_number][change.asset_code] += change.amount_minor
             self.voided[change.asset_code] += change.amount_minor

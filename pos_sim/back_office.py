@@ -65,6 +65,17 @@ async def audit_ledger(target: str) -> AuditLedgerResponse:
         return await stub.AuditLedger(AuditLedgerRequest(), timeout=AUDIT_TIMEOUT_S)
 
 
+async def server_clock_us(target: str) -> int:
+    """Read a server's clock, UTC microseconds.
+
+    Args:
+        target: host:port.
+    """
+    async with open_channel(target) as channel:
+        stub = BackOfficeServiceStub(channel)
+        return (await stub.GetRuleset(GetRulesetRequest(), timeout=IMPORT_TIMEOUT_S)).now_us
+
+
 async def wait_until_serving(
     target: str, seconds: float, is_alive: Callable[[], bool] = lambda: True
 ) -> bool:

@@ -7,7 +7,13 @@ from msgspec import Struct
 from rich.console import Console
 
 from pos_sim import grocery, online_retail
-from pos_sim.back_office import audit_ledger, import_data, wait_until_loaded, wait_until_serving
+from pos_sim.back_office import (
+    audit_ledger,
+    import_data,
+    server_clock_us,
+    wait_until_loaded,
+    wait_until_serving,
+)
 from pos_sim.progress import RunProgress
 from pos_sim.replay import Replayed, ReplayError, Settings, replay
 from pos_sim.run import Run
@@ -131,15 +137,16 @@ async def replay_and_show(
 ) -> list[str]:
     """Replay, show one full answer and the summary, and judge."""
     _say(console, f"replaying {workload.receipt_count:,} receipts (seed {plan.run.seed})")
-    settings = Settings(targets=targets, rate=plan.rate)
     try:
+        since_us = await server_clock_us(targets[0])
+        settings = Settings(targets=targets, rate=plan.rate, since_us=since_us)
         with RunProgress(console, workload.receipt_count) as progress:
             replayed = await replay(workload, plan.run, settings, progress)
         audit = await audit_ledger(targets[0])
     except ReplayError as error:
         raise DemoError(str(error)) from error
     except grpc.aio.AioRpcError as error:
-        raise DemoError(f"audit failed: {error.code().name}: {error.details()}") from error
+        raise DemoError(f"back office: {error.code().name}: {error.details()}") from error
     problems = _show_best(console, workload, replayed)
     show_summary(console, workload, replayed, audit)
     return find_problems(workload, replayed, audit) + problems

@@ -40,12 +40,14 @@ class Settings(Struct, frozen=True):
         targets: Servers as host:port, at least one.
         rate: Receipts a second over all tills; 0 is as fast as the tills can.
         timeout_ms: Deadline of each attempt of a call, milliseconds.
+        since_us: The server's clock before the replay, UTC microseconds.
     """
 
     targets: tuple[str, ...]
     rate: float = 0.0
     timeout_ms: int = TIMEOUT_MS
     habits: Habits = Habits()
+    since_us: int = 0
 
 
 class Replayed(Struct, frozen=True):
@@ -76,7 +78,7 @@ async def replay(
     Raises:
         ReplayError: Customers could not be identified before or after it.
     """
-    books = Books(Tally(), Auditor(), Showcase())
+    books = Books(Tally(), Auditor(settings.since_us), Showcase())
     rng = random.Random(run.seed)
     async with _connect(workload, settings) as links:
         clients = [

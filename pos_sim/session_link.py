@@ -107,7 +107,8 @@ class _Stream:
         with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
             while True:
                 await self._call.write(await self._to_write.get())
-        self._lose("the stream takes no more calls")
+        self.is_usable = False
+        self._call.cancel()  # what is wrong with the stream, its reader is told
 
     async def _read(self) -> None:
         why = "the stream ended"
@@ -116,7 +117,8 @@ class _Stream:
                 self._take(response)
         except grpc.aio.AioRpcError as error:
             why = f"{error.code().name}: {error.details()}"
-        self._lose(why)
+        finally:
+            self._lose(why)
 
     def _take(self, response: SessionResponse) -> None:
         if response.HasField("go_away"):

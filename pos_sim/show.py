@@ -211,7 +211,7 @@ def _trace(view: _View) -> RenderableType:
 def _reason(wording: Wording, entry: TraceEntry) -> str:
     outcome = wording.outcome(entry.outcome)
     if entry.outcome == TraceOutcome.TRACE_OUTCOME_FIRED and entry.times > 1:
-        return f"{outcome} ({entry.times} {wording['times']})"
+        return f"{outcome} x {entry.times}"
     if entry.lost_to_promotion_id:
         return f"{outcome} {entry.lost_to_promotion_id}"
     if entry.outcome != TraceOutcome.TRACE_OUTCOME_FAILED:

@@ -75,7 +75,8 @@ def _receipt_rows(workload: Workload, replayed: Replayed) -> Iterator[tuple[str,
     tally = replayed.books.tally
     rate = tally.done / max(1e-9, replayed.seconds)
     yield "receipts", f"{workload.receipt_count:,} by {len(workload.tills)} tills"
-    yield "answered", f"{tally.answered:,}"
+    before = f", {tally.answered_before:,} of them in an earlier run"
+    yield "answered", f"{tally.answered:,}" + (before if tally.answered_before else "")
     yield "refused", _listed(tally.refused)
     yield "broken off", f"{tally.broken_off:,}"
     yield "without answer", f"{tally.unanswered:,}"

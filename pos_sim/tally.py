@@ -40,7 +40,8 @@ class Tally(Struct):
     """Counters of a run. Every receipt is counted once by how it ended.
 
     Attributes:
-        answered: Checkout gave the four sets.
+        answered: Checkout gave the four sets; `answered_before` of them were sold by an earlier
+            run with the same keys.
         broken_off: The till gave up, and BreakOff closed the key.
         unanswered: No answer in as many attempts as allowed; `silent` of them in a row just now.
         refused: Receipts refused, by reason.
@@ -50,6 +51,7 @@ class Tally(Struct):
     """
 
     answered: int = 0
+    answered_before: int = 0
     broken_off: int = 0
     unanswered: int = 0
     silent: int = 0

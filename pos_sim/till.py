@@ -312,7 +312,8 @@ class Till:
         """Write the sale down, and now and then see whether the server remembers it."""
         books = self._books
         books.tally.answered += 1
-        books.auditor.note_sold(receipt.basket.customer_number, response.answer)
+        if not books.auditor.note_sold(receipt.basket.customer_number, response):
+            books.tally.answered_before += 1
         books.showcase.offer(request.sale, response)
         self._check(receipt, find_broken(request.sale, response.answer, committed=True))
         try:

@@ -76,7 +76,7 @@ def test_a_cashier_sees_all_four_sets_and_why() -> None:
         "К чаю: пряники",
         "Поблагодарите клиента",
         "не хватило 123,45",
-        "сработала (2 раз)",
+        "сработала x 2",
         "К ОПЛАТЕ",
     ):
         assert expected in text
@@ -146,7 +146,7 @@ def test_the_summary_names_refusals_points_and_the_ledger() -> None:
     console, paper = written()
     books = Books(Tally(answered=5), Auditor(), Showcase())
     books.tally.refused["LIMIT_EXCEEDED"] = 2
-    books.auditor.note_sold("C1", shown().response.answer)
+    books.auditor.note_sold("C1", shown().response)
     load = Workload("demo", "RUB", PROGRAMS, [], [], [], [])
     audit = AuditLedgerResponse(balanced=True, transfers=7, receipts=5)
     show_summary(console, load, Replayed(books, 2.0, 1, []), audit)
@@ -158,11 +158,23 @@ def test_the_summary_names_refusals_points_and_the_ledger() -> None:
 def test_anonymous_receipts_own_nothing() -> None:
     auditor = Auditor()
     auditor.open("C1", [])
-    auditor.note_sold("C1", shown().response.answer)
+    auditor.note_sold("C1", shown().response)
     auditor.note_uncertain("")
     assert auditor.customers == ["C1"]
     assert auditor.uncertain_count == 0
     assert [m.grown_minor for m in auditor.check("C1", [])] == [0]
+
+
+def test_what_an_earlier_run_sold_is_not_posted_again() -> None:
+    auditor = Auditor(since_us=100)
+    auditor.open("C1", [])
+    response = shown().response
+    response.decided_at_us = 99
+    assert not auditor.note_sold("C1", response)
+    assert auditor.check("C1", []) == []
+    response.decided_at_us = 100
+    assert auditor.note_sold("C1", response)
+    assert [mismatch.asset_code for mismatch in auditor.check("C1", [])] == ["points"]
 
 
 async def start(tmp_path: Path, code: str) -> ServerProcess:

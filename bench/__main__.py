@@ -1,0 +1,50 @@
+"""`python -m bench NAME [--json] [--smoke]`: measure and print the figures."""
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bench import checkout
+
+Bench = Callable[[bool, Console], dict[str, object]]
+
+BENCHES: dict[str, Bench] = {"checkout": checkout.run}
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def main(
+    name: Annotated[str, typer.Argument(help="checkout, or all")],
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
+    smoke: Annotated[bool, typer.Option(help="small: only shows that it works")] = False,
+) -> None:
+    """Measure one benchmark, or all of them."""
+    if name != "all" and name not in BENCHES:
+        known = ", ".join((*BENCHES, "all"))
+        typer.echo(f"there is no benchmark {name!r}: choose one of {known}", err=True)
+        raise typer.Exit(2)
+    console = Console(stderr=True, highlight=False)
+    chosen = BENCHES if name == "all" else {name: BENCHES[name]}
+    found = {known: run(smoke, console) for known, run in chosen.items()}
+    figures = found if name == "all" else found[name]
+    if as_json:
+        sys.stdout.write(json.dumps(figures) + "\n")
+    else:
+        _show(found)
+
+
+def _show(found: dict[str, dict[str, object]]) -> None:
+    for name, figures in found.items():
+        table = Table("figure", "value", title=name)
+        for figure, value in figures.items():
+            table.add_row(figure, str(value))
+        Console().print(table)
+
+
+app()

@@ -1,0 +1,208 @@
+"""The world of the server's benchmarks: a seeded chain with its program, articles and customers."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import msgspec
+
+from loyalty.v1 import receipt_pb2, till_service_pb2
+from rewards import program as p
+from rewards.ruleset import compile_encoded
+from server.clock import system_clock
+from server.main import keyed_hash
+from server.store.database import Database
+from server.store.migrate import migrate
+from server.store.partitions import ensure_partitions
+from server.store.secrets import shared_secrets
+
+CHAIN = "bench"
+STORE = "s1"
+CARD_KIND = 1
+ARTICLES = 1_000
+CATEGORIES = 50
+LINES = 10
+DAY_US = 86_400_000_000
+_NAMES = (p.LocalText("ru", "Акция"), p.LocalText("en", "Offer"))
+
+
+def bench_program(promotions: int) -> p.Program:
+    """A program of so many promotions: mostly on categories, one for points, one deferred."""
+    price = [_price_promotion(n) for n in range(promotions - 3)]
+    every = [
+        p.Promotion("basket", _NAMES, "basket", p.ReceiptDiscount(rate_bp=200)),
+        p.Promotion("points", _NAMES, "reward", p.PointsRate("points", 500), stackable=True),
+        p.Promotion(
+            "next-time",
+            _NAMES,
+            "reward",
+            p.DeferredDiscount("next", amount_minor=5_000),
+            what=p.What(receipt_amount_from_minor=300_000),
+        ),
+    ]
+    return p.Program(
+        program_id=CHAIN,
+        chain_id=CHAIN,
+        currency_code="RUB",
+        language_code="ru",
+        assets=(_asset("points", "points"), _asset("next", "deferred_discount")),
+        promotions=tuple(price + every),
+        profile_fields=tuple(_field(n) for n in range(6)),
+        prompts_max=2,
+        cross_sell_links=tuple(_link(n) for n in range(CATEGORIES)),
+        till_groups=(p.TillGroup("all", cross_sell_max=2),),
+        point_value_micros=1_000_000,
+    )
+
+
+def _price_promotion(n: int) -> p.Promotion:
+    what = p.What(p.ProductSet(categories=(f"c{n % CATEGORIES}",)))
+    kinds = (p.PercentOff(1_000), p.CheapestFree(3), p.NPlusM(10, 1))
+    gives = kinds[n % 3]
+    return p.Promotion(f"p{n}", _NAMES, "price", gives, priority=n % 7, what=what)
+
+
+def _asset(code: str, kind: str) -> p.Asset:
+    forms = (p.PluralForm("other", "баллов"),)
+    names = (p.AssetName("ru", forms),)
+    made = {"code": code, "kind": kind, "names": names, "decimals": 2, "active_days": 180}
+    return msgspec.convert(made, p.Asset)
+
+
+def _field(n: int) -> p.ProfileField:
+    return p.ProfileField(f"field{n}", _NAMES, "text", valid_days=365, weight=n)
+
+
+def _link(n: int) -> p.CrossSellLink:
+    show = p.ProductSet(categories=(f"c{(n + 1) % CATEGORIES}",))
+    texts = (p.LocalText("ru", "Предложите {product}"),)
+    return p.CrossSellLink(f"l{n}", p.ProductSet(categories=(f"c{n}",)), show, texts)
+
+
+async def seed_world(data_dir: Path, accounts: int, promotions: int) -> None:
+    """Fill an embedded database once; a filled one is left as it is.
+
+    Args:
+        data_dir: of the embedded PostgreSQL.
+        accounts: customers to make.
+        promotions: in the program.
+    """
+    database = Database(None, data_dir, "bench-seed")
+    dsn = await database.ensure_running()
+    await migrate(dsn)
+    await database.open()
+    try:
+        await ensure_partitions(database, system_clock())
+        secrets = await shared_secrets(database, "identifier", system_clock())
+        connection = await asyncpg.connect(dsn)
+        try:
+            if not await connection.fetchval("select exists (select from account)"):
+                await _fill(connection, secrets[min(secrets)], accounts, promotions)
+        finally:
+            await connection.close()
+    finally:
+        await database.close()
+
+
+async def _fill(
+    connection: "asyncpg.Connection[asyncpg.Record]", secret: bytes, accounts: int, count: int
+) -> None:
+    hash_identifier = keyed_hash(secret)
+    await connection.execute(
+        "insert into store values ($1, $2, 'Europe/Moscow', 'RUB', 'ru', '{}', 'Bench', 1)",
+        CHAIN,
+        STORE,
+    )
+    await connection.copy_records_to_table("product", records=_products())
+    await connection.execute("update feed set change = 1")
+    now_us = system_clock()
+    compiled = compile_encoded(1, (bench_program(count),))
+    await connection.execute(
+        "insert into ruleset_version values (1, $1, $1, 'bench', $2, $3, $4)",
+        now_us - DAY_US,
+        count,
+        msgspec.msgpack.encode((bench_program(count),)),
+        compiled,
+    )
+    numbers = range(1, accounts + 1)
+    await connection.copy_records_to_table("account", records=((n, 1) for n in numbers))
+    fields = f'{{"field0": [{now_us}, null], "field5": [{now_us - 400 * DAY_US}, null]}}'
+    customers = ((n, n, CHAIN, str(n), 1, "ru", ["a"], fields) for n in numbers)
+    await connection.copy_records_to_table("customer", records=customers)
+    identifiers = ((hash_identifier(CHAIN, CARD_KIND, str(n)), 1, n, n) for n in numbers)
+    await connection.copy_records_to_table("identifier", records=identifiers)
+
+
+def _products() -> Iterator[tuple[object, ...]]:
+    for n in range(ARTICLES):
+        categories = ["all", f"c{n % CATEGORIES}"]
+        yield (
+            CHAIN, f"sku{n}", f"Товар {n}", categories, f"b{n % 20}", [], False, False, False, 0, 1
+        )  # fmt: skip
+
+
+def checkout_requests(
+    count: int, accounts: int, run: str, seed: int
+) -> Iterator[till_service_pb2.CheckoutRequest]:
+    """Checkouts with new keys: ten lines, a card, all capabilities.
+
+    Args:
+        count: how many.
+        accounts: cards are drawn evenly from these.
+        run: makes the keys of this run unlike those of any other.
+        seed: of the draw.
+    """
+    draw = random.Random(seed)
+    for n in range(count):
+        request = till_service_pb2.CheckoutRequest(closed=False)
+        till = f"t{n % 1_000}"
+        _fill_key(request.receipt_key, till, run, n)
+        _fill_sale(request.sale, till, draw, accounts)
+        yield request
+
+
+def _fill_key(key: receipt_pb2.ReceiptKey, till: str, run: str, n: int) -> None:
+    key.chain_id, key.store_id, key.till_id = CHAIN, STORE, till
+    key.business_date, key.shift_id, key.receipt_number = run, "1", str(n)
+
+
+def _fill_sale(sale: receipt_pb2.Sale, till: str, draw: random.Random, accounts: int) -> None:
+    total_minor = 0
+    for n in range(LINES):
+        price_minor = draw.randrange(1_000, 50_000)
+        pieces = draw.choice((1, 1, 1, 2, 3))
+        total_minor += price_minor * pieces
+        sale.lines.add(
+            line_id=str(n + 1),
+            sku=f"sku{draw.randrange(ARTICLES)}",
+            barcode=f"46{draw.randrange(10**11):011d}",
+            quantity_milli=pieces * 1_000,
+            unit=receipt_pb2.QUANTITY_UNIT_PIECE,
+            unit_price_scaled=price_minor,
+            unit_price_scale=2,
+            amount_minor=price_minor * pieces,
+            price_source=receipt_pb2.PRICE_SOURCE_SHELF,
+            kind=receipt_pb2.LINE_KIND_GOODS,
+            action=receipt_pb2.LINE_ACTION_SALE,
+        )
+    header = sale.header
+    header.chain_id, header.store_id, header.till_id = CHAIN, STORE, till
+    header.mode, header.till_type = receipt_pb2.SALE_MODE_LIVE, receipt_pb2.TILL_TYPE_STAFFED
+    header.cashier_id, header.shift_id = "c1", "1"
+    header.till_time_us, header.till_utc_offset_minutes = 1_750_000_000_000_000, 180
+    header.currency_code, header.language_code = "RUB", "ru"
+    header.control_totals.line_count = LINES
+    header.control_totals.amount_minor = total_minor
+    header.identifiers.add(
+        kind=receipt_pb2.IDENTIFIER_KIND_CARD,
+        value=str(draw.randrange(1, accounts + 1)),
+        entry_method=receipt_pb2.ENTRY_METHOD_SCANNED,
+    )
+    for can in ("split_line", "zero_price", "add_piece", "ask_question"):
+        setattr(header.capabilities, can, True)
+    sale.tenders.add(
+        kind=receipt_pb2.TENDER_KIND_CARD,
+        state=receipt_pb2.TENDER_STATE_PLANNED,
+        amount_minor=total_minor,
+    )
