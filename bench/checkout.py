@@ -41,7 +41,7 @@ class Size(NamedTuple):
 
 
 FULL = Size(accounts=100_000, promotions=100, warm_up=4_000, checkouts=16_000, rounds=3)
-SMOKE = Size(accounts=1_000, promotions=100, warm_up=100, checkouts=300, rounds=1)
+SMOKE = Size(accounts=20_000, promotions=100, warm_up=2000, checkouts=5000, rounds=1)
 
 
 class Measured(NamedTuple):

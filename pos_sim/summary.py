@@ -19,7 +19,7 @@ MISMATCHES_SHOWN = 10
 def find_problems(workload: Workload, replayed: Replayed, audit: AuditLedgerResponse) -> list[str]:
     """List what makes a run fail: nothing if it is good."""
     tally = replayed.books.tally
-    expected = workload.receipt_count - workload.beyond_limit_count - tally.broken_off
+    expected = workload.receipt_count - workload.beyond_limit_count
     return [
         *_problems_of_tally(tally, expected),
         *(_problems_of_refusals(workload, tally)),
@@ -78,11 +78,11 @@ def _receipt_rows(workload: Workload, replayed: Replayed) -> Iterator[tuple[str,
     before = f", {tally.answered_before:,} of them in an earlier run"
     yield "answered", f"{tally.answered:,}" + (before if tally.answered_before else "")
     yield "refused", _listed(tally.refused)
-    yield "broken off", f"{tally.broken_off:,}"
     yield "without answer", f"{tally.unanswered:,}"
     yield "internal errors", f"{tally.faults:,}"
     yield "against contract", f"{tally.broken_promise_count:,}"
     yield "calls retried", f"{tally.retried:,}"
+    yield "broken off", f"{tally.broken_off:,} and rung up again"
     yield "quotes", f"{tally.quoted:,} ({tally.quoted_again:,} asked for again by the server)"
     yield "free pieces added", f"{tally.pieces_added:,}"
     yield "identified first", f"{tally.identified:,}"

@@ -37,12 +37,12 @@ class Latency:
 
 
 class Tally(Struct):
-    """Counters of a run. Every receipt is counted once by how it ended.
+    """Counters of a run. Every receipt is answered, refused or without answer in the end.
 
     Attributes:
         answered: Checkout gave the four sets; `answered_before` of them were sold by an earlier
             run with the same keys.
-        broken_off: The till gave up, and BreakOff closed the key.
+        broken_off: The till gave up, BreakOff closed the key, and the receipt got another one.
         unanswered: No answer in as many attempts as allowed; `silent` of them in a row just now.
         refused: Receipts refused, by reason.
         retried: Calls sent again, all kinds together.
@@ -77,7 +77,7 @@ class Tally(Struct):
     @property
     def done(self) -> int:
         """Receipts that have ended, in whatever way."""
-        return self.answered + self.refused.total() + self.broken_off + self.unanswered
+        return self.answered + self.refused.total() + self.unanswered
 
     def count_fault(self, call: str, refusal: Refusal) -> None:
         """Count a call that failed by a fault of the server."""

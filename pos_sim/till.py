@@ -38,6 +38,8 @@ QUOTE_AGAIN = frozenset(
 )
 QUOTES_MAX = 3
 GIVE_UP_S_MAX = 0.02
+AGAIN = "-2"
+"""Ends the receipt number of a receipt that is rung up again."""
 
 
 class Habits(Struct, frozen=True):
@@ -85,7 +87,7 @@ class _Open(Struct):
 
     def to_checkout(self) -> CheckoutRequest:
         """The request that sells it, as last quoted."""
-        request = CheckoutRequest(receipt_key=self.key, sale=self.sale)
+        request = CheckoutRequest(receipt_key=self.key, sale=self.sale)  # copies both
         if self.quoted is not None:
             request.basket_id = self.basket_id
             request.token = self.quoted.token
@@ -183,9 +185,8 @@ class Till:
         receipt.sale = plan_payment(receipt.sale, amount_minor)
         if receipt.quoted and self._happens(self._habits.quote_payment):
             await self._quote_once(receipt)
-        if self._happens(self._habits.break_off):
-            await self._give_up(receipt)
-        else:
+        is_sold = self._happens(self._habits.break_off) and await self._give_up(receipt)
+        if not is_sold:
             await self._check_out(receipt)
 
     async def _quote(self, receipt: _Open, intended_at: float) -> None:
@@ -270,11 +271,15 @@ class Till:
                 await self._sold(receipt, request, response)
                 return
 
-    async def _give_up(self, receipt: _Open) -> None:
+    async def _give_up(self, receipt: _Open) -> bool:
         """Do not wait for the answer: break off, and see that both calls end the same way.
 
         Half of the time the checkout is held up on its way until the key is closed; else it races
         the break-off.
+
+        Returns:
+            Whether the receipt is sold. If not, its key is closed, and it has got a new one, under
+            which the cashier can ring it up again.
         """
         request = receipt.to_checkout()
         is_sent, delay_s = asyncio.Event(), self._rng.uniform(0, GIVE_UP_S_MAX)
@@ -291,9 +296,11 @@ class Till:
             self._books.tally.broken_off += 1
             if isinstance(outcome, CheckoutResponse):
                 self._check(receipt, ["broken off, and yet sold"])
-            return
+            receipt.key.receipt_number += AGAIN
+            return False
         self._check(receipt, _contradictions(ended, outcome))
         await self._sold(receipt, request, ended.checkout)
+        return True
 
     async def _outcome_of(
         self, request: CheckoutRequest, is_sent: asyncio.Event

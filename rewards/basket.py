@@ -87,6 +87,8 @@ class Item:
             quantity_milli: 0 to what is open.
             skip_milli: open quantity to pass over first.
         """
+        if quantity_milli == self.quantity_milli:
+            return self._base_minor
         before = self.quantity_milli - self.open_milli + skip_milli
         upto = self._base_minor * (before + quantity_milli)
         price_before = floor_div(self._base_minor * before, self.quantity_milli)
@@ -100,10 +102,12 @@ class Item:
 
     def lower(self, number: int, discount_minor: int, quantity_milli: int) -> int:
         """Lower the amount, not below the floor; say by how much it went down, minor units."""
-        given_minor = max(0, min(discount_minor, self.amount_minor - self.floor_minor))
-        if given_minor:
-            self.amount_minor -= given_minor
-            self.effects.append((number, given_minor, quantity_milli))
+        room_minor = self.amount_minor - self.floor_minor
+        given_minor = discount_minor if discount_minor < room_minor else room_minor
+        if given_minor <= 0:
+            return 0
+        self.amount_minor -= given_minor
+        self.effects.append((number, given_minor, quantity_milli))
         return given_minor
 
     def price_rank(self) -> int:

@@ -5,24 +5,26 @@ promotion is stackable) and lowers their amounts. Each returns how often it fire
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
+
+from msgspec import Struct
 
 from rewards.basket import Allocate, Item
 from rewards.limits import MILLI
 from rewards.program import CheapestFree, NPlusM, PercentOff, ReceiptDiscount
-from rewards.rounding import Rounding, floor_div, share_bp
+from rewards.rounding import floor_div, share_bp
 from rewards.ruleset import CompiledPromotion
 from rewards.trace import Condition
 
 
-class Offer(NamedTuple):
+class Offer(Struct, frozen=True):
     """Pieces that become free when added: an item and a quantity in thousandths."""
 
     item: Item
     quantity_milli: int
 
 
-class Effect(NamedTuple):
+class Effect(Struct, frozen=True):
     """What a benefit did.
 
     Attributes:
@@ -40,7 +42,7 @@ class Effect(NamedTuple):
     capped: bool = False
 
 
-class Run(NamedTuple):
+class Run(Struct, frozen=True):
     """Open pieces of one item: how many."""
 
     item: Item
@@ -52,11 +54,10 @@ def percent_off(
 ) -> Effect:
     """Take a percentage off every open piece; fires once for each item it lowers."""
     benefit = _expect(promotion, PercentOff)
-    rounding = Rounding(benefit.rounding)
     times = 0
     for item in items:
         base_minor, quantity_milli = _base(promotion, item)
-        discount_minor = share_bp(base_minor, benefit.rate_bp, rounding)
+        discount_minor = share_bp(base_minor, benefit.rate_bp, benefit.rounding)
         if item.lower(number, discount_minor, quantity_milli):
             times += 1
             _claim(promotion, number, item, quantity_milli)
@@ -71,9 +72,12 @@ def n_plus_m(
     Pieces beyond N are free as they are scanned; whoever stops at N is offered the missing M.
     """
     benefit = _expect(promotion, NPlusM)
+    pieces = _open_pieces(items)
+    if not pieces:
+        return _NOT_COUNTED
+    if len(items) == 1 and pieces < benefit.pay_count:
+        return Effect(0, Condition.QUANTITY, (benefit.pay_count - pieces) * MILLI)
     runs = _counted_runs(items)
-    if not runs:
-        return Effect(0, Condition.NOT_COUNTED)
     times, missing, offers = 0, benefit.pay_count * MILLI, []
     for article in _by_article(runs):
         fired, offered, lacking = _article_n_plus_m(promotion, number, article, allocate)
@@ -95,15 +99,14 @@ def cheapest_free(
     refund of any of them pays its printed price (contract, section 5).
     """
     set_count = _expect(promotion, CheapestFree).set_count
-    runs = _counted_runs(items)
-    if not runs:
-        return Effect(0, Condition.NOT_COUNTED)
-    pieces = sum(run.pieces for run in runs)
+    pieces = _open_pieces(items)
+    if not pieces:
+        return _NOT_COUNTED
     sets = floor_div(pieces, set_count)
     times = min(sets, promotion.times_max or sets)
     if not times:
         return Effect(0, Condition.QUANTITY, (set_count - pieces) * MILLI)
-    used = _first(runs, times * set_count)
+    used = _first(_counted_runs(items), times * set_count)
     _give_free(promotion, number, used, _every(used, set_count), allocate)
     return Effect(times, capped=times < sets)
 
@@ -116,17 +119,14 @@ def receipt_discount(
     An item that its floor holds back leaves its part to the others.
     """
     benefit = _expect(promotion, ReceiptDiscount)
-    bases = [_base(promotion, item)[0] for item in items]
+    bases = [_base(promotion, item) for item in items]
+    prices = [base_minor for base_minor, _ in bases]
     total_minor = benefit.amount_minor
     if benefit.rate_bp:
-        total_minor = share_bp(sum(bases), benefit.rate_bp, Rounding.HALF_UP)
-    rooms = [
-        max(0, min(base, item.amount_minor - item.floor_minor))
-        for base, item in zip(bases, items, strict=True)
-    ]
-    parts = share_capped(min(total_minor, sum(rooms)), bases, rooms, allocate)
-    for item, part_minor in zip(items, parts, strict=True):
-        quantity_milli = _base(promotion, item)[1]
+        total_minor = share_bp(sum(prices), benefit.rate_bp, "half_up")
+    rooms = [_room_minor(item, price) for item, price in zip(items, prices, strict=True)]
+    parts = share_capped(min(total_minor, sum(rooms)), prices, rooms, allocate)
+    for item, part_minor, (_, quantity_milli) in zip(items, parts, bases, strict=True):
         if item.lower(number, part_minor, quantity_milli):
             _claim(promotion, number, item, quantity_milli)
     return Effect(1) if any(parts) else Effect(0, Condition.FLOOR)
@@ -146,6 +146,9 @@ def share_capped(
     Returns:
         Parts that sum to the total, each 0 to its room.
     """
+    parts = allocate(total, weights) if total else [0] * len(weights)
+    if all(part <= room for part, room in zip(parts, rooms, strict=True)):
+        return parts
     parts = [0] * len(weights)
     left = total
     while left:
@@ -161,6 +164,8 @@ def share_capped(
 
 
 BenefitRule = Callable[[CompiledPromotion, int, Sequence[Item], Allocate], Effect]
+
+_NOT_COUNTED = Effect(0, Condition.NOT_COUNTED)
 
 PRICE_BENEFITS: dict[type, BenefitRule] = {
     PercentOff: percent_off,
@@ -185,6 +190,11 @@ def _base(promotion: CompiledPromotion, item: Item) -> tuple[int, int]:
     return item.portion_minor(item.open_milli), item.open_milli
 
 
+def _room_minor(item: Item, price_minor: int) -> int:
+    """How much of a price the item's floor lets go, minor units."""
+    return max(0, min(price_minor, item.amount_minor - item.floor_minor))
+
+
 def _claim(promotion: CompiledPromotion, number: int, item: Item, quantity_milli: int) -> None:
     if not promotion.stackable:
         item.claim(number, quantity_milli)
@@ -198,6 +208,11 @@ def _counted_runs(items: Sequence[Item]) -> list[Run]:
         if item.counted and item.open_milli >= MILLI
     ]
     return sorted(runs, key=lambda run: (-run.item.price_rank(), run.item.sku))
+
+
+def _open_pieces(items: Sequence[Item]) -> int:
+    """How many pieces of counted goods are open."""
+    return sum([floor_div(item.open_milli, MILLI) for item in items if item.counted])
 
 
 def _by_article(runs: Sequence[Run]) -> list[list[Run]]:
@@ -269,10 +284,7 @@ def _give_free(
     total_minor = sum(
         _last_pieces_minor(run, free) for run, free in zip(used, free_counts, strict=True)
     )
-    rooms = [
-        max(0, min(price, run.item.amount_minor - run.item.floor_minor))
-        for price, run in zip(worth, used, strict=True)
-    ]
+    rooms = [_room_minor(run.item, price) for price, run in zip(worth, used, strict=True)]
     parts = share_capped(min(total_minor, sum(rooms)), worth, rooms, allocate)
     for run, part_minor in zip(used, parts, strict=True):
         run.item.lower(number, part_minor, run.pieces * MILLI)

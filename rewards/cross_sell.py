@@ -1,7 +1,8 @@
 """Set 4: the few products to show this customer for this basket."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from rewards.product import Product
 from rewards.ruleset import CHANNEL_NUMBERS, CompiledLink, CompiledProgram, ProgramRules
@@ -14,7 +15,7 @@ ArticlesOf = Callable[[CompiledLink], tuple[str, ...]]
 """Lists the articles that a link shows, at most ARTICLES_A_LINK_MAX, in a fixed order."""
 
 
-class CrossSellItem(NamedTuple):
+class CrossSellItem(Struct, frozen=True):
     """An article to show, the link that led to it, and the position of the line that did."""
 
     link: CompiledLink

@@ -5,13 +5,14 @@ and the windows of the assets. The result does not depend on the order of lines 
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from rewards.basket import Allocate, Item, build_items, line_effects
 from rewards.benefits import PRICE_BENEFITS, Offer
 from rewards.facts import CustomerState, Facts
 from rewards.program import DeferredDiscount, PointsRate
-from rewards.rounding import Rounding, floor_div, share_bp
+from rewards.rounding import floor_div, share_bp
 from rewards.ruleset import LANE_NUMBERS, CompiledPromotion, ProgramRules
 from rewards.runs import LineOutcome, outcome_of
 from rewards.sale import Sale, TenderKind
@@ -22,7 +23,7 @@ _EARNING_STATES = (CustomerState.ACTIVE, CustomerState.EARN_ONLY)
 _MICROS = 1_000_000
 
 
-class PieceOffer(NamedTuple):
+class PieceOffer(Struct, frozen=True):
     """Pieces that become free when the cashier adds them: promotion, line, thousandths."""
 
     number: int
@@ -30,7 +31,7 @@ class PieceOffer(NamedTuple):
     quantity_milli: int
 
 
-class Grant(NamedTuple):
+class Grant(Struct, frozen=True):
     """A reward: an amount of an asset with its start and end.
 
     Attributes:
@@ -49,7 +50,7 @@ class Grant(NamedTuple):
     expires_at_us: int
 
 
-class Evaluation(NamedTuple):
+class Evaluation(Struct, frozen=True):
     """What the rules say of a receipt.
 
     Attributes:
@@ -198,10 +199,10 @@ def _grant(
 
 def _granted_minor(benefit: PointsRate | DeferredDiscount, base_minor: int) -> int:
     if isinstance(benefit, PointsRate):
-        return share_bp(base_minor, benefit.rate_bp, Rounding(benefit.rounding))
+        return share_bp(base_minor, benefit.rate_bp, benefit.rounding)
     if not base_minor:
         return 0
-    return benefit.amount_minor or share_bp(base_minor, benefit.rate_bp, Rounding.DOWN)
+    return benefit.amount_minor or share_bp(base_minor, benefit.rate_bp, "down")
 
 
 def _earn_base_minor(items: Sequence[Item], sale: Sale) -> int:

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from rewards.rounding import Rounding
+
 Code = Annotated[str, Meta(pattern=r"^[a-z0-9_\-]{1,64}$")]
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Language = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)]
@@ -18,7 +20,6 @@ Weight = Annotated[int, Meta(ge=0, le=1_000_000)]
 Pair = Annotated[str, Meta(pattern=r"^[^=]{1,64}=.{1,128}$")]
 Channel = Literal["staffed", "self_checkout", "mobile", "pump", "web"]
 LaneName = Literal["price", "basket", "reward"]
-RoundingName = Literal["down", "half_up", "up"]
 CheckName = Literal["text", "phone", "email", "date", "choice", "yes_no"]
 
 
@@ -111,7 +112,7 @@ class PercentOff(_Authored, frozen=True, tag_field="code", tag="percent_off"):
     """A percentage off each product of the set. Lanes price and basket."""
 
     rate_bp: Annotated[int, Meta(ge=1, le=10_000)]
-    rounding: RoundingName = "half_up"
+    rounding: Rounding = "half_up"
 
 
 class NPlusM(_Authored, frozen=True, tag_field="code", tag="n_plus_m"):
@@ -139,7 +140,7 @@ class PointsRate(_Authored, frozen=True, tag_field="code", tag="points_rate"):
 
     asset_code: str
     rate_bp: Annotated[int, Meta(ge=1, le=10**9)]
-    rounding: RoundingName = "down"
+    rounding: Rounding = "down"
 
 
 class DeferredDiscount(_Authored, frozen=True, tag_field="code", tag="deferred_discount"):

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from rewards.facts import FieldState
 from rewards.ruleset import CompiledField, CompiledProgram
@@ -17,7 +18,7 @@ class PromptReason(IntEnum):
     EXPIRED = 2
 
 
-class Prompt(NamedTuple):
+class Prompt(Struct, frozen=True):
     """A field to ask for, and why."""
 
     compiled: CompiledField

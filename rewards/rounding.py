@@ -3,20 +3,14 @@
 Must not know what is divided, nor see a float. All rules take and give plain integers.
 """
 
-from enum import StrEnum, unique
-from typing import assert_never
+from typing import Literal
 
 RATE_BP_ONE = 10_000
 """Basis points in a whole: a rate of 100 %."""
 
 
-@unique
-class Rounding(StrEnum):
-    """The named rules; the values are what a program file spells."""
-
-    DOWN = "down"
-    UP = "up"
-    HALF_UP = "half_up"
+Rounding = Literal["down", "half_up", "up"]
+"""The named rules, as a program file spells them."""
 
 
 def floor_div(numerator: int, denominator: int) -> int:
@@ -73,15 +67,11 @@ def divide(numerator: int, denominator: int, rounding: Rounding) -> int:
     Returns:
         The quotient, less than one unit from the exact one.
     """
-    match rounding:
-        case Rounding.DOWN:
-            return floor_div(numerator, denominator)
-        case Rounding.UP:
-            return ceil_div(numerator, denominator)
-        case Rounding.HALF_UP:
-            return round_half_up(numerator, denominator)
-        case _:
-            assert_never(rounding)
+    if rounding == "down":
+        return numerator // denominator
+    if rounding == "half_up":
+        return (2 * numerator + denominator) // (2 * denominator)
+    return -(-numerator // denominator)
 
 
 def share_bp(amount_minor: int, rate_bp: int, rounding: Rounding) -> int:

@@ -1,14 +1,15 @@
 """Final runs of a line: quantities and unit prices that multiply to the amount exactly."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from rewards.limits import MILLI
 from rewards.rounding import floor_div, round_half_up
 from rewards.sale import Line, Unit
 
 
-class Run(NamedTuple):
+class Run(Struct, frozen=True, gc=False):
     """Pieces at one unit price: thousandths, minor units, minor units."""
 
     quantity_milli: int
@@ -16,7 +17,7 @@ class Run(NamedTuple):
     amount_minor: int
 
 
-class Adjustment(NamedTuple):
+class Adjustment(Struct, frozen=True, gc=False):
     """Effect of one promotion on a line.
 
     Attributes:
@@ -30,7 +31,7 @@ class Adjustment(NamedTuple):
     quantity_milli: int
 
 
-class LineOutcome(NamedTuple):
+class LineOutcome(Struct, frozen=True, gc=False):
     """A line as it is to be sold."""
 
     amount_minor: int

@@ -62,12 +62,25 @@ class Lookups:
         for _, future in self._queue:
             future.cancel()
 
-    async def look_up(self, wanted: Wanted) -> Seen:
-        """Look up; waits as long as the database is away: the caller bounds the time."""
-        future: asyncio.Future[Seen] = asyncio.get_running_loop().create_future()
+    async def look_up(self, wanted: Wanted, deadline_s: float) -> Seen:
+        """Look up; waits while the database is away.
+
+        Args:
+            wanted: keys and identifiers.
+            deadline_s: the loop's time at which waiting ends.
+
+        Raises:
+            TimeoutError: the time is up.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Seen] = loop.create_future()
+        timer = loop.call_at(deadline_s, _give_up, future)
         self._queue.append((wanted, future))
         self._wake.set()
-        return await future
+        try:
+            return await future
+        finally:
+            timer.cancel()
 
     async def _work(self) -> None:
         while True:
@@ -97,6 +110,11 @@ class Lookups:
         for wanted, future in batch:
             if not future.done():
                 future.set_result(seen_by(wanted, found))
+
+
+def _give_up(future: "asyncio.Future[Seen]") -> None:
+    if not future.done():
+        future.set_exception(TimeoutError("the look-up took too long"))
 
 
 def seen_by(wanted: Wanted, found: Found) -> Seen:

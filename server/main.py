@@ -1,6 +1,7 @@
 """The composition root: the only place that knows every concrete part, and the server's life."""
 
 import asyncio
+import gc
 import hashlib
 import signal
 from collections.abc import AsyncIterator
@@ -40,6 +41,7 @@ PARTITION_CHECK_S = 3_600.0
 GO_AWAY_PAUSE_S = 0.3
 """Between GO_AWAY and the first call that is refused as DRAINING."""
 STOP_GRACE_S = 1.0
+GC_THRESHOLDS = (50_000, 20, 50)
 GRPC_OPTIONS = (
     ("grpc.so_reuseport", 1),
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
@@ -84,6 +86,7 @@ async def serve(settings: Settings) -> None:
         server = _grpc_server(calls, sessions, health, context, settings)
         watcher = asyncio.create_task(_watch(context, health), name="watch")
         stack.callback(watcher.cancel)
+        _settle_memory()
         await server.start()
         await _report_health(context, health)
         _log.info("serving", listen=settings.listen, evaluator=settings.evaluator)
@@ -122,6 +125,17 @@ async def _composed(settings: Settings) -> AsyncIterator[Context]:
         await reference.stop()
     finally:
         await database.close()
+
+
+def _settle_memory() -> None:
+    """Take what lives for ever out of the collector's sight, and let it run less often.
+
+    A call makes thousands of short-lived objects and no cycles: reference counts free them. With
+    the defaults the collector walked the catalogue and the rules some ten times a second.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _clock(settings: Settings) -> Clock:

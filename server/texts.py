@@ -141,11 +141,21 @@ def _number(amount_minor: int, decimals: int, group: str, point: str) -> str:
     return f"{whole}{point}{minor:0{decimals}d}" if decimals else whole
 
 
-@lru_cache(maxsize=16_384)
 def _plural(locale: str, amount_minor: int, decimals: int) -> str:
-    whole = amount_minor % 10**decimals == 0
-    number = Decimal(amount_minor).scaleb(-decimals)
-    return Locale.parse(locale).plural_form(number.to_integral_value() if whole else number)
+    """The CLDR plural category of an amount.
+
+    No rule of CLDR looks further than the last two whole digits, but for whole millions.
+    """
+    major, minor = divmod(amount_minor, 10**decimals)
+    if major >= 1_000 and major % 1_000_000:
+        major = 1_000 + major % 100
+    return _plural_of(locale, major, minor, decimals)
+
+
+@lru_cache(maxsize=65_536)
+def _plural_of(locale: str, major: int, minor: int, decimals: int) -> str:
+    number = Decimal(major * 10**decimals + minor).scaleb(-decimals)
+    return Locale.parse(locale).plural_form(number if minor else Decimal(major))
 
 
 @lru_cache(maxsize=16_384)

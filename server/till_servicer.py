@@ -32,8 +32,6 @@ TIMEOUT_DEFAULT_S = 10.0
 TIMEOUT_MAX_S = 600.0
 ANSWER_RESERVE_S = 0.015
 """What is kept of a deadline so that the answer still reaches the client."""
-LATE_GUARD_S = 1.0
-"""A call that outlives its deadline by so much is ended: the client has gone."""
 
 Handler = Callable[[Context, Any, float], Awaitable[bytes]]
 """A call: ports, its request message, the loop's time of its deadline; the answer's bytes."""
@@ -104,13 +102,9 @@ class TillCalls:
             raise Refusal(Reason.DRAINING, "the server is draining: connect again")
         with self._counted():
             try:
-                async with asyncio.timeout_at(deadline_s + LATE_GUARD_S):
-                    return await handler(self._context, request, deadline_s)
+                return await handler(self._context, request, deadline_s)
             except (Refusal, asyncio.CancelledError):
                 raise
-            except TimeoutError:
-                text = "the database cannot be reached in time: ask again with the same key"
-                raise Refusal(Reason.RESULT_UNKNOWN, text) from None
             except Exception as error:
                 _log.exception("call_failed", call=name)
                 text = f"a fault of the server: {type(error).__name__}"

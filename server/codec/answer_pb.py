@@ -105,6 +105,7 @@ def _fill_lines(lines: pb.LineSet, asked: Asked) -> None:
     language = asked.voice.slip.language_code
     known = {product.sku for product in asked.facts.products}
     _set_status(lines.status, asked.skipped.lines, partial=True)
+    results = lines.lines
     before_minor = after_minor = 0
     for line, outcome in zip(asked.sale.lines, evaluation.outcomes, strict=True):
         if outcome is None:
@@ -112,24 +113,24 @@ def _fill_lines(lines: pb.LineSet, asked: Asked) -> None:
         sign = -1 if line.action == LineAction.RETURN else 1
         before_minor += sign * line.amount_minor
         after_minor += sign * outcome.amount_minor
-        result = lines.lines.add(line_id=line.line_id, amount_minor=outcome.amount_minor)
+        result = results.add()
+        result.line_id = line.line_id
+        result.amount_minor = outcome.amount_minor
         if line.sku not in known:
             result.unknown_sku = True
         for run in outcome.runs:
-            result.runs.add(
-                quantity_milli=run.quantity_milli,
-                unit_price_minor=run.unit_price_minor,
-                amount_minor=run.amount_minor,
-            )
-        for number, amount_minor, quantity_milli in outcome.adjustments:
-            promotion = promotions[number]
-            result.adjustments.add(
-                promotion_id=promotion.promotion_id,
-                kind=_ADJUSTMENT_KIND[type(promotion.benefit)],
-                amount_minor=amount_minor,
-                quantity_milli=quantity_milli,
-                text=pick(promotion.texts, language),
-            )
+            piece = result.runs.add()
+            piece.quantity_milli = run.quantity_milli
+            piece.unit_price_minor = run.unit_price_minor
+            piece.amount_minor = run.amount_minor
+        for effect in outcome.adjustments:
+            promotion = promotions[effect.number]
+            adjustment = result.adjustments.add()
+            adjustment.promotion_id = promotion.promotion_id
+            adjustment.kind = _ADJUSTMENT_KIND[type(promotion.benefit)]
+            adjustment.amount_minor = effect.amount_minor
+            adjustment.quantity_milli = effect.quantity_milli
+            adjustment.text = pick(promotion.texts, language)
     totals = lines.totals
     totals.amount_before_minor = before_minor
     totals.adjustments_minor = after_minor - before_minor
@@ -280,12 +281,13 @@ def _fill_cashier_texts(answer: pb.Answer, asked: Asked) -> None:
 def _fill_trace(
     answer: pb.Answer, entry: TraceEntry, promotions: Sequence[CompiledPromotion]
 ) -> None:
-    traced = answer.trace.add(
-        promotion_id=promotions[entry.number].promotion_id,
-        outcome=pb.TraceOutcome.ValueType(entry.outcome),
-        times=entry.times,
-        condition=pb.TraceCondition.ValueType(entry.condition),
-        missing=entry.missing,
-    )
+    traced = answer.trace.add()
+    traced.promotion_id = promotions[entry.number].promotion_id
+    traced.outcome = pb.TraceOutcome.ValueType(entry.outcome)
+    if entry.times:
+        traced.times = entry.times
+    else:
+        traced.condition = pb.TraceCondition.ValueType(entry.condition)
+        traced.missing = entry.missing
     if entry.lost_to >= 0:
         traced.lost_to_promotion_id = promotions[entry.lost_to].promotion_id

@@ -37,6 +37,9 @@ _TENDER_KIND_LAST = 7
 _TENDER_STATE_LAST = 2
 _OUTCOME_KIND_LAST = 5
 _NO_CAPABILITIES = Capabilities()
+_NO_REST = (0, 0, "", "", "", False, False, "", 0, "", False, False)
+_PARENT = 5
+"""Place of parent_line_id in `Line.rest`, where it is more than the barcode."""
 
 
 def receipt_key_from_pb(key: pb.ReceiptKey, path: str = "receipt_key") -> ReceiptKey:
@@ -115,46 +118,47 @@ def _outcome_line(line: pb.OutcomeLine, n: int) -> tuple[str, int]:
 
 
 def _header_from_pb(header: pb.Header, hash_identifier: HashIdentifier) -> Header:
-    path = "sale.header"
-    chain_id = check.text_of(header.chain_id, f"{path}.chain_id")
+    chain_id = check.text_of(header.chain_id, "sale.header.chain_id")
     offset = limits.UTC_OFFSET_MINUTES_MAX
     if not header.HasField("control_totals"):
-        check.refuse_required(f"{path}.control_totals")
+        check.refuse_required("sale.header.control_totals")
     return Header(
         chain_id=chain_id,
-        store_id=check.text_of(header.store_id, f"{path}.store_id"),
-        till_id=check.text_of(header.till_id, f"{path}.till_id"),
-        mode=check.enum_of(header.mode, f"{path}.mode", _SALE_MODE_LAST),
-        till_type=check.enum_of(header.till_type, f"{path}.till_type", _TILL_TYPE_LAST),
-        cashier_id=check.text_of(header.cashier_id, f"{path}.cashier_id"),
-        shift_id=check.label_of(header.shift_id, f"{path}.shift_id"),
+        store_id=check.text_of(header.store_id, "sale.header.store_id"),
+        till_id=check.text_of(header.till_id, "sale.header.till_id"),
+        mode=check.enum_of(header.mode, "sale.header.mode", _SALE_MODE_LAST),
+        till_type=check.enum_of(header.till_type, "sale.header.till_type", _TILL_TYPE_LAST),
+        cashier_id=check.text_of(header.cashier_id, "sale.header.cashier_id"),
+        shift_id=check.label_of(header.shift_id, "sale.header.shift_id"),
         till_time_us=check.number_of(
-            header.till_time_us, f"{path}.till_time_us", 1, limits.INSTANT_US_MAX
+            header.till_time_us, "sale.header.till_time_us", 1, limits.INSTANT_US_MAX
         ),
         till_utc_offset_minutes=check.number_of(
-            header.till_utc_offset_minutes, f"{path}.till_utc_offset_minutes", -offset, offset
+            header.till_utc_offset_minutes, "sale.header.till_utc_offset_minutes", -offset, offset
         ),
-        currency_code=check.text_of(header.currency_code, f"{path}.currency_code", 3, 3),
-        language_code=check.language_of(header.language_code, f"{path}.language_code"),
+        currency_code=check.text_of(header.currency_code, "sale.header.currency_code", 3, 3),
+        language_code=check.language_of(header.language_code, "sale.header.language_code"),
         line_count=header.control_totals.line_count,
         amount_minor=header.control_totals.amount_minor,
         identifiers=_identifiers_from_pb(header.identifiers, chain_id, hash_identifier),
         coupon_codes=_texts(
             header.coupon_codes,
-            f"{path}.coupon_codes",
+            "sale.header.coupon_codes",
             limits.COUPON_CODES_MAX,
             limits.TEXT_CODE_MAX,
         ),
         manual_triggers=_texts(
             header.manual_triggers,
-            f"{path}.manual_triggers",
+            "sale.header.manual_triggers",
             limits.MANUAL_TRIGGERS_MAX,
             limits.TEXT_ID_MAX,
         ),
         staff_purchase=header.staff_purchase,
-        legal_entity_id=check.optional_text_of(header.legal_entity_id, f"{path}.legal_entity_id"),
-        order_number=check.optional_text_of(header.order_number, f"{path}.order_number"),
-        fiscal_number=check.optional_text_of(header.fiscal_number, f"{path}.fiscal_number"),
+        legal_entity_id=check.optional_text_of(
+            header.legal_entity_id, "sale.header.legal_entity_id"
+        ),
+        order_number=check.optional_text_of(header.order_number, "sale.header.order_number"),
+        fiscal_number=check.optional_text_of(header.fiscal_number, "sale.header.fiscal_number"),
         capabilities=_capabilities_from_pb(header),
     )
 
@@ -258,9 +262,11 @@ def _refuse_line(line: pb.Line, path: str) -> None:
 
 
 def _rest_of_line(line: pb.Line, n: int) -> tuple[object, ...]:
-    """What no rule reads yet, kept and fingerprinted; empty for most lines."""
-    values = (
-        line.barcode,
+    """What no rule reads yet, kept and fingerprinted; empty if only the barcode was sent."""
+    barcode = line.barcode
+    if barcode and (len(barcode) > limits.TEXT_CODE_MAX or "\x00" in barcode):
+        check.optional_text_of(barcode, f"sale.lines[{n}].barcode", limits.TEXT_CODE_MAX)
+    rest = (
         line.entry_method,
         line.regular_amount_minor,
         line.department_id,
@@ -271,18 +277,19 @@ def _rest_of_line(line: pb.Line, n: int) -> tuple[object, ...]:
         line.seller_id,
         line.gift_card_operation,
         line.gift_card_id,
+        line.HasField("cashier_discount"),
+        line.HasField("return_origin"),
     )
-    discount, origin = line.HasField("cashier_discount"), line.HasField("return_origin")
-    if not any(values) and not discount and not origin:
-        return ()
+    if rest == _NO_REST:
+        return (barcode,) if barcode else ()
     path = f"sale.lines[{n}]"
     _check_rest(line, path)
-    given = _cashier_discount(line, path) if discount else ()
-    return (*values, given, _return_origin(line, path) if origin else ())
+    discount = _cashier_discount(line, path) if rest[-2] else ()
+    origin = _return_origin(line, path) if rest[-1] else ()
+    return (barcode, *rest[:-2], discount, origin)
 
 
 def _check_rest(line: pb.Line, path: str) -> None:
-    check.optional_text_of(line.barcode, f"{path}.barcode", limits.TEXT_CODE_MAX)
     check.optional_enum_of(line.entry_method, f"{path}.entry_method", _ENTRY_METHOD_LAST)
     check.number_of(
         line.regular_amount_minor, f"{path}.regular_amount_minor", 0, limits.AMOUNT_MINOR_MAX
@@ -341,7 +348,8 @@ def _check_lines(lines: Sequence[Line]) -> None:
     pieces = 0
     for n, line in enumerate(lines):
         pieces += floor_div(line.quantity_milli, limits.MILLI) if line.unit == Unit.PIECE else 1
-        if line.rest and line.rest[5] and line.rest[5] not in known:
+        parent = line.rest[_PARENT] if len(line.rest) > _PARENT else ""
+        if parent and parent not in known:
             check.refuse_inconsistent(f"sale.lines[{n}].parent_line_id", "no such line")
     if pieces > limits.PIECES_MAX:
         check.refuse_count("sale.lines.quantity_milli", pieces, limits.PIECES_MAX)

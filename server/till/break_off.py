@@ -43,16 +43,16 @@ class BreakOffOperation:
         self._void_key_id = void_key_id_of(key_id)
         self.wanted = Wanted((key_id, self._void_key_id), ())
 
-    async def settled(self, known: KnownKey, seen: Seen) -> bytes:
+    async def settled(self, known: KnownKey, seen: Seen, deadline_s: float) -> bytes:
         """The key has ended already: say how."""
         if known.kind == KeyKind.FENCE:
             return _response(pb.RECEIPT_STATE_BROKEN_OFF)
         voided = self._void_key_id in seen.keys
         state = pb.RECEIPT_STATE_VOIDED if voided else pb.RECEIPT_STATE_COMMITTED
-        stored = await stored_checkout(self._context, self._key_id, known)
+        stored = await stored_checkout(self._context, self._key_id, known, deadline_s)
         return _response(state) + spliced(_CHECKOUT_FIELD, stored.answer)
 
-    async def decide(self, seen: Seen) -> Decided:
+    async def decide(self, seen: Seen, deadline_s: float) -> Decided:
         """Close the key."""
         now_us = self._context.clock()
         key = CommitKey(self._key_id, KeyKind.FENCE, _NO_FINGERPRINT)

@@ -4,6 +4,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from loyalty.v1 import answer_pb2
 from loyalty.v1 import till_service_pb2 as pb
@@ -155,7 +156,7 @@ class CheckoutOperation:
         basket = (command.basket_key_id,) if command.basket_id else ()
         self.wanted = Wanted((command.key_id, *basket), work.identifier_hashes(command.sale))
 
-    async def settled(self, known: KnownKey, seen: Seen) -> bytes:
+    async def settled(self, known: KnownKey, seen: Seen, deadline_s: float) -> bytes:
         """Give the first answer again, if this is the same sale.
 
         Raises:
@@ -164,7 +165,7 @@ class CheckoutOperation:
         if known.kind == KeyKind.FENCE:
             text = "the key was closed by BreakOff: send the receipt by Forward"
             raise Refusal(Reason.BROKEN_OFF, text, {"receipt_id": self._command.key_id.hex()})
-        stored = await stored_checkout(self._context, self._command.key_id, known)
+        stored = await stored_checkout(self._context, self._command.key_id, known, deadline_s)
         if known.fingerprint != self._command.fingerprint:
             metadata = {
                 "receipt_id": self._command.key_id.hex(),
@@ -175,7 +176,7 @@ class CheckoutOperation:
             raise Refusal(Reason.KEY_CONFLICT, text, metadata)
         return stored.answer
 
-    async def decide(self, seen: Seen) -> Decided:
+    async def decide(self, seen: Seen, deadline_s: float) -> Decided:
         """Decide the sale at the quote's frozen instant, or now.
 
         Raises:
@@ -309,7 +310,7 @@ class CheckoutOperation:
         )
         id_base = command.basket_id or command.key_id
         # A piece to add is an offer of an open basket; a sale has none.
-        sold = decision._replace(evaluation=decision.evaluation._replace(offers=()))
+        sold = decision._replace(evaluation=replace(decision.evaluation, offers=()))
         asked = work.asked_of(
             self._context, rules, store, command.sale, facts, sold, skipped, id_base, at_us
         )

@@ -41,10 +41,10 @@ class Operation(Protocol):
     wanted: Wanted
     """What it looks up; the first key is its own."""
 
-    async def settled(self, known: KnownKey, seen: Seen) -> bytes:
+    async def settled(self, known: KnownKey, seen: Seen, deadline_s: float) -> bytes:
         """Answer for a key that exists: the first answer, or a Refusal."""
 
-    async def decide(self, seen: Seen) -> Decided:
+    async def decide(self, seen: Seen, deadline_s: float) -> Decided:
         """Decide; raises Refusal."""
 
 
@@ -65,8 +65,8 @@ async def run_durable(context: Context, operation: Operation, deadline_s: float)
         seen = await look_up_in_time(context, operation.wanted, deadline_s)
         known = seen.keys.get(own_key_id)
         if known is not None:
-            return await operation.settled(known, seen)
-        decided = await operation.decide(seen)
+            return await operation.settled(known, seen, deadline_s)
+        decided = await operation.decide(seen, deadline_s)
         if decided.commit is None:
             return decided.answer
         if lost < ROUNDS_TOGETHER:
@@ -86,8 +86,7 @@ async def look_up_in_time(context: Context, wanted: Wanted, deadline_s: float) -
         Refusal: DEADLINE_PASSED; nothing is recorded.
     """
     try:
-        async with asyncio.timeout_at(deadline_s):
-            return await context.lookups.look_up(wanted)
+        return await context.lookups.look_up(wanted, deadline_s)
     except TimeoutError:
         text = "no time was left before the write; nothing is recorded"
         raise Refusal(Reason.DEADLINE_PASSED, text) from None
@@ -115,7 +114,7 @@ async def _alone(
     async def decide(connection: AnyConnection) -> Commit:
         nonlocal answer
         seen = await _read_now(connection, operation.wanted)
-        decided = await operation.decide(seen)
+        decided = await operation.decide(seen, deadline_s)
         assert decided.commit is not None, "what was decided twice wrote something"
         if asyncio.get_running_loop().time() > deadline_s:
             text = "no time was left before the write; nothing is recorded"
@@ -128,10 +127,10 @@ async def _alone(
             await context.database.write_alone(account_id, decide)
             return answer
         except KeysTakenError:
-            seen = await context.lookups.look_up(operation.wanted)
+            seen = await look_up_in_time(context, operation.wanted, deadline_s)
             known = seen.keys.get(operation.wanted.key_ids[0])
             if known is not None:
-                return await operation.settled(known, seen)
+                return await operation.settled(known, seen, deadline_s)
         except RetryError as error:
             if error.fate_unknown:
                 text = "the write was sent, its fate is not known: ask again with the same key"

@@ -34,12 +34,12 @@ async def get_receipt(context: Context, request: pb.GetReceiptRequest, deadline_
         raise Refusal(Reason.RECEIPT_NOT_FOUND, text, {"receipt_id": key_id.hex()})
     if known.kind == KeyKind.FENCE:
         return _state(pb.RECEIPT_STATE_BROKEN_OFF)
-    stored = await stored_checkout(context, key_id, known)
+    stored = await stored_checkout(context, key_id, known, deadline_s)
     first = spliced(_CHECKOUT_FIELD, stored.answer)
     void = seen.keys.get(void_key_id)
     if void is None:
         return _state(pb.RECEIPT_STATE_COMMITTED) + first
-    undone = await stored_checkout(context, void_key_id, void)
+    undone = await stored_checkout(context, void_key_id, void, deadline_s)
     return _state(pb.RECEIPT_STATE_VOIDED) + first + spliced(_VOID_FIELD, undone.answer)
 
 

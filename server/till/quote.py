@@ -89,8 +89,7 @@ async def _facts_in_time(context: Context, sale: Sale, deadline_s: float) -> See
     if not hashes:
         return Seen({}, None)
     try:
-        async with asyncio.timeout_at(deadline_s - FACTS_RESERVE_S):
-            return await context.lookups.look_up(Wanted((), hashes))
+        return await context.lookups.look_up(Wanted((), hashes), deadline_s - FACTS_RESERVE_S)
     except TimeoutError:
         return None
 

@@ -119,7 +119,7 @@ class ProfileOperation:
         self._command = command
         self.wanted = Wanted((command.key_id,), (command.identifier_hash,))
 
-    async def settled(self, known: KnownKey, seen: Seen) -> bytes:
+    async def settled(self, known: KnownKey, seen: Seen, deadline_s: float) -> bytes:
         """It was submitted before: give that answer.
 
         Raises:
@@ -128,10 +128,10 @@ class ProfileOperation:
         if known.fingerprint != self._command.fingerprint:
             text = "the submission id was used for other answers"
             raise Refusal(Reason.KEY_CONFLICT, text)
-        stored = await stored_checkout(self._context, self._command.key_id, known)
+        stored = await stored_checkout(self._context, self._command.key_id, known, deadline_s)
         return stored.answer
 
-    async def decide(self, seen: Seen) -> Decided:
+    async def decide(self, seen: Seen, deadline_s: float) -> Decided:
         """Record the answers.
 
         Raises:

@@ -69,12 +69,12 @@ class VoidOperation:
         self._command = command
         self.wanted = Wanted((command.void_key_id, command.key_id), ())
 
-    async def settled(self, known: KnownKey, seen: Seen) -> bytes:
+    async def settled(self, known: KnownKey, seen: Seen, deadline_s: float) -> bytes:
         """It was voided before: give that answer."""
-        stored = await stored_checkout(self._context, self._command.void_key_id, known)
+        stored = await stored_checkout(self._context, self._command.void_key_id, known, deadline_s)
         return stored.answer
 
-    async def decide(self, seen: Seen) -> Decided:
+    async def decide(self, seen: Seen, deadline_s: float) -> Decided:
         """Take back what the sale granted.
 
         Raises:
@@ -82,7 +82,7 @@ class VoidOperation:
         """
         command, context = self._command, self._context
         receipt = self._receipt(seen)
-        stored = await stored_checkout(context, command.key_id, receipt)
+        stored = await stored_checkout(context, command.key_id, receipt, deadline_s)
         rules = await context.reference.rules_of(command.key.chain_id, stored.ruleset_version)
         version, balances, movement = await self._movement(receipt.account_id)
         now_us = context.clock()

@@ -1,0 +1,1 @@
+"""Protobuf to domain types and back: total functions, checked at the edge, no decisions."""

@@ -1,0 +1,62 @@
+"""What the stores reject although nothing is broken: each with the facts its caller can say."""
+
+
+class RejectionError(Exception):
+    """Base: the rows asked for contradict what is there. Nothing was written."""
+
+
+class EffectiveTooEarlyError(RejectionError):
+    """A version cannot become effective then.
+
+    Attributes:
+        earliest_us: the first instant that would do, UTC microseconds.
+    """
+
+    def __init__(self, earliest_us: int) -> None:
+        """Keep the instant."""
+        super().__init__(f"a version can become effective from {earliest_us} on")
+        self.earliest_us = earliest_us
+
+
+class ProgramClashError(RejectionError):
+    """A program contradicts another one of the ruleset.
+
+    Attributes:
+        path: the key of the new program, for example `promotions[2].promotion_id`.
+        reason: what it clashes with.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        """Keep the facts."""
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class CustomerNumberError(RejectionError):
+    """A customer's id belongs to another number: two numbers have one hash.
+
+    Attributes:
+        row: position of the customer in the batch.
+    """
+
+    def __init__(self, row: int) -> None:
+        """Keep the row."""
+        super().__init__(f"row {row}: the id of this customer number belongs to another number")
+        self.row = row
+
+
+class IdentifierTakenError(RejectionError):
+    """An identifier belongs to another customer.
+
+    Attributes:
+        row: position of the customer in the batch.
+        identifier: position of the identifier in its row.
+    """
+
+    def __init__(self, row: int, identifier: int) -> None:
+        """Keep the place."""
+        text = f"row {row}: its identifier {identifier} belongs to another customer"
+        super().__init__(text)
+        self.row = row
+        self.identifier = identifier
