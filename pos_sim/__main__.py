@@ -35,6 +35,9 @@ Seed = Annotated[int, typer.Option(help="What all random choices come from.")]
 Rate = Annotated[
     float, typer.Option(min=0.0, help="Receipts a second over all tills; 0 is as fast as they can.")
 ]
+Quotes = Annotated[
+    float, typer.Option(min=0.0, max=1.0, help="Share of the receipts quoted before checkout.")
+]
 Epoch = Annotated[
     int | None,
     typer.Option(
@@ -55,6 +58,7 @@ def demo(
     tills: Tills = TILLS,
     seed: Seed = SEED,
     rate: Rate = 0.0,
+    quotes: Quotes = 1.0,
     servers: Annotated[int, typer.Option(min=1, max=16, help="Server processes.")] = 1,
     data_dir: Annotated[Path, typer.Option(help="Where the server keeps its data.")] = Path(
         "var/demo"
@@ -62,7 +66,7 @@ def demo(
 ) -> None:
     """Start a server, replay receipts, show one answer and the summary, stop the server."""
     console = _console()
-    plan = Plan(_run(seed, None), tills, receipts, count, rate)
+    plan = Plan(_run(seed, None), tills, receipts, count, rate, quotes)
     _finish(console, run_demo(console, plan, servers, data_dir.absolute()))
 
 
@@ -74,6 +78,7 @@ def replay(
     tills: Tills = TILLS,
     seed: Seed = SEED,
     rate: Rate = 0.0,
+    quotes: Quotes = 1.0,
     epoch: Epoch = None,
     prepare: Annotated[
         bool, typer.Option(help="Import the reference data and publish the program first.")
@@ -81,7 +86,7 @@ def replay(
 ) -> None:
     """Replay receipts against servers that run already."""
     console = _console()
-    plan = Plan(_run(seed, epoch), tills, receipts, count, rate)
+    plan = Plan(_run(seed, epoch), tills, receipts, count, rate, quotes)
     _finish(console, run_replay(console, plan, tuple(target), is_prepared=not prepare))
 
 

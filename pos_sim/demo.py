@@ -20,6 +20,7 @@ from pos_sim.run import Run
 from pos_sim.server_process import DemoError, publish, run_servers, unless_one_dies
 from pos_sim.show import show_answer
 from pos_sim.summary import find_problems, show_summary
+from pos_sim.till import Habits
 from pos_sim.workload import Workload
 
 LOADED_S_MAX = 60.0
@@ -32,6 +33,8 @@ class Plan(Struct, frozen=True):
     Attributes:
         receipts: Directory of the real receipts; None is the generated grocery.
         count: Receipts; None is the default of the kind: 2,500 generated, all real.
+        rate: Receipts a second over all tills; 0 is as fast as they can.
+        quote_share: Share of the receipts that are quoted before checkout.
     """
 
     run: Run
@@ -39,6 +42,12 @@ class Plan(Struct, frozen=True):
     receipts: Path | None = None
     count: int | None = None
     rate: float = 0.0
+    quote_share: float = 1.0
+
+    def settings(self, targets: tuple[str, ...], since_us: int) -> Settings:
+        """How to replay on servers (host:port) whose clock shows `since_us` now."""
+        habits = Habits(quote=self.quote_share)
+        return Settings(targets, rate=self.rate, habits=habits, since_us=since_us)
 
     def workload(self) -> Workload:
         """Make or read it.
@@ -138,8 +147,7 @@ async def replay_and_show(
     """Replay, show one full answer and the summary, and judge."""
     _say(console, f"replaying {workload.receipt_count:,} receipts (seed {plan.run.seed})")
     try:
-        since_us = await server_clock_us(targets[0])
-        settings = Settings(targets=targets, rate=plan.rate, since_us=since_us)
+        settings = plan.settings(targets, await server_clock_us(targets[0]))
         with RunProgress(console, workload.receipt_count) as progress:
             replayed = await replay(workload, plan.run, settings, progress)
         audit = await audit_ledger(targets[0])

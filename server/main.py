@@ -16,9 +16,11 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from ext import kernel
-from loyalty.v1 import back_office_service_pb2
+from loyalty.v1 import back_office_service_pb2, back_office_service_pb2_grpc
 from rewards.allocate import allocate
 from rewards.basket import Allocate
+from server.back_office import BackOffice
+from server.back_office_servicer import BackOfficeServicer
 from server.clock import Clock, shifted_clock, system_clock
 from server.codec.sale_pb import HashIdentifier
 from server.log import set_up_log
@@ -175,6 +177,12 @@ def _grpc_server(
     handlers = unary_handlers(calls)
     handlers["Session"] = grpc.stream_stream_rpc_method_handler(sessions.handle)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    back_office = BackOffice(
+        context.database, context.reference, context.clock, context.hash_identifier
+    )
+    back_office_service_pb2_grpc.add_BackOfficeServiceServicer_to_server(
+        BackOfficeServicer(back_office), server
+    )
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     names = (
         SERVICE,

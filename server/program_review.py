@@ -5,7 +5,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from rewards.product import Product
 from rewards.program import ProductSet, Program
 from rewards.program_check import Problem, check_program
-from server.codec.registers import is_currency, is_language
+from server.registers import is_currency, is_language
 from server.store.feeds import StoreRecord
 
 

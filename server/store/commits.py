@@ -102,7 +102,11 @@ HOT_STATEMENTS = {
     "INSERT_LOTS": INSERT_LOTS,
     "CHANGE_LOTS": CHANGE_LOTS,
     "CHANGE_BALANCES": CHANGE_BALANCES,
+    "INSERT_EXCEPTIONS": INSERT_EXCEPTIONS,
+    "INSERT_ANSWERS": INSERT_ANSWERS,
+    "CHANGE_FIELD_STATES": CHANGE_FIELD_STATES,
 }
+"""What the commit pipeline runs; a test explains each on a million rows without statistics."""
 
 AnyConnection = Connection | PooledConnection
 

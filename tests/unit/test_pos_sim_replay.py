@@ -33,6 +33,12 @@ EVERYTHING = Habits(
 PLAIN = Habits(break_off=0.0, void=0.0, repeat=0.0, look_up=0.0)
 
 
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pos_sim.till_client.FIRST_WAIT_S", 0.002)
+    monkeypatch.setattr("pos_sim.session_link.GRACE_S", 0.05)
+
+
 def piece(sku: str, count: int, price_minor: int = 1_990) -> Item:
     unit, kind = QuantityUnit.QUANTITY_UNIT_PIECE, LineKind.LINE_KIND_GOODS
     return Item(sku, 1000 * count, price_minor, unit, kind)
@@ -142,7 +148,7 @@ async def test_what_passes_is_sent_again_with_the_same_key(faults: Faults) -> No
 async def test_a_silent_server_is_asked_again() -> None:
     fake, load = FakeServer(), workload([basket(n) for n in range(8)], till_count=1)
     fake.faults.before = lambda call, count: setattr(
-        fake, "delay_s", 2.0 if (call, count) == ("checkout", 1) else 0.0
+        fake, "delay_s", 0.5 if (call, count) == ("checkout", 1) else 0.0
     )
     replayed = await replay_on(fake, load, PLAIN, timeout_ms=100)
     assert problems(load, replayed) == []
@@ -170,7 +176,6 @@ async def test_a_server_that_comes_back_is_found_again() -> None:
 
 
 async def test_nobody_there_is_told_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pos_sim.till_client.FIRST_WAIT_S", 0.001)
     monkeypatch.setattr("pos_sim.till_client.WAIT_S_MAX", 0.001)
     load = workload([basket(n) for n in range(8)])
     with pytest.raises(ReplayError, match="UNAVAILABLE"):
@@ -252,9 +257,9 @@ async def test_another_answer_to_the_same_checkout_is_noticed() -> None:
 
 
 async def test_latency_counts_from_the_intended_send() -> None:
-    fake, load = FakeServer(delay_s=0.03), workload([basket(n) for n in range(10)], till_count=1)
+    fake, load = FakeServer(delay_s=0.03), workload([basket(n) for n in range(5)], till_count=1)
     async with serving(fake) as target:
         settings = Settings((target,), rate=1_000.0, habits=Habits(identify=0.0, answer=0.0))
         replayed = await replay(load, RUN, settings, lambda tally: None)
-    # One till cannot keep up: the last receipt was due 9 ms after the first, and waited for all.
-    assert replayed.books.tally.quote_latency.max_ms > 300
+    # One till cannot keep up: the last receipt was due 4 ms after the first, and waited for all.
+    assert replayed.books.tally.quote_latency.max_ms > 200

@@ -1,0 +1,226 @@
+"""What the back office can have done: programs published, data imported, the ledger audited.
+
+Fetches and writes through `server.store`; knows neither gRPC nor messages.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from hashlib import blake2b
+
+from msgspec import Struct
+
+from rewards.product import Product
+from rewards.program import ProfileField, Program
+from rewards.program_check import Problem
+from rewards.refusal import Reason, Refusal
+from rewards.ruleset import compile_encoded
+from server.clock import Clock
+from server.codec.back_office_pb import ImportedCustomer
+from server.codec.sale_pb import HashIdentifier
+from server.profile_answer import KEPT_CHECKS, YES_NO
+from server.program_review import review_against, review_program
+from server.reference import PUBLISH_LEAD_US, Reference
+from server.store import audit, imports, rulesets
+from server.store.database import Database, RetryError
+from server.store.feeds import StoreRecord
+from server.store.imports import AnswerRow, CustomerRow, IdentifierRow
+from server.store.rejections import (
+    CustomerNumberError,
+    EffectiveTooEarlyError,
+    IdentifierTakenError,
+    ProgramClashError,
+)
+from server.store.rulesets import Publication, VersionHead
+
+PROBLEMS_SAID_MAX = 20
+"""A refusal travels in trailers, which are small; validating lists every problem."""
+CUSTOMER_ID_MAX = 2**63 - 1
+
+
+class KnownVersion(Struct, frozen=True):
+    """A version in force or to come; `is_loaded`: this server has it in memory."""
+
+    head: VersionHead
+    is_loaded: bool
+
+
+class BackOffice:
+    """The back office of one database, seen from one server."""
+
+    def __init__(
+        self,
+        database: Database,
+        reference: Reference,
+        clock: Clock,
+        hash_identifier: HashIdentifier,
+    ) -> None:
+        """Work on a database.
+
+        Args:
+            database: open.
+            reference: what this server has in memory.
+            clock: the server's clock.
+            hash_identifier: as tills' identifiers are hashed.
+        """
+        self._database = database
+        self._reference = reference
+        self._hash_identifier = hash_identifier
+        self.clock = clock
+
+    async def validate(self, program: Program) -> tuple[Problem, ...]:
+        """Find everything that is wrong with a program, also against stores and articles."""
+        stores = await imports.stores_of_chain(self._database, program.chain_id)
+        products = self._reference.catalogue(program.chain_id).products
+        own = await asyncio.to_thread(review_program, program)
+        return own + await asyncio.to_thread(review_against, program, stores, products)
+
+    async def publish(
+        self, program: Program, effective_at_us: int, published_by: str
+    ) -> VersionHead:
+        """Put a program into a new version of the ruleset.
+
+        Args:
+            program: it replaces the one with the same program_id.
+            effective_at_us: UTC microseconds; 0 is as soon as every server can have it.
+            published_by: who publishes.
+
+        Raises:
+            Refusal: PROGRAM_INVALID, EFFECTIVE_TOO_EARLY, or RESULT_UNKNOWN.
+        """
+        problems = await asyncio.to_thread(review_program, program)
+        if problems:
+            raise invalid_program(problems)
+        await self._keep_answers(program)
+        publication = Publication(
+            program=program,
+            published_by=published_by,
+            effective_at_us=effective_at_us,
+            lead_us=PUBLISH_LEAD_US,
+        )
+        try:
+            return await rulesets.publish(self._database, publication, compile_encoded, self.clock)
+        except ProgramClashError as error:
+            raise invalid_program([Problem(error.path, error.reason)]) from error
+        except EffectiveTooEarlyError as error:
+            metadata = {"earliest_us": str(error.earliest_us)}
+            raise Refusal(Reason.EFFECTIVE_TOO_EARLY, str(error), metadata) from error
+        except RetryError as error:
+            text = "the version may have been published: look at the ruleset before trying again"
+            raise Refusal(Reason.RESULT_UNKNOWN, text) from error
+
+    async def versions(self, now_us: int) -> list[KnownVersion]:
+        """List the version in force at an instant and those to come."""
+        loaded = {version for version, _ in self._reference.versions()}
+        heads = await rulesets.versions_from_now(self._database, now_us)
+        return [KnownVersion(head, head.version in loaded) for head in heads]
+
+    async def import_stores(self, stores: Sequence[StoreRecord]) -> None:
+        """Insert or replace stores."""
+        await imports.import_stores(self._database, stores)
+
+    async def import_products(self, chain_id: str, products: Sequence[Product]) -> None:
+        """Insert or replace articles of a chain."""
+        await imports.import_products(self._database, chain_id, products)
+
+    async def import_customers(self, chain_id: str, customers: Sequence[ImportedCustomer]) -> None:
+        """Insert or replace customers of a chain; balances stay.
+
+        Raises:
+            Refusal: INCONSISTENT for an identifier or number of another customer,
+                ANSWER_REJECTED for an answer that its field does not offer.
+        """
+        fields = await self._closed_fields(chain_id) if any(c.answers for c in customers) else {}
+        rows = [
+            self._row(chain_id, customer, fields, f"customers[{n}]")
+            for n, customer in enumerate(customers)
+        ]
+        try:
+            await imports.import_customers(self._database, chain_id, rows)
+        except IdentifierTakenError as error:
+            path = f"customers[{error.row}].identifiers[{error.identifier}]"
+            raise _inconsistent(path, "belongs to another customer") from error
+        except CustomerNumberError as error:
+            path = f"customers[{error.row}].customer_number"
+            text = "has the same hash as another number; the chain must change one of the two"
+            raise _inconsistent(path, text) from error
+
+    async def audit(self) -> audit.Audit:
+        """Prove over the whole database that the ledger is balanced."""
+        return await audit.audit_ledger(self._database)
+
+    async def _keep_answers(self, program: Program) -> None:
+        """Let rules ask about answers that came before their field had a closed set."""
+        before = await self._closed_fields(program.chain_id)
+        codes = {f.field_code for f in program.profile_fields if f.check in KEPT_CHECKS}
+        fresh = sorted(codes - before.keys())
+        await imports.keep_values(self._database, program.chain_id, fresh)
+
+    async def _closed_fields(self, chain_id: str) -> dict[str, ProfileField]:
+        """Fields with a closed set of answers by the chain's newest program, if it has one."""
+        programs = await rulesets.newest_programs(self._database)
+        return {
+            field.field_code: field
+            for program in programs
+            if program.chain_id == chain_id
+            for field in program.profile_fields
+            if field.check in KEPT_CHECKS
+        }
+
+    def _row(
+        self,
+        chain_id: str,
+        customer: ImportedCustomer,
+        fields: dict[str, ProfileField],
+        path: str,
+    ) -> CustomerRow:
+        return CustomerRow(
+            customer_id=customer_id_of(chain_id, customer.customer_number),
+            customer_number=customer.customer_number,
+            state=customer.state,
+            language_code=customer.language_code,
+            segments=customer.segments,
+            identifiers=tuple(
+                IdentifierRow(kind, self._hash_identifier(chain_id, kind, value))
+                for kind, value in customer.identifiers
+            ),
+            answers=tuple(
+                _answer_row(answer, fields, f"{path}.answers[{n}].value")
+                for n, answer in enumerate(customer.answers)
+            ),
+        )
+
+
+def customer_id_of(chain_id: str, customer_number: str) -> int:
+    """The id of a customer, the same on every import: 1 to 2^63-1."""
+    text = f"{chain_id}\x00{customer_number}".encode()
+    digest = blake2b(text, digest_size=8, person=b"customer").digest()
+    return int.from_bytes(digest, "big") & CUSTOMER_ID_MAX or 1
+
+
+def invalid_program(problems: Sequence[Problem]) -> Refusal:
+    """The refusal of a program, naming its first problems."""
+    said = problems[:PROBLEMS_SAID_MAX]
+    more = f" (the first {len(said)} are named)" if len(said) < len(problems) else ""
+    fields = tuple((f"program.{problem.path}", problem.reason) for problem in said)
+    first = f"{said[0].path}: {said[0].reason}"
+    text = f"the program has {len(problems)} problem(s){more}: {first}"
+    return Refusal(Reason.PROGRAM_INVALID, text, {"problems": str(len(problems))}, fields)
+
+
+def _answer_row(
+    answer: tuple[str, str, int], fields: dict[str, ProfileField], path: str
+) -> AnswerRow:
+    field_code, value, answered_at_us = answer
+    field = fields.get(field_code)
+    if field is None:
+        return AnswerRow(field_code, answered_at_us, value, None)
+    offered = field.choices if field.check == "choice" else YES_NO
+    if value not in offered:
+        text = f"is not one of the answers of {field_code}: {', '.join(offered)}"
+        metadata = {"field_code": field_code, "check": field.check}
+        raise Refusal(Reason.ANSWER_REJECTED, f"{path} {text}", metadata, ((path, text),))
+    return AnswerRow(field_code, answered_at_us, value, value)
+
+
+def _inconsistent(path: str, text: str) -> Refusal:
+    return Refusal(Reason.INCONSISTENT, f"{path} {text}", fields=((path, text),))

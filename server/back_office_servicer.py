@@ -1,0 +1,179 @@
+"""BackOfficeService over gRPC: messages in, messages out; every refusal with its reason."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+import grpc
+import structlog
+
+from loyalty.v1 import back_office_service_pb2 as pb
+from loyalty.v1 import program_pb2
+from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceServicer
+from rewards.limits import INSTANT_US_MAX
+from rewards.program import Program
+from rewards.program_check import Problem
+from rewards.refusal import Reason, Refusal
+from server import status
+from server.back_office import BackOffice, invalid_program
+from server.codec import check
+from server.codec.back_office_pb import customers_from_pb, products_from_pb, stores_from_pb
+from server.codec.program_pb import program_from_pb
+from server.program_shape import ProgramShapeError
+from server.store.database import RetryError
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+_Response = TypeVar("_Response")
+_log = structlog.get_logger(__name__)
+
+
+class BackOfficeServicer(BackOfficeServiceServicer):
+    """The calls of the back office."""
+
+    def __init__(self, back_office: BackOffice) -> None:
+        """Serve a back office.
+
+        Args:
+            back_office: does the work.
+        """
+        self._back_office = back_office
+
+    async def ValidateProgram(
+        self, request: pb.ValidateProgramRequest, context: Context
+    ) -> pb.ValidateProgramResponse:
+        """Answer what is wrong with a program; changes nothing."""
+        return await _answered(context, self._validate(request))
+
+    async def PublishProgram(
+        self, request: pb.PublishProgramRequest, context: Context
+    ) -> pb.PublishProgramResponse:
+        """Put a program into a new version of the ruleset."""
+        return await _answered(context, self._publish(request))
+
+    async def GetRuleset(
+        self, request: pb.GetRulesetRequest, context: Context
+    ) -> pb.GetRulesetResponse:
+        """Answer the versions in force and to come."""
+        return await _answered(context, self._get_ruleset())
+
+    async def ImportStores(
+        self, request: pb.ImportStoresRequest, context: Context
+    ) -> pb.ImportStoresResponse:
+        """Insert or replace stores."""
+        return await _answered(context, self._import_stores(request))
+
+    async def ImportProducts(
+        self, request: pb.ImportProductsRequest, context: Context
+    ) -> pb.ImportProductsResponse:
+        """Insert or replace articles."""
+        return await _answered(context, self._import_products(request))
+
+    async def ImportCustomers(
+        self, request: pb.ImportCustomersRequest, context: Context
+    ) -> pb.ImportCustomersResponse:
+        """Insert or replace customers."""
+        return await _answered(context, self._import_customers(request))
+
+    async def AuditLedger(
+        self, request: pb.AuditLedgerRequest, context: Context
+    ) -> pb.AuditLedgerResponse:
+        """Audit the whole database on one snapshot."""
+        return await _answered(context, self._audit())
+
+    async def _validate(self, request: pb.ValidateProgramRequest) -> pb.ValidateProgramResponse:
+        _require_program(request.HasField("program"))
+        try:
+            program = await asyncio.to_thread(program_from_pb, request.program)
+        except ProgramShapeError as error:
+            return _problems_to_pb([error.problem])
+        return _problems_to_pb(await self._back_office.validate(program))
+
+    async def _publish(self, request: pb.PublishProgramRequest) -> pb.PublishProgramResponse:
+        _require_program(request.HasField("program"))
+        at_us = check.number_of(request.effective_at_us, "effective_at_us", 0, INSTANT_US_MAX)
+        published_by = check.text_of(request.published_by, "published_by")
+        program = await _read_program(request.program)
+        head = await self._back_office.publish(program, at_us, published_by)
+        return pb.PublishProgramResponse(
+            version=head.version,
+            effective_at_us=head.effective_at_us,
+            promotion_count=head.promotion_count,
+        )
+
+    async def _get_ruleset(self) -> pb.GetRulesetResponse:
+        now_us = self._back_office.clock()
+        response = pb.GetRulesetResponse(now_us=now_us)
+        for known in await self._back_office.versions(now_us):
+            response.versions.add(
+                version=known.head.version,
+                effective_at_us=known.head.effective_at_us,
+                loaded=known.is_loaded,
+            )
+        return response
+
+    async def _import_stores(self, request: pb.ImportStoresRequest) -> pb.ImportStoresResponse:
+        stores = stores_from_pb(request)
+        await self._back_office.import_stores(stores)
+        return pb.ImportStoresResponse(imported=len(stores))
+
+    async def _import_products(
+        self, request: pb.ImportProductsRequest
+    ) -> pb.ImportProductsResponse:
+        chain_id, products = products_from_pb(request)
+        await self._back_office.import_products(chain_id, products)
+        return pb.ImportProductsResponse(imported=len(products))
+
+    async def _import_customers(
+        self, request: pb.ImportCustomersRequest
+    ) -> pb.ImportCustomersResponse:
+        chain_id, customers = customers_from_pb(request, self._back_office.clock())
+        await self._back_office.import_customers(chain_id, customers)
+        return pb.ImportCustomersResponse(imported=len(customers))
+
+    async def _audit(self) -> pb.AuditLedgerResponse:
+        found = await self._back_office.audit()
+        return pb.AuditLedgerResponse(
+            balanced=found.is_balanced,
+            transfers=found.transfers,
+            postings=found.postings,
+            lots=found.lots,
+            balances=found.balances,
+            receipts=found.receipts,
+            problems=found.problems,
+        )
+
+
+async def _answered(context: Context, work: Awaitable[_Response]) -> _Response:
+    """Wait for an answer; whatever goes wrong leaves as a refusal."""
+    try:
+        return await work
+    except Refusal as refusal:
+        return await status.abort(context, refusal)
+    except RetryError as error:
+        _log.warning("store_unavailable", error=str(error))
+        text = "the database cannot be reached just now; nothing was recorded"
+        return await status.abort(context, Refusal(Reason.STORE_UNAVAILABLE, text))
+    except Exception:
+        _log.exception("back_office_call_failed")
+        text = "a fault of the server; nothing was recorded"
+        return await status.abort(context, Refusal(Reason.INTERNAL, text))
+
+
+def _require_program(is_there: bool) -> None:
+    if not is_there:
+        check.refuse_required("program")
+
+
+async def _read_program(message: program_pb2.Program) -> Program:
+    try:
+        return await asyncio.to_thread(program_from_pb, message)
+    except ProgramShapeError as error:
+        raise invalid_program([error.problem]) from error
+
+
+def _problems_to_pb(problems: tuple[Problem, ...] | list[Problem]) -> pb.ValidateProgramResponse:
+    response = pb.ValidateProgramResponse()
+    for problem in problems:
+        response.problems.add(path=problem.path, reason=problem.reason)
+    return response

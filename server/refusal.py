@@ -1,3 +1,0 @@
-from rewards.refusal import Reason, Refusal
-
-__all__ = ["Reason", "Refusal"]

@@ -1,0 +1,94 @@
+"""Goal: no hot statement reads a whole table, even on tables that were never analysed.
+
+Method: a million rows in every hot table, statistics kept away; each statement is explained with
+the generic plan that the server's connections use.
+"""
+
+import asyncio
+import json
+import re
+from typing import Any
+
+import asyncpg
+import pytest
+
+from server.store import commits, facts
+
+ROWS = 1_000_000
+HOT_TABLES = ("commit_key", "receipt", "account", "balance", "posting", "lot", "customer")
+
+FILL = (
+    """insert into commit_key
+       select decode(lpad(to_hex(n), 32, '0'), 'hex'), 1, '\\x01', n, 20000
+         from generate_series(1, $1::bigint) n""",
+    """insert into receipt_other
+       select decode(lpad(to_hex(n), 32, '0'), 'hex'), 20000, n, 1, 1, 1, '', '', ''
+         from generate_series(1, $1::bigint) n""",
+    "insert into account select n, 1 from generate_series(1, $1::bigint) n",
+    "insert into balance select n, 'points', 1 from generate_series(1, $1::bigint) n",
+    """insert into posting
+       select n, decode(lpad(to_hex(n), 36, '0'), 'hex'), 0, 1, '', 'p', 'points', 1, 1, 1
+         from generate_series(1, $1::bigint) n""",
+    """insert into lot
+       select n, decode(lpad(to_hex(n), 36, '0'), 'hex'), 'points', 1, 1, 1, 0
+         from generate_series(1, $1::bigint) n""",
+    """insert into customer
+       select n, n, 'c', n::text, 1, 'ru', '{}', '{}' from generate_series(1, $1::bigint) n""",
+    """insert into identifier
+       select decode(lpad(to_hex(n), 32, '0'), 'hex'), 1, n, n
+         from generate_series(1, $1::bigint) n""",
+    """insert into profile_answer
+       select n, n, 'surname', 1, 'x', 1, '', '' from generate_series(1, $1::bigint) n""",
+)
+TABLES = (*(t for t in HOT_TABLES if t != "receipt"), "receipt_other", "identifier")
+
+
+async def _plans(dsn: str) -> dict[str, list[dict[str, Any]]]:
+    connection = await asyncpg.connect(
+        dsn, server_settings={"jit": "off", "plan_cache_mode": "force_generic_plan"}
+    )
+    try:
+        for table in (*TABLES, "profile_answer"):
+            await connection.execute(f"alter table {table} set (autovacuum_enabled = false)")
+        for statement in FILL:
+            await connection.execute(statement, ROWS, timeout=120)
+        statements = {**commits.HOT_STATEMENTS, **facts.HOT_STATEMENTS}
+        return {
+            name: _nodes(await _explained(connection, statement))
+            for name, statement in statements.items()
+        }
+    finally:
+        await connection.close()
+
+
+async def _explained(
+    connection: "asyncpg.Connection[asyncpg.Record]", statement: str
+) -> dict[str, Any]:
+    arguments = ", ".join(["null"] * len(set(re.findall(r"\$\d+", statement))))
+    await connection.execute(f"prepare hot as {statement}")
+    found = await connection.fetchval(f"explain (format json) execute hot ({arguments})")
+    await connection.execute("deallocate hot")
+    plan: dict[str, Any] = json.loads(found)[0]["Plan"]
+    return plan
+
+
+def _nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    nodes = [plan]
+    for child in plan.get("Plans", ()):
+        nodes += _nodes(child)
+    return nodes
+
+
+@pytest.mark.timeout(300)
+def test_no_hot_statement_scans_a_table(pg_dsn: str) -> None:
+    """Every node that reads one of our tables uses an index."""
+    plans = asyncio.run(_plans(pg_dsn))
+    scanned = [
+        f"{name}: {node['Node Type']} on {node['Relation Name']}"
+        for name, nodes in plans.items()
+        for node in nodes
+        if "Seq Scan" in node["Node Type"]
+    ]
+    assert not scanned
+    read = {node.get("Relation Name") for nodes in plans.values() for node in nodes}
+    assert {"account", "commit_key", "customer", "identifier", "balance", "lot"} <= read
