@@ -6,6 +6,7 @@ import grpc
 from msgspec import Struct
 from rich.console import Console
 
+from loyalty.v1.back_office_service_pb2 import AuditLedgerResponse
 from pos_sim import grocery, online_retail
 from pos_sim.back_office import (
     audit_ledger,
@@ -150,14 +151,23 @@ async def replay_and_show(
         settings = plan.settings(targets, await server_clock_us(targets[0]))
         with RunProgress(console, workload.receipt_count) as progress:
             replayed = await replay(workload, plan.run, settings, progress)
-        audit = await audit_ledger(targets[0])
     except ReplayError as error:
         raise DemoError(str(error)) from error
     except grpc.aio.AioRpcError as error:
         raise DemoError(f"back office: {error.code().name}: {error.details()}") from error
     problems = _show_best(console, workload, replayed)
+    audit = await _audit(targets[0])
     show_summary(console, workload, replayed, audit)
     return find_problems(workload, replayed, audit) + problems
+
+
+async def _audit(target: str) -> AuditLedgerResponse:
+    """The server's audit; one that cannot be had is not balanced."""
+    try:
+        return await audit_ledger(target)
+    except grpc.aio.AioRpcError as error:
+        why = f"no audit: {error.code().name}: {error.details()}"
+        return AuditLedgerResponse(balanced=False, problems=[why])
 
 
 def _show_best(console: Console, workload: Workload, replayed: Replayed) -> list[str]:

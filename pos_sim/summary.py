@@ -28,6 +28,7 @@ def find_problems(workload: Workload, replayed: Replayed, audit: AuditLedgerResp
             f"the balance grew by {m.grown_minor}"
             for m in replayed.mismatches[:MISMATCHES_SHOWN]
         ),
+        *_problems_of_posting(replayed),
         *([] if audit.balanced else ["the ledger is not balanced", *audit.problems]),
     ]
 
@@ -43,6 +44,16 @@ def _problems_of_tally(tally: Tally, expected: int) -> Iterator[str]:
         yield f"{tally.answered} receipts answered, {expected} expected"
     if tally.unanswered:
         yield f"{tally.unanswered} receipts without any answer"
+
+
+def _problems_of_posting(replayed: Replayed) -> Iterator[str]:
+    if replayed.checked and not replayed.books.auditor.posted and not _all_sold_before(replayed):
+        yield "nothing was posted: does the server know these customers, and a program?"
+
+
+def _all_sold_before(replayed: Replayed) -> bool:
+    tally = replayed.books.tally
+    return tally.answered == tally.answered_before
 
 
 def _problems_of_refusals(workload: Workload, tally: Tally) -> Iterator[str]:

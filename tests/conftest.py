@@ -4,7 +4,7 @@ import os
 
 from hypothesis import settings
 
-pytest_plugins = ("tests.pg",)
+pytest_plugins = ("tests.pg", "tests.world")
 
 settings.register_profile("dev", max_examples=50, deadline=None)
 # The gate must give one verdict on one tree, so its examples do not vary.

@@ -1,0 +1,1 @@
+"""`loyaltyctl`: what an operator types. A client of BackOfficeService, and operator commands."""

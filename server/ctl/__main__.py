@@ -1,0 +1,38 @@
+"""The entry of loyaltyctl: all commands, and how errors leave."""
+
+import os
+import sys
+
+import typer
+
+from server.ctl import importing, ledger, program, schema
+from server.ctl.doctor import doctor
+from server.ctl.say import CtlError, say_error
+
+app = typer.Typer(
+    name="loyaltyctl",
+    help="Publish programs, import data, prove the ledger. Errors of yours end with exit code 2.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(program.app, name="program")
+app.add_typer(importing.app, name="import")
+app.add_typer(ledger.app, name="ledger")
+app.add_typer(schema.app, name="db")
+app.command()(doctor)
+
+
+def main() -> None:
+    """Run a command; an error of the operator's is said in a line, without a traceback."""
+    # gRPC's own log would stand between the operator and the one clear line.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    try:
+        app()
+    except CtlError as error:
+        say_error(error)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

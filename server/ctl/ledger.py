@@ -1,0 +1,66 @@
+"""`loyaltyctl ledger`: proofs over the whole database."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from server.ctl.opening import open_database
+from server.ctl.option import DATA_DIR, DataDir, Dsn
+from server.ctl.say import CtlError, say, say_table
+from server.store.audit import Audit, audit_ledger
+from server.store.database import StoreError
+
+app = typer.Typer(help="Prove the ledger.", no_args_is_help=True)
+
+COUNTS = ("transfers", "postings", "lots", "balances", "receipts", "accounts")
+
+Json = Annotated[bool, typer.Option("--json", help="one JSON object, for scripts")]
+
+
+@app.callback()
+def ledger() -> None:
+    """Prove the ledger."""
+
+
+@app.command()
+def audit(
+    dsn: Dsn = "",
+    data_dir: DataDir = DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Prove that every transfer balances, and that balances equal postings and lots.
+
+    Opens the database itself and reads one snapshot. Exit code 0: balanced and not empty.
+    """
+    found = asyncio.run(_audit(dsn, data_dir))
+    if json:
+        say(msgspec.json.encode(_report(found)).decode())
+    else:
+        _show(found)
+    if not found.is_balanced:
+        raise typer.Exit(1)
+
+
+async def _audit(dsn: str, data_dir: Path) -> Audit:
+    async with open_database(dsn, data_dir) as database:
+        try:
+            return await audit_ledger(database)
+        except StoreError as error:
+            raise CtlError(f"the audit could not be finished: {error}") from None
+
+
+def _report(found: Audit) -> dict[str, object]:
+    return {"balanced": found.is_balanced, **msgspec.structs.asdict(found)}
+
+
+def _show(found: Audit) -> None:
+    rows = [(name, f"{getattr(found, name):,}") for name in COUNTS]
+    say_table("Ledger", ("what", "read"), rows)
+    for problem in found.problems:
+        say(f"wrong: {problem}")
+    verdict = "NOT BALANCED" if found.problems else "balanced"
+    proved = "" if found.problems else ": every transfer sums to zero, balances = postings = lots"
+    say(f"{verdict}{proved}")

@@ -1,0 +1,177 @@
+"""Goal: one stream carries the calls of many tills, and no message harms another.
+
+Also: a draining server sends GO_AWAY, answers what it took, and ends with 0; and a program that is
+published is picked up without a dropped call.
+"""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import grpc
+from google.rpc.error_details_pb2 import ErrorInfo
+
+from loyalty.v1 import till_service_pb2 as pb
+from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
+from tests.serving import (
+    PROGRAM,
+    checkout_request,
+    publish,
+    receipt_key,
+    sale,
+    serving,
+    test_program,
+)
+
+BATCH = 200
+POISONED = 77
+NONSENSE = b"\xff\xff\xff\xffnonsense"
+
+
+def message(number: int, **changes: Any) -> pb.SessionRequest:
+    """A Checkout on a stream, of a till of its own."""
+    till = f"t{number}"
+    request = pb.SessionRequest(correlation_id=number + 1, timeout_ms=30_000)
+    request.checkout.receipt_key.CopyFrom(receipt_key(number, till))
+    request.checkout.sale.CopyFrom(sale(f"card{number % 40}", till=till))
+    for name, value in changes.items():
+        setattr(request, name, value)
+    return request
+
+
+async def converse(target: str, bodies: Sequence[bytes], answers: int) -> list[pb.SessionResponse]:
+    """Send all messages, then read so many answers."""
+    async with grpc.aio.insecure_channel(target) as channel:
+        call = channel.stream_stream("/loyalty.v1.TillService/Session")()
+        for body in bodies:
+            await call.write(body)
+        found = [pb.SessionResponse.FromString(await call.read()) for _ in range(answers)]
+        await call.done_writing()
+        assert await call.read() == grpc.aio.EOF
+        return found
+
+
+def reason(response: pb.SessionResponse) -> str:
+    """The reason of a refusal on a stream; empty for an answer."""
+    for detail in response.status.details:
+        info = ErrorInfo()
+        if detail.Unpack(info):
+            return info.reason
+    return ""
+
+
+def test_one_poisoned_message_harms_no_other(place: dict[str, str], log_dir: Path) -> None:
+    """200 receipts in one go, one with a NUL and one that is no protobuf: 199 are sold."""
+    bodies = [message(n).SerializeToString() for n in range(BATCH)]
+    bad = message(POISONED)
+    bad.checkout.sale.lines[0].sku = "a\x00b"
+    bodies[POISONED] = bad.SerializeToString()
+    bodies.insert(POISONED, NONSENSE)
+    with serving(place, log_dir) as servers:
+        found = asyncio.run(converse(servers[0].target, bodies, BATCH + 1))
+    by_id = {response.correlation_id: response for response in found}
+    assert reason(by_id.pop(0)) == "MALFORMED_MESSAGE"
+    assert reason(by_id.pop(POISONED + 1)) == "BAD_TEXT"
+    assert len(by_id) == BATCH - 1
+    assert {r.checkout.result for r in by_id.values()} == {pb.DURABLE_RESULT_COMMITTED}
+
+
+def test_messages_out_of_bounds(place: dict[str, str], log_dir: Path) -> None:
+    """No id, no call, no time: each is refused by name, and the stream goes on."""
+    bodies = [
+        pb.SessionRequest(correlation_id=5, timeout_ms=1_000),
+        message(1, correlation_id=0),
+        message(2, timeout_ms=0),
+        message(3),
+    ]
+    with serving(place, log_dir) as servers:
+        target = servers[0].target
+        spelled = [body.SerializeToString() for body in bodies]
+        found = asyncio.run(converse(target, spelled, len(bodies)))
+    reasons = {response.correlation_id: reason(response) for response in found}
+    expected = {5: "FIELD_REQUIRED", 0: "FIELD_REQUIRED", 3: "OUT_OF_RANGE", 4: ""}
+    assert reasons == expected
+
+
+def test_a_till_has_bounded_calls_in_flight(place: dict[str, str], log_dir: Path) -> None:
+    """A till that floods is told so; another till on the same stream is served."""
+    flood = []
+    for n in range(100):
+        request = pb.SessionRequest(correlation_id=n + 1, timeout_ms=30_000)
+        request.checkout.CopyFrom(checkout_request(n))
+        flood.append(request.SerializeToString())
+    flood.append(message(500).SerializeToString())
+    with serving(place, log_dir) as servers:
+        found = asyncio.run(converse(servers[0].target, flood, len(flood)))
+    by_id = {response.correlation_id: reason(response) for response in found}
+    assert by_id[501] == ""
+    refused = {why for why in by_id.values() if why}
+    assert refused <= {"TOO_MANY_IN_FLIGHT"}
+    assert list(by_id.values()).count("") >= 17
+
+
+async def _until_go_away(call: Any, answered: set[int], sent: AsyncIterator[int]) -> None:
+    async for number in sent:
+        await call.write(message(number).SerializeToString())
+    while True:
+        body = await call.read()
+        if body == grpc.aio.EOF:
+            return
+        response = pb.SessionResponse.FromString(body)
+        if response.WhichOneof("answer") == "go_away":
+            await call.done_writing()
+        elif not response.HasField("status"):
+            answered.add(response.correlation_id)
+
+
+def test_sigterm_drains(place: dict[str, str], log_dir: Path) -> None:
+    """SIGTERM: GO_AWAY arrives, everything taken is answered, the exit code is 0."""
+    answered: set[int] = set()
+
+    async def talk(server: Any) -> None:
+        async def numbers() -> AsyncIterator[int]:
+            for number in range(100):
+                yield number
+            server.process.terminate()
+
+        async with grpc.aio.insecure_channel(server.target) as channel:
+            call = channel.stream_stream("/loyalty.v1.TillService/Session")()
+            await asyncio.wait_for(_until_go_away(call, answered, numbers()), timeout=30)
+
+    with serving(place, log_dir) as servers:
+        asyncio.run(talk(servers[0]))
+        assert servers[0].stop() == 0
+    assert answered == set(range(1, 101))
+
+
+def test_a_new_version_drops_no_call(place: dict[str, str], log_dir: Path) -> None:
+    """While tills sell, a version is published: no call fails, and both versions have sold."""
+    promotions = [{**PROGRAM["promotions"][0], "gives": {"code": "percent_off", "rate_bp": 2_000}}]
+    changed = test_program(promotions=[*promotions, PROGRAM["promotions"][1]])
+
+    async def sell(target: str, versions: set[int], stop: asyncio.Event) -> None:
+        async with grpc.aio.insecure_channel(target) as channel:
+            call = channel.unary_unary("/loyalty.v1.TillService/Checkout")
+            for number in itertools.count():
+                published = stop.is_set()
+                body = await call(checkout_request(number).SerializeToString(), timeout=5.0)
+                versions.add(pb.CheckoutResponse.FromString(body).answer.ruleset_version)
+                if published:
+                    return
+
+    async def both(target: str) -> tuple[set[int], int]:
+        versions: set[int] = set()
+        stop = asyncio.Event()
+        selling = asyncio.create_task(sell(target, versions, stop))
+        with grpc.insecure_channel(target) as channel:
+            stub = BackOfficeServiceStub(channel)
+            version = await asyncio.to_thread(publish, stub, changed)
+        stop.set()
+        await selling
+        return versions, version
+
+    with serving(place, log_dir) as servers:
+        versions, version = asyncio.run(both(servers[0].target))
+    assert versions == {version - 1, version}

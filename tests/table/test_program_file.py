@@ -1,0 +1,134 @@
+"""What is wrong with a program file is said by file, key and reason."""
+
+from pathlib import Path
+
+import pytest
+
+from server.program_file import ProgramFileError, read_program
+
+VALID = """
+program_id = "demo"
+chain_id = "chain"
+currency_code = "RUB"
+language_code = "ru"
+
+[[assets]]
+code = "points"
+kind = "points"
+names = [{ language_code = "ru", forms = [{ category = "other", text = "балла" }] }]
+
+[[promotions]]
+promotion_id = "ten"
+names = [{ language_code = "ru", text = "Скидка" }]
+lane = "price"
+when = { from_date = 2026-01-01, to_date = "2026-12-31" }
+gives = { code = "percent_off", rate_bp = 1000 }
+"""
+
+WRONG = {
+    "unknown key": (
+        'lane = "price"',
+        'lane = "price"\npriorty = 5',
+        "promotions[0].priorty",
+        "is not known here; known: promotion_id, names, lane, gives, priority",
+    ),
+    "unknown key at the top": ("chain_id", "chian_id", "chian_id", "known: program_id, chain_id"),
+    "unknown key of a benefit": (
+        "rate_bp = 1000",
+        "rate = 1000",
+        "promotions[0].gives.rate",
+        "known: code, rate_bp, rounding",
+    ),
+    "unknown key of an item of a list": (
+        'text = "Скидка"',
+        'txt = "Скидка"',
+        "promotions[0].names[0].txt",
+        "known: language_code, text",
+    ),
+    "unknown benefit": (
+        '"percent_off"',
+        '"percent_of"',
+        "promotions[0].gives.code",
+        "'percent_of' is not one of: percent_off, n_plus_m, cheapest_free",
+    ),
+    "benefit without a code": (
+        'code = "percent_off", ',
+        "",
+        "promotions[0].gives.code",
+        "is required; one of: percent_off",
+    ),
+    "benefit that is a text": (
+        '{ code = "percent_off", rate_bp = 1000 }',
+        '"10%"',
+        "promotions[0].gives",
+        "Expected object, got str",
+    ),
+    "unknown lane": ('"price"', '"prise"', "promotions[0].lane", "is not one of: basket, price"),
+    "missing key": ('lane = "price"', "", "promotions[0].lane", "is required"),
+    "wrong type": ("1000", '"1000"', "promotions[0].gives.rate_bp", "Expected int, got str"),
+    "float for an integer": ("1000", "1000.0", "promotions[0].gives.rate_bp", "got float"),
+    "out of range": (
+        "1000",
+        "10001",
+        "promotions[0].gives.rate_bp",
+        "Expected int <= 10000, found 10001",
+    ),
+    "bad pattern": ('"demo"', '"Demo!"', "program_id", "matching regex"),
+    "empty list": (
+        '[{ language_code = "ru", text = "Скидка" }]',
+        "[]",
+        "promotions[0].names",
+        "of length >= 1",
+    ),
+    "date with a time": (
+        "2026-01-01",
+        "2026-01-01T00:00:00",
+        "promotions[0].when.from_date",
+        "Expected str, got datetime",
+    ),
+    "no TOML": ('chain_id = "chain"', "chain_id = ", "line 3, column 12", "is no TOML"),
+    "key twice": (
+        'chain_id = "chain"',
+        'chain_id = "chain"\nchain_id = "x"',
+        "line 4, column 15",
+        "is no TOML: Cannot overwrite a value",
+    ),
+}
+
+
+def test_a_valid_file_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "program.toml"
+    file.write_text(VALID)
+    program = read_program(file)
+    assert program.promotions[0].when.from_date == "2026-01-01"
+    assert program.promotions[0].when.to_date == "2026-12-31"
+
+
+@pytest.mark.parametrize(("old", "new", "key", "reason"), WRONG.values(), ids=WRONG.keys())
+def test_is_refused(tmp_path: Path, old: str, new: str, key: str, reason: str) -> None:
+    file = tmp_path / "program.toml"
+    assert old in VALID
+    file.write_text(VALID.replace(old, new, 1))
+    with pytest.raises(ProgramFileError) as refused:
+        read_program(file)
+    assert refused.value.path == file
+    assert refused.value.key == key
+    assert reason in refused.value.reason
+    assert str(refused.value) == f"{file}: {key}: {refused.value.reason}"
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ProgramFileError, match="No such file"):
+        read_program(tmp_path / "none.toml")
+
+
+def test_a_directory(tmp_path: Path) -> None:
+    with pytest.raises(ProgramFileError, match="directory"):
+        read_program(tmp_path)
+
+
+def test_a_file_that_is_not_utf8(tmp_path: Path) -> None:
+    file = tmp_path / "program.toml"
+    file.write_bytes(b'program_id = "\xff"')
+    with pytest.raises(ProgramFileError, match="byte 14: is not UTF-8"):
+        read_program(file)
