@@ -50,7 +50,7 @@ def make_workload(run: Run, count: int, till_count: int) -> Workload:
         count: Receipts, 1 or more.
         till_count: Tills, 1 or more; they stand in the stores in turn.
     """
-    rng = random.Random(run.seed)
+    rng = run.chance("grocery")
     stocked = fill_shelves(read_shelves(), rng)
     stores = [_store(*facts) for facts in STORES]
     open_stores = stores[:till_count]

@@ -1,7 +1,6 @@
 """Runs all tills of a workload against one or more servers, and opens and closes the books."""
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -79,16 +78,15 @@ async def replay(
         ReplayError: Customers could not be identified before or after it.
     """
     books = Books(Tally(), Auditor(settings.since_us), Showcase())
-    rng = random.Random(run.seed)
     async with _connect(workload, settings) as links:
         clients = [
-            TillClient(link, books.tally, random.Random(rng.getrandbits(64)), settings.timeout_ms)
-            for link in links
+            TillClient(link, books.tally, run.chance(f"wait/{number}"), settings.timeout_ms)
+            for number, link in enumerate(links)
         ]
         known = _known_customers(workload)
         await _open_books(workload, known, clients, books.auditor)
         tills = [
-            Till(_place(workload, plan), run, client, settings.habits, books, _split(rng))
+            Till(_place(workload, plan), run, client, settings.habits, books)
             for plan, client in zip(workload.tills, clients, strict=True)
         ]
         started_at = time.monotonic()
@@ -96,10 +94,6 @@ async def replay(
         seconds = time.monotonic() - started_at
         mismatches = await _close_books(workload, known, clients, books.auditor)
     return Replayed(books, seconds, len(books.auditor.customers), mismatches)
-
-
-def _split(rng: random.Random) -> random.Random:
-    return random.Random(rng.getrandbits(64))
 
 
 def _place(workload: Workload, plan: TillPlan) -> Place:

@@ -1,5 +1,6 @@
 """What one run of the simulator is called: the keys and ids of everything it sends."""
 
+import random
 from hashlib import blake2b
 from uuid import UUID
 
@@ -35,9 +36,13 @@ class Run(Struct, frozen=True):
         """Id of the basket of the receipt with this index in the run, 16 bytes."""
         return self._uuid(f"basket/{index}")
 
-    def submission_id(self, index: int) -> bytes:
-        """Id of the profile submission during the receipt with this index, 16 bytes."""
-        return self._uuid(f"profile/{index}")
+    def submission_id(self, index: int, field_codes: list[str]) -> bytes:
+        """Id of the submission of these fields during the receipt with this index, 16 bytes."""
+        return self._uuid(f"profile/{index}/{'/'.join(field_codes)}")
+
+    def chance(self, purpose: str) -> random.Random:
+        """What decides for one purpose; the same for the same seed, whatever else was drawn."""
+        return random.Random(f"{self.seed}/{purpose}")
 
     def receipt_key(
         self, chain_id: str, store_id: str, till_id: str, business_date: str, number: int

@@ -1,12 +1,13 @@
 """One simulated till: rings up its baskets one after the other, the way a cashier does."""
 
 import asyncio
-import random
 from collections.abc import Callable
 from zlib import crc32
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
+from loyalty.v1.answer_pb2 import Prompt
 from loyalty.v1.receipt_pb2 import ReceiptKey, Sale
 from loyalty.v1.till_service_pb2 import (
     BreakOffRequest,
@@ -59,6 +60,7 @@ class Habits(Struct, frozen=True):
         look_up: Receipts asked for with GetReceipt.
         void: Receipts undone because the payment failed.
         break_off: Checkouts on which the till gives up early.
+        hold_up: Of these, how many reach the server only after the till has given up.
     """
 
     quote: float = 1.0
@@ -70,6 +72,7 @@ class Habits(Struct, frozen=True):
     look_up: float = 0.03
     void: float = 0.02
     break_off: float = 0.01
+    hold_up: float = 0.5
 
 
 class Books(Struct, frozen=True):
@@ -80,10 +83,30 @@ class Books(Struct, frozen=True):
     showcase: Showcase
 
 
+class _Intent(Struct, frozen=True):
+    """What happens to one receipt: the habits, decided.
+
+    It is decided before the first call, so that a run that is repeated sends the same bodies, even
+    where the server answers otherwise because it remembers the first time.
+    """
+
+    quote: bool
+    add_pieces: bool
+    quote_payment: bool
+    identify: bool
+    answer: bool
+    repeat: bool
+    look_up: bool
+    void: bool
+    break_off: bool
+    hold_up: bool
+
+
 class _Open(Struct):
     """A receipt while it is open."""
 
     basket: Basket
+    intent: _Intent
     key: ReceiptKey
     basket_id: bytes
     sale: Sale
@@ -108,24 +131,21 @@ class Till:
         client: TillClient,
         habits: Habits,
         books: Books,
-        rng: random.Random,
     ) -> None:
         """Set up a till.
 
         Args:
             place: Where it stands.
-            run: Names its receipts.
+            run: Names its receipts, and decides what happens to each.
             client: Makes its calls.
             habits: How often it does what.
             books: Where it writes down how its receipts ended.
-            rng: Decides what it does when.
         """
         self._place = place
         self._run = run
         self._client = client
         self._habits = habits
         self._books = books
-        self._rng = rng
 
     async def work(
         self, intended_at: Callable[[Basket], float], goes_on: Callable[[], bool]
@@ -173,12 +193,14 @@ class Till:
         key = self._run.receipt_key(
             place.chain_id, till.store_id, till.till_id, basket.business_date, number
         )
+        chance = self._run.chance(f"receipt/{basket.index}")
+        intent = _Intent(*(chance.random() < share for share in astuple(self._habits)))
         sale = write_sale(place, basket)
-        return _Open(basket, key, self._run.basket_id(basket.index), sale)
+        return _Open(basket, intent, key, self._run.basket_id(basket.index), sale)
 
     async def _sell(self, receipt: _Open, intended_at: float) -> None:
         """From the first scan to the payment."""
-        if self._happens(self._habits.quote):
+        if receipt.intent.quote:
             await self._quote(receipt, intended_at)
             await self._ask_customer(receipt)
         amount_minor = (
@@ -187,9 +209,9 @@ class Till:
             else receipt.sale.header.control_totals.amount_minor
         )
         receipt.sale = plan_payment(receipt.sale, amount_minor)
-        if receipt.quoted and self._happens(self._habits.quote_payment):
+        if receipt.quoted and receipt.intent.quote_payment:
             await self._quote_once(receipt)
-        is_sold = self._happens(self._habits.break_off) and await self._give_up(receipt)
+        is_sold = receipt.intent.break_off and await self._give_up(receipt)
         if not is_sold:
             await self._check_out(receipt)
 
@@ -208,7 +230,7 @@ class Till:
             return
         self._books.tally.quote_latency.record(loop.time() - intended_at - spent_s)
         offered = receipt.quoted.answer.lines.to_add if receipt.quoted else ()
-        if offered and self._happens(self._habits.add_pieces):
+        if offered and receipt.intent.add_pieces:
             for piece in offered:
                 receipt.sale = add_piece(receipt.sale, piece)
             self._books.tally.pieces_added += len(offered)
@@ -223,7 +245,7 @@ class Till:
 
     async def _identify(self, receipt: _Open) -> None:
         given = receipt.basket.given
-        if given is not None and self._happens(self._habits.identify):
+        if given is not None and receipt.intent.identify:
             request = IdentifyRequest(
                 chain_id=self._place.chain_id,
                 store_id=self._place.till.store_id,
@@ -236,19 +258,17 @@ class Till:
         """Ask what the server wants to know, and hand in the answers."""
         given, quoted = receipt.basket.given, receipt.quoted
         prompts = quoted.answer.prompts.prompts if quoted else ()
-        if given is None or not prompts or not self._happens(self._habits.answer):
+        if given is None or not prompts or not receipt.intent.answer:
             return
         if crc32(given.value.encode()) % SILENT_OF == 0:
             return
+        index, codes = receipt.basket.index, [prompt.field_code for prompt in prompts]
         request = SubmitProfileRequest(
-            submission_id=self._run.submission_id(receipt.basket.index),
+            submission_id=self._run.submission_id(index, codes),
             chain_id=self._place.chain_id,
             store_id=self._place.till.store_id,
             identifier=write_identifier(given),
-            answers=[
-                ProfileAnswer(field_code=prompt.field_code, value=answer_prompt(prompt, self._rng))
-                for prompt in prompts
-            ],
+            answers=[self._answer(index, prompt) for prompt in prompts],
             channel=ProfileChannel.PROFILE_CHANNEL_TILL,
             cashier_id=self._place.cashier_id,
         )
@@ -257,6 +277,10 @@ class Till:
             self._books.tally.profiles_submitted += 1
         except RefusedError as error:
             self._books.tally.profiles_refused[error.refusal.reason] += 1
+
+    def _answer(self, index: int, prompt: Prompt) -> ProfileAnswer:
+        chance = self._run.chance(f"answer/{index}/{prompt.field_code}")
+        return ProfileAnswer(field_code=prompt.field_code, value=answer_prompt(prompt, chance))
 
     async def _check_out(self, receipt: _Open) -> None:
         """Sell, quoting again if the server asks for it."""
@@ -280,19 +304,19 @@ class Till:
     async def _give_up(self, receipt: _Open) -> bool:
         """Do not wait for the answer: break off, and see that both calls end the same way.
 
-        Half of the time the checkout is held up on its way until the key is closed; else it races
-        the break-off.
+        The checkout is held up on its way until the key is closed, or it races the break-off.
 
         Returns:
             Whether the receipt is sold. If not, its key is closed, and it has got a new one, under
             which the cashier can ring it up again.
         """
         request = receipt.to_checkout()
-        is_sent, delay_s = asyncio.Event(), self._rng.uniform(0, GIVE_UP_S_MAX)
+        is_sent = asyncio.Event()
         late = asyncio.create_task(self._outcome_of(request, is_sent))
-        if self._happens(0.5):
+        if not receipt.intent.hold_up:
             is_sent.set()
-            await asyncio.sleep(delay_s)
+            chance = self._run.chance(f"patience/{receipt.basket.index}")
+            await asyncio.sleep(chance.uniform(0, GIVE_UP_S_MAX))
         try:
             ended = await self._client.break_off(BreakOffRequest(receipt_key=receipt.key))
         finally:
@@ -339,13 +363,13 @@ class Till:
     async def _follow_up(
         self, receipt: _Open, request: CheckoutRequest, response: CheckoutResponse
     ) -> None:
-        if self._happens(self._habits.repeat):
+        if receipt.intent.repeat:
             again = await self._client.checkout(request)
             self._books.tally.repeated += 1
             self._compare(receipt, "the answer to the same checkout", response, again)
-        if self._happens(self._habits.void):
+        if receipt.intent.void:
             await self._void(receipt)
-        if self._happens(self._habits.look_up):
+        if receipt.intent.look_up:
             found = await self._client.get_receipt(GetReceiptRequest(receipt_key=receipt.key))
             self._books.tally.looked_up += 1
             self._compare(receipt, "the answer that GetReceipt gives", response, found.checkout)
@@ -373,9 +397,6 @@ class Till:
             number = receipt.key.receipt_number
             where = f"{receipt.key.store_id}/{receipt.key.till_id}/{number}"
             self._books.tally.count_broken_promise(f"receipt {where}: {what}")
-
-    def _happens(self, share: float) -> bool:
-        return self._rng.random() < share
 
 
 def _contradictions(

@@ -70,10 +70,11 @@ def _with_choices(reason: str, kind: inspect.Type | None, value: object) -> str:
     """Add what is allowed where a closed set of words is."""
     if isinstance(kind, inspect.LiteralType):
         return f"{value!r} is not one of: {', '.join(map(str, kind.values))}"
+    reason = reason.replace("`", "")
     if isinstance(kind, inspect.UnionType):
         return f"{reason}; its code is one of: {', '.join(_tags_of(kind))}"
     found = "" if isinstance(value, dict | list) or value is None else f", found {value!r}"
-    return reason.replace("`", "") + found
+    return reason + found
 
 
 def _look_up(path: str, tree: object) -> tuple[inspect.Type | None, object]:

@@ -33,12 +33,33 @@ BUILT_IN: Final[Mapping[str, Mapping[str, str]]] = {
         "en": "{promotion}: {amount} off your next purchase",
     },
     "slip_saved": {"ru": "Вы сэкономили {amount}", "en": "You saved {amount}"},
-    "slip_earned": {"ru": "Начислено: {amount} {asset}", "en": "Earned: {amount} {asset}"},
+    "slip_earned_points": {
+        "ru": "Начислено: {amount} {asset}",
+        "en": "Earned: {amount} {asset}",
+    },
+    "slip_earned_deferred_discount": {
+        "ru": "Скидка на следующую покупку: {amount}",
+        "en": "Off your next purchase: {amount}",
+    },
     "slip_active_from": {"ru": "Можно тратить с {day}", "en": "Can be spent from {day}"},
     "slip_expires": {"ru": "Действует по {day}", "en": "Valid until {day}"},
-    "slip_balance": {"ru": "Баланс: {amount} {asset}", "en": "Balance: {amount} {asset}"},
+    "slip_balance_points": {
+        "ru": "Баланс: {amount} {asset}",
+        "en": "Balance: {amount} {asset}",
+    },
+    "slip_balance_deferred_discount": {
+        "ru": "Отложенные скидки: {amount}",
+        "en": "Discounts to come: {amount}",
+    },
     "slip_voided": {"ru": "Чек аннулирован", "en": "Receipt voided"},
-    "slip_taken_back": {"ru": "Списано: {amount} {asset}", "en": "Taken back: {amount} {asset}"},
+    "slip_taken_back_points": {
+        "ru": "Списано: {amount} {asset}",
+        "en": "Taken back: {amount} {asset}",
+    },
+    "slip_taken_back_deferred_discount": {
+        "ru": "Отменена отложенная скидка: {amount}",
+        "en": "Discount to come cancelled: {amount}",
+    },
     "cashier_unknown": {
         "ru": "Клиент не найден: продажа без начисления",
         "en": "Customer not found: nothing will be earned",

@@ -146,7 +146,7 @@ def _fill_pieces(lines: pb.LineSet, evaluation: Evaluation, asked: Asked) -> Non
         name = pick(promotion.texts, voice.language_code)
         quantity = str(floor_div(offer.quantity_milli, MILLI))
         lines.to_add.add(
-            id=asked.id_base + _ID_PIECE + promotion.tag,
+            id=asked.id_base + _ID_PIECE + promotion.tag + line.sku.encode(),
             promotion_id=promotion.promotion_id,
             line_id=line.line_id,
             sku=line.sku,
@@ -248,19 +248,19 @@ def _fill_texts(answer: pb.Answer, asked: Asked) -> None:
     for asset_code, amount_minor in balances_after(asked):
         asset = asked.program.assets[asset_code]
         text = slip.say(
-            "slip_balance",
+            f"slip_balance_{asset.kind}",
             amount=slip.amount(amount_minor, asset),
             asset=slip.asset(amount_minor, asset),
         )
-        answer.texts.add(place=_SLIP, style=_NORMAL, text=text.rstrip())
+        answer.texts.add(place=_SLIP, style=_NORMAL, text=text)
 
 
 def _fill_earned(answer: pb.Answer, grant: Grant, asked: Asked) -> None:
     slip, asset = asked.voice.slip, asked.program.assets[grant.asset_code]
     amount = slip.amount(grant.amount_minor, asset)
     name = slip.asset(grant.amount_minor, asset)
-    text = slip.say("slip_earned", amount=amount, asset=name)
-    answer.texts.add(place=_SLIP, style=_NORMAL, text=text.rstrip())
+    text = slip.say(f"slip_earned_{asset.kind}", amount=amount, asset=name)
+    answer.texts.add(place=_SLIP, style=_NORMAL, text=text)
     if grant.active_from_us > asked.evaluated_at_us:
         day = asked.voice.day(slip, grant.active_from_us)
         answer.texts.add(place=_SLIP, style=_NORMAL, text=slip.say("slip_active_from", day=day))

@@ -146,6 +146,6 @@ class VoidOperation:
             asset = rules.program.assets[asset_code]
             amount = slip.amount(-change_minor, asset)
             name = slip.asset(-change_minor, asset)
-            text = slip.say("slip_taken_back", amount=amount, asset=name).rstrip()
+            text = slip.say(f"slip_taken_back_{asset.kind}", amount=amount, asset=name)
             response.texts.add(place=_SLIP, style=_EMPHASIS, text=text)
         return response.SerializeToString()

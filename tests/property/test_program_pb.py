@@ -93,7 +93,8 @@ def test_every_message_has_its_type() -> None:
 def test_benefits_are_named_by_their_codes() -> None:
     kinds = {kind.__struct_config__.tag: kind.__name__ for kind in Benefit.__args__}
     fields = pb.Benefit.DESCRIPTOR.oneofs_by_name["kind"].fields
-    assert {field.name: field.message_type.name for field in fields} == kinds
+    named = {field.name: field.message_type and field.message_type.name for field in fields}
+    assert named == kinds
 
 
 @pytest.mark.parametrize("struct", STRUCTS)

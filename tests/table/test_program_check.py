@@ -212,7 +212,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "depends on an open answer": (
         {"profile_fields": [field("a", first_asked_if=["b=1"]), field("b")]},
         "profile_fields[0].first_asked_if[0]",
-        "it must be choice or yes_no",
+        "only choice and yes_no",
     ),
     "depends on an answer nobody can give": (
         {"profile_fields": [SEX, field("a", valid_days=1, asked_again_if=["sex=none"])]},
