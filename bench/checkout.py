@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import grpc
 import psutil
@@ -41,7 +41,7 @@ class Size(NamedTuple):
 
 
 FULL = Size(accounts=100_000, promotions=100, warm_up=4_000, checkouts=16_000, rounds=3)
-SMOKE = Size(accounts=20_000, promotions=100, warm_up=2000, checkouts=5000, rounds=1)
+SMOKE = Size(accounts=1_000, promotions=100, warm_up=100, checkouts=300, rounds=1)
 
 
 class Measured(NamedTuple):
@@ -183,7 +183,7 @@ def _start_echo(answer_file: Path) -> Server:
 def _wait_healthy(target: str, process: "subprocess.Popen[bytes]") -> None:
     deadline_s = time.monotonic() + START_TIMEOUT_S
     with grpc.insecure_channel(target) as channel:
-        health = health_pb2_grpc.HealthStub(channel)
+        health: Any = health_pb2_grpc.HealthStub(channel)
         while time.monotonic() < deadline_s:
             if process.poll() is not None:
                 raise RuntimeError(f"the server ended with {process.returncode}")
@@ -205,11 +205,11 @@ async def _one_answer(target: str, accounts: int) -> tuple[bytes, int]:
     """A typical answer for the echo to send, and the size of its request."""
     request = next(checkout_requests(1, accounts, f"probe-{time.time_ns()}", 1))
     async with grpc.aio.insecure_channel(target) as channel:
-        call = channel.unary_unary(f"/{SERVICE}/Checkout")
+        call: Any = channel.unary_unary(f"/{SERVICE}/Checkout")
         answer: bytes = await call(request.SerializeToString(), timeout=10.0)
     sets = pb.CheckoutResponse.FromString(answer).answer
-    full = sets.lines.lines and sets.rewards.rewards and sets.prompts.prompts
-    assert full and sets.cross_sell.items, "the benchmark's answer has four non-empty sets"
+    four = (sets.lines.lines, sets.rewards.rewards, sets.prompts.prompts, sets.cross_sell.items)
+    assert all(four), "the benchmark's answer has four non-empty sets"
     return answer, request.ByteSize()
 
 

@@ -7,6 +7,7 @@ import asyncio
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import grpc
 import uvloop
@@ -50,7 +51,7 @@ async def serve(listen: str, answer: bytes) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     echo = Echo(answer)
-    handlers = {
+    handlers: dict[str, Any] = {
         "Checkout": grpc.unary_unary_rpc_method_handler(echo.checkout),
         "Session": grpc.stream_stream_rpc_method_handler(echo.session),
     }

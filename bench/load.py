@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import grpc
 import uvloop
@@ -64,7 +65,7 @@ async def run_streams(target: str, bodies: Sequence[bytes]) -> None:
 
 async def _run_stream(target: str, bodies: Sequence[bytes]) -> None:
     async with grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS) as channel:
-        call = channel.stream_stream(f"/{SERVICE}/Session")()
+        call: Any = channel.stream_stream(f"/{SERVICE}/Session")()
         waiting = iter(bodies)
         for _ in range(IN_FLIGHT // STREAMS):
             await _send_next(call, waiting)
@@ -76,9 +77,7 @@ async def _run_stream(target: str, bodies: Sequence[bytes]) -> None:
         await call.done_writing()
 
 
-async def _send_next(
-    call: "grpc.aio.StreamStreamCall[bytes, bytes]", waiting: Iterator[bytes]
-) -> None:
+async def _send_next(call: Any, waiting: Iterator[bytes]) -> None:
     body = next(waiting, None)
     if body is not None:
         await call.write(body)
@@ -90,14 +89,12 @@ async def run_unary(target: str, bodies: Sequence[bytes]) -> None:
     async with asyncio.TaskGroup() as group:
         for _ in range(STREAMS):
             channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
-            call = channel.unary_unary(f"/{SERVICE}/Checkout")
+            call: Any = channel.unary_unary(f"/{SERVICE}/Checkout")
             for _ in range(IN_FLIGHT // STREAMS):
                 group.create_task(_run_calls(call, waiting))
 
 
-async def _run_calls(
-    call: "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]", waiting: Iterator[bytes]
-) -> None:
+async def _run_calls(call: Any, waiting: Iterator[bytes]) -> None:
     for body in waiting:
         await call(body, timeout=TIMEOUT_MS / 1_000)
 

@@ -15,13 +15,13 @@ from pos_sim.back_office import (
     wait_until_loaded,
     wait_until_serving,
 )
+from pos_sim.habit import Habits
 from pos_sim.progress import RunProgress
 from pos_sim.replay import Replayed, ReplayError, Settings, replay
 from pos_sim.run import Run
 from pos_sim.server_process import DemoError, publish, run_servers, unless_one_dies
 from pos_sim.show import show_answer
 from pos_sim.summary import find_problems, show_summary
-from pos_sim.till import Habits
 from pos_sim.workload import Workload
 
 LOADED_S_MAX = 60.0

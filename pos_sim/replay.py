@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from loyalty.v1.till_service_pb2 import IdentifyRequest, IdentifyResponse
 from pos_sim.auditor import Auditor, Mismatch
+from pos_sim.habit import Habits
 from pos_sim.link import Link
 from pos_sim.refusal import GaveUpError, RefusedError
 from pos_sim.run import Run
@@ -16,7 +17,7 @@ from pos_sim.sale import Place, write_identifier
 from pos_sim.session_link import SessionLink
 from pos_sim.showcase import Showcase
 from pos_sim.tally import Tally
-from pos_sim.till import Books, Habits, Till
+from pos_sim.till import Books, Till
 from pos_sim.till_client import TillClient
 from pos_sim.unary_link import UnaryLink
 from pos_sim.workload import Basket, Given, TillPlan, Workload

@@ -30,7 +30,7 @@ class ServerProcess:
     """One server process."""
 
     def __init__(self, process: Process, target: str, log: Path) -> None:
-        """Args: process: As started. target: host:port. log: What it writes."""
+        """Watch a process that serves on host:port and writes a log."""
         self._process = process
         self.target = target
         self.log = log

@@ -17,7 +17,7 @@ class SessionLink:
     """A stream to one server; a new one when it is lost, silent or told to go away."""
 
     def __init__(self, target: str) -> None:
-        """Args: target: host:port."""
+        """Connect to a server, host:port, with the first call."""
         self._target = target
         self._stream: _Stream | None = None
         self._retired: set[asyncio.Task[None]] = set()

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from zlib import crc32
 
 from msgspec import Struct
-from msgspec.structs import astuple
 
 from loyalty.v1.answer_pb2 import Prompt
 from loyalty.v1.receipt_pb2 import ReceiptKey, Sale
@@ -25,6 +24,7 @@ from loyalty.v1.till_service_pb2 import (
     VoidRequest,
 )
 from pos_sim.auditor import Auditor
+from pos_sim.habit import Habits, Intent
 from pos_sim.profile_answer import answer_prompt
 from pos_sim.promise import find_broken
 from pos_sim.refusal import GaveUpError, Refusal, RefusedError
@@ -47,34 +47,6 @@ AGAIN = "-2"
 """Ends the receipt number of a receipt that is rung up again."""
 
 
-class Habits(Struct, frozen=True):
-    """How often a till does what, as shares of its receipts, 0 to 1.
-
-    Attributes:
-        quote: Receipts quoted before checkout.
-        add_pieces: Offers of free pieces that the customer takes.
-        quote_payment: Receipts quoted once more with the payment planned.
-        identify: Known customers that the cashier looks up first.
-        answer: Customers who answer when asked.
-        repeat: Checkouts sent once more after their answer.
-        look_up: Receipts asked for with GetReceipt.
-        void: Receipts undone because the payment failed.
-        break_off: Checkouts on which the till gives up early.
-        hold_up: Of these, how many reach the server only after the till has given up.
-    """
-
-    quote: float = 1.0
-    add_pieces: float = 0.7
-    quote_payment: float = 0.1
-    identify: float = 0.2
-    answer: float = 0.3
-    repeat: float = 0.02
-    look_up: float = 0.03
-    void: float = 0.02
-    break_off: float = 0.01
-    hold_up: float = 0.5
-
-
 class Books(Struct, frozen=True):
     """What all tills of a run write into."""
 
@@ -83,30 +55,11 @@ class Books(Struct, frozen=True):
     showcase: Showcase
 
 
-class _Intent(Struct, frozen=True):
-    """What happens to one receipt: the habits, decided.
-
-    It is decided before the first call, so that a run that is repeated sends the same bodies, even
-    where the server answers otherwise because it remembers the first time.
-    """
-
-    quote: bool
-    add_pieces: bool
-    quote_payment: bool
-    identify: bool
-    answer: bool
-    repeat: bool
-    look_up: bool
-    void: bool
-    break_off: bool
-    hold_up: bool
-
-
 class _Open(Struct):
     """A receipt while it is open."""
 
     basket: Basket
-    intent: _Intent
+    intent: Intent
     key: ReceiptKey
     basket_id: bytes
     sale: Sale
@@ -194,7 +147,7 @@ class Till:
             place.chain_id, till.store_id, till.till_id, basket.business_date, number
         )
         chance = self._run.chance(f"receipt/{basket.index}")
-        intent = _Intent(*(chance.random() < share for share in astuple(self._habits)))
+        intent = self._habits.decide(chance)
         sale = write_sale(place, basket)
         return _Open(basket, intent, key, self._run.basket_id(basket.index), sale)
 

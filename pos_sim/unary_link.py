@@ -26,7 +26,7 @@ class UnaryLink:
     """A connection for unary calls; a new one when it is lost or the server goes away."""
 
     def __init__(self, target: str) -> None:
-        """Args: target: host:port."""
+        """Connect to a server, host:port."""
         self._target = target
         self._channel = open_channel(target)
         self._closing: set[asyncio.Task[None]] = set()

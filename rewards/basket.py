@@ -14,6 +14,7 @@ from rewards.sale import Line, LineAction, LineKind, PriceSource, Unit
 Allocate = Callable[[int, Sequence[int]], list[int]]
 """Shares a total over weights exactly: `rewards.allocate.allocate` or its compiled twin."""
 
+_ItemKey = tuple[str, int, int, int, int, bool, bool, bool, str]
 _FREE_OF_RULES = (LineKind.GIFT_CARD, LineKind.DEPOSIT)
 
 
@@ -39,6 +40,7 @@ class Item:
         "effects",
         "floor_minor",
         "goods",
+        "has_feed_floor",
         "lines",
         "open_milli",
         "product",
@@ -52,6 +54,7 @@ class Item:
         goods = line.kind not in _FREE_OF_RULES
         feed_no_discount = product is not None and product.no_discount
         feed_no_earn = product is not None and product.no_earn
+        self.has_feed_floor = product is not None and product.minimum_price_minor > 0
         self.sku = line.sku
         self.product = product
         self.goods = goods
@@ -72,7 +75,8 @@ class Item:
         self.lines.append(position)
         self.quantity_milli += line.quantity_milli
         self.amount_minor += line.amount_minor
-        self.floor_minor += _line_floor_minor(line, self.product)
+        if line.minimum_amount_minor or self.has_feed_floor:
+            self.floor_minor += _line_floor_minor(line, self.product)
 
     def enter_lane(self) -> None:
         """Open all pieces for the claims of the next lane, at the price they have now."""
@@ -122,17 +126,29 @@ def build_items(lines: Sequence[Line], products: dict[str, Product]) -> list[Ite
         lines: lines of the sale; cancelled and RETURN lines are left out.
         products: attributes by sku of the articles that the feed knows.
     """
-    items: dict[tuple[object, ...], Item] = {}
-    for position in sorted(range(len(lines)), key=lambda n: lines[n].line_id):
-        line = lines[position]
+    items: dict[_ItemKey, Item] = {}
+    for position, line in enumerate(lines):
         if line.cancelled or line.action == LineAction.RETURN:
             continue
-        key = _item_key(line)
+        key = (
+            line.sku,
+            line.unit_price_scaled,
+            line.unit_price_scale,
+            line.unit,
+            line.kind,
+            line.price_source == PriceSource.STICKER,
+            line.no_discount,
+            line.no_earn,
+            line.line_id if line.minimum_amount_minor else "",
+        )
         item = items.get(key)
         if item is None:
             item = items[key] = Item(line, products.get(line.sku))
         item.add(position, line)
-    return sorted(items.values(), key=_item_order)
+    for item in items.values():
+        if len(item.lines) > 1:
+            item.lines.sort(key=lambda position: lines[position].line_id)
+    return [items[key] for key in sorted(items)]
 
 
 def line_effects(
@@ -156,17 +172,6 @@ def line_effects(
                 shared[n].append((number, part_minor, amounts[n]))
     assert min(left) >= 0, "a line went below zero"
     return shared
-
-
-def _item_key(line: Line) -> tuple[object, ...]:
-    own_floor = line.line_id if line.minimum_amount_minor else ""
-    price = (line.unit_price_scaled, line.unit_price_scale, line.unit)
-    flags = (line.kind, line.price_source == PriceSource.STICKER, line.no_discount, line.no_earn)
-    return (line.sku, price, flags, own_floor)
-
-
-def _item_order(item: Item) -> tuple[str, int, int, bool, bool]:
-    return item.sku, item.amount_minor, item.quantity_milli, item.discountable, item.earns
 
 
 def _line_floor_minor(line: Line, product: Product | None) -> int:

@@ -129,6 +129,8 @@ def _gate(
     store, customer = facts.store, facts.customer
     if not promotion.from_day <= store.local_day <= promotion.to_day:
         return Condition.PERIOD, 0
+    if promotion.is_for_all:
+        return None
     if promotion.channels and sale.header.till_type not in promotion.channels:
         return Condition.CHANNEL, 0
     if promotion.zones and not promotion.zones & store.zones:
@@ -227,10 +229,12 @@ def _outcomes(
     """Bring the items' effects back to the lines, as final runs with adjustments."""
     effects: dict[int, list[tuple[int, int, int]]] = {}
     for item in items:
-        shared = line_effects(item, sale.lines, allocate)
-        effects.update(zip(item.lines, shared, strict=True))
+        if item.effects:
+            effects.update(zip(item.lines, line_effects(item, sale.lines, allocate), strict=True))
     can_split = sale.header.capabilities.split_line
     return tuple(
-        None if line.cancelled else outcome_of(line, effects.get(position, []), can_split)
-        for position, line in enumerate(sale.lines)
+        [
+            None if line.cancelled else outcome_of(line, effects.get(position, ()), can_split)
+            for position, line in enumerate(sale.lines)
+        ]
     )

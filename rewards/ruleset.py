@@ -36,6 +36,7 @@ class CompiledPromotion(Struct, frozen=True, array_like=True):
         tag: 8 bytes that stand for the promotion in ids of rewards.
         from_day: first local day in force, proleptic ordinal.
         to_day: last local day in force, included.
+        is_for_all: nothing but the period gates it.
         texts: name by language.
     """
 
@@ -52,6 +53,7 @@ class CompiledPromotion(Struct, frozen=True, array_like=True):
     receipt_amount_from_minor: int
     times_max: int
     stackable: bool
+    is_for_all: bool
     texts: dict[str, str]
 
 
@@ -192,6 +194,15 @@ def _compile_promotion(promotion: Promotion) -> CompiledPromotion:
         receipt_amount_from_minor=promotion.what.receipt_amount_from_minor,
         times_max=promotion.limits.times_per_receipt,
         stackable=promotion.stackable,
+        is_for_all=not any(
+            (
+                when.zones,
+                when.channels,
+                who.segments,
+                who.customer_required,
+                promotion.what.receipt_amount_from_minor,
+            )
+        ),
         texts=_texts(promotion.names),
     )
 

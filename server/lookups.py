@@ -85,6 +85,7 @@ class Lookups:
     async def _work(self) -> None:
         while True:
             await self._wake.wait()
+            await asyncio.sleep(0)  # calls that are ready to run join this batch
             batch, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
             if not self._queue:
                 self._wake.clear()

@@ -16,6 +16,7 @@ from babel.numbers import format_currency, get_currency_precision
 
 from rewards.program import Asset
 from rewards.rounding import floor_div
+from rewards.ruleset import CompiledPromotion
 
 FALLBACK_LANGUAGE: Final = "en"
 
@@ -97,12 +98,21 @@ class Speaker:
             own_texts: the program's templates by text code and language.
         """
         self.language_code = language_code
-        self._locale = _locale(language_code)
-        self._currency = _currency_form(str(self._locale), currency_code)
+        self._locale = str(_locale(language_code))
+        self._currency = _currency_form(self._locale, currency_code)
+        self._names: dict[str, str] = {}
         self._templates = {
             code: pick(own_texts.get(code) or built_in, language_code)
             for code, built_in in BUILT_IN.items()
         }
+
+    def name_of(self, promotion: CompiledPromotion) -> str:
+        """Name a promotion."""
+        name = self._names.get(promotion.promotion_id)
+        if name is None:
+            name = pick(promotion.texts, self.language_code)
+            self._names[promotion.promotion_id] = name
+        return name
 
     def say(self, text_code: str, **figures: str) -> str:
         """Fill a template; a figure that it does not name is left out."""
@@ -128,13 +138,13 @@ class Speaker:
         if asset.kind == "deferred_discount":
             return ""
         forms = _asset_forms(asset, self.language_code)
-        category = _plural(str(self._locale), abs(amount_minor), asset.decimals)
+        category = _plural(self._locale, abs(amount_minor), asset.decimals)
         return forms.get(category) or forms.get("other") or next(iter(forms.values()))
 
     def day(self, at_us: int, zone: tzinfo) -> str:
         """Write the local day of an instant, UTC microseconds."""
         moment = datetime.fromtimestamp(floor_div(at_us, 1_000_000), UTC).astimezone(zone)
-        return _day(str(self._locale), moment.date())
+        return _day(self._locale, moment.date())
 
 
 @lru_cache(maxsize=256)

@@ -7,6 +7,7 @@ from typing import Any
 
 from loyalty.v1 import receipt_pb2 as receipt
 from loyalty.v1 import till_service_pb2 as till
+from rewards.allocate import allocate
 from rewards.basket import Allocate
 from rewards.commit import Commit, CommitKey, KeyKind
 from rewards.evaluate import Evaluation, Grant, evaluate
@@ -350,8 +351,8 @@ def facts(
 def evaluated(
     promotions: Sequence[Promotion],
     made: Sale,
-    known: Facts,
-    allocate: Allocate,
+    known: Facts = facts(),  # noqa: B008 - immutable
+    allocate: Allocate = allocate,
     **changes: Any,
 ) -> Evaluation:
     return evaluate(rules(*promotions, **changes), made, known, allocate)
@@ -442,7 +443,7 @@ def store_record(
     time_zone: str = "Europe/Moscow",
     zones: tuple[str, ...] = (),
 ) -> StoreRecord:
-    return StoreRecord(chain_id, store_id, currency_code, language_code, time_zone, zones)
+    return StoreRecord(chain_id, store_id, time_zone, currency_code, language_code, zones, "Store")
 
 
 def pb_line(**changes: Any) -> receipt.Line:

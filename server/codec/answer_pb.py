@@ -26,6 +26,8 @@ _ADJUSTMENT_KIND: dict[type, pb.AdjustmentKind.ValueType] = {
     CheapestFree: pb.ADJUSTMENT_KIND_CHEAPEST_FREE,
     ReceiptDiscount: pb.ADJUSTMENT_KIND_RECEIPT_SHARE,
 }
+_TRACE_OUTCOMES = tuple(pb.TraceOutcome.values())
+_TRACE_CONDITIONS = tuple(pb.TraceCondition.values())
 _CHECKS = {
     "text": pb.ANSWER_CHECK_TEXT,
     "phone": pb.ANSWER_CHECK_PHONE,
@@ -102,7 +104,7 @@ def _set_status(
 
 def _fill_lines(lines: pb.LineSet, asked: Asked) -> None:
     evaluation, promotions = asked.decision.evaluation, asked.program.promotions
-    language = asked.voice.slip.language_code
+    slip = asked.voice.slip
     known = {product.sku for product in asked.facts.products}
     _set_status(lines.status, asked.skipped.lines, partial=True)
     results = lines.lines
@@ -130,7 +132,7 @@ def _fill_lines(lines: pb.LineSet, asked: Asked) -> None:
             adjustment.kind = _ADJUSTMENT_KIND[type(promotion.benefit)]
             adjustment.amount_minor = effect.amount_minor
             adjustment.quantity_milli = effect.quantity_milli
-            adjustment.text = pick(promotion.texts, language)
+            adjustment.text = slip.name_of(promotion)
     totals = lines.totals
     totals.amount_before_minor = before_minor
     totals.adjustments_minor = after_minor - before_minor
@@ -143,7 +145,7 @@ def _fill_pieces(lines: pb.LineSet, evaluation: Evaluation, asked: Asked) -> Non
     for offer in evaluation.offers:
         promotion = asked.program.promotions[offer.number]
         line = asked.sale.lines[offer.position]
-        name = pick(promotion.texts, voice.language_code)
+        name = voice.name_of(promotion)
         quantity = str(floor_div(offer.quantity_milli, MILLI))
         lines.to_add.add(
             id=asked.id_base + _ID_PIECE + promotion.tag + line.sku.encode(),
@@ -198,7 +200,7 @@ def _reward_text(promotion: CompiledPromotion, grant: Grant, asked: Asked) -> st
     voice, asset = asked.voice.slip, asked.program.assets[grant.asset_code]
     return voice.say(
         f"reward_{asset.kind}",
-        promotion=pick(promotion.texts, voice.language_code),
+        promotion=voice.name_of(promotion),
         amount=voice.amount(grant.amount_minor, asset),
         asset=voice.asset(grant.amount_minor, asset),
     )
@@ -283,11 +285,11 @@ def _fill_trace(
 ) -> None:
     traced = answer.trace.add()
     traced.promotion_id = promotions[entry.number].promotion_id
-    traced.outcome = pb.TraceOutcome.ValueType(entry.outcome)
+    traced.outcome = _TRACE_OUTCOMES[entry.outcome]
     if entry.times:
         traced.times = entry.times
     else:
-        traced.condition = pb.TraceCondition.ValueType(entry.condition)
+        traced.condition = _TRACE_CONDITIONS[entry.condition]
         traced.missing = entry.missing
     if entry.lost_to >= 0:
         traced.lost_to_promotion_id = promotions[entry.lost_to].promotion_id

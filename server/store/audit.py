@@ -21,7 +21,7 @@ with leg_sum as materialized (
            count(*) as legs,
            sum(amount_minor) as sum_minor,
            bool_or((account_id, leg, book, party_id, promotion_id, amount_minor, effective_at_us,
-                    recorded_at_us, recorded_tx) is not null) is not true as has_null
+                    recorded_at_us, recorded_tx) is not null is false) as has_null
       from posting
      group by account_id, transfer_id, asset_code
 ),
@@ -40,7 +40,7 @@ problem as (
      where has_null or asset_code is null
     union all
     select format('transfer %s of account %s: no commit key is behind it',
-                  encode(transfer_id, 'hex'), account_id)
+                  encode(transfer_id, 'hex'), transfer.account_id)
       from transfer
       left join commit_key on key_id = substring(transfer_id from 1 for 16)
      where key_id is null or length(transfer_id) <> 18

@@ -10,11 +10,11 @@ from google.protobuf.message import Message
 
 from loyalty.v1.back_office_service_pb2 import AuditLedgerResponse
 from loyalty.v1.receipt_pb2 import EntryMethod, IdentifierKind, LineKind, QuantityUnit, TillType
+from pos_sim.habit import Habits
 from pos_sim.replay import Replayed, ReplayError, Settings, replay
 from pos_sim.run import Run
 from pos_sim.summary import find_problems
 from pos_sim.tally import Tally
-from pos_sim.till import Habits
 from pos_sim.workload import PROGRAMS, Basket, Given, Item, TillPlan, Workload
 from tests.unit.pos_sim_fake import FakeError, FakeServer, Faults, serving
 
@@ -186,7 +186,7 @@ async def test_nobody_there_is_told_and_not_waited_for(monkeypatch: pytest.Monke
 async def test_a_price_that_would_rise_is_quoted_again() -> None:
     rise = refuse(grpc.StatusCode.FAILED_PRECONDITION, "PRICE_WOULD_RISE")
     fake = FakeServer(Faults(before=every(4, "checkout", rise)))
-    load = workload([basket(n) for n in range(20)])
+    load = workload([basket(n) for n in range(20)], till_count=1)
     replayed = await replay_on(fake, load, PLAIN)
     assert problems(load, replayed) == []
     assert replayed.books.tally.quoted_again > 0

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from loyalty.v1 import answer_pb2 as answers
 from loyalty.v1.back_office_service_pb2 import AuditLedgerResponse
 from loyalty.v1.receipt_pb2 import EntryMethod, IdentifierKind, LineKind, QuantityUnit, TillType
 from loyalty.v1.till_service_pb2 import CheckoutRequest, CheckoutResponse
+from pos_sim.__main__ import app
 from pos_sim.auditor import Auditor
 from pos_sim.progress import RunProgress
 from pos_sim.replay import Replayed
@@ -175,6 +177,12 @@ def test_what_an_earlier_run_sold_is_not_posted_again() -> None:
     response.decided_at_us = 100
     assert auditor.note_sold("C1", response)
     assert [mismatch.asset_code for mismatch in auditor.check("C1", [])] == ["points"]
+
+
+def test_a_run_that_cannot_be_says_why_and_fails(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["demo", "--receipts", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "lacks receipts.csv.gz" in result.output.replace("\n", "")
 
 
 async def start(tmp_path: Path, code: str) -> ServerProcess:

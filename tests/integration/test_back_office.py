@@ -1,0 +1,258 @@
+"""BackOfficeService over gRPC: every bad field is refused by name, and nothing of it is written."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc.error_details_pb2 import BadRequest
+from grpc_status import rpc_status
+
+from loyalty.v1 import back_office_service_pb2 as bo
+from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
+from tests.pg import create_database, drop_database
+from tests.serving import CHAIN, publish, reason_of, seed, serving, test_program
+
+INVALID = grpc.StatusCode.INVALID_ARGUMENT
+PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
+
+
+@pytest.fixture(scope="module")
+def stub(
+    pg_server_dsn: str, pg_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
+    """A server that knows the world of the tests."""
+    dsn = create_database(pg_server_dsn, template=pg_template)
+    logs: Path = tmp_path_factory.mktemp("back-office")
+    with serving({"LOYALTY_DSN": dsn}, logs) as (server,):
+        seed(server.target)
+        with grpc.insecure_channel(server.target) as channel:
+            yield BackOfficeServiceStub(channel)
+    drop_database(dsn)
+
+
+def fields_of(error: grpc.RpcError) -> list[str]:
+    """Paths of the fields that a refusal names."""
+    found = rpc_status.from_call(error)
+    assert found is not None
+    bad = BadRequest()
+    assert any(detail.Unpack(bad) for detail in found.details), found
+    return [violation.field for violation in bad.field_violations]
+
+
+def store(**changes: Any) -> bo.Store:
+    fields = {
+        "store_id": "x",
+        "time_zone": "Europe/Moscow",
+        "currency_code": "RUB",
+        "language_code": "ru",
+        "name": "X",
+    }
+    return bo.Store(**(fields | changes))
+
+
+def customer(**changes: Any) -> bo.Customer:
+    card = bo.ImportedIdentifier(kind="card", value="new")
+    return bo.Customer(**({"customer_number": "new", "identifiers": [card]} | changes))
+
+
+def answer(at_us: int = 1, code: str = "sex", value: str = "x") -> bo.ImportedAnswer:
+    return bo.ImportedAnswer(field_code=code, value=value, answered_at_us=at_us)
+
+
+BAD_STORES = {
+    "no store": ([], "stores", "FIELD_REQUIRED"),
+    "no id": ([store(store_id="")], "stores[0].store_id", "FIELD_REQUIRED"),
+    "id with NUL": ([store(store_id="a\0")], "stores[0].store_id", "BAD_TEXT"),
+    "id too long": ([store(store_id="a" * 65)], "stores[0].store_id", "OUT_OF_RANGE"),
+    "no such zone": (
+        [store(), store(store_id="y", time_zone="Europe/Atlantis")],
+        "stores[1].time_zone",
+        "BAD_TEXT",
+    ),
+    "zone that is a path": ([store(time_zone="../passwd")], "stores[0].time_zone", "BAD_TEXT"),
+    "no such currency": ([store(currency_code="RUR1")], "stores[0].currency_code", "BAD_TEXT"),
+    "no such language": ([store(language_code="qq")], "stores[0].language_code", "BAD_TEXT"),
+    "empty name of a zone": ([store(zones=["a", ""])], "stores[0].zones[1]", "FIELD_REQUIRED"),
+    "twice": ([store(), store()], "stores[1].store_id", "INCONSISTENT"),
+    "too many": ([store(store_id=str(n)) for n in range(1_001)], "stores", "LIMIT_EXCEEDED"),
+}
+
+BAD_PRODUCTS = {
+    "no sku": (bo.Product(name="x"), "products[0].sku", "FIELD_REQUIRED"),
+    "name too long": (bo.Product(sku="x", name="x" * 201), "products[0].name", "OUT_OF_RANGE"),
+    "property without a value": (
+        bo.Product(sku="x", name="x", properties=["a=b", "fat"]),
+        "products[0].properties[1]",
+        "BAD_TEXT",
+    ),
+    "eleven categories": (
+        bo.Product(sku="x", name="x", categories=["c"] * 11),
+        "products[0].categories",
+        "LIMIT_EXCEEDED",
+    ),
+    "negative floor": (
+        bo.Product(sku="x", name="x", minimum_price_minor=-1),
+        "products[0].minimum_price_minor",
+        "OUT_OF_RANGE",
+    ),
+}
+
+BAD_CUSTOMERS = {
+    "no number": (customer(customer_number=""), "customers[0].customer_number", "FIELD_REQUIRED"),
+    "no identifier": (customer(identifiers=[]), "customers[0].identifiers", "FIELD_REQUIRED"),
+    "unknown kind": (
+        customer(identifiers=[bo.ImportedIdentifier(kind="passport", value="1")]),
+        "customers[0].identifiers[0].kind",
+        "UNKNOWN_ENUM_VALUE",
+    ),
+    "no kind": (
+        customer(identifiers=[bo.ImportedIdentifier(value="1")]),
+        "customers[0].identifiers[0].kind",
+        "FIELD_REQUIRED",
+    ),
+    "unknown state": (customer(state="asleep"), "customers[0].state", "UNKNOWN_ENUM_VALUE"),
+    "segment with NUL": (customer(segments=["\0"]), "customers[0].segments[0]", "BAD_TEXT"),
+    "answered in the future": (
+        customer(answers=[answer(at_us=4_000_000_000_000_000)]),
+        "customers[0].answers[0].answered_at_us",
+        "OUT_OF_RANGE",
+    ),
+    "answer too long": (
+        customer(answers=[answer(value="x" * 513)]),
+        "customers[0].answers[0].value",
+        "OUT_OF_RANGE",
+    ),
+    "card of another customer": (
+        customer(identifiers=[bo.ImportedIdentifier(kind="card", value="card1")]),
+        "customers[0].identifiers[0]",
+        "INCONSISTENT",
+    ),
+}
+
+
+@pytest.mark.parametrize(("stores", "path", "reason"), BAD_STORES.values(), ids=BAD_STORES.keys())
+def test_stores_refused(stub: Any, stores: list[bo.Store], path: str, reason: str) -> None:
+    with pytest.raises(grpc.RpcError) as refused:
+        stub.ImportStores(bo.ImportStoresRequest(chain_id=CHAIN, stores=stores))
+    assert reason_of(refused.value)[:2] == (INVALID, reason)
+    assert fields_of(refused.value) == [path]
+
+
+@pytest.mark.parametrize(
+    ("product", "path", "reason"), BAD_PRODUCTS.values(), ids=BAD_PRODUCTS.keys()
+)
+def test_product_refused(stub: Any, product: bo.Product, path: str, reason: str) -> None:
+    with pytest.raises(grpc.RpcError) as refused:
+        stub.ImportProducts(bo.ImportProductsRequest(chain_id=CHAIN, products=[product]))
+    assert reason_of(refused.value)[:2] == (INVALID, reason)
+    assert fields_of(refused.value) == [path]
+
+
+@pytest.mark.parametrize(
+    ("one", "path", "reason"), BAD_CUSTOMERS.values(), ids=BAD_CUSTOMERS.keys()
+)
+def test_customer_refused(stub: Any, one: bo.Customer, path: str, reason: str) -> None:
+    with pytest.raises(grpc.RpcError) as refused:
+        stub.ImportCustomers(bo.ImportCustomersRequest(chain_id=CHAIN, customers=[one]))
+    assert reason_of(refused.value)[:2] == (INVALID, reason)
+    assert fields_of(refused.value) == [path]
+
+
+def test_importing_again_counts_again(stub: Any) -> None:
+    for _ in range(2):
+        request = bo.ImportStoresRequest(chain_id="again", stores=[store()])
+        assert stub.ImportStores(request).imported == 1
+
+
+def test_a_program_is_validated_against_stores_and_articles(stub: Any) -> None:
+    program = test_program(till_groups=[{"group_id": "all", "stores": ["s1", "nowhere"]}])
+    program.promotions[0].what.products.categories.append("coffee")
+    program.promotions[1].lane = program.promotions[0].lane
+    response = stub.ValidateProgram(bo.ValidateProgramRequest(program=program))
+    assert [(problem.path, problem.reason) for problem in response.problems] == [
+        ("promotions[1].lane", "points_rate cannot stand in lane price; allowed: reward"),
+        ("till_groups[0].stores[1]", "no store of the chain is 'nowhere'"),
+        (
+            "promotions[0].what.products.categories[1]",
+            "no article is in category 'coffee'",
+        ),
+    ]
+
+
+def test_a_valid_program_has_no_problems(stub: Any) -> None:
+    response = stub.ValidateProgram(bo.ValidateProgramRequest(program=test_program()))
+    assert list(response.problems) == []
+
+
+def test_a_program_with_a_bad_field_is_a_problem_not_a_refusal(stub: Any) -> None:
+    program = test_program()
+    program.promotions[0].gives.percent_off.rate_bp = 10_001
+    response = stub.ValidateProgram(bo.ValidateProgramRequest(program=program))
+    assert [problem.path for problem in response.problems] == ["promotions[0].gives.rate_bp"]
+
+
+def test_an_invalid_program_is_not_published(stub: Any) -> None:
+    before = len(stub.GetRuleset(bo.GetRulesetRequest()).versions)
+    program = test_program(currency_code="QQQ")
+    program.promotions[1].lane = program.promotions[0].lane
+    with pytest.raises(grpc.RpcError) as refused:
+        stub.PublishProgram(bo.PublishProgramRequest(program=program, published_by="test"))
+    code, reason, metadata = reason_of(refused.value)
+    assert (code, reason, metadata["problems"]) == (INVALID, "PROGRAM_INVALID", "2")
+    assert fields_of(refused.value) == ["program.currency_code", "program.promotions[1].lane"]
+    assert len(stub.GetRuleset(bo.GetRulesetRequest()).versions) == before
+
+
+def test_ten_thousand_problems_fit_a_refusal(stub: Any) -> None:
+    program = test_program()
+    for _ in range(5_000):
+        program.promotions.append(program.promotions[0])
+    with pytest.raises(grpc.RpcError) as refused:
+        stub.PublishProgram(bo.PublishProgramRequest(program=program, published_by="test"))
+    assert reason_of(refused.value)[2]["problems"] == "5000"
+    assert len(fields_of(refused.value)) == 20
+
+
+def test_a_program_is_required(stub: Any) -> None:
+    for call, request in (
+        (stub.ValidateProgram, bo.ValidateProgramRequest()),
+        (stub.PublishProgram, bo.PublishProgramRequest(published_by="test")),
+    ):
+        with pytest.raises(grpc.RpcError) as refused:
+            call(request)
+        assert fields_of(refused.value) == ["program"]
+
+
+def test_a_version_in_the_past_names_the_earliest_instant(stub: Any) -> None:
+    request = bo.PublishProgramRequest(
+        program=test_program(), published_by="test", effective_at_us=1
+    )
+    with pytest.raises(grpc.RpcError) as refused:
+        stub.PublishProgram(request)
+    code, reason, metadata = reason_of(refused.value)
+    assert (code, reason) == (PRECONDITION, "EFFECTIVE_TOO_EARLY")
+    now_us = stub.GetRuleset(bo.GetRulesetRequest()).now_us
+    assert now_us < int(metadata["earliest_us"]) <= now_us + 3_000_000
+
+
+def test_an_answer_that_its_field_does_not_offer_is_rejected(stub: Any) -> None:
+    sex = {
+        "field_code": "sex",
+        "questions": [{"language_code": "ru", "text": "?"}],
+        "check": "choice",
+        "choices": ["female", "male"],
+    }
+    publish(stub, test_program(profile_fields=[sex]))
+    one = customer(answers=[answer(value="none")])
+    with pytest.raises(grpc.RpcError) as refused:
+        stub.ImportCustomers(bo.ImportCustomersRequest(chain_id=CHAIN, customers=[one]))
+    assert reason_of(refused.value)[:2] == (INVALID, "ANSWER_REJECTED")
+    assert fields_of(refused.value) == ["customers[0].answers[0].value"]
+
+
+def test_an_empty_ledger_is_not_balanced(stub: Any) -> None:
+    found = stub.AuditLedger(bo.AuditLedgerRequest())
+    assert not found.balanced
+    assert "empty" in found.problems[0]

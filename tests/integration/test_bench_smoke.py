@@ -1,0 +1,29 @@
+"""Goal: the benchmarks never rot. Method: each runs small, and must print its figures."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.serving import ROOT
+
+FIGURES = {
+    "stream_rate",
+    "stream_echo_rate",
+    "stream_share",
+    "unary_rate",
+    "unary_echo_rate",
+    "unary_share",
+    "extra_cpu_us",
+}
+
+
+@pytest.mark.timeout(180)
+def test_checkout_prints_one_json_object() -> None:
+    """`python -m bench checkout --json` prints one object with the promised figures."""
+    command = [sys.executable, "-m", "bench", "checkout", "--smoke", "--json"]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    figures = json.loads(found.stdout)
+    assert figures.keys() >= FIGURES
+    assert all(figures[name] > 0 for name in FIGURES - {"extra_cpu_us"})

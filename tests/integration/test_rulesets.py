@@ -1,0 +1,165 @@
+"""Publishing over a real database: versions, instants, clashes, and publishers at once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from rewards.program import Program
+from rewards.ruleset import compile_encoded, decode_ruleset
+from server.store.database import Database
+from server.store.feeds import Feeds
+from server.store.rejections import EffectiveTooEarlyError, ProgramClashError
+from server.store.rulesets import (
+    Publication,
+    VersionHead,
+    newest_programs,
+    publish,
+    versions_from_now,
+)
+
+NOW_US = 1_800_000_000_000_000
+LEAD_US = 3_000_000
+
+
+def program(program_id: str = "a", chain_id: str = "", promotion_ids: str = "") -> Program:
+    tree: dict[str, Any] = {
+        "program_id": program_id,
+        "chain_id": chain_id or f"chain-{program_id}",
+        "currency_code": "RUB",
+        "language_code": "ru",
+        "assets": [
+            {
+                "code": "points",
+                "kind": "points",
+                "names": [{"language_code": "ru", "forms": [{"category": "other", "text": "б"}]}],
+            }
+        ],
+        "promotions": [
+            {
+                "promotion_id": promotion_id,
+                "names": [{"language_code": "ru", "text": "x"}],
+                "lane": "price",
+                "gives": {"code": "percent_off", "rate_bp": 100},
+            }
+            for promotion_id in promotion_ids.split()
+        ],
+    }
+    return msgspec.convert(tree, Program)
+
+
+@pytest.fixture
+async def database(pg_dsn: str, tmp_path: Path) -> AsyncIterator[Database]:
+    opened = Database(pg_dsn, tmp_path, "test")
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+async def put(
+    database: Database, new: Program, effective_at_us: int = 0, now_us: int = NOW_US
+) -> VersionHead:
+    publication = Publication(program=new, published_by="test", effective_at_us=effective_at_us)
+    return await publish(database, publication, compile_encoded, lambda: now_us)
+
+
+async def test_the_first_version_is_effective_after_the_lead(database: Database) -> None:
+    head = await put(database, program("a", promotion_ids="x y"))
+    assert head == VersionHead(1, NOW_US + LEAD_US, NOW_US, "test", 2)
+    (record,) = await Feeds(database).versions_from(1)
+    assert decode_ruleset(record.compiled).programs.keys() == {"chain-a"}
+
+
+async def test_a_program_replaces_the_one_with_its_id_and_leaves_the_others(
+    database: Database,
+) -> None:
+    await put(database, program("b", promotion_ids="x"))
+    await put(database, program("a", promotion_ids="y"))
+    head = await put(database, program("b", promotion_ids="z w"))
+    assert (head.version, head.promotion_count) == (3, 3)
+    newest = await newest_programs(database)
+    assert newest == (program("a", promotion_ids="y"), program("b", promotion_ids="z w"))
+
+
+async def test_nothing_is_published_at_first(database: Database) -> None:
+    assert await newest_programs(database) == ()
+    assert await versions_from_now(database, NOW_US) == []
+
+
+async def test_a_version_within_the_lead_is_rejected(database: Database) -> None:
+    with pytest.raises(EffectiveTooEarlyError) as rejected:
+        await put(database, program(), NOW_US + LEAD_US - 1)
+    assert rejected.value.earliest_us == NOW_US + LEAD_US
+    assert await newest_programs(database) == ()
+
+
+async def test_versions_are_effective_in_their_order(database: Database) -> None:
+    later_us = NOW_US + 10 * LEAD_US
+    await put(database, program(), later_us)
+    with pytest.raises(EffectiveTooEarlyError) as rejected:
+        await put(database, program(), later_us)
+    assert rejected.value.earliest_us == later_us + 1
+    head = await put(database, program())
+    assert head.effective_at_us == later_us + 1
+
+
+async def test_the_lead_counts_from_when_compiling_is_done(database: Database) -> None:
+    clock = [NOW_US]
+
+    def compile_slowly(version: int, programs: tuple[Program, ...]) -> bytes:
+        clock[0] += 60_000_000
+        return b"compiled"
+
+    publication = Publication(program=program(), published_by="test")
+    head = await publish(database, publication, compile_slowly, lambda: clock[0])
+    assert head.effective_at_us == NOW_US + 60_000_000 + LEAD_US
+
+
+async def test_a_compiler_that_fails_leaves_nothing(database: Database) -> None:
+    def fail(version: int, programs: tuple[Program, ...]) -> bytes:
+        raise ValueError("no")
+
+    publication = Publication(program=program(), published_by="test")
+    with pytest.raises(ValueError, match="no"):
+        await publish(database, publication, fail, lambda: NOW_US)
+    assert await newest_programs(database) == ()
+
+
+async def test_the_version_in_force_stands_first(database: Database) -> None:
+    for n in range(4):
+        await put(database, program(), NOW_US + (n + 1) * LEAD_US)
+    at_us = NOW_US + 2 * LEAD_US
+    assert [head.version for head in await versions_from_now(database, at_us)] == [2, 3, 4]
+    assert [head.version for head in await versions_from_now(database, NOW_US)] == [1, 2, 3, 4]
+
+
+async def test_a_promotion_of_another_program_is_rejected(database: Database) -> None:
+    await put(database, program("a", promotion_ids="x y"))
+    with pytest.raises(ProgramClashError) as rejected:
+        await put(database, program("b", promotion_ids="z y"))
+    assert rejected.value.path == "promotions[1].promotion_id"
+    assert rejected.value.reason == "'y' is a promotion of program 'a'"
+
+
+@pytest.mark.parametrize(
+    ("second", "path"),
+    [(program("b", "chain-a"), "chain_id"), (program("a", "chain-b"), "program_id")],
+)
+async def test_a_chain_has_one_program(database: Database, second: Program, path: str) -> None:
+    await put(database, program("a"))
+    with pytest.raises(ProgramClashError) as rejected:
+        await put(database, second)
+    assert rejected.value.path == path
+
+
+async def test_publishers_at_once_lose_nothing(database: Database) -> None:
+    names = [f"p{n}" for n in range(12)]
+    heads = await asyncio.gather(*(put(database, program(name)) for name in names))
+    assert sorted(head.version for head in heads) == list(range(1, 13))
+    instants = [head.effective_at_us for head in sorted(heads, key=lambda head: head.version)]
+    assert instants == sorted(set(instants))
+    newest = await newest_programs(database)
+    assert [found.program_id for found in newest] == sorted(names)
