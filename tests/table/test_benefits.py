@@ -378,6 +378,17 @@ def test_no_line_of_a_sku_goes_below_its_own_floor() -> None:
     assert (first + second, min(first, second)) == (160, 80)
 
 
+def test_a_floor_per_kilogram_does_not_depend_on_how_the_weight_is_scanned() -> None:
+    known = make.facts(make.product("a", minimum_price_minor=333))
+    kilogram = make.line("a", unit=Unit.KILOGRAM, quantity_milli=1_000, amount_minor=400)
+    halves = [
+        make.line("a", line_id=name, unit=Unit.KILOGRAM, quantity_milli=500, amount_minor=200)
+        for name in ("1", "2")
+    ]
+    assert to_pay(sold([make.percent(10_000)], kilogram, known=known)) == 333
+    assert to_pay(sold([make.percent(10_000)], *halves, known=known)) == 333
+
+
 FLAGGED = [
     make.line("a", 11, 100, no_discount=True),
     make.line("a", 11, 100, price_source=PriceSource.STICKER),
