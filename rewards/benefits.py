@@ -61,7 +61,7 @@ def percent_off(
         if item.lower(number, discount_minor, quantity_milli):
             times += 1
             _claim(promotion, number, item, quantity_milli)
-    return Effect(times) if times else Effect(0, Condition.FLOOR)
+    return Effect(times) if times else _HELD_BY_FLOOR
 
 
 def n_plus_m(
@@ -129,7 +129,7 @@ def receipt_discount(
     for item, part_minor, (_, quantity_milli) in zip(items, parts, bases, strict=True):
         if item.lower(number, part_minor, quantity_milli):
             _claim(promotion, number, item, quantity_milli)
-    return Effect(1) if any(parts) else Effect(0, Condition.FLOOR)
+    return Effect(1) if any(parts) else _HELD_BY_FLOOR
 
 
 def share_capped(
@@ -165,6 +165,7 @@ def share_capped(
 
 BenefitRule = Callable[[CompiledPromotion, int, Sequence[Item], Allocate], Effect]
 
+_HELD_BY_FLOOR = Effect(0, Condition.FLOOR)
 _NOT_COUNTED = Effect(0, Condition.NOT_COUNTED)
 
 PRICE_BENEFITS: dict[type, BenefitRule] = {

@@ -92,7 +92,7 @@ def evaluate(rules: ProgramRules, sale: Sale, facts: Facts, allocate: Allocate) 
             for item in items:
                 item.enter_lane()
         failed = _gate(promotion, sale, facts, lane_start_minor)
-        if failed is not None:
+        if failed:
             trace.append(TraceEntry(number, TraceOutcome.FAILED, 0, -1, *failed))
         elif lane == _REWARD_LANE:
             grant = _grant(rules, number, candidates[number], sale, facts)
@@ -102,14 +102,15 @@ def evaluate(rules: ProgramRules, sale: Sale, facts: Facts, allocate: Allocate) 
         else:
             entry, offered = _lower(promotion, number, candidates[number], allocate)
             trace.append(entry)
-            offers.extend(_piece_offers(number, offered, sale))
+            if offered:
+                offers += _piece_offers(number, offered, sale)
     outcomes = _outcomes(sale, items, allocate)
     return Evaluation(outcomes, tuple(offers), tuple(grants), tuple(trace))
 
 
 def goods_minor(items: Sequence[Item]) -> int:
     """Running total without gift cards and deposits, minor units."""
-    return sum(item.amount_minor for item in items if item.goods)
+    return sum([item.amount_minor for item in items if item.goods])
 
 
 def _candidates(rules: ProgramRules, items: Sequence[Item]) -> dict[int, list[Item]]:
@@ -148,20 +149,25 @@ def _lower(
     promotion: CompiledPromotion, number: int, items: list[Item], allocate: Allocate
 ) -> tuple[TraceEntry, tuple[Offer, ...]]:
     """Let a promotion lower the prices of its items."""
-    open_items = [item for item in items if item.discountable and item.quantity_milli]
+    open_items = [
+        item for item in items if item.discountable and (item.open_milli or promotion.stackable)
+    ]
     if not open_items:
-        return TraceEntry(number, TraceOutcome.FAILED, 0, -1, Condition.FLOOR), ()
-    if not promotion.stackable:
-        rival = max(item.claimed_by for item in open_items)
-        open_items = [item for item in open_items if item.open_milli]
-        if not open_items:
-            return TraceEntry(number, TraceOutcome.LOST, 0, rival), ()
+        return _nothing_open(number, items), ()
     effect = PRICE_BENEFITS[type(promotion.benefit)](promotion, number, open_items, allocate)
     if not effect.times:
         failed = TraceEntry(number, TraceOutcome.FAILED, 0, -1, effect.condition, effect.missing)
         return failed, effect.offers
     outcome = TraceOutcome.LIMIT_REACHED if effect.capped else TraceOutcome.FIRED
     return TraceEntry(number, outcome, effect.times), effect.offers
+
+
+def _nothing_open(number: int, items: Sequence[Item]) -> TraceEntry:
+    """Why there was nothing to lower: all was claimed before, or nothing may be lowered."""
+    rival = max([item.claimed_by for item in items if item.discountable], default=-1)
+    if rival < 0:
+        return TraceEntry(number, TraceOutcome.FAILED, 0, -1, Condition.FLOOR)
+    return TraceEntry(number, TraceOutcome.LOST, 0, rival)
 
 
 def _piece_offers(number: int, offers: Sequence[Offer], sale: Sale) -> list[PieceOffer]:
@@ -209,8 +215,8 @@ def _granted_minor(benefit: PointsRate | DeferredDiscount, base_minor: int) -> i
 
 def _earn_base_minor(items: Sequence[Item], sale: Sale) -> int:
     """What was paid for the items after discounts, without the part paid with points."""
-    base_minor = sum(item.amount_minor for item in items if item.earns)
-    by_points_minor = sum(t.amount_minor for t in sale.tenders if t.kind == TenderKind.POINTS)
+    base_minor = sum([item.amount_minor for item in items if item.earns])
+    by_points_minor = sum([t.amount_minor for t in sale.tenders if t.kind == TenderKind.POINTS])
     if not by_points_minor:
         return base_minor
     all_minor = max(sale.header.amount_minor, by_points_minor)

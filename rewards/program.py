@@ -10,14 +10,14 @@ from msgspec import Meta, Struct
 
 from rewards.rounding import Rounding
 
-Code = Annotated[str, Meta(pattern=r"^[a-z0-9_\-]{1,64}$")]
+Code = Annotated[str, Meta(pattern=r"^[a-z0-9_\-]{1,64}\Z")]
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
-Language = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)]
-LocalDate = Annotated[str, Meta(pattern=r"^(\d{4}-\d{2}-\d{2})?$")]
+Language = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z", max_length=35)]
+LocalDate = Annotated[str, Meta(pattern=r"^(\d{4}-\d{2}-\d{2})?\Z")]
 AmountMinor = Annotated[int, Meta(ge=0, le=10**12)]
 ShareBp = Annotated[int, Meta(ge=0, le=10_000)]
 Weight = Annotated[int, Meta(ge=0, le=1_000_000)]
-Pair = Annotated[str, Meta(pattern=r"^[^=]{1,64}=.{1,128}$")]
+Pair = Annotated[str, Meta(pattern=r"^[^=]{1,64}=.{1,128}\Z")]
 Channel = Literal["staffed", "self_checkout", "mobile", "pump", "web"]
 LaneName = Literal["price", "basket", "reward"]
 CheckName = Literal["text", "phone", "email", "date", "choice", "yes_no"]
@@ -50,7 +50,7 @@ class Asset(_Authored, frozen=True):
         active_days: whole local days a lot is active, the last included; 0 is without end.
     """
 
-    code: Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}$")]
+    code: Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}\Z")]
     kind: Literal["points", "deferred_discount"]
     names: Annotated[tuple[AssetName, ...], Meta(min_length=1)]
     decimals: Annotated[int, Meta(ge=0, le=6)] = 0
@@ -180,7 +180,7 @@ class ProfileField(_Authored, frozen=True):
         never_asked: part of the profile, never asked at a till.
     """
 
-    field_code: Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,64}$")]
+    field_code: Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,64}\Z")]
     questions: LocalTexts
     check: CheckName
     choices: tuple[Name, ...] = ()
@@ -228,7 +228,7 @@ class Program(_Authored, frozen=True):
 
     program_id: Code
     chain_id: Name
-    currency_code: Annotated[str, Meta(pattern=r"^[A-Z]{3}$")]
+    currency_code: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
     language_code: Language
     assets: Annotated[tuple[Asset, ...], Meta(min_length=1, max_length=32)]
     promotions: Annotated[tuple[Promotion, ...], Meta(max_length=100_000)] = ()

@@ -88,6 +88,5 @@ def share_bp(amount_minor: int, rate_bp: int, rounding: Rounding) -> int:
     assert amount_minor >= 0, "amount_minor must not be negative"
     assert rate_bp >= 0, "rate_bp must not be negative"
     share_minor = divide(amount_minor * rate_bp, RATE_BP_ONE, rounding)
-    assert share_minor >= 0
     assert rate_bp > RATE_BP_ONE or share_minor <= amount_minor
     return share_minor

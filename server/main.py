@@ -38,7 +38,7 @@ from server.till.context import Context
 from server.till_servicer import SERVICE, TillCalls, check_contract, unary_handlers
 from server.token import TokenSigner
 
-MESSAGE_BYTES_MAX = 4 * 1024 * 1024
+MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 PARTITION_CHECK_S = 3_600.0
 GO_AWAY_PAUSE_S = 0.3
 """Between GO_AWAY and the first call that is refused as DRAINING."""

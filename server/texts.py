@@ -5,7 +5,7 @@ is worked out once for a language and remembered.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from functools import lru_cache
 from typing import Final
@@ -19,6 +19,7 @@ from rewards.rounding import floor_div
 from rewards.ruleset import CompiledPromotion
 
 FALLBACK_LANGUAGE: Final = "en"
+DAYS_KEPT_MAX = 10_000
 
 BUILT_IN: Final[Mapping[str, Mapping[str, str]]] = {
     "add_piece": {
@@ -101,6 +102,7 @@ class Speaker:
         self._locale = str(_locale(language_code))
         self._currency = _currency_form(self._locale, currency_code)
         self._names: dict[str, str] = {}
+        self._days: dict[tuple[int, tzinfo], str] = {}
         self._templates = {
             code: pick(own_texts.get(code) or built_in, language_code)
             for code, built_in in BUILT_IN.items()
@@ -143,8 +145,15 @@ class Speaker:
 
     def day(self, at_us: int, zone: tzinfo) -> str:
         """Write the local day of an instant, UTC microseconds."""
-        moment = datetime.fromtimestamp(floor_div(at_us, 1_000_000), UTC).astimezone(zone)
-        return _day(self._locale, moment.date())
+        key = (at_us, zone)
+        found = self._days.get(key)
+        if found is None:
+            if len(self._days) >= DAYS_KEPT_MAX:
+                self._days.clear()
+            moment = datetime.fromtimestamp(floor_div(at_us, 1_000_000), UTC).astimezone(zone)
+            found = format_date(moment.date(), "medium", locale=self._locale)
+            self._days[key] = found
+        return found
 
 
 @lru_cache(maxsize=256)
@@ -187,11 +196,6 @@ def _plural(locale: str, amount_minor: int, decimals: int) -> str:
 def _plural_of(locale: str, major: int, minor: int, decimals: int) -> str:
     number = Decimal(major * 10**decimals + minor).scaleb(-decimals)
     return Locale.parse(locale).plural_form(number if minor else Decimal(major))
-
-
-@lru_cache(maxsize=16_384)
-def _day(locale: str, day: date) -> str:
-    return format_date(day, "short", locale=locale)
 
 
 @lru_cache(maxsize=1_024)

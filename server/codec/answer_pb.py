@@ -1,6 +1,7 @@
 """The answer, from the domain to protobuf, with its texts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from datetime import tzinfo
 from typing import NamedTuple
 
 from loyalty.v1 import answer_pb2 as pb
@@ -16,7 +17,6 @@ from rewards.sale import LineAction, Sale
 from rewards.trace import TraceEntry
 from server.texts import Speaker, pick
 
-_COMPLETE = pb.SetStatus(completeness=pb.SET_COMPLETENESS_COMPLETE)
 _SLIP, _CASHIER = pb.TEXT_PLACE_SLIP, pb.TEXT_PLACE_CASHIER
 _NORMAL, _EMPHASIS = pb.TEXT_STYLE_NORMAL, pb.TEXT_STYLE_EMPHASIS
 
@@ -51,11 +51,11 @@ class Skipped(NamedTuple):
 
 
 class Voice(NamedTuple):
-    """Who speaks: to the cashier, and on the customer's slip; `day` writes a local day."""
+    """Who speaks: to the cashier, and on the customer's slip; days are those of the zone."""
 
     cashier: Speaker
     slip: Speaker
-    day: Callable[[Speaker, int], str]
+    zone: tzinfo
 
 
 class Asked(NamedTuple):
@@ -95,7 +95,7 @@ def _set_status(
     status: pb.SetStatus, reason: pb.SetReason.ValueType, partial: bool = False
 ) -> None:
     if reason == pb.SET_REASON_UNSPECIFIED:
-        status.CopyFrom(_COMPLETE)
+        status.completeness = pb.SET_COMPLETENESS_COMPLETE
     else:
         kind = pb.SET_COMPLETENESS_PARTIAL if partial else pb.SET_COMPLETENESS_SKIPPED
         status.completeness = kind
@@ -163,23 +163,21 @@ def _fill_rewards(rewards: pb.RewardSet, asked: Asked) -> None:
         return
     for grant in asked.decision.evaluation.grants:
         promotion = asked.program.promotions[grant.number]
-        rewards.rewards.add(
-            id=asked.id_base + _ID_REWARD + promotion.tag,
-            kind=_reward_kind(promotion),
-            promotion_id=promotion.promotion_id,
-            asset_code=grant.asset_code,
-            amount_minor=grant.amount_minor,
-            value_minor=grant.value_minor,
-            active_from_us=grant.active_from_us,
-            expires_at_us=grant.expires_at_us,
-            text=_reward_text(promotion, grant, asked),
-        )
+        reward = rewards.rewards.add()
+        reward.id = asked.id_base + _ID_REWARD + promotion.tag
+        reward.kind = _reward_kind(promotion)
+        reward.promotion_id = promotion.promotion_id
+        reward.asset_code = grant.asset_code
+        reward.amount_minor = grant.amount_minor
+        reward.value_minor = grant.value_minor
+        reward.active_from_us = grant.active_from_us
+        reward.expires_at_us = grant.expires_at_us
+        reward.text = _reward_text(promotion, grant, asked)
     for asset_code, amount_minor in balances_after(asked):
-        rewards.balances.add(
-            asset_code=asset_code,
-            amount_minor=amount_minor,
-            decimals=asked.program.assets[asset_code].decimals,
-        )
+        balance = rewards.balances.add()
+        balance.asset_code = asset_code
+        balance.amount_minor = amount_minor
+        balance.decimals = asked.program.assets[asset_code].decimals
 
 
 def balances_after(asked: Asked) -> list[tuple[str, int]]:
@@ -239,10 +237,11 @@ def _fill_items(items: pb.CrossSellSet, asked: Asked) -> None:
 def _fill_texts(answer: pb.Answer, asked: Asked) -> None:
     _fill_cashier_texts(answer, asked)
     slip = asked.voice.slip
+    add = answer.texts.add
     saved_minor = -answer.lines.totals.adjustments_minor
     if saved_minor:
         text = slip.say("slip_saved", amount=slip.money(saved_minor))
-        answer.texts.add(place=_SLIP, style=_EMPHASIS, text=text)
+        _put(add(), _EMPHASIS, text)
     if asked.skipped.rewards:
         return
     for grant in asked.decision.evaluation.grants:
@@ -254,21 +253,28 @@ def _fill_texts(answer: pb.Answer, asked: Asked) -> None:
             amount=slip.amount(amount_minor, asset),
             asset=slip.asset(amount_minor, asset),
         )
-        answer.texts.add(place=_SLIP, style=_NORMAL, text=text)
+        _put(add(), _NORMAL, text)
 
 
 def _fill_earned(answer: pb.Answer, grant: Grant, asked: Asked) -> None:
-    slip, asset = asked.voice.slip, asked.program.assets[grant.asset_code]
+    slip, asset, zone = asked.voice.slip, asked.program.assets[grant.asset_code], asked.voice.zone
+    add = answer.texts.add
     amount = slip.amount(grant.amount_minor, asset)
     name = slip.asset(grant.amount_minor, asset)
-    text = slip.say(f"slip_earned_{asset.kind}", amount=amount, asset=name)
-    answer.texts.add(place=_SLIP, style=_NORMAL, text=text)
+    _put(add(), _NORMAL, slip.say(f"slip_earned_{asset.kind}", amount=amount, asset=name))
     if grant.active_from_us > asked.evaluated_at_us:
-        day = asked.voice.day(slip, grant.active_from_us)
-        answer.texts.add(place=_SLIP, style=_NORMAL, text=slip.say("slip_active_from", day=day))
+        day = slip.day(grant.active_from_us, zone)
+        _put(add(), _NORMAL, slip.say("slip_active_from", day=day))
     if grant.expires_at_us:
-        day = asked.voice.day(slip, grant.expires_at_us)
-        answer.texts.add(place=_SLIP, style=_NORMAL, text=slip.say("slip_expires", day=day))
+        day = slip.day(grant.expires_at_us, zone)
+        _put(add(), _NORMAL, slip.say("slip_expires", day=day))
+
+
+def _put(text: pb.Text, style: pb.TextStyle.ValueType, words: str) -> None:
+    """Write a line of the slip."""
+    text.place = _SLIP
+    text.style = style
+    text.text = words
 
 
 def _fill_cashier_texts(answer: pb.Answer, asked: Asked) -> None:

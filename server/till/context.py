@@ -1,6 +1,5 @@
 """What every call of a till works with, put together once by `server.main`."""
 
-from functools import lru_cache
 from typing import NamedTuple
 
 from rewards.basket import Allocate
@@ -15,6 +14,11 @@ from server.reference import Reference, StoreInfo
 from server.store.database import Database
 from server.texts import Speaker
 from server.token import TokenSigner
+
+PROGRAMS_SPOKEN_MAX = 64
+LANGUAGES_MAX = 64
+_SPEAKERS: dict[int, tuple[CompiledProgram, dict[str, Speaker]]] = {}
+"""Speakers by program, each with the program itself: an id alone may be used again."""
 
 
 class Context(NamedTuple):
@@ -56,29 +60,22 @@ def voice_of(
     return Voice(
         _speaker(cashier_language, program),
         _speaker(slip_language, program),
-        lambda speaker, at_us: speaker.day(at_us, store.zone),
+        store.zone,
     )
 
 
-class _ById:
-    """Lets a program, which holds dictionaries, be the key of a cache: by identity."""
-
-    __slots__ = ("program",)
-
-    def __init__(self, program: CompiledProgram) -> None:
-        self.program = program
-
-    def __hash__(self) -> int:
-        return id(self.program)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _ById) and other.program is self.program
-
-
-@lru_cache(maxsize=512)
-def _cached_speaker(language_code: str, program: _ById) -> Speaker:
-    return Speaker(language_code, program.program.currency_code, program.program.texts)
-
-
 def _speaker(language_code: str, program: CompiledProgram) -> Speaker:
-    return _cached_speaker(language_code, _ById(program))
+    """One speaker for a language and program; kept while the program is in memory."""
+    by_language = _SPEAKERS.get(id(program))
+    if by_language is None or by_language[0] is not program:
+        if len(_SPEAKERS) >= PROGRAMS_SPOKEN_MAX:
+            _SPEAKERS.clear()
+        by_language = _SPEAKERS[id(program)] = (program, {})
+    speakers = by_language[1]
+    speaker = speakers.get(language_code)
+    if speaker is None:
+        if len(speakers) >= LANGUAGES_MAX:
+            speakers.clear()
+        speaker = Speaker(language_code, program.currency_code, program.texts)
+        speakers[language_code] = speaker
+    return speaker

@@ -112,7 +112,8 @@ class BackOfficeServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ImportCustomers(self, request, context):
-        """Customers of a chain, in batches. A customer that is there is replaced, balances stay.
+        """Customers of a chain, in batches. A customer that is there gets the new segments, state and
+        language; identifiers and answers are added, balances stay.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -44,7 +44,9 @@ class BackOfficeServiceStub:
     ImportProducts: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.ImportProductsRequest, _back_office_service_pb2.ImportProductsResponse]
     """Articles of a chain, in batches. An article that is there is replaced."""
     ImportCustomers: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.ImportCustomersRequest, _back_office_service_pb2.ImportCustomersResponse]
-    """Customers of a chain, in batches. A customer that is there is replaced, balances stay."""
+    """Customers of a chain, in batches. A customer that is there gets the new segments, state and
+    language; identifiers and answers are added, balances stay.
+    """
     AuditLedger: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.AuditLedgerRequest, _back_office_service_pb2.AuditLedgerResponse]
     """Proves over the whole database that the ledger is balanced. Reads one snapshot."""
 
@@ -64,7 +66,9 @@ class BackOfficeServiceAsyncStub(BackOfficeServiceStub):
     ImportProducts: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.ImportProductsRequest, _back_office_service_pb2.ImportProductsResponse]  # type: ignore[assignment]
     """Articles of a chain, in batches. An article that is there is replaced."""
     ImportCustomers: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.ImportCustomersRequest, _back_office_service_pb2.ImportCustomersResponse]  # type: ignore[assignment]
-    """Customers of a chain, in batches. A customer that is there is replaced, balances stay."""
+    """Customers of a chain, in batches. A customer that is there gets the new segments, state and
+    language; identifiers and answers are added, balances stay.
+    """
     AuditLedger: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.AuditLedgerRequest, _back_office_service_pb2.AuditLedgerResponse]  # type: ignore[assignment]
     """Proves over the whole database that the ledger is balanced. Reads one snapshot."""
 
@@ -117,7 +121,9 @@ class BackOfficeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _back_office_service_pb2.ImportCustomersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_back_office_service_pb2.ImportCustomersResponse, _abc.Awaitable[_back_office_service_pb2.ImportCustomersResponse]]:
-        """Customers of a chain, in batches. A customer that is there is replaced, balances stay."""
+        """Customers of a chain, in batches. A customer that is there gets the new segments, state and
+        language; identifiers and answers are added, balances stay.
+        """
 
     @_abc_1.abstractmethod
     def AuditLedger(
