@@ -19,7 +19,7 @@ from loyalty.v1 import till_service_pb2 as pb
 from server.till_servicer import SERVICE
 
 STREAMS = 4
-IN_FLIGHT = 128
+IN_FLIGHT = 256
 """Calls in flight together, on streams and unary alike."""
 TIMEOUT_MS = 30_000
 CHANNEL_OPTIONS = (("grpc.use_local_subchannel_pool", 1),)

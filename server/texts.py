@@ -184,11 +184,14 @@ def _number(amount_minor: int, decimals: int, group: str, point: str) -> str:
 def _plural(locale: str, amount_minor: int, decimals: int) -> str:
     """The CLDR plural category of an amount.
 
-    No rule of CLDR looks further than the last two whole digits, but for whole millions.
+    No rule looks further than the last two whole digits, but for whole millions; few languages
+    look at which fraction there is. So a small cache holds the answer for nearly every amount.
     """
     major, minor = divmod(amount_minor, 10**decimals)
     if major >= 1_000 and major % 1_000_000:
         major = 1_000 + major % 100
+    if minor and not _reads_fraction(locale):
+        minor = 1
     return _plural_of(locale, major, minor, decimals)
 
 
@@ -196,6 +199,13 @@ def _plural(locale: str, amount_minor: int, decimals: int) -> str:
 def _plural_of(locale: str, major: int, minor: int, decimals: int) -> str:
     number = Decimal(major * 10**decimals + minor).scaleb(-decimals)
     return Locale.parse(locale).plural_form(number if minor else Decimal(major))
+
+
+@lru_cache(maxsize=256)
+def _reads_fraction(locale: str) -> bool:
+    """Whether a plural rule of the language asks for the fraction's digits (operands f and t)."""
+    rules = Locale.parse(locale).plural_form.rules.values()
+    return any(operand in rule.split() for rule in rules for operand in ("f", "t"))
 
 
 @lru_cache(maxsize=1_024)

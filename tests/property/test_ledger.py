@@ -1,4 +1,4 @@
-"""Every movement balances: transfers sum to zero, lots and balances say the same as the postings."""
+"""Every movement balances: transfers sum to zero, lots and balances agree with the postings."""
 
 from collections import Counter
 
