@@ -28,6 +28,8 @@ from server.store.embedded import EmbeddedPostgres
 from server.till_servicer import SERVICE
 
 START_TIMEOUT_S = 60.0
+SERVERS = os.cpu_count() or 1
+"""Processes of the server, and of the echo: one a core, as an operator would run them."""
 
 
 class Size(NamedTuple):
@@ -40,7 +42,7 @@ class Size(NamedTuple):
     rounds: int
 
 
-FULL = Size(accounts=100_000, promotions=100, warm_up=4_000, checkouts=16_000, rounds=3)
+FULL = Size(accounts=100_000, promotions=100, warm_up=4_000, checkouts=12_000, rounds=3)
 SMOKE = Size(accounts=1_000, promotions=100, warm_up=100, checkouts=300, rounds=1)
 
 
@@ -52,10 +54,10 @@ class Measured(NamedTuple):
 
 
 class Server(NamedTuple):
-    """A server under load and the processes whose CPU it costs."""
+    """What is under load, one process a core, and the processes whose CPU it costs."""
 
-    target: str
-    process: "subprocess.Popen[bytes]"
+    targets: tuple[str, ...]
+    processes: "tuple[subprocess.Popen[bytes], ...]"
     postmaster_pid: int | None
 
 
@@ -77,7 +79,7 @@ def run(smoke: bool, console: Console) -> dict[str, object]:
         with EmbeddedPostgres(data_dir) as embedded:
             server = _start_server(data_dir, embedded.postmaster_pid)
             try:
-                answer, request_bytes = asyncio.run(_one_answer(server.target, size.accounts))
+                answer, request_bytes = asyncio.run(_one_answer(server.targets[0], size.accounts))
                 answer_file = Path(place) / "answer"
                 answer_file.write_bytes(answer)
                 echo = _start_echo(answer_file)
@@ -90,6 +92,7 @@ def run(smoke: bool, console: Console) -> dict[str, object]:
     figures = _figures(phases)
     figures["answer_bytes"] = len(answer)
     figures["request_bytes"] = request_bytes
+    figures["server_processes"] = SERVERS
     figures["checkouts"] = size.checkouts * size.rounds
     return figures
 
@@ -130,7 +133,8 @@ def _figures(phases: dict[str, list[Measured]]) -> dict[str, object]:
 def _phase(server: Server, kind: str, count: int, accounts: int, seed: int) -> Measured:
     """Run one load from a process of its own."""
     run_id = f"{time.time_ns()}"
-    command = [sys.executable, "-m", "bench.load", server.target, kind, str(count)]
+    targets = ",".join(server.targets)
+    command = [sys.executable, "-m", "bench.load", targets, kind, str(count)]
     command += [str(accounts), run_id, str(seed)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as load:
         assert load.stdin is not None
@@ -149,7 +153,7 @@ def _phase(server: Server, kind: str, count: int, accounts: int, seed: int) -> M
 
 def _cpu_s(server: Server) -> float:
     """CPU seconds that the server, and PostgreSQL behind it, have used."""
-    processes = [psutil.Process(server.process.pid)]
+    processes = [psutil.Process(process.pid) for process in server.processes]
     if server.postmaster_pid is not None:
         postmaster = psutil.Process(server.postmaster_pid)
         processes += [postmaster, *postmaster.children(recursive=True)]
@@ -161,23 +165,29 @@ def _cpu_s(server: Server) -> float:
 
 
 def _start_server(data_dir: Path, postmaster_pid: int | None) -> Server:
-    target = f"127.0.0.1:{_free_port()}"
-    settings = {"LOYALTY_LISTEN": target, "LOYALTY_DATA_DIR": str(data_dir)}
-    settings["LOYALTY_LOG_LEVEL"] = "warning"
-    command = [sys.executable, "-m", "server"]
-    process = subprocess.Popen(command, env={**os.environ, **settings})
-    _wait_healthy(target, process)
-    return Server(target, process, postmaster_pid)
+    targets, processes = [], []
+    for _ in range(SERVERS):
+        target = f"127.0.0.1:{_free_port()}"
+        settings = {"LOYALTY_LISTEN": target, "LOYALTY_DATA_DIR": str(data_dir)}
+        settings["LOYALTY_LOG_LEVEL"] = "warning"
+        command = [sys.executable, "-m", "server"]
+        process = subprocess.Popen(command, env={**os.environ, **settings})
+        _wait_healthy(target, process)
+        targets.append(target)
+        processes.append(process)
+    return Server(tuple(targets), tuple(processes), postmaster_pid)
 
 
 def _start_echo(answer_file: Path) -> Server:
-    target = f"127.0.0.1:{_free_port()}"
-    command = [sys.executable, "-m", "bench.echo_server", target, str(answer_file)]
-    process = subprocess.Popen(command)
-    channel = grpc.insecure_channel(target)
-    grpc.channel_ready_future(channel).result(timeout=START_TIMEOUT_S)
-    channel.close()
-    return Server(target, process, None)
+    targets, processes = [], []
+    for _ in range(SERVERS):
+        target = f"127.0.0.1:{_free_port()}"
+        command = [sys.executable, "-m", "bench.echo_server", target, str(answer_file)]
+        processes.append(subprocess.Popen(command))
+        with grpc.insecure_channel(target) as channel:
+            grpc.channel_ready_future(channel).result(timeout=START_TIMEOUT_S)
+        targets.append(target)
+    return Server(tuple(targets), tuple(processes), None)
 
 
 def _wait_healthy(target: str, process: "subprocess.Popen[bytes]") -> None:
@@ -197,8 +207,10 @@ def _wait_healthy(target: str, process: "subprocess.Popen[bytes]") -> None:
 
 
 def _stop(server: Server) -> None:
-    server.process.send_signal(signal.SIGTERM)
-    server.process.wait(timeout=30)
+    for process in server.processes:
+        process.send_signal(signal.SIGTERM)
+    for process in server.processes:
+        process.wait(timeout=30)
 
 
 async def _one_answer(target: str, accounts: int) -> tuple[bytes, int]:

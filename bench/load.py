@@ -1,6 +1,7 @@
 """A load of checkouts from a process of its own; prints one JSON line.
 
-`python -m bench.load TARGET stream|unary COUNT ACCOUNTS RUN SEED`. All requests are built before
+`python -m bench.load TARGETS stream|unary COUNT ACCOUNTS RUN SEED`; the connections are dealt out
+evenly over the targets, which a comma parts. All requests are built before
 the clock starts; answers are told apart by their first bytes, so that the client stays cheap.
 """
 
@@ -57,10 +58,10 @@ def is_checkout(message: bytes) -> bool:
     return message[at + 1] == _CHECKOUT_TAG
 
 
-async def run_streams(target: str, bodies: Sequence[bytes]) -> None:
+async def run_streams(targets: Sequence[str], bodies: Sequence[bytes]) -> None:
     """Send all on a few streams, each with its share in flight."""
-    shares = [bodies[n::STREAMS] for n in range(STREAMS)]
-    await asyncio.gather(*(_run_stream(target, share) for share in shares))
+    work = [_run_stream(targets[n % len(targets)], bodies[n::STREAMS]) for n in range(STREAMS)]
+    await asyncio.gather(*work)
 
 
 async def _run_stream(target: str, bodies: Sequence[bytes]) -> None:
@@ -83,11 +84,12 @@ async def _send_next(call: Any, waiting: Iterator[bytes]) -> None:
         await call.write(body)
 
 
-async def run_unary(target: str, bodies: Sequence[bytes]) -> None:
+async def run_unary(targets: Sequence[str], bodies: Sequence[bytes]) -> None:
     """Send all as unary calls over a few channels."""
     waiting = iter(bodies)
     async with asyncio.TaskGroup() as group:
-        for _ in range(STREAMS):
+        for n in range(STREAMS):
+            target = targets[n % len(targets)]
             channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
             call: Any = channel.unary_unary(f"/{SERVICE}/Checkout")
             for _ in range(IN_FLIGHT // STREAMS):
@@ -99,21 +101,21 @@ async def _run_calls(call: Any, waiting: Iterator[bytes]) -> None:
         await call(body, timeout=TIMEOUT_MS / 1_000)
 
 
-async def main(target: str, kind: str, count: int, accounts: int, run: str, seed: int) -> None:
+async def main(targets: str, kind: str, count: int, accounts: int, run: str, seed: int) -> None:
     """Build, wait for the word on standard input, send, report."""
     make, send = (stream_bodies, run_streams) if kind == "stream" else (unary_bodies, run_unary)
     bodies = make(count, accounts, run, seed)
     print("ready", flush=True)
     sys.stdin.readline()
     start_s = time.perf_counter()
-    await send(target, bodies)
+    await send(targets.split(","), bodies)
     elapsed_s = time.perf_counter() - start_s
     report = {"count": count, "elapsed_s": elapsed_s, "rate": count / elapsed_s}
     print(json.dumps(report), flush=True)
 
 
 if __name__ == "__main__":
-    target, kind, count, accounts, run, seed = sys.argv[1:]
-    work = main(target, kind, int(count), int(accounts), run, int(seed))
+    targets, kind, count, accounts, run, seed = sys.argv[1:]
+    work = main(targets, kind, int(count), int(accounts), run, int(seed))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work)

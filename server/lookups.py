@@ -6,6 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from server.gathering import gather_batch
 from server.store.database import Found, RetryError
 from server.store.facts import KnownCustomer, KnownKey
 
@@ -85,7 +86,7 @@ class Lookups:
     async def _work(self) -> None:
         while True:
             await self._wake.wait()
-            await asyncio.sleep(0)  # calls that are ready to run join this batch
+            await gather_batch(lambda: len(self._queue))
             batch, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
             if not self._queue:
                 self._wake.clear()

@@ -15,6 +15,7 @@ from msgspec import Struct
 from rewards.commit import Commit
 from rewards.facts import NO_ACCOUNT
 from rewards.refusal import Reason, Refusal
+from server.gathering import gather_batch
 from server.store.commits import KeysTakenError, WrittenBatch
 from server.store.database import PoisonError, RetryError
 from server.store.facts import KnownKey
@@ -160,9 +161,7 @@ class Pipeline:
                     return
                 self._wake.clear()
                 await self._wake.wait()
-            # Calls that are ready to run join this batch: under load it grows, idle it costs
-            # nothing. There is no timer.
-            await asyncio.sleep(0)
+            await gather_batch(self._queue.__len__)
             batch = self._take()
             if batch:
                 await self._write(batch)

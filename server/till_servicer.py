@@ -5,8 +5,7 @@ stored answers leave byte for byte.
 """
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -100,30 +99,24 @@ class TillCalls:
             raise Refusal(Reason.NOT_OFFERED, f"{name} is not offered by this version")
         if self.draining:
             raise Refusal(Reason.DRAINING, "the server is draining: connect again")
-        with self._counted():
-            try:
-                return await handler(self._context, request, deadline_s)
-            except (Refusal, asyncio.CancelledError):
-                raise
-            except Exception as error:
-                _log.exception("call_failed", call=name)
-                text = f"a fault of the server: {type(error).__name__}"
-                raise Refusal(Reason.INTERNAL, text) from error
-
-    async def drained(self) -> None:
-        """Wait until no call is in flight."""
-        await self._idle.wait()
-
-    @contextlib.contextmanager
-    def _counted(self) -> Iterator[None]:
         self._in_flight += 1
         self._idle.clear()
         try:
-            yield
+            return await handler(self._context, request, deadline_s)
+        except (Refusal, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            _log.exception("call_failed", call=name)
+            text = f"a fault of the server: {type(error).__name__}"
+            raise Refusal(Reason.INTERNAL, text) from error
         finally:
             self._in_flight -= 1
             if not self._in_flight:
                 self._idle.set()
+
+    async def drained(self) -> None:
+        """Wait until no call is in flight."""
+        await self._idle.wait()
 
 
 def unary_handlers(calls: TillCalls) -> "dict[str, grpc.RpcMethodHandler[bytes, bytes]]":

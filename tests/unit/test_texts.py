@@ -186,8 +186,8 @@ def test_a_deferred_discount_is_written_as_money() -> None:
 @pytest.mark.parametrize(
     ("language", "offset_hours", "written"),
     [
-        ("ru", 0, f"22 нояб. 2026{NBSP}г."),
-        ("ru", 12, f"23 нояб. 2026{NBSP}г."),
+        ("ru", 0, f"22 нояб. 2026{NNBSP}г."),
+        ("ru", 12, f"23 нояб. 2026{NNBSP}г."),
         ("en", 0, "Nov 22, 2026"),
         ("en-GB", 0, "22 Nov 2026"),
         ("de", -13, "21.11.2026"),
