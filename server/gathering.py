@@ -1,26 +1,30 @@
-"""How a batch grows: while calls that are ready to run keep adding to it, and no longer.
+"""How batches grow: while this process is busy with other calls, they may join.
 
-Idle, a batch leaves at once: there is no timer. Under load it is worth waiting for the calls that
-are about to join, because a batch costs the database and this process much the same whatever its
-size; the wait is bounded in entries and in time.
+A batch costs the database and this process much the same whatever its size. Idle, a batch leaves
+at once and there is no timer; under load it lets the calls that are about to join run first.
 """
 
 import asyncio
 from collections.abc import Callable
 
 ENTRIES_ENOUGH = 64
-WAIT_MAX_S = 0.01
+"""A queue of so many entries goes at once."""
+BUSY_PASS_S = 0.000_1
+"""A pass of the loop that takes longer has run other calls: more may be about to join."""
 
 
-async def gather_batch(queued: Callable[[], int]) -> None:
-    """Let calls that are ready run, until they stop adding to the queue.
+async def let_join(queued: Callable[[], int], wait_max_s: float) -> None:
+    """Let calls that are ready run, as long as there are any.
 
     Args:
-        queued: says how many entries are queued.
+        queued: says how many entries wait.
+        wait_max_s: the longest that the first of them waits for others, seconds.
     """
     loop = asyncio.get_running_loop()
-    until_s = loop.time() + WAIT_MAX_S
-    before = -1
-    while before < (now := queued()) < ENTRIES_ENOUGH and loop.time() < until_s:
-        before = now
+    now_s = loop.time()
+    until_s = now_s + wait_max_s
+    while now_s < until_s and queued() < ENTRIES_ENOUGH:
         await asyncio.sleep(0)
+        before_s, now_s = now_s, loop.time()
+        if now_s - before_s < BUSY_PASS_S:
+            return

@@ -6,11 +6,12 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from server.gathering import gather_batch
+from server.gathering import let_join
 from server.store.database import Found, RetryError
 from server.store.facts import KnownCustomer, KnownKey
 
 BATCH_MAX = 256
+JOIN_WAIT_MAX_S = 0.008
 
 
 class Wanted(Struct, frozen=True, gc=False):
@@ -83,10 +84,13 @@ class Lookups:
         finally:
             timer.cancel()
 
+    def _waiting(self) -> int:
+        return len(self._queue)
+
     async def _work(self) -> None:
         while True:
             await self._wake.wait()
-            await gather_batch(lambda: len(self._queue))
+            await let_join(self._waiting, JOIN_WAIT_MAX_S)
             batch, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
             if not self._queue:
                 self._wake.clear()

@@ -15,7 +15,7 @@ from msgspec import Struct
 from rewards.commit import Commit
 from rewards.facts import NO_ACCOUNT
 from rewards.refusal import Reason, Refusal
-from server.gathering import gather_batch
+from server.gathering import let_join
 from server.store.commits import KeysTakenError, WrittenBatch
 from server.store.database import PoisonError, RetryError
 from server.store.facts import KnownKey
@@ -23,6 +23,7 @@ from server.store.facts import KnownKey
 BATCH_COMMITS_MAX = 256
 BATCH_ROWS_MAX = 8_192
 QUEUE_MAX = 20_000
+JOIN_WAIT_MAX_S = 0.015
 
 _log = structlog.get_logger(__name__)
 
@@ -161,7 +162,7 @@ class Pipeline:
                     return
                 self._wake.clear()
                 await self._wake.wait()
-            await gather_batch(self._queue.__len__)
+            await let_join(self._queue.__len__, JOIN_WAIT_MAX_S)
             batch = self._take()
             if batch:
                 await self._write(batch)

@@ -229,6 +229,16 @@ def test_a_key_that_exists_is_named_and_harms_no_other(stored: str) -> None:
     play(scenario)
 
 
+def test_who_follows_a_commit_whose_basket_was_sold_is_not_told_that_the_receipt_exists() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.store.keys[make.key_id("basket")] = None
+        twice = [make.commit("own", "basket"), make.commit("own", "basket")]
+        assert await bench.submit_all(*twice) == [taken("basket")] * 2
+        assert bench.store.written == []
+
+    play(scenario)
+
+
 def test_a_basket_is_sold_once_when_two_receipts_of_it_come_at_once() -> None:
     async def scenario(bench: Bench) -> None:
         outcomes = await bench.submit_all(
