@@ -26,7 +26,8 @@ TEXT_LABEL_MAX = 32
 TEXT_CODE_MAX = 128
 TEXT_ANSWER_MAX = 512
 LANGUAGE_MAX = 35
-TOKEN_BYTES_MAX = 65_536
+TOKEN_BYTES_MAX = 131_072
+"""A receipt of LINES_MAX lines that are all changed has a token of some 84,000 bytes."""
 
 MILLI = 1_000
 """Thousandths in one piece, kilogram or litre."""

@@ -31,8 +31,10 @@ def shifted_clock(path: Path) -> Clock:
     Args:
         path: the file; made with offset 0 if it is not there.
     """
-    if not path.exists():
-        set_offset(path, 0)
+    with path.open("ab") as grown:
+        # An empty or short file is grown with zeros, which is offset 0; what is there stays.
+        if grown.tell() < OFFSET_BYTES:
+            grown.truncate(OFFSET_BYTES)
     with path.open("rb") as file:
         shared = mmap.mmap(file.fileno(), OFFSET_BYTES, access=mmap.ACCESS_READ)
 

@@ -49,6 +49,7 @@ class Lookups:
         """
         self._source = source
         self._queue: list[tuple[Wanted, asyncio.Future[Seen]]] = []
+        self._serving: list[tuple[Wanted, asyncio.Future[Seen]]] = []
         self._wake = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
 
@@ -61,7 +62,7 @@ class Lookups:
         if self._worker is not None:
             self._worker.cancel()
             await asyncio.gather(self._worker, return_exceptions=True)
-        for _, future in self._queue:
+        for _, future in (*self._serving, *self._queue):
             future.cancel()
 
     async def look_up(self, wanted: Wanted, deadline_s: float) -> Seen:
@@ -96,7 +97,9 @@ class Lookups:
                 self._wake.clear()
             batch = [(wanted, future) for wanted, future in batch if not future.done()]
             if batch:
+                self._serving = batch
                 await self._serve(batch)
+                self._serving = []
 
     async def _serve(self, batch: list[tuple[Wanted, "asyncio.Future[Seen]"]]) -> None:
         key_ids = [key_id for wanted, _ in batch for key_id in wanted.key_ids]

@@ -63,14 +63,18 @@ class BatchStore(Protocol):
 class _Entry:
     """A commit on its way."""
 
-    __slots__ = ("commit", "fate", "followers", "key_id", "rows", "timer", "writing")
+    __slots__ = (
+        "commit", "deadline_s", "fate", "followers", "key_id", "leader", "rows", "timer", "writing"
+    )  # fmt: skip
 
-    def __init__(self, commit: Commit, fate: "asyncio.Future[Fate]") -> None:
+    def __init__(self, commit: Commit, fate: "asyncio.Future[Fate]", deadline_s: float) -> None:
         self.commit = commit
         self.fate = fate
+        self.deadline_s = deadline_s
         self.key_id = commit.keys[0].key_id
         self.rows = 4 + 2 * len(commit.movement.postings) + len(commit.answers)
         self.writing = False
+        self.leader: _Entry | None = None
         self.followers: list[_Entry] = []
         self.timer: asyncio.TimerHandle | None = None
 
@@ -87,13 +91,17 @@ class _Entry:
             self.fate.set_exception(refusal)
 
     def expire(self) -> None:
-        """The caller's time is up: say whether anything may have been written."""
-        if self.writing:
-            text = "the write was sent, its fate is not known: ask again with the same key"
-            self.refuse(Refusal(Reason.RESULT_UNKNOWN, text))
+        """The caller's time is up: say whether anything may have been written under the key."""
+        if self.writing or (self.leader is not None and self.leader.writing):
+            self.refuse(_unknown())
         else:
             text = "no time was left before the write; nothing is recorded"
             self.refuse(Refusal(Reason.DEADLINE_PASSED, text))
+
+
+def _unknown() -> Refusal:
+    text = "the write was sent, its fate is not known: ask again with the same key"
+    return Refusal(Reason.RESULT_UNKNOWN, text)
 
 
 class Pipeline:
@@ -141,16 +149,18 @@ class Pipeline:
             metadata = {"max": str(QUEUE_MAX)}
             raise Refusal(Reason.TOO_MANY_IN_FLIGHT, "the commit queue is full", metadata)
         loop = asyncio.get_running_loop()
-        entry = _Entry(commit, loop.create_future())
+        entry = _Entry(commit, loop.create_future(), deadline_s)
         entry.timer = loop.call_at(deadline_s, entry.expire)
         leader = self._leaders.get(entry.key_id)
         if leader is not None:
+            entry.leader = leader
             leader.followers.append(entry)
         else:
             self._enqueue(entry)
         return await entry.fate
 
     def _enqueue(self, entry: _Entry) -> None:
+        entry.leader = None
         self._leaders[entry.key_id] = entry
         self._queue.append(entry)
         self._wake.set()
@@ -168,29 +178,41 @@ class Pipeline:
                 await self._write(batch)
 
     def _take(self) -> list[_Entry]:
-        """Take the next batch: at most one commit an account; others keep their turn."""
+        """Take the next batch: one commit an account and a key at most; others keep their turn."""
         batch: list[_Entry] = []
-        accounts: set[int] = set()
+        busy: set[int | bytes] = set()
         waiting: list[_Entry] = []
         rows = 0
+        now_s = asyncio.get_running_loop().time()
         while self._queue and len(batch) < BATCH_COMMITS_MAX and rows < BATCH_ROWS_MAX:
             entry = self._queue.popleft()
-            account_id = entry.commit.account_id
+            if now_s >= entry.deadline_s:
+                entry.expire()
             if entry.fate.done():
                 self._release(entry, None)
-            elif account_id != NO_ACCOUNT and account_id in accounts:
-                waiting.append(entry)
-            else:
-                accounts.add(account_id)
+                continue
+            own = _kept_busy(entry.commit)
+            if busy.isdisjoint(own):
+                busy.update(own)
                 batch.append(entry)
                 rows += entry.rows
+            else:
+                waiting.append(entry)
         self._queue.extendleft(reversed(waiting))
         return batch
 
     async def _write(self, batch: list[_Entry]) -> None:
-        """Write a batch until each of its commits has a fate."""
+        """Write a batch until each of its commits has a fate, whatever happens."""
         for entry in batch:
             entry.writing = True
+        try:
+            await self._write_all(batch)
+        except Exception as error:
+            _log.exception("batch_failed", commits=len(batch))
+            text = f"a fault of the server: {type(error).__name__}"
+            self._refuse_all(batch, Refusal(Reason.INTERNAL, text))
+
+    async def _write_all(self, batch: list[_Entry]) -> None:
         while batch:
             try:
                 written = await self._store.write([entry.commit for entry in batch])
@@ -201,10 +223,6 @@ class Pipeline:
                 return
             except RetryError as error:
                 batch = await self._after_failure(batch, error)
-            except Exception as error:
-                _log.exception("batch_failed", commits=len(batch))
-                self._refuse_all(batch, Refusal(Reason.INTERNAL, type(error).__name__))
-                return
             else:
                 self._settle_written(batch, written)
                 return
@@ -244,13 +262,12 @@ class Pipeline:
         if not error.fate_unknown:
             await self._store.recover()
             return self._still_wanted(batch)
-        while True:
-            await self._store.recover()
-            try:
-                known = await self._store.known_keys([entry.key_id for entry in batch])
-                break
-            except RetryError:
-                continue
+        try:
+            known = await self._known_keys(batch)
+        except Exception:
+            # Written or not: nobody may be told that it was not.
+            self._refuse_all(batch, _unknown())
+            raise
         rest = []
         for entry in batch:
             if entry.key_id in known:
@@ -258,6 +275,15 @@ class Pipeline:
             else:
                 rest.append(entry)
         return self._still_wanted(rest)
+
+    async def _known_keys(self, batch: Sequence[_Entry]) -> dict[bytes, KnownKey]:
+        """Read which keys of a batch exist, as soon as the database is there again."""
+        while True:
+            await self._store.recover()
+            try:
+                return await self._store.known_keys([entry.key_id for entry in batch])
+            except RetryError:
+                continue
 
     def _still_wanted(self, batch: Sequence[_Entry]) -> list[_Entry]:
         for entry in batch:
@@ -267,8 +293,9 @@ class Pipeline:
 
     def _refuse_all(self, batch: Sequence[_Entry], refusal: Refusal) -> None:
         for entry in batch:
-            entry.refuse(refusal)
-            self._release(entry, None)
+            if self._leaders.get(entry.key_id) is entry:
+                entry.refuse(refusal)
+                self._release(entry, None)
 
     def _release(self, entry: _Entry, fate: Fate | None) -> None:
         """Give an entry its fate, and those who wait for the same key theirs."""
@@ -277,9 +304,23 @@ class Pipeline:
             entry.settle(fate)
         followers = [follower for follower in entry.followers if not follower.fate.done()]
         entry.followers = []
-        if isinstance(fate, Committed | KeysTaken):
+        own_exists = isinstance(fate, Committed) or (
+            isinstance(fate, KeysTaken) and entry.key_id in fate.key_ids
+        )
+        if own_exists:
             for follower in followers:
                 follower.settle(KeysTaken(frozenset({entry.key_id})))
         elif followers:
-            followers[0].followers = followers[1:]
-            self._enqueue(followers[0])
+            first, *others = followers
+            self._enqueue(first)
+            for other in others:
+                other.leader = first
+            first.followers = others
+
+
+def _kept_busy(commit: Commit) -> set[int | bytes]:
+    """What a commit shares with no other of its batch: its keys and its account."""
+    own: set[int | bytes] = {key.key_id for key in commit.keys}
+    if commit.account_id != NO_ACCOUNT:
+        own.add(commit.account_id)
+    return own

@@ -97,9 +97,12 @@ def test_the_newest_key_signs_and_the_old_one_still_reads() -> None:
 
 
 def test_a_token_beyond_the_limit_is_refused() -> None:
-    lines = tuple((f"{n:060}", 1_000, 10**12) for n in range(1_000))
+    lines = tuple((f"{n:060}", 1_000, 10**12) for n in range(2_000))
     longest = TokenSigner(OLD).sign(_with_lines(lines))
-    assert refused(longest) == (len(longest) > TOKEN_BYTES_MAX)
+    assert len(longest) > TOKEN_BYTES_MAX
+    with pytest.raises(Refusal) as refusal:
+        TokenSigner(OLD).check(longest)
+    assert refusal.value.reason is Reason.TOKEN_INVALID
 
 
 def test_a_receipt_whose_every_line_changed_has_a_usable_token() -> None:
