@@ -4,6 +4,9 @@ Figures follow the language's own way of writing (CLDR, through Babel); what Bab
 is worked out once for a language and remembered.
 """
 
+import itertools
+import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
@@ -13,6 +16,7 @@ from typing import Final
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
 from babel.numbers import format_currency, get_currency_precision
+from msgspec import Struct
 
 from rewards.program import Asset
 from rewards.rounding import floor_div
@@ -85,6 +89,24 @@ def pick(texts: Mapping[str, str], language_code: str) -> str:
     return found or texts.get(FALLBACK_LANGUAGE) or next(iter(texts.values()))
 
 
+class _Figures(Struct, frozen=True):
+    """How a language writes numbers, and money of one currency.
+
+    Attributes:
+        decimals: of the currency.
+        lowest_group: digits in the group before the point.
+        higher_group: digits in each group above it.
+    """
+
+    prefix: str
+    suffix: str
+    decimals: int
+    group: str
+    point: str
+    lowest_group: int
+    higher_group: int
+
+
 class Speaker:
     """Says things in one language for one program."""
 
@@ -98,9 +120,11 @@ class Speaker:
             currency_code: ISO 4217.
             own_texts: the program's templates by text code and language.
         """
-        self.language_code = language_code
-        self._locale = str(_locale(language_code))
-        self._currency = _currency_form(self._locale, currency_code)
+        locale = _locale(language_code)
+        parts = (locale.language, locale.territory)
+        self.language_code = language_code = "-".join(part for part in parts if part)
+        self._locale = str(locale)
+        self._figures = _figures(self._locale, currency_code)
         self._names: dict[str, str] = {}
         self._days: dict[tuple[int, tzinfo], str] = {}
         self._templates = {
@@ -122,18 +146,18 @@ class Speaker:
 
     def money(self, amount_minor: int) -> str:
         """Write an amount of the program's currency, minor units."""
-        prefix, suffix, decimals, group, point = self._currency
+        form = self._figures
         sign = "-" if amount_minor < 0 else ""
-        return f"{sign}{prefix}{_number(abs(amount_minor), decimals, group, point)}{suffix}"
+        number = _number(abs(amount_minor), form.decimals, form)
+        return f"{sign}{form.prefix}{number}{form.suffix}"
 
     def amount(self, amount_minor: int, asset: Asset) -> str:
         """Write an amount of an asset: money for a discount, else a number."""
         if asset.kind == "deferred_discount":
             return self.money(amount_minor)
-        _, _, _, group, point = self._currency
         whole = amount_minor % 10**asset.decimals == 0
         shown = floor_div(amount_minor, 10**asset.decimals) if whole else amount_minor
-        return _number(shown, 0 if whole else asset.decimals, group, point)
+        return _number(shown, 0 if whole else asset.decimals, self._figures)
 
     def asset(self, amount_minor: int, asset: Asset) -> str:
         """Name an asset in the plural form that its amount asks for; empty for money."""
@@ -158,39 +182,63 @@ class Speaker:
 
 @lru_cache(maxsize=256)
 def _locale(language_code: str) -> Locale:
-    try:
-        return Locale.parse(language_code, sep="-")
-    except (UnknownLocaleError, ValueError):
-        return Locale.parse(FALLBACK_LANGUAGE)
+    """The locale of a BCP 47 code: of its language, script and territory, whatever else it says."""
+    subtags = itertools.takewhile(lambda subtag: len(subtag) > 1, language_code.split("-"))
+    known = list(subtags)
+    while known:
+        try:
+            return Locale.parse("-".join(known), sep="-")
+        except (UnknownLocaleError, ValueError):
+            known.pop()
+    return Locale.parse(FALLBACK_LANGUAGE)
 
 
 @lru_cache(maxsize=1_024)
-def _currency_form(locale: str, currency_code: str) -> tuple[str, str, int, str, str]:
-    """How money is written: before, after, decimals, between thousands, before decimals."""
+def _figures(locale: str, currency_code: str) -> _Figures:
     sample = format_currency(0, currency_code, locale=locale)
     first, last = sample.index("0"), sample.rindex("0")
     symbols = Locale.parse(locale).number_symbols["latn"]
-    decimals = get_currency_precision(currency_code)
-    return sample[:first], sample[last + 1 :], decimals, symbols["group"], symbols["decimal"]
+    lowest, higher = Locale.parse(locale).decimal_formats[None].grouping
+    return _Figures(
+        prefix=sample[:first],
+        suffix=sample[last + 1 :],
+        decimals=get_currency_precision(currency_code),
+        group=symbols["group"],
+        point=symbols["decimal"],
+        lowest_group=lowest,
+        higher_group=higher,
+    )
 
 
-def _number(amount_minor: int, decimals: int, group: str, point: str) -> str:
+def _number(amount_minor: int, decimals: int, form: _Figures) -> str:
     sign = "-" if amount_minor < 0 else ""
     major, minor = divmod(abs(amount_minor), 10**decimals)
-    whole = f"{sign}{major:,}".replace(",", group)
-    return f"{whole}{point}{minor:0{decimals}d}" if decimals else whole
+    whole = sign + _grouped(major, form)
+    return f"{whole}{form.point}{minor:0{decimals}d}" if decimals else whole
+
+
+def _grouped(major: int, form: _Figures) -> str:
+    """Write a whole number in groups: of three everywhere but in India."""
+    if form.higher_group == form.lowest_group:
+        return f"{major:,}".replace(",", form.group)
+    digits = str(major)
+    lowest, higher = digits[-form.lowest_group :], digits[: -form.lowest_group]
+    step = form.higher_group
+    start = len(higher) % step
+    parts = [higher[:start], *(higher[n : n + step] for n in range(start, len(higher), step))]
+    return form.group.join([*filter(None, parts), lowest])
 
 
 def _plural(locale: str, amount_minor: int, decimals: int) -> str:
     """The CLDR plural category of an amount.
 
-    No rule looks further than the last two whole digits, but for whole millions; few languages
-    look at which fraction there is. So a small cache holds the answer for nearly every amount.
+    Amounts that the language's rules cannot tell apart share one entry of a small cache.
     """
     major, minor = divmod(amount_minor, 10**decimals)
-    if major >= 1_000 and major % 1_000_000:
-        major = 1_000 + major % 100
-    if minor and not _reads_fraction(locale):
+    period, above, reads_fraction = _plural_reach(locale)
+    if major >= above:
+        major = above + (major - above) % period
+    if minor and not reads_fraction:
         minor = 1
     return _plural_of(locale, major, minor, decimals)
 
@@ -202,10 +250,18 @@ def _plural_of(locale: str, major: int, minor: int, decimals: int) -> str:
 
 
 @lru_cache(maxsize=256)
-def _reads_fraction(locale: str) -> bool:
-    """Whether a plural rule of the language asks for the fraction's digits (operands f and t)."""
-    rules = Locale.parse(locale).plural_form.rules.values()
-    return any(operand in rule.split() for rule in rules for operand in ("f", "t"))
+def _plural_reach(locale: str) -> tuple[int, int, bool]:
+    """How far the plural rules of a language look.
+
+    Returns:
+        The period after which whole numbers repeat, the number from which they do, and whether a
+        rule asks for the fraction's digits (operands f and t).
+    """
+    words = " ".join(Locale.parse(locale).plural_form.rules.values())
+    period = math.lcm(1, *(int(found) for found in re.findall(r"mod (\d+)", words)))
+    largest = max((int(found) for found in re.findall(r"\d+", words)), default=0)
+    above = (floor_div(largest, period) + 1) * period
+    return period, above, re.search(r"\b[ft]\b", words) is not None
 
 
 @lru_cache(maxsize=1_024)
