@@ -8,6 +8,7 @@ from datetime import date
 from hashlib import blake2b
 
 import msgspec
+import msgspec.inspect
 from msgspec import Struct
 
 from rewards.product import SetIndex, SetMemo, index_sets
@@ -102,6 +103,14 @@ class CompiledRuleset(Struct, frozen=True, array_like=True):
     programs: dict[str, CompiledProgram]
 
 
+COMPILER = b"1"
+"""Raised when compilation gives another meaning to the same fields."""
+COMPILED_FORM = blake2b(
+    repr(msgspec.inspect.type_info(CompiledRuleset)).encode(), digest_size=8, person=COMPILER
+).digest()
+"""Marks the compiled form: another set of fields, or another compiler, gives another mark."""
+
+
 class ProgramRules:
     """A compiled program with what is remembered while it is in memory."""
 
@@ -138,13 +147,30 @@ def compile_ruleset(version: int, programs: tuple[Program, ...]) -> CompiledRule
 
 
 def encode_ruleset(compiled: CompiledRuleset) -> bytes:
-    """Spell the compiled form for storing."""
-    return msgspec.msgpack.encode(compiled)
+    """Spell the compiled form for storing, with the form's own mark in front."""
+    return COMPILED_FORM + msgspec.msgpack.encode(compiled)
 
 
-def decode_ruleset(stored: bytes) -> CompiledRuleset:
-    """Read what `encode_ruleset` wrote."""
-    return msgspec.msgpack.decode(stored, type=CompiledRuleset)
+def decode_ruleset(stored: bytes) -> CompiledRuleset | None:
+    """Read what `encode_ruleset` wrote; None if another build wrote it in another form."""
+    if stored[: len(COMPILED_FORM)] != COMPILED_FORM:
+        return None
+    return msgspec.msgpack.decode(stored[len(COMPILED_FORM) :], type=CompiledRuleset)
+
+
+def decode_or_compile(version: int, stored: bytes, content: bytes) -> CompiledRuleset:
+    """Read the compiled form, or compile the content where it is of another build.
+
+    Args:
+        version: version of the ruleset.
+        stored: what `encode_ruleset` of some build wrote.
+        content: msgpack of the programs.
+    """
+    compiled = decode_ruleset(stored)
+    if compiled is not None:
+        return compiled
+    programs = msgspec.msgpack.decode(content, type=tuple[Program, ...])
+    return compile_ruleset(version, programs)
 
 
 def compile_encoded(version: int, programs: tuple[Program, ...]) -> bytes:

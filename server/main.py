@@ -27,7 +27,7 @@ from server.log import set_up_log
 from server.lookups import Lookups
 from server.pipeline import Pipeline
 from server.reference import POLL_S, Reference
-from server.session import Sessions
+from server.session import GO_AWAY_GRACE_MS, Sessions
 from server.settings import Settings, read_settings
 from server.store.database import Database
 from server.store.feeds import Feeds
@@ -40,8 +40,6 @@ from server.token import TokenSigner
 
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 PARTITION_CHECK_S = 3_600.0
-GO_AWAY_PAUSE_S = 0.3
-"""Between GO_AWAY and the first call that is refused as DRAINING."""
 STOP_GRACE_S = 1.0
 GC_THRESHOLDS = (50_000, 20, 50)
 GRPC_OPTIONS = (
@@ -230,7 +228,7 @@ async def _drain(
     _log.info("draining")
     await health.enter_graceful_shutdown()
     sessions.go_away("the server is draining")
-    await asyncio.sleep(GO_AWAY_PAUSE_S)
+    await asyncio.sleep(GO_AWAY_GRACE_MS / 1_000)
     calls.draining = True
     try:
         async with asyncio.timeout(drain_s):

@@ -19,7 +19,8 @@ from server.till_servicer import ANSWER_RESERVE_S, TillCalls
 IN_FLIGHT_TILL_MAX = 16
 IN_FLIGHT_SESSION_MAX = 4_096
 TIMEOUT_MS_MAX = 600_000
-GO_AWAY_GRACE_MS = 5_000
+GO_AWAY_GRACE_MS = 500
+"""Between GO_AWAY and the first call that is refused as DRAINING."""
 
 
 def _names(kind: type[Message], oneof: str, suffix: str) -> dict[str, tuple[str, int]]:

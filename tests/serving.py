@@ -287,12 +287,13 @@ def checkout_request(number: int, card: str = "card0", **changes: Any) -> pb.Che
 
 def reason_of(error: grpc.RpcError) -> tuple[grpc.StatusCode, str, dict[str, str]]:
     """Status code, ErrorInfo reason and metadata of a refusal."""
-    found = rpc_status.from_call(error)
+    call: Any = error
+    found = rpc_status.from_call(call)
     assert found is not None, f"no details: {error}"
     for detail in found.details:
         info = ErrorInfo()
         if detail.Unpack(info):
-            return error.code(), info.reason, dict(info.metadata)
+            return call.code(), info.reason, dict(info.metadata)
     raise AssertionError(f"no ErrorInfo: {found}")
 
 
@@ -300,7 +301,7 @@ async def raw_checkout(
     channel: grpc.aio.Channel, request: pb.CheckoutRequest, timeout_s: float = 30.0
 ) -> bytes:
     """The bytes of a Checkout's answer."""
-    call = channel.unary_unary("/loyalty.v1.TillService/Checkout")
+    call: Any = channel.unary_unary("/loyalty.v1.TillService/Checkout")
     answer: bytes = await call(request.SerializeToString(), timeout=timeout_s)
     return answer
 

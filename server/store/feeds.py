@@ -8,7 +8,7 @@ from rewards.product import Product
 from server.store.database import Database
 
 SELECT_VERSIONS = """
-select version, effective_at_us, compiled
+select version, effective_at_us, compiled, content
   from ruleset_version
  where version >= $1
  order by version
@@ -52,6 +52,7 @@ class VersionRecord(Struct, frozen=True):
     version: int
     effective_at_us: int
     compiled: bytes
+    content: bytes
 
 
 class Feeds:

@@ -240,8 +240,11 @@ class CheckoutOperation:
         """What an open receipt is refused for, and a closed one is recorded with."""
         command = self._command
         if command.basket_id and command.basket_key_id in seen.keys:
-            text = "the basket was sold under another receipt key"
-            self._except(exceptions, ExceptionKind.BASKET_SOLD, Refusal(Reason.BASKET_SOLD, text))
+            # A basket's key keeps the receipt it was sold as in place of a fingerprint.
+            sold_as = seen.keys[command.basket_key_id].fingerprint.hex()
+            text = f"the basket was sold before, as receipt {sold_as}"
+            refusal = Refusal(Reason.BASKET_SOLD, text, {"receipt_id": sold_as})
+            self._except(exceptions, ExceptionKind.BASKET_SOLD, refusal)
         if any(tender.kind == TenderKind.POINTS for tender in command.sale.tenders):
             text = "spending points is not offered by this version"
             refusal = Refusal(Reason.SPEND_NOT_POSSIBLE, text)

@@ -37,7 +37,7 @@ class ProfileCommand(NamedTuple):
     store: StoreInfo
     key_id: bytes
     identifier_hash: bytes
-    answers: tuple[tuple[ProfileField, str], ...]
+    answers: tuple[tuple[str, str], ...]
     channel: int
     cashier_id: str
     fingerprint: bytes
@@ -65,10 +65,8 @@ def _read(context: Context, request: pb.SubmitProfileRequest) -> ProfileCommand:
         request.identifier, "identifier", chain_id, context.hash_identifier
     )
     check.count_of(len(request.answers), "answers", limits.ANSWERS_MAX, least=1)
-    program = context.reference.rules_at(chain_id, context.clock()).program
-    answers = _answers(request.answers, program, store)
-    spelled = repr([(field.field_code, value) for field, value in answers])
-    digest = context.hash_identifier(chain_id, _FINGERPRINT_KIND, spelled)
+    answers = _answers(request.answers)
+    digest = context.hash_identifier(chain_id, _FINGERPRINT_KIND, repr(answers))
     return ProfileCommand(
         chain_id=chain_id,
         store=store,
@@ -81,21 +79,34 @@ def _read(context: Context, request: pb.SubmitProfileRequest) -> ProfileCommand:
     )
 
 
-def _answers(
-    answers: Sequence[pb.ProfileAnswer], program: CompiledProgram, store: StoreInfo
-) -> tuple[tuple[ProfileField, str], ...]:
-    fields = {compiled.field.field_code: compiled.field for compiled in program.fields}
-    found: dict[str, tuple[ProfileField, str]] = {}
+def _answers(answers: Sequence[pb.ProfileAnswer]) -> tuple[tuple[str, str], ...]:
+    """Read the answers as given; what the program says of them is asked after the key."""
+    found: dict[str, str] = {}
     for n, answer in enumerate(answers):
         path = f"answers[{n}]"
         code = check.text_of(answer.field_code, f"{path}.field_code")
-        value = check.text_of(answer.value, f"{path}.value", limits.TEXT_ANSWER_MAX)
-        if code not in fields or code in found:
-            why = "stands twice" if code in found else "is not a field of the program"
-            check.refuse_inconsistent(f"{path}.field_code", f"{code} {why}")
-        region = _region(store.record.time_zone)
-        found[code] = (fields[code], normal_answer(fields[code], value, region, f"{path}.value"))
-    return tuple(found.values())
+        if code in found:
+            check.refuse_inconsistent(f"{path}.field_code", f"{code} stands twice")
+        found[code] = check.text_of(answer.value, f"{path}.value", limits.TEXT_ANSWER_MAX)
+    return tuple(found.items())
+
+
+def _checked(command: ProfileCommand, program: CompiledProgram) -> list[tuple[ProfileField, str]]:
+    """Hold the answers to the fields of the program, and spell them in their normal form.
+
+    Raises:
+        Refusal: INCONSISTENT for a field that the program does not have, ANSWER_REJECTED.
+    """
+    fields = {compiled.field.field_code: compiled.field for compiled in program.fields}
+    region = _region(command.store.record.time_zone)
+    found = []
+    for n, (code, value) in enumerate(command.answers):
+        if code not in fields:
+            path = f"answers[{n}].field_code"
+            check.refuse_inconsistent(path, f"{code} is not a field of the program")
+        normal = normal_answer(fields[code], value, region, f"answers[{n}].value")
+        found.append((fields[code], normal))
+    return found
 
 
 def _region(time_zone: str) -> str:
@@ -143,8 +154,9 @@ class ProfileOperation:
         facts = seen.customer.facts
         now_us = context.clock()
         rules = context.reference.rules_at(command.chain_id, now_us)
+        answers = _checked(command, rules.program)
         answer = self._answer(rules.program)
-        request = _ENCODER.encode([field.field_code for field, _ in command.answers])
+        request = _ENCODER.encode([code for code, _ in command.answers])
         commit = Commit(
             keys=(CommitKey(command.key_id, KeyKind.PROFILE, command.fingerprint),),
             effective_at_us=now_us,
@@ -152,11 +164,13 @@ class ProfileOperation:
             account_id=facts.account_id,
             account_version=facts.account_version,
             receipt=StoredReceipt(command.key_id, rules.version, now_us, request, b"", answer),
-            answers=tuple(self._stored(facts.customer_id)),
+            answers=tuple(self._stored(facts.customer_id, answers)),
         )
         return Decided(commit, answer)
 
-    def _stored(self, customer_id: int) -> list[StoredAnswer]:
+    def _stored(
+        self, customer_id: int, answers: Sequence[tuple[ProfileField, str]]
+    ) -> list[StoredAnswer]:
         command = self._command
         return [
             StoredAnswer(
@@ -167,7 +181,7 @@ class ProfileOperation:
                 channel=command.channel,
                 cashier_id=command.cashier_id,
             )
-            for field, value in command.answers
+            for field, value in answers
         ]
 
     def _answer(self, program: CompiledProgram) -> bytes:
@@ -175,7 +189,7 @@ class ProfileOperation:
         language = command.store.record.language_code
         speaker = voice_of(command.store, program, language, "").cashier
         response = pb.SubmitProfileResponse(result=pb.DURABLE_RESULT_COMMITTED)
-        response.field_codes.extend(field.field_code for field, _ in command.answers)
+        response.field_codes.extend(code for code, _ in command.answers)
         response.texts.add(
             place=answer_pb2.TEXT_PLACE_CASHIER,
             style=answer_pb2.TEXT_STYLE_NORMAL,

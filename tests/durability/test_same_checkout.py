@@ -185,10 +185,11 @@ def test_a_basket_is_sold_once(place: dict[str, str], log_dir: Path) -> None:
     basket = bytes(range(16))
     with serving(place, log_dir) as servers, grpc.insecure_channel(servers[0].target) as channel:
         stub = till_stub(channel)
-        stub.Checkout(checkout_request(1, basket_id=basket))
+        first = stub.Checkout(checkout_request(1, basket_id=basket))
         with pytest.raises(grpc.RpcError) as refused:
             stub.Checkout(checkout_request(2, basket_id=basket))
-        assert reason_of(refused.value)[1] == "BASKET_SOLD"
+        _, reason, metadata = reason_of(refused.value)
+        assert (reason, metadata["receipt_id"]) == ("BASKET_SOLD", first.receipt_id.hex())
         fact = stub.Checkout(checkout_request(3, basket_id=basket, closed=True))
         assert [entry.kind for entry in fact.exceptions] == [pb.EXCEPTION_KIND_BASKET_SOLD]
     assert rows(place)["checkout_exception"] == 1

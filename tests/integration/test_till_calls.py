@@ -199,7 +199,7 @@ def test_profile_answers(stub: Any) -> None:
     assert not quote(stub).answer.prompts.prompts
     request.answers[0].value = "+7 916 123-45-68"
     assert refusal(stub.SubmitProfile, request)[1] == "KEY_CONFLICT"
-    request.answers[0].value = "12"
+    request.submission_id, request.answers[0].value = OTHER_BASKET, "12"
     assert refusal(stub.SubmitProfile, request)[1] == "ANSWER_REJECTED"
 
 
