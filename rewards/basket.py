@@ -32,6 +32,10 @@ class Item:
 
     __slots__ = (
         "_base_minor",
+        "_has_floor",
+        "_lines_floor_minor",
+        "_minimum_price_minor",
+        "_zero_price",
         "amount_minor",
         "claimed_by",
         "counted",
@@ -40,7 +44,6 @@ class Item:
         "effects",
         "floor_minor",
         "goods",
-        "has_feed_floor",
         "lines",
         "open_milli",
         "product",
@@ -48,13 +51,22 @@ class Item:
         "sku",
     )
 
-    def __init__(self, line: Line, product: Product | None) -> None:
-        """Start an item at its first line."""
+    def __init__(self, line: Line, product: Product | None, zero_price: bool) -> None:
+        """Start an item at its first line.
+
+        Args:
+            line: the line.
+            product: its article, if the feed knows it.
+            zero_price: the till can sell a piece at price zero.
+        """
         sticker = line.price_source == PriceSource.STICKER
         goods = line.kind not in _FREE_OF_RULES
         feed_no_discount = product is not None and product.no_discount
         feed_no_earn = product is not None and product.no_earn
-        self.has_feed_floor = product is not None and product.minimum_price_minor > 0
+        self._minimum_price_minor = 0 if product is None else product.minimum_price_minor
+        self._zero_price = zero_price
+        self._has_floor = self._minimum_price_minor > 0 or not zero_price
+        self._lines_floor_minor = 0
         self.sku = line.sku
         self.product = product
         self.goods = goods
@@ -75,8 +87,27 @@ class Item:
         self.lines.append(position)
         self.quantity_milli += line.quantity_milli
         self.amount_minor += line.amount_minor
-        if line.minimum_amount_minor or self.has_feed_floor:
-            self.floor_minor += _line_floor_minor(line, self.product)
+        if self._has_floor or line.minimum_amount_minor:
+            self._raise_floor(line)
+
+    def _raise_floor(self, line: Line) -> None:
+        """Work out the floor anew: the feed's for the whole quantity, and the lines' own."""
+        self._lines_floor_minor += self.line_floor_minor(line)
+        feed_minor = floor_div(self._minimum_price_minor * self.quantity_milli, MILLI)
+        self.floor_minor = max(self._lines_floor_minor, min(feed_minor, self.amount_minor))
+
+    def line_floor_minor(self, line: Line) -> int:
+        """What one of its lines never goes below: its own minimum and the feed's, minor units.
+
+        Where the till cannot sell at price zero also one minor unit a piece, or for what is
+        weighed. Never more than was sent.
+        """
+        feed_minor = floor_div(self._minimum_price_minor * line.quantity_milli, MILLI)
+        floor_minor = max(line.minimum_amount_minor, feed_minor)
+        if not self._zero_price:
+            pieces = floor_div(line.quantity_milli, MILLI) if self.counted else 1
+            floor_minor = max(floor_minor, pieces)
+        return min(floor_minor, line.amount_minor)
 
     def enter_lane(self) -> None:
         """Open all pieces for the claims of the next lane, at the price they have now."""
@@ -119,12 +150,15 @@ class Item:
         return floor_div(self._base_minor * 1_000_000, self.quantity_milli)
 
 
-def build_items(lines: Sequence[Line], products: dict[str, Product]) -> list[Item]:
+def build_items(
+    lines: Sequence[Line], products: dict[str, Product], zero_price: bool
+) -> list[Item]:
     """Group the lines that are sold into items, in an order that no line order changes.
 
     Args:
         lines: lines of the sale; cancelled and RETURN lines are left out.
         products: attributes by sku of the articles that the feed knows.
+        zero_price: the till can sell a piece at price zero.
     """
     items: dict[_ItemKey, Item] = {}
     for position, line in enumerate(lines):
@@ -143,7 +177,7 @@ def build_items(lines: Sequence[Line], products: dict[str, Product]) -> list[Ite
         )
         item = items.get(key)
         if item is None:
-            item = items[key] = Item(line, products.get(line.sku))
+            item = items[key] = Item(line, products.get(line.sku), zero_price)
         item.add(position, line)
     for item in items.values():
         if len(item.lines) > 1:
@@ -156,15 +190,21 @@ def line_effects(
 ) -> list[list[tuple[int, int, int]]]:
     """Share an item's effects over its lines: a list of effects for each position of `item.lines`.
 
-    Every effect's parts sum to it; no line goes below zero.
+    Every effect's parts sum to it; no line goes below its floor or zero.
     """
     if len(item.lines) == 1:
         return [item.effects]
-    left = [lines[position].amount_minor for position in item.lines]
-    quantities = [lines[position].quantity_milli for position in item.lines]
+    own = [lines[position] for position in item.lines]
+    left = [line.amount_minor for line in own]
+    floors = [item.line_floor_minor(line) for line in own] if item.floor_minor else []
+    quantities = [line.quantity_milli for line in own]
     shared: list[list[tuple[int, int, int]]] = [[] for _ in left]
     for number, discount_minor, quantity_milli in item.effects:
-        parts = allocate(discount_minor, left)
+        if floors:
+            rooms = [minor - floor for minor, floor in zip(left, floors, strict=True)]
+            parts = share_capped(discount_minor, left, rooms, allocate)
+        else:
+            parts = allocate(discount_minor, left)
         amounts = allocate(quantity_milli, quantities)
         for n, part_minor in enumerate(parts):
             left[n] -= part_minor
@@ -174,8 +214,32 @@ def line_effects(
     return shared
 
 
-def _line_floor_minor(line: Line, product: Product | None) -> int:
-    if product is None or not product.minimum_price_minor:
-        return line.minimum_amount_minor
-    feed_minor = floor_div(product.minimum_price_minor * line.quantity_milli, MILLI)
-    return min(max(line.minimum_amount_minor, feed_minor), line.amount_minor)
+def share_capped(
+    total: int, weights: Sequence[int], rooms: Sequence[int], allocate: Allocate
+) -> list[int]:
+    """Share a total over weights, no part above its room; what does not fit goes to the others.
+
+    Args:
+        total: 0 to the sum of `rooms`.
+        weights: 0 or more each; a weight of 0 comes with a room of 0.
+        rooms: 0 to the weight each.
+        allocate: shares a total over weights exactly.
+
+    Returns:
+        Parts that sum to the total, each 0 to its room.
+    """
+    parts = allocate(total, weights) if total else [0] * len(weights)
+    if all(part <= room for part, room in zip(parts, rooms, strict=True)):
+        return parts
+    parts = [0] * len(weights)
+    left = total
+    while left:
+        open_weights = [
+            weight if room > part else 0
+            for weight, room, part in zip(weights, rooms, parts, strict=True)
+        ]
+        for n, more in enumerate(allocate(left, open_weights)):
+            taken = min(more, rooms[n] - parts[n])
+            parts[n] += taken
+            left -= taken
+    return parts

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from rewards.basket import Allocate, Item
+from rewards.basket import Allocate, Item, share_capped
 from rewards.limits import MILLI
 from rewards.program import CheapestFree, NPlusM, PercentOff, ReceiptDiscount
 from rewards.rounding import floor_div, share_bp
@@ -130,37 +130,6 @@ def receipt_discount(
         if item.lower(number, part_minor, quantity_milli):
             _claim(promotion, number, item, quantity_milli)
     return Effect(1) if any(parts) else _HELD_BY_FLOOR
-
-
-def share_capped(
-    total: int, weights: Sequence[int], rooms: Sequence[int], allocate: Allocate
-) -> list[int]:
-    """Share a total over weights, no part above its room; what does not fit goes to the others.
-
-    Args:
-        total: 0 to the sum of `rooms`.
-        weights: 0 or more each; a weight of 0 comes with a room of 0.
-        rooms: 0 to the weight each.
-        allocate: shares a total over weights exactly.
-
-    Returns:
-        Parts that sum to the total, each 0 to its room.
-    """
-    parts = allocate(total, weights) if total else [0] * len(weights)
-    if all(part <= room for part, room in zip(parts, rooms, strict=True)):
-        return parts
-    parts = [0] * len(weights)
-    left = total
-    while left:
-        open_weights = [
-            weight if room > part else 0
-            for weight, room, part in zip(weights, rooms, parts, strict=True)
-        ]
-        for n, more in enumerate(allocate(left, open_weights)):
-            taken = min(more, rooms[n] - parts[n])
-            parts[n] += taken
-            left -= taken
-    return parts
 
 
 BenefitRule = Callable[[CompiledPromotion, int, Sequence[Item], Allocate], Effect]

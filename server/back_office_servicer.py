@@ -1,11 +1,12 @@
 """BackOfficeService over gRPC: messages in, messages out; every refusal with its reason."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import grpc
 import structlog
+from google.protobuf.message import Message
 
 from loyalty.v1 import back_office_service_pb2 as pb
 from loyalty.v1 import program_pb2
@@ -18,6 +19,7 @@ from server import status
 from server.back_office import BackOffice, invalid_program
 from server.codec import check
 from server.codec.back_office_pb import customers_from_pb, products_from_pb, stores_from_pb
+from server.codec.message import parsed
 from server.codec.program_pb import program_from_pb
 from server.program_shape import ProgramShapeError
 from server.store.database import RetryError
@@ -177,3 +179,31 @@ def _problems_to_pb(problems: tuple[Problem, ...] | list[Problem]) -> pb.Validat
     for problem in problems:
         response.problems.add(path=problem.path, reason=problem.reason)
     return response
+
+
+def back_office_handlers(
+    servicer: BackOfficeServicer,
+) -> "dict[str, grpc.RpcMethodHandler[bytes, bytes]]":
+    """Give the handlers of all calls; what is no message of a call is refused with its reason."""
+    service = pb.DESCRIPTOR.services_by_name["BackOfficeService"]
+    return {
+        method.name: grpc.unary_unary_rpc_method_handler(_handler(servicer, method.name))
+        for method in service.methods
+    }
+
+
+def _handler(
+    servicer: BackOfficeServicer, name: str
+) -> Callable[[bytes, Context], Awaitable[bytes]]:
+    kind = getattr(pb, f"{name}Request")
+    call = getattr(servicer, name)
+
+    async def handle(body: bytes, context: Context) -> bytes:
+        try:
+            request = parsed(kind, body)
+        except Refusal as refusal:
+            await status.abort(context, refusal)
+        response: Message = await call(request, context)
+        return response.SerializeToString()
+
+    return handle

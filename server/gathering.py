@@ -1,30 +1,35 @@
-"""How batches grow: while this process is busy with other calls, they may join.
+"""How batches grow under load: they start a little apart, so that more calls join each.
 
-A batch costs the database and this process much the same whatever its size. Idle, a batch leaves
-at once and there is no timer; under load it lets the calls that are about to join run first.
+A batch costs the database and this process much the same whatever its size. The first after a
+pause leaves at once: idle, nobody waits and there is no timer (ADR 0017).
 """
 
 import asyncio
-from collections.abc import Callable
 
 ENTRIES_ENOUGH = 64
 """A queue of so many entries goes at once."""
-BUSY_PASS_S = 0.000_1
-"""A pass of the loop that takes longer has run other calls: more may be about to join."""
 
 
-async def let_join(queued: Callable[[], int], wait_max_s: float) -> None:
-    """Let calls that are ready run, as long as there are any.
+class Pace:
+    """Spaces the starts of batches."""
 
-    Args:
-        queued: says how many entries wait.
-        wait_max_s: the longest that the first of them waits for others, seconds.
-    """
-    loop = asyncio.get_running_loop()
-    now_s = loop.time()
-    until_s = now_s + wait_max_s
-    while now_s < until_s and queued() < ENTRIES_ENOUGH:
-        await asyncio.sleep(0)
-        before_s, now_s = now_s, loop.time()
-        if now_s - before_s < BUSY_PASS_S:
-            return
+    def __init__(self, apart_s: float) -> None:
+        """Start so that the first batch does not wait.
+
+        Args:
+            apart_s: least time between two starts while fewer than ENTRIES_ENOUGH are queued.
+        """
+        self._apart_s = apart_s
+        self._last_s = 0.0
+
+    async def ready(self, queued: int) -> None:
+        """Wait until the next batch should start.
+
+        Args:
+            queued: entries that wait.
+        """
+        loop = asyncio.get_running_loop()
+        wait_s = self._last_s + self._apart_s - loop.time()
+        # Without a wait, calls that are ready to run still join.
+        await asyncio.sleep(max(wait_s, 0.0) if queued < ENTRIES_ENOUGH else 0.0)
+        self._last_s = loop.time()

@@ -6,12 +6,13 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from server.gathering import let_join
+from server.gathering import Pace
 from server.store.database import Found, RetryError
 from server.store.facts import KnownCustomer, KnownKey
 
 BATCH_MAX = 256
-JOIN_WAIT_MAX_S = 0.008
+BATCHES_APART_S = 0.006
+"""Under load; a batch of ENTRIES_ENOUGH or the first after a pause does not wait."""
 
 
 class Wanted(Struct, frozen=True, gc=False):
@@ -52,6 +53,7 @@ class Lookups:
         self._serving: list[tuple[Wanted, asyncio.Future[Seen]]] = []
         self._wake = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
+        self._pace = Pace(BATCHES_APART_S)
 
     def start(self) -> None:
         """Begin to look things up."""
@@ -85,13 +87,10 @@ class Lookups:
         finally:
             timer.cancel()
 
-    def _waiting(self) -> int:
-        return len(self._queue)
-
     async def _work(self) -> None:
         while True:
             await self._wake.wait()
-            await let_join(self._waiting, JOIN_WAIT_MAX_S)
+            await self._pace.ready(len(self._queue))
             batch, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
             if not self._queue:
                 self._wake.clear()

@@ -16,11 +16,11 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from ext import kernel
-from loyalty.v1 import back_office_service_pb2, back_office_service_pb2_grpc
+from loyalty.v1 import back_office_service_pb2
 from rewards.allocate import allocate
 from rewards.basket import Allocate
 from server.back_office import BackOffice
-from server.back_office_servicer import BackOfficeServicer
+from server.back_office_servicer import BackOfficeServicer, back_office_handlers
 from server.clock import Clock, shifted_clock, system_clock
 from server.codec.sale_pb import HashIdentifier
 from server.log import set_up_log
@@ -38,6 +38,7 @@ from server.till.context import Context
 from server.till_servicer import SERVICE, TillCalls, check_contract, unary_handlers
 from server.token import TokenSigner
 
+BACK_OFFICE = back_office_service_pb2.DESCRIPTOR.services_by_name["BackOfficeService"].full_name
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 PARTITION_CHECK_S = 3_600.0
 STOP_GRACE_S = 1.0
@@ -178,13 +179,12 @@ def _grpc_server(
     back_office = BackOffice(
         context.database, context.reference, context.clock, context.hash_identifier
     )
-    back_office_service_pb2_grpc.add_BackOfficeServiceServicer_to_server(
-        BackOfficeServicer(back_office), server
-    )
+    office = back_office_handlers(BackOfficeServicer(back_office))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(BACK_OFFICE, office),))
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     names = (
         SERVICE,
-        back_office_service_pb2.DESCRIPTOR.services_by_name["BackOfficeService"].full_name,
+        BACK_OFFICE,
         health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
         reflection.SERVICE_NAME,
     )

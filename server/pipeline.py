@@ -15,7 +15,7 @@ from msgspec import Struct
 from rewards.commit import Commit
 from rewards.facts import NO_ACCOUNT
 from rewards.refusal import Reason, Refusal
-from server.gathering import let_join
+from server.gathering import Pace
 from server.store.commits import KeysTakenError, WrittenBatch
 from server.store.database import PoisonError, RetryError
 from server.store.facts import KnownKey
@@ -23,7 +23,8 @@ from server.store.facts import KnownKey
 BATCH_COMMITS_MAX = 256
 BATCH_ROWS_MAX = 8_192
 QUEUE_MAX = 20_000
-JOIN_WAIT_MAX_S = 0.015
+BATCHES_APART_S = 0.012
+"""Under load; a batch of ENTRIES_ENOUGH or the first after a pause does not wait."""
 
 _log = structlog.get_logger(__name__)
 
@@ -119,6 +120,7 @@ class Pipeline:
         self._wake = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._closing = False
+        self._pace = Pace(BATCHES_APART_S)
 
     def start(self) -> None:
         """Begin to write batches."""
@@ -172,7 +174,7 @@ class Pipeline:
                     return
                 self._wake.clear()
                 await self._wake.wait()
-            await let_join(self._queue.__len__, JOIN_WAIT_MAX_S)
+            await self._pace.ready(len(self._queue))
             batch = self._take()
             if batch:
                 await self._write(batch)

@@ -70,7 +70,9 @@ async def test_the_first_version_is_effective_after_the_lead(database: Database)
     head = await put(database, program("a", promotion_ids="x y"))
     assert head == VersionHead(1, NOW_US + LEAD_US, NOW_US, "test", 2)
     (record,) = await Feeds(database).versions_from(1)
-    assert decode_or_compile(record.version, record.compiled, record.content).programs.keys() == {"chain-a"}
+    assert decode_or_compile(record.version, record.compiled, record.content).programs.keys() == {
+        "chain-a"
+    }
 
 
 async def test_a_program_replaces_the_one_with_its_id_and_leaves_the_others(
