@@ -24,6 +24,7 @@ class Item:
     Attributes:
         lines: positions of its lines in the sale, by line_id.
         amount_minor: running amount, after the discounts so far.
+        has_floor: there may be one above zero.
         floor_minor: the amount never goes below it.
         open_milli: quantity that no promotion of this lane has claimed.
         effects: (promotion number, discount in minor units, quantity in thousandths).
@@ -32,9 +33,6 @@ class Item:
 
     __slots__ = (
         "_base_minor",
-        "_has_floor",
-        "_lines_floor_minor",
-        "_minimum_price_minor",
         "_zero_price",
         "amount_minor",
         "claimed_by",
@@ -44,6 +42,7 @@ class Item:
         "effects",
         "floor_minor",
         "goods",
+        "has_floor",
         "lines",
         "open_milli",
         "product",
@@ -63,10 +62,9 @@ class Item:
         goods = line.kind not in _FREE_OF_RULES
         feed_no_discount = product is not None and product.no_discount
         feed_no_earn = product is not None and product.no_earn
-        self._minimum_price_minor = 0 if product is None else product.minimum_price_minor
+        feed_floor = product is not None and product.minimum_price_minor > 0
         self._zero_price = zero_price
-        self._has_floor = self._minimum_price_minor > 0 or not zero_price
-        self._lines_floor_minor = 0
+        self.has_floor = feed_floor or line.minimum_amount_minor > 0 or not zero_price
         self.sku = line.sku
         self.product = product
         self.goods = goods
@@ -87,14 +85,12 @@ class Item:
         self.lines.append(position)
         self.quantity_milli += line.quantity_milli
         self.amount_minor += line.amount_minor
-        if self._has_floor or line.minimum_amount_minor:
-            self._raise_floor(line)
 
-    def _raise_floor(self, line: Line) -> None:
-        """Work out the floor anew: the feed's for the whole quantity, and the lines' own."""
-        self._lines_floor_minor += self.line_floor_minor(line)
-        feed_minor = floor_div(self._minimum_price_minor * self.quantity_milli, MILLI)
-        self.floor_minor = max(self._lines_floor_minor, min(feed_minor, self.amount_minor))
+    def set_floor(self, lines: Sequence[Line]) -> None:
+        """Work out the floor: the feed's for the whole quantity, or what its lines' come to."""
+        feed_minor = min(self._feed_floor_minor(self.quantity_milli), self.amount_minor)
+        own_minor = sum([self.line_floor_minor(lines[position]) for position in self.lines])
+        self.floor_minor = max(feed_minor, own_minor)
 
     def line_floor_minor(self, line: Line) -> int:
         """What one of its lines never goes below: its own minimum and the feed's, minor units.
@@ -102,12 +98,17 @@ class Item:
         Where the till cannot sell at price zero also one minor unit a piece, or for what is
         weighed. Never more than was sent.
         """
-        feed_minor = floor_div(self._minimum_price_minor * line.quantity_milli, MILLI)
+        feed_minor = self._feed_floor_minor(line.quantity_milli)
         floor_minor = max(line.minimum_amount_minor, feed_minor)
         if not self._zero_price:
             pieces = floor_div(line.quantity_milli, MILLI) if self.counted else 1
             floor_minor = max(floor_minor, pieces)
         return min(floor_minor, line.amount_minor)
+
+    def _feed_floor_minor(self, quantity_milli: int) -> int:
+        if self.product is None:
+            return 0
+        return floor_div(self.product.minimum_price_minor * quantity_milli, MILLI)
 
     def enter_lane(self) -> None:
         """Open all pieces for the claims of the next lane, at the price they have now."""
@@ -182,6 +183,8 @@ def build_items(
     for item in items.values():
         if len(item.lines) > 1:
             item.lines.sort(key=lambda position: lines[position].line_id)
+        if item.has_floor:
+            item.set_floor(lines)
     return [items[key] for key in sorted(items)]
 
 
@@ -196,7 +199,7 @@ def line_effects(
         return [item.effects]
     own = [lines[position] for position in item.lines]
     left = [line.amount_minor for line in own]
-    floors = [item.line_floor_minor(line) for line in own] if item.floor_minor else []
+    floors = [item.line_floor_minor(line) for line in own] if item.has_floor else []
     quantities = [line.quantity_milli for line in own]
     shared: list[list[tuple[int, int, int]]] = [[] for _ in left]
     for number, discount_minor, quantity_milli in item.effects:

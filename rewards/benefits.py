@@ -70,24 +70,35 @@ def n_plus_m(
     """Of N+M pieces of one article make the M cheapest free, spread over the pieces of the sets.
 
     Pieces beyond N are free as they are scanned; whoever stops at N is offered the missing M.
+    The limit counts the sets of all articles together, in the order of their skus.
     """
     benefit = _expect(promotion, NPlusM)
+    pay, free = benefit.pay_count, benefit.free_count
     pieces = _open_pieces(items)
     if not pieces:
         return _NOT_COUNTED
-    if len(items) == 1 and pieces < benefit.pay_count:
-        return Effect(0, Condition.QUANTITY, (benefit.pay_count - pieces) * MILLI)
-    runs = _counted_runs(items)
-    times, missing, offers = 0, benefit.pay_count * MILLI, []
-    for article in _by_article(runs):
-        fired, offered, lacking = _article_n_plus_m(promotion, number, article, allocate)
-        times += fired
-        missing = min(missing, lacking * MILLI)
-        if offered:
-            offers.append(Offer(article[0].item, offered * MILLI))
-    if times or offers:
-        return Effect(times, offers=tuple(offers))
-    return Effect(0, Condition.QUANTITY, missing)
+    if len(items) == 1 and pieces < pay:
+        return Effect(0, Condition.QUANTITY, (pay - pieces) * MILLI)
+    left = promotion.times_max or pieces
+    times, capped, lacking, begun = 0, False, pay, []
+    for runs in _by_article(_counted_runs(items)):
+        full, rest = divmod(sum([run.pieces for run in runs]), pay + free)
+        sets = full + (1 if rest > pay else 0)
+        fired = min(sets, left)
+        capped = capped or fired < sets
+        lacking = min(lacking, (pay - rest) or free)
+        if rest >= pay and fired == sets and _adds_for_nothing(benefit, runs[0].item):
+            begun.append((runs[0].item, rest))
+        if fired:
+            free_count = min(fired, full) * free + (rest - pay if fired > full else 0)
+            used = _first(runs, fired * (pay + free))
+            _give_free(promotion, number, used, _last(used, free_count), allocate)
+            times += fired
+            left -= fired
+    offers = _offers(benefit, begun, left)
+    if times:
+        return Effect(times, offers=offers, capped=capped)
+    return Effect(0, Condition.QUANTITY, lacking * MILLI, offers)
 
 
 def cheapest_free(
@@ -192,24 +203,34 @@ def _by_article(runs: Sequence[Run]) -> list[list[Run]]:
     return [articles[sku] for sku in sorted(articles)]
 
 
-def _article_n_plus_m(
-    promotion: CompiledPromotion, number: int, runs: Sequence[Run], allocate: Allocate
-) -> tuple[int, int, int]:
-    """Apply N+M to one article: times fired, pieces to offer, pieces that lacked for an offer."""
-    benefit = _expect(promotion, NPlusM)
-    pay, free = benefit.pay_count, benefit.free_count
-    pieces = sum(run.pieces for run in runs)
-    full, rest = divmod(pieces, pay + free)
-    sets = full + (1 if rest > pay else 0)
-    times = min(sets, promotion.times_max or sets)
-    may_offer = not promotion.times_max or full < promotion.times_max
-    offered = pay + free - rest if rest >= pay and may_offer else 0
-    if times:
-        used_count = min(pieces, times * (pay + free))
-        free_count = min(times, full) * free + (rest - pay if times > full else 0)
-        used = _first(runs, used_count)
-        _give_free(promotion, number, used, _last(used, free_count), allocate)
-    return times, offered, max(0, pay - rest)
+def _adds_for_nothing(benefit: NPlusM, item: Item) -> bool:
+    """Whether the floor lets the free pieces of a set of the item be wholly free."""
+    price_minor = item.portion_minor(item.quantity_milli)
+    room_minor = item.amount_minor - item.floor_minor
+    set_count = benefit.pay_count + benefit.free_count
+    return 0 < price_minor * benefit.free_count <= room_minor * set_count
+
+
+def _offers(
+    benefit: NPlusM, begun: Sequence[tuple[Item, int]], times_left: int
+) -> tuple[Offer, ...]:
+    """What is missing of the sets begun.
+
+    Args:
+        benefit: the N and the M.
+        begun: items with their pieces beyond the complete sets, N or more. Of more than N the
+            set has fired already; at N it would be one more.
+        times_left: how often the promotion may still fire.
+    """
+    offers = []
+    for item, rest in begun:
+        if rest == benefit.pay_count:
+            if not times_left:
+                continue
+            times_left -= 1
+        missing = benefit.pay_count + benefit.free_count - rest
+        offers.append(Offer(item, missing * MILLI))
+    return tuple(offers)
 
 
 def _first(runs: Sequence[Run], count: int) -> list[Run]:

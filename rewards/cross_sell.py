@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from rewards.product import Product
 from rewards.ruleset import CHANNEL_NUMBERS, CompiledLink, CompiledProgram, ProgramRules
-from rewards.sale import Header, Sale
+from rewards.sale import Header, LineAction, Sale
 
 ARTICLES_A_LINK_MAX = 50
 """Articles of a link that are looked at: enough to pass over what is in the basket."""
@@ -80,7 +80,7 @@ def _reached(
     position_by_link: dict[int, int] = {}
     for position in sorted(range(len(sale.lines)), key=lambda n: sale.lines[n].line_id):
         line = sale.lines[position]
-        if not line.cancelled:
+        if not line.cancelled and line.action != LineAction.RETURN:
             for number in rules.link_sets.sets_of(line.sku, products.get(line.sku)):
                 position_by_link.setdefault(number, position)
     links = rules.program.links

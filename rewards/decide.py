@@ -14,11 +14,16 @@ from rewards.sale import Outcome, OutcomeKind, Sale
 
 
 class Decision(NamedTuple):
-    """The four sets. `prompts` or `items` is None where the set was skipped."""
+    """The four sets. `prompts` or `items` is None where the set was skipped or is switched off.
+
+    Attributes:
+        can_ask: the till can ask questions; prompts are switched off where it cannot.
+    """
 
     evaluation: Evaluation
     prompts: tuple[Prompt, ...] | None
     items: tuple[CrossSellItem, ...] | None
+    can_ask: bool = True
 
 
 class DifferenceReason(IntEnum):
@@ -51,22 +56,27 @@ def decide_lines_and_rewards(
     rules: ProgramRules, sale: Sale, facts: Facts, allocate: Allocate
 ) -> Decision:
     """Decide the two sets that are never left out; the other two are skipped."""
-    return Decision(evaluate(rules, sale, facts, allocate), None, None)
+    can_ask = sale.header.capabilities.ask_question
+    return Decision(evaluate(rules, sale, facts, allocate), None, None, can_ask)
 
 
 def decide_prompts(
     decision: Decision, rules: ProgramRules, fields: Mapping[str, FieldState], at_us: int
 ) -> Decision:
-    """Add the prompts."""
+    """Add the prompts, if the till can ask."""
+    if not decision.can_ask:
+        return decision
     return decision._replace(prompts=due_prompts(rules.program, fields, at_us))
 
 
 def decide_cross_sell(
     decision: Decision, rules: ProgramRules, sale: Sale, facts: Facts, articles_of: ArticlesOf
 ) -> Decision:
-    """Add the cross-sell items."""
-    products = {product.sku: product for product in facts.products}
+    """Add the cross-sell items, if they are not switched off for the till's group."""
     count_max = items_max(rules.program, sale.header)
+    if not count_max:
+        return decision
+    products = {product.sku: product for product in facts.products}
     segments = facts.customer.segments
     items = choose_items(rules, sale, products, segments, articles_of, count_max)
     return decision._replace(items=items)

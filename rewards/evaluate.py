@@ -22,6 +22,9 @@ _REWARD_LANE = LANE_NUMBERS["reward"]
 _EARNING_STATES = (CustomerState.ACTIVE, CustomerState.EARN_ONLY)
 _MICROS = 1_000_000
 
+_Claims = dict[str, list[tuple[int, Sequence[Item]]]]
+"""By asset: the promotions that claimed what they earned on, each with its items."""
+
 
 class PieceOffer(Struct, frozen=True):
     """Pieces that become free when the cashier adds them: promotion, line, thousandths."""
@@ -74,20 +77,24 @@ def evaluate(rules: ProgramRules, sale: Sale, facts: Facts, allocate: Allocate) 
 
     Returns:
         Outcomes whose adjustments sum to the difference they explain, each line between its floor
-        and what was sent.
+        and what was sent. Rewards are earned on them, as the till can sell them.
     """
     products = {product.sku: product for product in facts.products}
-    items = build_items(sale.lines, products)
+    items = build_items(sale.lines, products, sale.header.capabilities.zero_price)
     candidates = _candidates(rules, items)
     trace: list[TraceEntry] = []
     offers: list[PieceOffer] = []
     lane = 0
     lane_start_minor = goods_minor(items)
     grants: list[Grant] = []
+    claims: _Claims = {}
+    outcomes: tuple[LineOutcome | None, ...] | None = None
     for number in sorted(candidates):
         promotion = rules.program.promotions[number]
         if promotion.lane != lane:
             lane = promotion.lane
+            if lane == _REWARD_LANE:
+                outcomes = _outcomes(sale, items, allocate)
             lane_start_minor = goods_minor(items)
             for item in items:
                 item.enter_lane()
@@ -95,8 +102,8 @@ def evaluate(rules: ProgramRules, sale: Sale, facts: Facts, allocate: Allocate) 
         if failed:
             trace.append(TraceEntry(number, TraceOutcome.FAILED, 0, -1, *failed))
         elif lane == _REWARD_LANE:
-            grant = _grant(rules, number, candidates[number], sale, facts)
-            trace.append(_grant_trace(number, grant))
+            entry, grant = _reward(rules, number, candidates[number], sale, facts, claims)
+            trace.append(entry)
             if grant is not None:
                 grants.append(grant)
         else:
@@ -104,7 +111,8 @@ def evaluate(rules: ProgramRules, sale: Sale, facts: Facts, allocate: Allocate) 
             trace.append(entry)
             if offered:
                 offers += _piece_offers(number, offered, sale)
-    outcomes = _outcomes(sale, items, allocate)
+    if outcomes is None:
+        outcomes = _outcomes(sale, items, allocate)
     return Evaluation(outcomes, tuple(offers), tuple(grants), tuple(trace))
 
 
@@ -178,19 +186,55 @@ def _piece_offers(number: int, offers: Sequence[Offer], sale: Sale) -> list[Piec
     return [PieceOffer(number, offer.item.lines[0], offer.quantity_milli) for offer in offers]
 
 
-def _grant(
-    rules: ProgramRules, number: int, items: Sequence[Item], sale: Sale, facts: Facts
-) -> Grant | None:
+def _reward(
+    rules: ProgramRules,
+    number: int,
+    items: Sequence[Item],
+    sale: Sale,
+    facts: Facts,
+    claims: _Claims,
+) -> tuple[TraceEntry, Grant | None]:
     """What a promotion of the reward lane gives, if anything."""
     if not facts.customer.account_id or facts.customer.state not in _EARNING_STATES:
-        return None
+        return TraceEntry(number, TraceOutcome.FAILED, 0, -1, Condition.CUSTOMER), None
     promotion = rules.program.promotions[number]
     benefit = promotion.benefit
     assert isinstance(benefit, PointsRate | DeferredDiscount)
-    base_minor = _earn_base_minor(items, sale)
-    amount_minor = _granted_minor(benefit, base_minor)
+    if not promotion.stackable:
+        claimed = claims.setdefault(benefit.asset_code, [])
+        if claimed:
+            items, rival = _unclaimed(items, claimed)
+            if rival >= 0:
+                return TraceEntry(number, TraceOutcome.LOST, 0, rival), None
+    amount_minor = _granted_minor(benefit, _earn_base_minor(items, sale))
     if not amount_minor:
-        return None
+        return TraceEntry(number, TraceOutcome.FAILED, 0, -1, Condition.NOTHING_EARNS), None
+    if not promotion.stackable:
+        claimed.append((number, items))
+    return TraceEntry(number, TraceOutcome.FIRED, 1), _grant(
+        rules, number, benefit, amount_minor, facts
+    )
+
+
+def _unclaimed(
+    items: Sequence[Item], claimed: Sequence[tuple[int, Sequence[Item]]]
+) -> tuple[list[Item], int]:
+    """The items that no promotion has claimed, and who claimed last if they earn nothing."""
+    claimed_by = {id(item): number for number, taken in claimed for item in taken}
+    free = [item for item in items if id(item) not in claimed_by]
+    if any(item.earns and item.amount_minor for item in free):
+        return free, -1
+    return free, max([claimed_by.get(id(item), -1) for item in items if item.earns], default=-1)
+
+
+def _grant(
+    rules: ProgramRules,
+    number: int,
+    benefit: PointsRate | DeferredDiscount,
+    amount_minor: int,
+    facts: Facts,
+) -> Grant:
+    """A reward with its worth and its time."""
     window = next(found for code, found in facts.store.windows if code == benefit.asset_code)
     value_minor = amount_minor
     if isinstance(benefit, PointsRate):
@@ -223,24 +267,26 @@ def _earn_base_minor(items: Sequence[Item], sale: Sale) -> int:
     return floor_div(base_minor * (all_minor - by_points_minor), all_minor)
 
 
-def _grant_trace(number: int, grant: Grant | None) -> TraceEntry:
-    if grant is None:
-        return TraceEntry(number, TraceOutcome.FAILED, 0, -1, Condition.CUSTOMER)
-    return TraceEntry(number, TraceOutcome.FIRED, 1)
-
-
 def _outcomes(
     sale: Sale, items: Sequence[Item], allocate: Allocate
 ) -> tuple[LineOutcome | None, ...]:
-    """Bring the items' effects back to the lines, as final runs with adjustments."""
+    """Bring the items' effects back to the lines, as final runs with adjustments.
+
+    Where the till cannot split a line some effects shrink; then the items' amounts follow.
+    """
     effects: dict[int, list[tuple[int, int, int]]] = {}
     for item in items:
         if item.effects:
             effects.update(zip(item.lines, line_effects(item, sale.lines, allocate), strict=True))
     can_split = sale.header.capabilities.split_line
-    return tuple(
+    outcomes = tuple(
         [
             None if line.cancelled else outcome_of(line, effects.get(position, ()), can_split)
             for position, line in enumerate(sale.lines)
         ]
     )
+    if not can_split:
+        for item in items:
+            sold = [outcomes[position] for position in item.lines]
+            item.amount_minor = sum([outcome.amount_minor for outcome in sold if outcome])
+    return outcomes

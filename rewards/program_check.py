@@ -14,10 +14,11 @@ from msgspec import Struct
 from rewards.program import (
     Asset,
     Benefit,
-    CrossSellLink,
+    CheapestFree,
     DeferredDiscount,
     LaneName,
     LocalText,
+    NPlusM,
     PointsRate,
     ProductSet,
     ProfileField,
@@ -27,6 +28,7 @@ from rewards.program import (
     TillGroup,
     When,
 )
+from rewards.wording import FIGURES, LINK_FIGURES
 
 LANES_ALLOWED: dict[str, tuple[LaneName, ...]] = {
     "percent_off": ("price", "basket"),
@@ -40,9 +42,6 @@ LANES_ALLOWED: dict[str, tuple[LaneName, ...]] = {
 
 YES_NO = ("yes", "no")
 """The closed set of answers of a field whose check is yes_no."""
-
-LINK_PLACEHOLDERS = frozenset({"product"})
-"""What the text of a cross-sell link may hold in braces."""
 
 
 class Problem(Struct, frozen=True):
@@ -127,6 +126,7 @@ def _check_promotions(program: Program) -> Iterator[Problem]:
         yield from _check_local_texts(f"{path}.names", promotion.names, program.language_code)
         yield from _check_lane(path, promotion)
         yield from _check_benefit(f"{path}.gives", promotion.gives, kinds)
+        yield from _check_limits(f"{path}.limits", promotion)
         yield from _check_when(f"{path}.when", promotion.when)
         yield from _check_product_set(f"{path}.what.products", promotion.what.products)
 
@@ -173,6 +173,14 @@ def _check_asset_code(
     elif found != kind:
         reason = f"asset {asset_code!r} is of kind {found}, but {kind} is needed"
         yield Problem(f"{path}.asset_code", reason)
+
+
+def _check_limits(path: str, promotion: Promotion) -> Iterator[Problem]:
+    counted = isinstance(promotion.gives, NPlusM | CheapestFree)
+    if promotion.limits.times_per_receipt and not counted:
+        code = benefit_code(promotion.gives)
+        reason = f"{code} has no times to count; only n_plus_m and cheapest_free fire by sets"
+        yield Problem(f"{path}.times_per_receipt", reason)
 
 
 def _check_when(path: str, when: When) -> Iterator[Problem]:
@@ -289,7 +297,7 @@ def _check_cross_sell_links(program: Program) -> Iterator[Problem]:
     for index, link in enumerate(program.cross_sell_links):
         path = f"cross_sell_links[{index}]"
         yield from _check_local_texts(f"{path}.texts", link.texts, program.language_code)
-        yield from _check_link_texts(f"{path}.texts", link)
+        yield from _check_placeholders(f"{path}.texts", link.texts, LINK_FIGURES)
         yield from _check_product_set(f"{path}.basket", link.basket)
         yield from _check_product_set(f"{path}.show", link.show)
         if not _names_products(link.show):
@@ -298,25 +306,6 @@ def _check_cross_sell_links(program: Program) -> Iterator[Problem]:
 
 def _names_products(products: ProductSet) -> bool:
     return any((products.skus, products.categories, products.brands, products.properties))
-
-
-def _check_link_texts(path: str, link: CrossSellLink) -> Iterator[Problem]:
-    for index, text in enumerate(link.texts):
-        reason = _placeholder_reason(text.text)
-        if reason:
-            yield Problem(f"{path}[{index}].text", reason)
-
-
-def _placeholder_reason(text: str) -> str:
-    """Say why a text cannot be filled in; empty if it can."""
-    try:
-        parts = list(Formatter().parse(text))
-    except ValueError:
-        return "a brace is not closed; write {{ or }} for a brace itself"
-    for _, name, form, conversion in parts:
-        if name is not None and (name not in LINK_PLACEHOLDERS or form or conversion):
-            return f"{{{name}}} is not known here; known: {{product}}"
-    return ""
 
 
 def _check_till_groups(program: Program) -> Iterator[Problem]:
@@ -337,8 +326,43 @@ def _check_text_templates(program: Program) -> Iterator[Problem]:
     codes = [template.text_code for template in program.texts]
     yield from _check_unique("texts", "text_code", codes)
     for index, template in enumerate(program.texts):
+        path = f"texts[{index}]"
         languages = [text.language_code for text in template.texts]
-        yield from _check_unique(f"texts[{index}].texts", "language_code", languages)
+        yield from _check_unique(f"{path}.texts", "language_code", languages)
+        figures = FIGURES.get(template.text_code)
+        if figures is None:
+            reason = f"no text has the code {template.text_code!r}; known: {', '.join(FIGURES)}"
+            yield Problem(f"{path}.text_code", reason)
+        else:
+            yield from _check_placeholders(f"{path}.texts", template.texts, figures)
+
+
+def _check_placeholders(
+    path: str, texts: Sequence[LocalText], figures: frozenset[str]
+) -> Iterator[Problem]:
+    for index, text in enumerate(texts):
+        reason = _placeholder_reason(text.text, figures)
+        if reason:
+            yield Problem(f"{path}[{index}].text", reason)
+
+
+def _placeholder_reason(text: str, figures: frozenset[str]) -> str:
+    """Say why a text cannot be filled in; empty if it can."""
+    try:
+        parts = list(Formatter().parse(text))
+    except ValueError:
+        return "a brace has no partner; write {{ or }} for a brace itself"
+    for _, name, form, conversion in parts:
+        if name is not None and (name not in figures or form or conversion):
+            known = ", ".join(f"{{{figure}}}" for figure in sorted(figures)) or "none"
+            return f"{_spelled(name, form, conversion)} is not known here; known: {known}"
+    return ""
+
+
+def _spelled(name: str, form: str | None, conversion: str | None) -> str:
+    """A placeholder as its author wrote it."""
+    converted = f"!{conversion}" if conversion else ""
+    return f"{{{name}{converted}{f':{form}' if form else ''}}}"
 
 
 def _check_local_texts(

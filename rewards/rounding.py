@@ -67,6 +67,7 @@ def divide(numerator: int, denominator: int, rounding: Rounding) -> int:
     Returns:
         The quotient, less than one unit from the exact one.
     """
+    assert denominator > 0, "denominator must be positive"
     if rounding == "down":
         return numerator // denominator
     if rounding == "half_up":

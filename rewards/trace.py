@@ -27,6 +27,7 @@ class Condition(IntEnum):
     FLOOR = 7
     CHANNEL = 8
     ZONE = 9
+    NOTHING_EARNS = 10
 
 
 class TraceEntry(Struct, frozen=True, array_like=True, gc=False):

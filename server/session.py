@@ -6,6 +6,7 @@ read are answered, with correlation id 0, and the stream goes on.
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 import grpc
 from google.protobuf.message import Message
@@ -171,15 +172,27 @@ class _Session:
         self._outbox.put_nowait(response.SerializeToString())
 
 
-def till_of(call: object) -> str:
+def till_of(call: Any) -> str:
     """The till that a call is of, as store and till; the store alone where no till is named."""
-    for holder in (getattr(call, "receipt_key", None), _header(call), call):
-        store = getattr(holder, "store_id", "")
-        if store:
-            return f"{store}/{getattr(holder, 'till_id', '')}"
-    return ""
+    place = call
+    for step in _STEPS_TO_TILL.get(type(call), ()):
+        place = getattr(place, step)
+    return f"{place.store_id}/{getattr(place, 'till_id', '')}" if _names_store(place) else ""
 
 
-def _header(call: object) -> object:
-    sale = getattr(call, "sale", None)
-    return getattr(sale, "header", None)
+def _names_store(place: Message) -> bool:
+    return "store_id" in place.DESCRIPTOR.fields_by_name
+
+
+def _steps_to_till(kind: type[Message]) -> tuple[str, ...]:
+    """Where a request names its till: in its receipt key, its sale's header, or itself."""
+    fields = kind.DESCRIPTOR.fields_by_name
+    if "receipt_key" in fields:
+        return ("receipt_key",)
+    return ("sale", "header") if "sale" in fields else ()
+
+
+_STEPS_TO_TILL = {
+    getattr(pb, f"{name}Request"): _steps_to_till(getattr(pb, f"{name}Request"))
+    for name in _CALL_NAMES.values()
+}

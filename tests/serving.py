@@ -258,7 +258,8 @@ def sale(card: str = "card0", lines: int = 3, price_minor: int = 10_000, till: s
     header.cashier_id, header.shift_id = "c1", "1"
     header.till_time_us, header.till_utc_offset_minutes = 1_790_000_000_000_000, 180
     header.currency_code, header.language_code = "RUB", "ru"
-    header.capabilities.split_line = True
+    header.capabilities.split_line = header.capabilities.zero_price = True
+    header.capabilities.ask_question = True
     if card:
         header.identifiers.add(
             kind=receipt_pb2.IDENTIFIER_KIND_CARD,

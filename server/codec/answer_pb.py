@@ -42,7 +42,7 @@ _ID_REWARD, _ID_PROMPT, _ID_ITEM, _ID_PIECE = b"R", b"P", b"X", b"A"
 
 
 class Skipped(NamedTuple):
-    """Why a set is not complete; SET_REASON_UNSPECIFIED is that it is."""
+    """Why a set is not complete; SET_REASON_UNSPECIFIED is that it is, or is switched off."""
 
     lines: pb.SetReason.ValueType = pb.SET_REASON_UNSPECIFIED
     rewards: pb.SetReason.ValueType = pb.SET_REASON_UNSPECIFIED
@@ -100,6 +100,14 @@ def _set_status(
         kind = pb.SET_COMPLETENESS_PARTIAL if partial else pb.SET_COMPLETENESS_SKIPPED
         status.completeness = kind
         status.reason = reason
+
+
+def _fill_extra_status(
+    status: pb.SetStatus, reason: pb.SetReason.ValueType, decided: Sequence[object] | None
+) -> None:
+    """State of a set that may be left out: without another reason it was switched off."""
+    off = decided is None and reason == pb.SET_REASON_UNSPECIFIED
+    _set_status(status, pb.SET_REASON_SWITCHED_OFF if off else reason)
 
 
 def _fill_lines(lines: pb.LineSet, asked: Asked) -> None:
@@ -205,9 +213,10 @@ def _reward_text(promotion: CompiledPromotion, grant: Grant, asked: Asked) -> st
 
 
 def _fill_prompts(prompts: pb.PromptSet, asked: Asked) -> None:
-    _set_status(prompts.status, asked.skipped.prompts)
+    decided = asked.decision.prompts
+    _fill_extra_status(prompts.status, asked.skipped.prompts, decided)
     language = asked.voice.cashier.language_code
-    for prompt in asked.decision.prompts or ():
+    for prompt in decided or ():
         field = prompt.compiled.field
         prompts.prompts.add(
             id=asked.id_base + _ID_PROMPT + prompt.compiled.tag,
@@ -220,9 +229,10 @@ def _fill_prompts(prompts: pb.PromptSet, asked: Asked) -> None:
 
 
 def _fill_items(items: pb.CrossSellSet, asked: Asked) -> None:
-    _set_status(items.status, asked.skipped.items)
+    decided = asked.decision.items
+    _fill_extra_status(items.status, asked.skipped.items, decided)
     language = asked.voice.cashier.language_code
-    for item in asked.decision.items or ():
+    for item in decided or ():
         name = asked.catalogue.products[item.sku].name
         items.items.add(
             id=asked.id_base + _ID_ITEM + item.link.tag + item.sku.encode(),
@@ -230,7 +240,7 @@ def _fill_items(items: pb.CrossSellSet, asked: Asked) -> None:
             sku=item.sku,
             name=name,
             because_line_id=asked.sale.lines[item.position].line_id,
-            text=pick(item.link.texts, language).replace("{product}", name),
+            text=pick(item.link.texts, language).format_map({"product": name}),
         )
 
 

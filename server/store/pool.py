@@ -141,6 +141,10 @@ def classify(error: BaseException, key_constraints: frozenset[str] = frozenset()
         return _classify_interface_error(error)
     if isinstance(error, asyncpg.exceptions.OutdatedSchemaCacheError):
         return "retry"  # asyncpg has dropped its cache of types: the next run reads them anew
+    if type(error) is asyncpg.exceptions.InternalClientError:
+        # A guard of asyncpg's that a connection trips which breaks at the wrong moment, as when
+        # PostgreSQL is killed. The pool discards the connection; the rows are innocent.
+        return "retry"
     # TimeoutError (a command's time is up) and ConnectionError are kinds of OSError.
     return "retry" if isinstance(error, OSError) else "fatal"
 

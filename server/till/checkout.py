@@ -37,7 +37,6 @@ from server.codec import check
 from server.codec.answer_pb import Skipped, fill_answer
 from server.codec.sale_pb import outcome_from_pb, receipt_key_from_pb, sale_from_pb
 from server.lookups import Seen, Wanted
-from server.reference import StoreInfo
 from server.store.facts import KnownKey
 from server.till import evaluation as work
 from server.till.context import Context, check_currency
@@ -86,6 +85,22 @@ class Frozen(NamedTuple):
     at_us: int
     token: QuoteToken | None
     problem: Refusal | None
+
+
+class Sold(NamedTuple):
+    """A Checkout as decided, before it is answered and written.
+
+    Attributes:
+        now_us: the server's clock at the decision, UTC microseconds.
+    """
+
+    scene: work.Scene
+    now_us: int
+    facts: Facts
+    decision: Decision
+    skipped: Skipped
+    differences: tuple[Difference, ...]
+    exceptions: tuple[ExceptionEntry, ...]
 
 
 async def checkout(context: Context, request: pb.CheckoutRequest, deadline_s: float) -> bytes:
@@ -188,25 +203,23 @@ class CheckoutOperation:
         customer = work.customer_of(command.sale, seen)
         now_us = context.clock()
         frozen = await self._freeze(customer.account_id, now_us)
-        rules, at_us = frozen.rules, frozen.at_us
-        check_currency(store, rules.program, command.sale.header.currency_code)
+        check_currency(store, frozen.rules.program, command.sale.header.currency_code)
         if frozen.problem is not None:
             self._except(exceptions, ExceptionKind.TOKEN, frozen.problem)
         self._check_business(seen, exceptions)
-        facts = work.gather_facts(context, rules, store, command.sale, customer, at_us)
-        decision = work.decide_prices(context, rules, command.sale, facts)
+        scene = work.Scene(context, store, frozen.rules, command.sale, frozen.at_us)
+        facts = work.gather_facts(scene, customer)
+        decision = work.decide_prices(scene, facts)
         found = self._differences(decision.evaluation, frozen, exceptions)
-        decision, skipped = self._add_extras(decision, rules, facts, seen, at_us)
+        decision, skipped = _add_extras(scene, decision, facts, seen)
         detail = outcome_differs(command.sale, decision.evaluation, command.outcome)
         if detail:
             exceptions.append(ExceptionEntry(ExceptionKind.OUTCOME_DIFFERS, detail))
-        answer = self._answer(
-            store, rules, facts, decision, skipped, found, exceptions, now_us, at_us
-        )
+        sold = Sold(scene, now_us, facts, decision, skipped, found, tuple(exceptions))
+        answer = self._answer(sold)
         if command.sale.header.mode == SaleMode.TRAINING:
             return Decided(None, answer)
-        commit = self._commit(seen, rules, facts, decision, exceptions, answer, now_us, at_us)
-        return Decided(commit, answer)
+        return Decided(self._commit(sold, seen, answer), answer)
 
     async def _freeze(self, account_id: int, now_us: int) -> Frozen:
         command, reference = self._command, self._context.reference
@@ -281,27 +294,7 @@ class CheckoutOperation:
             self._except(exceptions, ExceptionKind.PRICE_ROSE, refusal)
         return found
 
-    def _add_extras(
-        self, decision: Decision, rules: ProgramRules, facts: Facts, seen: Seen, at_us: int
-    ) -> tuple[Decision, Skipped]:
-        skipped = Skipped() if facts.customer.account_id else _NO_CUSTOMER
-        if facts.customer.account_id:
-            decision = work.add_prompts(decision, rules, work.fields_of(seen), at_us)
-        sale = self._command.sale
-        return work.add_items(self._context, decision, rules, sale, facts), skipped
-
-    def _answer(
-        self,
-        store: StoreInfo,
-        rules: ProgramRules,
-        facts: Facts,
-        decision: Decision,
-        skipped: Skipped,
-        found: tuple[Difference, ...],
-        exceptions: list[ExceptionEntry],
-        now_us: int,
-        at_us: int,
-    ) -> bytes:
+    def _answer(self, sold: Sold) -> bytes:
         command = self._command
         training = command.sale.header.mode == SaleMode.TRAINING
         result = pb.DURABLE_RESULT_TRAINING if training else pb.DURABLE_RESULT_COMMITTED
@@ -309,57 +302,57 @@ class CheckoutOperation:
             result=result,
             receipt_id=command.key_id,
             fingerprint=command.fingerprint,
-            decided_at_us=now_us,
+            decided_at_us=sold.now_us,
         )
-        id_base = command.basket_id or command.key_id
         # A piece to add is an offer of an open basket; a sale has none.
-        sold = decision._replace(evaluation=replace(decision.evaluation, offers=()))
-        asked = work.asked_of(
-            self._context, rules, store, command.sale, facts, sold, skipped, id_base, at_us
-        )
+        evaluation = replace(sold.decision.evaluation, offers=())
+        decision = sold.decision._replace(evaluation=evaluation)
+        id_base = command.basket_id or command.key_id
+        asked = work.asked_of(sold.scene, sold.facts, decision, sold.skipped, id_base)
         fill_answer(response.answer, asked)
-        for difference in found:
+        for difference in sold.differences:
             response.differs_from_quote.add(
                 line_id=difference.line_id,
                 quoted_minor=difference.quoted_minor,
                 amount_minor=difference.amount_minor,
                 reason=pb.DifferenceReason.ValueType(difference.reason),
             )
-        for entry in exceptions:
+        for entry in sold.exceptions:
             kind = pb.ExceptionKind.ValueType(entry.kind)
             response.exceptions.add(kind=kind, detail=entry.detail)
         return response.SerializeToString()
 
-    def _commit(
-        self,
-        seen: Seen,
-        rules: ProgramRules,
-        facts: Facts,
-        decision: Decision,
-        exceptions: list[ExceptionEntry],
-        answer: bytes,
-        now_us: int,
-        at_us: int,
-    ) -> Commit:
-        command = self._command
+    def _commit(self, sold: Sold, seen: Seen, answer: bytes) -> Commit:
+        command, rules, at_us = self._command, sold.scene.rules, sold.scene.at_us
         keys = [CommitKey(command.key_id, KeyKind.CHECKOUT, command.fingerprint)]
         if command.basket_id and command.basket_key_id not in seen.keys:
             keys.append(CommitKey(command.basket_key_id, KeyKind.BASKET, command.key_id))
         kept = (command.closed, command.basket_id, command.outcome)
+        grants = sold.decision.evaluation.grants
         return Commit(
             keys=tuple(keys),
             effective_at_us=at_us,
-            recorded_at_us=now_us,
-            account_id=facts.customer.account_id,
-            account_version=facts.customer.account_version,
+            recorded_at_us=sold.now_us,
+            account_id=sold.facts.customer.account_id,
+            account_version=sold.facts.customer.account_version,
             receipt=StoredReceipt(
                 key_id=command.key_id,
                 ruleset_version=rules.version,
                 evaluated_at_us=at_us,
                 request=command.encoded_sale + _ENCODER.encode(kept),
-                facts=_ENCODER.encode(facts),
+                facts=_ENCODER.encode(sold.facts),
                 answer=answer,
             ),
-            movement=earn(command.key_id, rules.program, decision.evaluation.grants),
-            exceptions=tuple(exceptions),
+            movement=earn(command.key_id, rules.program, grants),
+            exceptions=sold.exceptions,
         )
+
+
+def _add_extras(
+    scene: work.Scene, decision: Decision, facts: Facts, seen: Seen
+) -> tuple[Decision, Skipped]:
+    """Add prompts for a known customer, and cross-sell for everybody."""
+    if not facts.customer.account_id:
+        return work.add_items(scene, decision, facts), _NO_CUSTOMER
+    decision = work.add_prompts(scene, decision, seen)
+    return work.add_items(scene, decision, facts), Skipped()

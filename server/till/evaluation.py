@@ -1,6 +1,6 @@
 """What Quote and Checkout share: facts for the sale, the decision, and its place in an answer."""
 
-from collections.abc import Mapping
+from typing import NamedTuple
 
 from rewards.decide import (
     Decision,
@@ -8,7 +8,7 @@ from rewards.decide import (
     decide_lines_and_rewards,
     decide_prompts,
 )
-from rewards.facts import ANONYMOUS, UNKNOWN, CustomerFacts, Facts, FieldState
+from rewards.facts import ANONYMOUS, UNKNOWN, CustomerFacts, Facts
 from rewards.ruleset import CompiledLink, ProgramRules
 from rewards.sale import EntryMethod, Sale
 from server.codec.answer_pb import Asked, Skipped
@@ -39,72 +39,65 @@ def customer_of(sale: Sale, seen: Seen | None) -> CustomerFacts:
     return UNKNOWN if sale.header.identifiers else ANONYMOUS
 
 
-def fields_of(seen: Seen | None) -> Mapping[str, FieldState]:
-    """What is known of the customer's profile."""
-    return seen.customer.fields if seen is not None and seen.customer is not None else {}
+class Scene(NamedTuple):
+    """A sale with all that its decision depends on but the customer.
+
+    Attributes:
+        at_us: instant of evaluation, UTC microseconds: the quote's frozen one, or now.
+    """
+
+    context: Context
+    store: StoreInfo
+    rules: ProgramRules
+    sale: Sale
+    at_us: int
 
 
-def gather_facts(
-    context: Context,
-    rules: ProgramRules,
-    store: StoreInfo,
-    sale: Sale,
-    customer: CustomerFacts,
-    at_us: int,
-) -> Facts:
+def gather_facts(scene: Scene, customer: CustomerFacts) -> Facts:
     """Put together everything that the decision reads."""
-    articles = context.reference.catalogue(sale.header.chain_id).products
-    skus = sorted({line.sku for line in sale.lines})
+    articles = scene.context.reference.catalogue(scene.sale.header.chain_id).products
+    skus = sorted({line.sku for line in scene.sale.lines})
     products = tuple([articles[sku] for sku in skus if sku in articles])
-    return Facts(customer, store.facts_at(rules, at_us), products)
+    return Facts(customer, scene.store.facts_at(scene.rules, scene.at_us), products)
 
 
-def decide_prices(context: Context, rules: ProgramRules, sale: Sale, facts: Facts) -> Decision:
+def decide_prices(scene: Scene, facts: Facts) -> Decision:
     """Decide lines and rewards."""
-    return decide_lines_and_rewards(rules, sale, facts, context.allocate)
+    return decide_lines_and_rewards(scene.rules, scene.sale, facts, scene.context.allocate)
 
 
-def add_prompts(
-    decision: Decision, rules: ProgramRules, fields: Mapping[str, FieldState], at_us: int
-) -> Decision:
+def add_prompts(scene: Scene, decision: Decision, seen: Seen | None) -> Decision:
     """Add the prompts."""
-    return decide_prompts(decision, rules, fields, at_us)
+    fields = seen.customer.fields if seen is not None and seen.customer is not None else {}
+    return decide_prompts(decision, scene.rules, fields, scene.at_us)
 
 
-def add_items(
-    context: Context, decision: Decision, rules: ProgramRules, sale: Sale, facts: Facts
-) -> Decision:
+def add_items(scene: Scene, decision: Decision, facts: Facts) -> Decision:
     """Add the cross-sell items."""
-    catalogue = context.reference.catalogue(sale.header.chain_id)
+    reference = scene.context.reference
+    catalogue = reference.catalogue(scene.sale.header.chain_id)
 
     def shelf(link: CompiledLink) -> tuple[str, ...]:
-        return context.reference.shelf(catalogue, link)
+        return reference.shelf(catalogue, link)
 
-    return decide_cross_sell(decision, rules, sale, facts, shelf)
+    return decide_cross_sell(decision, scene.rules, scene.sale, facts, shelf)
 
 
 def asked_of(
-    context: Context,
-    rules: ProgramRules,
-    store: StoreInfo,
-    sale: Sale,
-    facts: Facts,
-    decision: Decision,
-    skipped: Skipped,
-    id_base: bytes,
-    at_us: int,
+    scene: Scene, facts: Facts, decision: Decision, skipped: Skipped, id_base: bytes
 ) -> Asked:
     """Collect what an answer is made of."""
-    language = sale.header.language_code
+    header, program = scene.sale.header, scene.rules.program
+    customer_language = facts.customer.language_code
     return Asked(
         id_base=id_base,
-        program=rules.program,
-        ruleset_version=rules.version,
-        evaluated_at_us=at_us,
-        sale=sale,
+        program=program,
+        ruleset_version=scene.rules.version,
+        evaluated_at_us=scene.at_us,
+        sale=scene.sale,
         facts=facts,
         decision=decision,
         skipped=skipped,
-        catalogue=context.reference.catalogue(sale.header.chain_id),
-        voice=voice_of(store, rules.program, language, facts.customer.language_code),
+        catalogue=scene.context.reference.catalogue(header.chain_id),
+        voice=voice_of(scene.store, program, header.language_code, customer_language),
     )

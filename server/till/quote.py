@@ -49,13 +49,14 @@ async def quote(context: Context, request: pb.QuoteRequest, deadline_s: float) -
     rules = await _rules(context, sale.header.chain_id, token, at_us)
     check_currency(store, rules.program, sale.header.currency_code)
     seen = await _facts_in_time(context, sale, deadline_s)
-    facts = work.gather_facts(context, rules, store, sale, work.customer_of(sale, seen), at_us)
-    decision, skipped = _decide(context, rules, sale, facts, seen, at_us, deadline_s)
-    asked = work.asked_of(context, rules, store, sale, facts, decision, skipped, basket_id, at_us)
+    scene = work.Scene(context, store, rules, sale, at_us)
+    facts = work.gather_facts(scene, work.customer_of(sale, seen))
+    decision, skipped = _decide(scene, facts, seen, deadline_s)
+    asked = work.asked_of(scene, facts, decision, skipped, basket_id)
     response = pb.QuoteResponse()
     fill_answer(response.answer, asked)
     expires_at_us = token.expires_at_us if token else now_us + TOKEN_LIFE_US
-    new_token = _token(sale, basket_id, facts, rules, decision.evaluation, at_us, expires_at_us)
+    new_token = _token(scene, basket_id, facts, decision.evaluation, expires_at_us)
     response.token = context.signer.sign(new_token)
     response.token_expires_at_us = expires_at_us
     response.prices_refreshed = bool(request.token) and token is None
@@ -95,28 +96,22 @@ async def _facts_in_time(context: Context, sale: Sale, deadline_s: float) -> See
 
 
 def _decide(
-    context: Context,
-    rules: ProgramRules,
-    sale: Sale,
-    facts: Facts,
-    seen: Seen | None,
-    at_us: int,
-    deadline_s: float,
+    scene: work.Scene, facts: Facts, seen: Seen | None, deadline_s: float
 ) -> tuple[Decision, Skipped]:
     """Spend the time that is left by priority: lines, rewards, prompts, cross-sell."""
-    decision = work.decide_prices(context, rules, sale, facts)
+    decision = work.decide_prices(scene, facts)
     if seen is None:
         return decision, Skipped(_NO_FACTS, _NO_FACTS, _NO_FACTS, _NO_FACTS)
     skipped = Skipped()
     if not facts.customer.account_id:
         skipped = skipped._replace(prompts=_NO_CUSTOMER)
     elif _has_time(deadline_s):
-        decision = work.add_prompts(decision, rules, work.fields_of(seen), at_us)
+        decision = work.add_prompts(scene, decision, seen)
     else:
         skipped = skipped._replace(prompts=_DEADLINE)
     if not _has_time(deadline_s):
         return decision, skipped._replace(items=_DEADLINE)
-    return work.add_items(context, decision, rules, sale, facts), skipped
+    return work.add_items(scene, decision, facts), skipped
 
 
 def _has_time(deadline_s: float) -> bool:
@@ -124,14 +119,13 @@ def _has_time(deadline_s: float) -> bool:
 
 
 def _token(
-    sale: Sale,
+    scene: work.Scene,
     basket_id: bytes,
     facts: Facts,
-    rules: ProgramRules,
     evaluation: Evaluation,
-    at_us: int,
     expires_at_us: int,
 ) -> QuoteToken:
+    sale = scene.sale
     return QuoteToken(
         basket_id=basket_id,
         chain_id=sale.header.chain_id,
@@ -140,8 +134,8 @@ def _token(
         account_version=facts.customer.account_version,
         fingerprint=fingerprint_of(encode_sale(sale)),
         hold_ids=(),
-        ruleset_version=rules.version,
-        instant_us=at_us,
+        ruleset_version=scene.rules.version,
+        instant_us=scene.at_us,
         expires_at_us=expires_at_us,
         lines=quoted_lines(sale, evaluation),
     )

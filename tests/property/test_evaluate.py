@@ -46,7 +46,8 @@ SETS = (
 KINDS = ("percent", "n_plus_m", "cheapest", "receipt", "points", "deferred")
 KNOWN = (make.customer(), make.customer(segments=("pensioner",)), ANONYMOUS)
 UNABLE = Capabilities(zero_price=True)
-TILLS = (make.ABLE, make.ABLE, UNABLE)
+NO_ZERO = Capabilities(split_line=True)
+TILLS = (make.ABLE, UNABLE, NO_ZERO, Capabilities())
 
 
 class Case(NamedTuple):
@@ -161,7 +162,7 @@ TENDERS = ((), (), (make.tender(4, 150),))
 @st.composite
 def cases(draw: st.DrawFn, tills: tuple[Capabilities, ...] = TILLS) -> Case:
     drawn = draw(st.lists(ONE_LINE, min_size=1, max_size=7))
-    floor, tenders, till, customer = _digits(draw(st.integers(0, 134)), 5, 3, 3, 3)
+    floor, tenders, till, customer = _digits(draw(st.integers(0, 179)), 5, 3, 4, 3)
     lines = [_line(n, one, floors=True) for n, one in enumerate(drawn)]
     can = tills[till % len(tills)]
     sale = make.sale(*lines, tenders=TENDERS[tenders], capabilities=can)
@@ -212,6 +213,13 @@ def test_a_till_that_cannot_split_is_given_one_price_for_what_is_lowered(case: C
         assert len(outcome.runs) == 1 or not outcome.adjustments
 
 
+@given(cases(tills=(NO_ZERO, Capabilities())))
+def test_a_till_without_zero_price_is_given_none_that_was_not_sent(case: Case) -> None:
+    for line, outcome in case.sold():
+        pieces = floor_div(line.quantity_milli, MILLI) if line.unit == Unit.PIECE else 1
+        assert outcome.amount_minor >= min(pieces, line.amount_minor)
+
+
 @given(cases(), st.randoms(use_true_random=False))
 def test_the_order_of_lines_and_of_promotions_changes_nothing(case: Case, random: Any) -> None:
     order = list(range(len(case.sale.lines)))
@@ -258,9 +266,7 @@ def splits(draw: st.DrawFn) -> tuple[Sale, Sale]:
 def test_a_line_in_two_costs_and_earns_the_same(
     sales: tuple[Sale, Sale], promotions: tuple[Promotion, ...], minimum_price_minor: int
 ) -> None:
-    # A floor per kilogram is rounded line by line; tests/table/test_benefits.py has that case.
-    weighed = any(line.unit != Unit.PIECE for line in sales[0].lines)
-    facts = make.facts(*_products(0 if weighed else minimum_price_minor))
+    facts = make.facts(*_products(minimum_price_minor))
     whole, split = (Case(promotions, sale, facts).evaluate() for sale in sales)
     assert paid(whole) == paid(split)
     assert granted(whole) == granted(split)
@@ -306,16 +312,25 @@ def _points(evaluation: Evaluation) -> int:
     return sum(g.amount_minor for g in evaluation.grants if g.asset_code == "points")
 
 
-@given(cases())
-def test_one_for_one_in_points_is_what_is_paid(case: Case) -> None:
-    evaluation = _earns_all(case, make.ABLE)
+@given(cases(), st.sampled_from(TILLS))
+def test_one_for_one_in_points_is_what_is_paid(case: Case, can: Capabilities) -> None:
+    """Also where the till cannot sell all that the rules give."""
+    evaluation = _earns_all(case, can)
     assert _points(evaluation) == paid(evaluation)
 
 
 @given(cases())
-def test_points_are_earned_on_what_a_till_that_cannot_split_takes(case: Case) -> None:
-    evaluation = _earns_all(case, UNABLE)
-    assert _points(evaluation) == paid(evaluation)
+def test_a_piece_earns_an_asset_once_by_promotions_that_are_not_stackable(case: Case) -> None:
+    """At rates up to one for one, what each asset claims is at most what is paid."""
+    evaluation = case.evaluate()
+    promotions = make.rules(*case.promotions).program.promotions
+    earned = [
+        grant.amount_minor
+        for grant in evaluation.grants
+        if isinstance(promotions[grant.number].benefit, PointsRate)
+        and not promotions[grant.number].stackable
+    ]
+    assert sum(earned) <= paid(evaluation) + len(earned)
 
 
 @given(cases())

@@ -49,6 +49,16 @@ def gives(code: str, lane: str, **arguments: Any) -> dict[str, Any]:
     return {"promotions": [promotion(lane=lane, gives={"code": code, **arguments})]}
 
 
+def limited(code: str, lane: str, **arguments: Any) -> dict[str, Any]:
+    gives = {"code": code, **arguments}
+    return {"promotions": [promotion(lane=lane, gives=gives, limits=ONCE)]}
+
+
+def template(text_code: str, text: str = "text", language: str = "ru") -> dict[str, Any]:
+    return {"text_code": text_code, "texts": [{"language_code": language, "text": text}]}
+
+
+ONCE = {"times_per_receipt": 1}
 SEX = field("sex", "choice", choices=["female", "male"])
 
 VALID: dict[str, dict[str, Any]] = {
@@ -78,7 +88,18 @@ VALID: dict[str, dict[str, Any]] = {
     "last group fits every till": {
         "till_groups": [{"group_id": "a", "stores": ["s"]}, {"group_id": "b"}]
     },
-    "texts need no default language": {"texts": [{"text_code": "t", "texts": texts("en")}]},
+    "texts need no default language": {"texts": [template("slip_saved", "text", "en")]},
+    "text that names all its figures": {
+        "texts": [template("reward_points", "{{{promotion}}}: {amount} {asset}")]
+    },
+    "limit of sets": {
+        "promotions": [
+            promotion("a", gives={"code": "cheapest_free", "set_count": 3}, limits=ONCE),
+            promotion(
+                "b", gives={"code": "n_plus_m", "pay_count": 1, "free_count": 1}, limits=ONCE
+            ),
+        ]
+    },
 }
 
 WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
@@ -148,6 +169,26 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
         gives("percent_off", "reward", rate_bp=1),
         "promotions[0].lane",
         "allowed: price, basket",
+    ),
+    "limit of a percentage": (
+        {"promotions": [promotion(limits=ONCE)]},
+        "promotions[0].limits.times_per_receipt",
+        "percent_off has no times to count; only n_plus_m and cheapest_free",
+    ),
+    "limit of a receipt discount": (
+        limited("receipt_discount", "basket", amount_minor=1),
+        "promotions[0].limits.times_per_receipt",
+        "receipt_discount has no times to count",
+    ),
+    "limit of points": (
+        limited("points_rate", "reward", asset_code="points", rate_bp=1),
+        "promotions[0].limits.times_per_receipt",
+        "points_rate has no times to count",
+    ),
+    "limit of a deferred discount": (
+        limited("deferred_discount", "reward", asset_code="later", amount_minor=1),
+        "promotions[0].limits.times_per_receipt",
+        "deferred_discount has no times to count",
     ),
     "day that does not exist": (
         {"promotions": [promotion(when={"from_date": "2026-02-29"})]},
@@ -264,13 +305,43 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
         "cross_sell_links[0].texts[0].text",
         "brace",
     ),
+    "text of an unknown code": (
+        {"texts": [template("slip_savd")]},
+        "texts[0].text_code",
+        "no text has the code 'slip_savd'; known: add_piece, reward_points",
+    ),
+    "text with an unknown placeholder": (
+        {"texts": [template("slip_earned_points", "{amount} {name}")]},
+        "texts[0].texts[0].text",
+        "{name} is not known here; known: {amount}, {asset}",
+    ),
+    "text with a placeholder where there is none": (
+        {"texts": [template("slip_voided", "{amount}")]},
+        "texts[0].texts[0].text",
+        "{amount} is not known here; known: none",
+    ),
+    "text with a placeholder without a name": (
+        {"texts": [template("slip_saved", "{}")]},
+        "texts[0].texts[0].text",
+        "{} is not known here; known: {amount}",
+    ),
+    "text with a placeholder of its own form": (
+        {"texts": [template("slip_saved", "{amount!r:>9}")]},
+        "texts[0].texts[0].text",
+        "{amount!r:>9} is not known here; known: {amount}",
+    ),
+    "text with a stray brace": (
+        {"texts": [template("slip_saved", "{amount}}")]},
+        "texts[0].texts[0].text",
+        "a brace has no partner",
+    ),
     "group that is never reached": (
         {"till_groups": [{"group_id": "a"}, {"group_id": "b"}]},
         "till_groups[1]",
         "never reached",
     ),
     "text code twice": (
-        {"texts": [{"text_code": "t", "texts": texts()}, {"text_code": "t", "texts": texts()}]},
+        {"texts": [template("slip_saved"), template("slip_saved")]},
         "texts[1].text_code",
         "already",
     ),

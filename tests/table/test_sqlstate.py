@@ -77,6 +77,7 @@ def test_a_key_that_is_taken_is_a_conflict_and_only_with_that_key() -> None:
         (asyncpg.InterfaceError("pool is closing"), "retry"),
         (asyncpg.InterfaceError("cannot perform operation: another operation is in"), "fatal"),
         (asyncpg.exceptions.OutdatedSchemaCacheError("type changed"), "retry"),
+        (asyncpg.exceptions.InternalClientError("unexpected state"), "retry"),
         (asyncpg.exceptions.InvalidCachedStatementError("plan changed"), "retry"),
         (asyncpg.exceptions.ProtocolError("unexpected message"), "fatal"),
         (ConnectionResetError("reset"), "retry"),

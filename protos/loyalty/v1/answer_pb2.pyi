@@ -51,7 +51,7 @@ class _SetReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SetReason.V
     SET_REASON_NO_CUSTOMER: _SetReason.ValueType  # 2
     """There is no customer to work it out for."""
     SET_REASON_SWITCHED_OFF: _SetReason.ValueType  # 3
-    """Switched off for this till group."""
+    """Switched off: cross-sell for this till group, prompts for a till that cannot ask a question."""
     SET_REASON_FACTS_UNAVAILABLE: _SetReason.ValueType  # 4
     """The customer's data could not be read in time."""
 
@@ -64,7 +64,7 @@ SET_REASON_DEADLINE: SetReason.ValueType  # 1
 SET_REASON_NO_CUSTOMER: SetReason.ValueType  # 2
 """There is no customer to work it out for."""
 SET_REASON_SWITCHED_OFF: SetReason.ValueType  # 3
-"""Switched off for this till group."""
+"""Switched off: cross-sell for this till group, prompts for a till that cannot ask a question."""
 SET_REASON_FACTS_UNAVAILABLE: SetReason.ValueType  # 4
 """The customer's data could not be read in time."""
 Global___SetReason: _TypeAlias = SetReason  # noqa: Y015
@@ -291,6 +291,10 @@ class _TraceConditionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TraceC
     TRACE_CONDITION_CHANNEL: _TraceCondition.ValueType  # 8
     TRACE_CONDITION_ZONE: _TraceCondition.ValueType  # 9
     """The store is not in the promotion's zone."""
+    TRACE_CONDITION_NOTHING_EARNS: _TraceCondition.ValueType  # 10
+    """The customer earns, but what is paid for the set gives nothing: all of it is free or marked
+    no-earn, or the reward rounds down to zero.
+    """
 
 class TraceCondition(_TraceCondition, metaclass=_TraceConditionEnumTypeWrapper):
     """A condition that a promotion can fail."""
@@ -309,6 +313,10 @@ TRACE_CONDITION_FLOOR: TraceCondition.ValueType  # 7
 TRACE_CONDITION_CHANNEL: TraceCondition.ValueType  # 8
 TRACE_CONDITION_ZONE: TraceCondition.ValueType  # 9
 """The store is not in the promotion's zone."""
+TRACE_CONDITION_NOTHING_EARNS: TraceCondition.ValueType  # 10
+"""The customer earns, but what is paid for the set gives nothing: all of it is free or marked
+no-earn, or the reward rounds down to zero.
+"""
 Global___TraceCondition: _TypeAlias = TraceCondition  # noqa: Y015
 
 @_typing.final
@@ -654,7 +662,7 @@ class RewardSet(_message.Message):
 
     @_builtins.property
     def balances(self) -> _containers.RepeatedCompositeFieldContainer[Global___AssetBalance]:
-        """What the customer's assets amount to after this receipt."""
+        """What the customer's assets amount to after this receipt; how much of it is pending is not said."""
 
     def __init__(
         self,
@@ -740,7 +748,7 @@ class AssetBalance(_message.Message):
     amount_minor: _builtins.int
     """Active + pending - debt, in the asset's minor unit."""
     pending_minor: _builtins.int
-    """Part that is not active yet."""
+    """Part that is not active yet. Only Identify fills it in; in a RewardSet it is 0, not known."""
     decimals: _builtins.int
     """Decimals of the asset's minor unit, 0 to 6."""
     def __init__(
