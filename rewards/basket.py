@@ -58,19 +58,22 @@ class Item:
             product: its article, if the feed knows it.
             zero_price: the till can sell a piece at price zero.
         """
-        sticker = line.price_source == PriceSource.STICKER
-        goods = line.kind not in _FREE_OF_RULES
-        feed_no_discount = product is not None and product.no_discount
-        feed_no_earn = product is not None and product.no_earn
-        feed_floor = product is not None and product.minimum_price_minor > 0
-        self._zero_price = zero_price
-        self.has_floor = feed_floor or line.minimum_amount_minor > 0 or not zero_price
         self.sku = line.sku
         self.product = product
-        self.goods = goods
         self.counted = line.unit == Unit.PIECE
-        self.discountable = goods and not (sticker or line.no_discount or feed_no_discount)
-        self.earns = goods and not (sticker or line.no_earn or feed_no_earn)
+        self.goods = line.kind not in _FREE_OF_RULES
+        full_price = self.goods and line.price_source != PriceSource.STICKER
+        self.discountable = full_price and not line.no_discount
+        self.earns = full_price and not line.no_earn
+        self.has_floor = line.minimum_amount_minor > 0 or not zero_price
+        self._zero_price = zero_price
+        if product is not None:
+            if product.no_discount:
+                self.discountable = False
+            if product.no_earn:
+                self.earns = False
+            if product.minimum_price_minor:
+                self.has_floor = True
         self.lines: list[int] = []
         self.quantity_milli = 0
         self.amount_minor = 0
