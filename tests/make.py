@@ -481,7 +481,9 @@ def pb_header(**changes: Any) -> receipt.Header:
     return receipt.Header(**{**fields, **changes})
 
 
-def pb_sale(*lines: receipt.Line, header: receipt.Header | None = None, **rest: Any) -> Any:
+def pb_sale(
+    *lines: receipt.Line, header: receipt.Header | None = None, **rest: Any
+) -> receipt.Sale:
     """A sale of these lines, or of one; its control totals fit unless a header is given."""
     chosen = lines or (pb_line(),)
     counted = [one for one in chosen if not one.cancelled]

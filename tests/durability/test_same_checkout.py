@@ -128,7 +128,7 @@ def test_same_key_other_sale_is_refused(place: dict[str, str], log_dir: Path, ch
 async def _race(one: str, two: str, count: int) -> list[tuple[object, object]]:
     """A Checkout on one server against a BreakOff on the other, for many keys at once."""
     async with grpc.aio.insecure_channel(one) as a, grpc.aio.insecure_channel(two) as b:
-        break_off = b.unary_unary("/loyalty.v1.TillService/BreakOff")
+        break_off: Any = b.unary_unary("/loyalty.v1.TillService/BreakOff")
 
         async def contest(n: int) -> tuple[object, object]:
             request = pb.BreakOffRequest(receipt_key=receipt_key(n)).SerializeToString()

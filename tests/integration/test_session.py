@@ -44,7 +44,7 @@ def message(number: int, **changes: Any) -> pb.SessionRequest:
 async def converse(target: str, bodies: Sequence[bytes], answers: int) -> list[pb.SessionResponse]:
     """Send all messages, then read so many answers."""
     async with grpc.aio.insecure_channel(target) as channel:
-        call = channel.stream_stream("/loyalty.v1.TillService/Session")()
+        call: Any = channel.stream_stream("/loyalty.v1.TillService/Session")()
         for body in bodies:
             await call.write(body)
         found = [pb.SessionResponse.FromString(await call.read()) for _ in range(answers)]
@@ -137,7 +137,7 @@ def test_sigterm_drains(place: dict[str, str], log_dir: Path) -> None:
             server.process.terminate()
 
         async with grpc.aio.insecure_channel(server.target) as channel:
-            call = channel.stream_stream("/loyalty.v1.TillService/Session")()
+            call: Any = channel.stream_stream("/loyalty.v1.TillService/Session")()
             await asyncio.wait_for(_until_go_away(call, answered, numbers()), timeout=30)
 
     with serving(place, log_dir) as servers:
@@ -153,7 +153,7 @@ def test_a_new_version_drops_no_call(place: dict[str, str], log_dir: Path) -> No
 
     async def sell(target: str, versions: set[int], stop: asyncio.Event) -> None:
         async with grpc.aio.insecure_channel(target) as channel:
-            call = channel.unary_unary("/loyalty.v1.TillService/Checkout")
+            call: Any = channel.unary_unary("/loyalty.v1.TillService/Checkout")
             for number in itertools.count():
                 published = stop.is_set()
                 body = await call(checkout_request(number).SerializeToString(), timeout=5.0)

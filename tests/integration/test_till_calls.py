@@ -267,7 +267,7 @@ def test_bytes_that_are_no_protobuf(server: ServerProcess) -> None:
     methods += ["TillService/Void", "TillService/Enroll", "BackOfficeService/PublishProgram"]
     with grpc.insecure_channel(server.target) as channel:
         for method in methods:
-            call = channel.unary_unary(f"/loyalty.v1.{method}")
+            call: Any = channel.unary_unary(f"/loyalty.v1.{method}")
             found = refusal(call, b"\xff\xff\xff\xffnonsense")
             assert found[:2] == (grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_MESSAGE"), method
 

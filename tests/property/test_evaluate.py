@@ -29,7 +29,7 @@ from rewards.program import (
     Promotion,
     ReceiptDiscount,
 )
-from rewards.rounding import floor_div
+from rewards.rounding import Rounding, floor_div
 from rewards.runs import LineOutcome
 from rewards.sale import Capabilities, Line, LineAction, LineKind, PriceSource, Sale, Unit
 from rewards.trace import Condition, TraceOutcome
@@ -43,6 +43,7 @@ SETS = (
     ProductSet(skus=("b", "c")),
     ProductSet(except_skus=("a",)),
 )
+ROUNDINGS: tuple[Rounding, ...] = ("down", "half_up", "up")
 KINDS = ("percent", "n_plus_m", "cheapest", "receipt", "points", "deferred")
 KNOWN = (make.customer(), make.customer(segments=("pensioner",)), ANONYMOUS)
 UNABLE = Capabilities(zero_price=True)
@@ -68,7 +69,7 @@ class Case(NamedTuple):
 
 def _benefit(kind: str, number: int) -> Benefit:
     rate_bp = (1, 333, 1_000, 5_000, 10_000)[number % 5]
-    rounding = ("down", "half_up", "up")[number % 3]
+    rounding = ROUNDINGS[number % 3]
     if kind == "percent":
         return PercentOff(rate_bp, rounding)
     if kind == "n_plus_m":

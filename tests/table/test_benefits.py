@@ -41,7 +41,7 @@ def sold(
 
 
 def amounts(evaluation: Evaluation) -> list[int | None]:
-    return [outcome and outcome.amount_minor for outcome in evaluation.outcomes]
+    return [None if outcome is None else outcome.amount_minor for outcome in evaluation.outcomes]
 
 
 def to_pay(evaluation: Evaluation) -> int:

@@ -1,10 +1,12 @@
 """One catalogue, one table, one list: the domain, the contract and the status table agree."""
 
+from collections.abc import Mapping
 from enum import Enum, IntEnum
 from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 
 from loyalty.v1 import answer_pb2, errors_pb2, program_pb2, receipt_pb2
@@ -151,7 +153,7 @@ def test_every_benefit_has_its_field_in_the_contract_and_its_lanes() -> None:
 
 
 def test_every_benefit_on_prices_has_a_kind_of_adjustment() -> None:
-    kinds = answer_pb._ADJUSTMENT_KIND
+    kinds: Mapping[Any, int] = answer_pb._ADJUSTMENT_KIND
     lowering = {code for code, lanes in LANES_ALLOWED.items() if set(lanes) & {"price", "basket"}}
     assert {kind.__struct_config__.tag for kind in kinds} == lowering
     assert sorted(kinds.values()) == sorted(by_name(answer_pb2.AdjustmentKind).values())
@@ -172,15 +174,19 @@ def test_each_call_of_the_service_stands_in_one_list() -> None:
     check_contract()
 
 
+def carried(field: FieldDescriptor) -> Descriptor:
+    """The kind of message that a field carries."""
+    assert field.message_type is not None
+    return field.message_type
+
+
 def test_a_session_carries_every_unary_call() -> None:
     service = till.DESCRIPTOR.services_by_name["TillService"]
     unary = [m for m in service.methods if m.name != "Session"]
     calls = till.SessionRequest.DESCRIPTOR.oneofs_by_name["call"].fields
     answers = till.SessionResponse.DESCRIPTOR.oneofs_by_name["answer"].fields
-    assert {f.message_type.full_name for f in calls} == {m.input_type.full_name for m in unary}
-    assert {f.message_type.name for f in answers} - {"GoAway"} == {
-        m.output_type.name for m in unary
-    }
-    numbers = {f.message_type.name.removesuffix("Response"): f.number for f in answers}
+    assert {carried(f).full_name for f in calls} == {m.input_type.full_name for m in unary}
+    assert {carried(f).name for f in answers} - {"GoAway"} == {m.output_type.name for m in unary}
+    numbers = {carried(f).name.removesuffix("Response"): f.number for f in answers}
     for field in calls:
-        assert numbers[field.message_type.name.removesuffix("Request")] == field.number
+        assert numbers[carried(field).name.removesuffix("Request")] == field.number

@@ -2,7 +2,8 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
@@ -35,6 +36,7 @@ from server.codec.sale_pb import outcome_from_pb, receipt_key_from_pb, sale_from
 from tests import make
 
 L64, L65 = "x" * 64, "x" * 65
+AS_ANSWERED, OTHER = pb.OUTCOME_KIND_AS_ANSWERED, pb.OUTCOME_KIND_OTHER
 
 
 def read(sale: pb.Sale) -> Sale:
@@ -112,10 +114,16 @@ def full_sale() -> pb.Sale:
     back = make.pb_line(
         line_id="2", action=pb.LINE_ACTION_RETURN, return_origin=origin, parent_line_id="1"
     )
-    sale = make.pb_sale(
-        bottle, back, tenders=[pb.Tender(kind=1, state=1, amount_minor=1, card_bin="400000")]
+    tender = pb.Tender(
+        kind=pb.TENDER_KIND_CASH,
+        state=pb.TENDER_STATE_PLANNED,
+        amount_minor=1,
+        card_bin="400000",
     )
-    sale.header.identifiers.add(kind=1, value="card", entry_method=1)
+    sale = make.pb_sale(bottle, back, tenders=[tender])
+    sale.header.identifiers.add(
+        kind=pb.IDENTIFIER_KIND_CARD, value="card", entry_method=pb.ENTRY_METHOD_SCANNED
+    )
     sale.header.coupon_codes.append("coupon")
     sale.header.manual_triggers.append("trigger")
     sale.header.capabilities.split_line = True
@@ -379,7 +387,7 @@ def test_the_groups_of_the_page_stand_in_the_order_of_precedence(first: int) -> 
             sale = full_sale()
             later[0][1](sale)
             edit(sale)
-            assert refused(lambda sale=sale: read(sale)) == (reason, field, metadata)
+            assert refused(partial(read, sale)) == (reason, field, metadata)
 
 
 RECEIPT_KEY_LIMITS = {
@@ -402,36 +410,41 @@ def test_a_bad_key_is_refused(field: str) -> None:
     ):
         key = make.pb_receipt_key(**{field: value})
         expected = (reason, f"receipt_key.{field}", metadata)
-        assert refused(lambda key=key: receipt_key_from_pb(key)) == expected
+        assert refused(partial(receipt_key_from_pb, key)) == expected
 
 
 @pytest.mark.parametrize(
     ("outcome", "reason", "field", "metadata"),
     [
         (pb.Outcome(number=1), REQUIRED, "outcome.kind", NONE),
-        (pb.Outcome(kind=6, number=1), ENUM, "outcome.kind", NONE),
-        (pb.Outcome(kind=1), RANGE, "outcome.number", bounds(1, 1_000, 0)),
-        (pb.Outcome(kind=1, number=1_001), RANGE, "outcome.number", bounds(1, 1_000, 1_001)),
+        (pb.Outcome(kind=pb.OutcomeKind.ValueType(6), number=1), ENUM, "outcome.kind", NONE),
+        (pb.Outcome(kind=AS_ANSWERED), RANGE, "outcome.number", bounds(1, 1_000, 0)),
         (
-            pb.Outcome(kind=1, number=1, lines=[pb.OutcomeLine(line_id="1")]),
+            pb.Outcome(kind=AS_ANSWERED, number=1_001),
+            RANGE,
+            "outcome.number",
+            bounds(1, 1_000, 1_001),
+        ),
+        (
+            pb.Outcome(kind=AS_ANSWERED, number=1, lines=[pb.OutcomeLine(line_id="1")]),
             INCONSISTENT,
             "outcome.lines",
             NONE,
         ),
         (
-            pb.Outcome(kind=3, number=1, lines=[pb.OutcomeLine()]),
+            pb.Outcome(kind=OTHER, number=1, lines=[pb.OutcomeLine()]),
             REQUIRED,
             "outcome.lines[0].line_id",
             NONE,
         ),
         (
-            pb.Outcome(kind=3, number=1, lines=[pb.OutcomeLine(line_id="1", amount_minor=-1)]),
+            pb.Outcome(kind=OTHER, number=1, lines=[pb.OutcomeLine(line_id="1", amount_minor=-1)]),
             RANGE,
             "outcome.lines[0].amount_minor",
             bounds(0, TEN_TO_12, -1),
         ),
         (
-            pb.Outcome(kind=3, number=1, lines=[pb.OutcomeLine(line_id="1")] * 1_001),
+            pb.Outcome(kind=OTHER, number=1, lines=[pb.OutcomeLine(line_id="1")] * 1_001),
             LIMIT,
             "outcome.lines",
             most(1_000, 1_001),
@@ -446,7 +459,7 @@ def test_a_bad_outcome_is_refused(
 
 def test_a_good_outcome_arrives() -> None:
     line = pb.OutcomeLine(line_id="1", amount_minor=5)
-    outcome = outcome_from_pb(pb.Outcome(kind=3, number=7, lines=[line]))
+    outcome = outcome_from_pb(pb.Outcome(kind=OTHER, number=7, lines=[line]))
     assert (outcome.kind, outcome.number, outcome.lines) == (OutcomeKind.OTHER, 7, (("1", 5),))
 
 
@@ -490,11 +503,18 @@ def largest_sale() -> pb.Sale:
     )
     lines = [make.pb_line(line_id=f"{n}", quantity_milli=1_000) for n in range(999)]
     sale = make.pb_sale(*lines, last, cash_rounding_minor=-10_000)
-    sale.tenders.extend([pb.Tender(kind=7, state=2, amount_minor=TEN_TO_12)] * 50)
+    tender = pb.Tender(
+        kind=pb.TENDER_KIND_OTHER, state=pb.TENDER_STATE_PAID, amount_minor=TEN_TO_12
+    )
+    sale.tenders.extend([tender] * 50)
     sale.header.till_utc_offset_minutes = -840
     sale.header.till_time_us = INSTANT_MAX
     for n in range(8):
-        sale.header.identifiers.add(kind=5, value=f"{n}" * 128, entry_method=4)
+        sale.header.identifiers.add(
+            kind=pb.IDENTIFIER_KIND_APP,
+            value=f"{n}" * 128,
+            entry_method=pb.ENTRY_METHOD_APP_TOKEN,
+        )
     return sale
 
 
@@ -598,7 +618,7 @@ def every_field_set() -> pb.Sale:
     sale.header.till_utc_offset_minutes = 180
     sale.header.staff_purchase = True
     sale.tenders[0].gift_card_id = "g"
-    sale.tenders[0].gift_card_operation = 1
+    sale.tenders[0].gift_card_operation = pb.GIFT_CARD_OPERATION_ACTIVATE
     sale.cash_rounding_minor = 1
     _fit_totals(sale)
     return sale
@@ -678,7 +698,9 @@ def test_fields_that_cannot_change_alone() -> None:
 
 
 @pytest.mark.parametrize("part", ["cashier_discount", "return_origin"])
-def test_a_part_that_is_absent_differs_from_one_that_is_there(part: str) -> None:
+def test_a_part_that_is_absent_differs_from_one_that_is_there(
+    part: Literal["cashier_discount", "return_origin"],
+) -> None:
     sale = full_sale()
     sale.lines[0 if part == "cashier_discount" else 1].ClearField(part)
     assert fingerprint(sale) != fingerprint(full_sale())

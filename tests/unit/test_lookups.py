@@ -128,8 +128,9 @@ def test_everybody_gets_their_own() -> None:
         for n in (1, 2):
             bench.facts.keys[make.key_id(f"k{n}")] = key(n)
             bench.facts.customers[n] = known(n)
+        wanted: dict[str, tuple[int, ...]] = {"k1": (2,), "k2": (1,), "k3": ()}
         seen = await asyncio.gather(
-            bench.look_up("k1", cards=(2,)), bench.look_up("k2", cards=(1,)), bench.look_up("k3")
+            *[bench.look_up(name, cards=cards) for name, cards in wanted.items()]
         )
         assert seen == [
             Seen({make.key_id("k1"): key(1)}, known(2)),

@@ -10,14 +10,18 @@ from rewards.refusal import Reason, Refusal
 from server.codec.message import parsed, spliced
 
 RECEIPT_IDS = st.binary(max_size=300)
+SOLD_STATES = (pb.RECEIPT_STATE_COMMITTED, pb.RECEIPT_STATE_VOIDED)
 ANSWERS = [field.name for field in pb.SessionResponse.DESCRIPTOR.oneofs_by_name["answer"].fields]
 
 
-@given(RECEIPT_IDS, st.integers(0, 2**60), st.sampled_from([1, 3]))
-def test_a_stored_checkout_in_a_break_off(receipt_id: bytes, at_us: int, state: int) -> None:
+@given(RECEIPT_IDS, st.integers(0, 2**60), st.sampled_from(SOLD_STATES))
+def test_a_stored_checkout_in_a_break_off(
+    receipt_id: bytes, at_us: int, state: pb.ReceiptState.ValueType
+) -> None:
     checkout = pb.CheckoutResponse(receipt_id=receipt_id, decided_at_us=at_us)
-    whole = pb.BreakOffResponse(result=1, state=state, checkout=checkout)
-    head = pb.BreakOffResponse(result=1, state=state).SerializeToString()
+    result = pb.DURABLE_RESULT_COMMITTED
+    whole = pb.BreakOffResponse(result=result, state=state, checkout=checkout)
+    head = pb.BreakOffResponse(result=result, state=state).SerializeToString()
     number = pb.BreakOffResponse.CHECKOUT_FIELD_NUMBER
     assert head + spliced(number, checkout.SerializeToString()) == whole.SerializeToString()
 
@@ -25,8 +29,9 @@ def test_a_stored_checkout_in_a_break_off(receipt_id: bytes, at_us: int, state: 
 @given(RECEIPT_IDS, RECEIPT_IDS)
 def test_two_stored_answers_in_one_message(first: bytes, second: bytes) -> None:
     checkout, void = pb.CheckoutResponse(receipt_id=first), pb.VoidResponse(receipt_id=second)
-    whole = pb.GetReceiptResponse(state=3, checkout=checkout, void_receipt=void)
-    body = pb.GetReceiptResponse(state=3).SerializeToString()
+    state = pb.RECEIPT_STATE_VOIDED
+    whole = pb.GetReceiptResponse(state=state, checkout=checkout, void_receipt=void)
+    body = pb.GetReceiptResponse(state=state).SerializeToString()
     body += spliced(2, checkout.SerializeToString()) + spliced(3, void.SerializeToString())
     assert body == whole.SerializeToString()
 

@@ -199,7 +199,8 @@ def test_a_follower_takes_the_place_of_a_leader_that_has_gone(ending: str) -> No
             leader.cancel()
         await asyncio.sleep(2.0)
         bench.store.release()
-        assert await asyncio.gather(busy, follower, last) == [COMMITTED, COMMITTED, taken("key")]
+        outcomes = await asyncio.gather(*[busy, follower, last])
+        assert outcomes == [COMMITTED, COMMITTED, taken("key")]
         if ending == "late":
             assert await leader == Reason.DEADLINE_PASSED
         assert len(bench.store.written) == 2
@@ -368,11 +369,8 @@ def test_past_its_deadline_nothing_is_written() -> None:
         await asyncio.sleep(2.0)
         assert late.done()
         bench.store.release()
-        assert await asyncio.gather(busy, late, patient) == [
-            COMMITTED,
-            Reason.DEADLINE_PASSED,
-            COMMITTED,
-        ]
+        outcomes = await asyncio.gather(*[busy, late, patient])
+        assert outcomes == [COMMITTED, Reason.DEADLINE_PASSED, COMMITTED]
         assert bench.store.written == [make.commit("busy"), make.commit("patient")]
 
     play(scenario)

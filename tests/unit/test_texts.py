@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from typing import Literal, get_args
 
 import pytest
 from babel import Locale
@@ -16,7 +17,8 @@ from server.texts import BUILT_IN, Speaker, pick
 from tests import make
 
 NBSP, NNBSP = "\u00a0", "\u202f"
-CATEGORIES = ("zero", "one", "two", "few", "many", "other")
+Category = Literal["zero", "one", "two", "few", "many", "other"]
+CATEGORIES: tuple[Category, ...] = get_args(Category)
 NAMED = tuple(PluralForm(category, category) for category in CATEGORIES)
 """Forms whose words are the names of their categories."""
 LANGUAGES = sorted({code.split("_")[0] for code in locale_identifiers()})

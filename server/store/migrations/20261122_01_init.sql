@@ -47,7 +47,8 @@ CREATE TABLE balance (
 ) WITH (fillfactor = 70);
 
 -- Legs of transfers, never changed. A transfer's legs sum to zero by asset.
--- book: 1 customer (what the issuer owes), 2 issuer (what it has given out; derived, never a total).
+-- book: 1 customer (what the issuer owes), 2 issuer (what it has given out; derived, never a
+-- total).
 CREATE TABLE posting (
     account_id bigint NOT NULL,
     transfer_id bytea NOT NULL,
