@@ -60,16 +60,18 @@ def choose_items(
         return ()
     reached = _reached(rules, sale, products, segments)
     taken = {line.sku for line in sale.lines}
-    shelves = [(link, position, articles_of(link)) for link, position in reached]
     chosen: list[CrossSellItem] = []
-    depth = 0
-    while len(chosen) < count_max and any(depth < len(skus) for _, _, skus in shelves):
-        for link, position, skus in shelves:
-            sku = _next_free(skus, taken)
-            if sku is not None and len(chosen) < count_max:
+    found_more = True
+    while found_more and len(chosen) < count_max:
+        found_more = False
+        for link, position in reached:
+            sku = _next_free(articles_of(link), taken)
+            if sku is not None:
+                found_more = True
                 taken.add(sku)
                 chosen.append(CrossSellItem(link, sku, position))
-        depth += 1
+                if len(chosen) == count_max:
+                    break
     return tuple(chosen)
 
 
@@ -77,12 +79,15 @@ def _reached(
     rules: ProgramRules, sale: Sale, products: dict[str, Product], segments: frozenset[str]
 ) -> list[tuple[CompiledLink, int]]:
     """Links that the basket leads to, best first, each with the line_id-first line that does."""
+    lines = sale.lines
     position_by_link: dict[int, int] = {}
-    for position in sorted(range(len(sale.lines)), key=lambda n: sale.lines[n].line_id):
-        line = sale.lines[position]
-        if not line.cancelled and line.action != LineAction.RETURN:
-            for number in rules.link_sets.sets_of(line.sku, products.get(line.sku)):
-                position_by_link.setdefault(number, position)
+    for position, line in enumerate(lines):
+        if line.cancelled or line.action == LineAction.RETURN:
+            continue
+        for number in rules.link_sets.sets_of(line.sku, products.get(line.sku)):
+            first = position_by_link.get(number)
+            if first is None or line.line_id < lines[first].line_id:
+                position_by_link[number] = position
     links = rules.program.links
     return [
         (links[number], position_by_link[number])
@@ -92,4 +97,7 @@ def _reached(
 
 
 def _next_free(skus: tuple[str, ...], taken: set[str]) -> str | None:
-    return next((sku for sku in skus if sku not in taken), None)
+    for sku in skus:
+        if sku not in taken:
+            return sku
+    return None
