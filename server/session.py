@@ -5,7 +5,7 @@ read are answered, with correlation id 0, and the stream goes on.
 """
 
 import asyncio
-from collections import Counter
+from collections import deque
 from typing import Any
 
 import grpc
@@ -20,6 +20,8 @@ from server.till_servicer import ANSWER_RESERVE_S, TillCalls
 IN_FLIGHT_TILL_MAX = 16
 IN_FLIGHT_SESSION_MAX = 4_096
 TIMEOUT_MS_MAX = 600_000
+ANSWERS_WAITING_MAX = 1_024
+"""Answers that wait to be written before the stream is no longer read."""
 GO_AWAY_GRACE_MS = 500
 """Between GO_AWAY and the first call that is refused as DRAINING."""
 
@@ -77,12 +79,17 @@ class _Session:
     def __init__(self, calls: TillCalls, context: Context) -> None:
         self._calls = calls
         self._context = context
-        self._outbox: asyncio.Queue[bytes] = asyncio.Queue()
+        self._answers: deque[bytes] = deque()
+        self._more = asyncio.Event()
+        self._room = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
-        self._by_till: Counter[str] = Counter()
+        self._by_till: dict[str, int] = {}
 
     async def serve(self) -> None:
-        """Read messages and answer them as they get ready."""
+        """Read messages and answer them as they get ready.
+
+        A client that does not read its answers is not read either.
+        """
         writer = asyncio.create_task(self._write(), name="session-writer")
         try:
             while True:
@@ -90,24 +97,41 @@ class _Session:
                 if not isinstance(body, bytes):
                     break  # grpc.aio.EOF
                 self._take(body)
+                while len(self._answers) >= ANSWERS_WAITING_MAX and not writer.done():
+                    self._room.clear()
+                    await self._room.wait()
             if self._running:
                 await asyncio.wait(self._running)
         finally:
-            self._outbox.put_nowait(_END)
+            self._send(_END)
             await writer
 
     def go_away(self, reason: str) -> None:
         """Tell the cash server to open another stream."""
         away = pb.GoAway(reason=reason, grace_ms=GO_AWAY_GRACE_MS)
-        self._outbox.put_nowait(pb.SessionResponse(go_away=away).SerializeToString())
+        self._send(pb.SessionResponse(go_away=away).SerializeToString())
+
+    def _send(self, message: bytes) -> None:
+        """Queue a message for the writer."""
+        self._answers.append(message)
+        self._more.set()
 
     async def _write(self) -> None:
         """The only writer of the stream: gRPC takes one message at a time."""
-        while (message := await self._outbox.get()) != _END:
-            try:
+        try:
+            while (message := await self._next_answer()) != _END:
                 await self._context.write(message)
-            except (grpc.aio.BaseError, asyncio.InvalidStateError):
-                return  # the client has gone; what it asked for is on disk or not, as it may be
+        except (grpc.aio.BaseError, asyncio.InvalidStateError):
+            return  # the client has gone; what it asked for is on disk or not, as it may be
+        finally:
+            self._room.set()
+
+    async def _next_answer(self) -> bytes:
+        while not self._answers:
+            self._more.clear()
+            await self._more.wait()
+        self._room.set()
+        return self._answers.popleft()
 
     def _take(self, body: bytes) -> None:
         """Start one call, or refuse it at once."""
@@ -123,7 +147,7 @@ class _Session:
         assert field is not None
         call = getattr(request, field)
         deadline_s = asyncio.get_running_loop().time() + request.timeout_ms / 1_000
-        self._by_till[till] += 1
+        self._by_till[till] = self._by_till.get(till, 0) + 1
         work = self._answer(correlation_id, name, call, deadline_s - ANSWER_RESERVE_S, till)
         task = asyncio.create_task(work)
         self._running.add(task)
@@ -142,7 +166,7 @@ class _Session:
                 Reason.OUT_OF_RANGE, f"timeout_ms: {text}", fields=(("timeout_ms", text),)
             )
         till = till_of(getattr(request, field))
-        if self._by_till[till] >= IN_FLIGHT_TILL_MAX:
+        if self._by_till.get(till, 0) >= IN_FLIGHT_TILL_MAX:
             metadata = {"max": str(IN_FLIGHT_TILL_MAX)}
             text = "this till has too many calls in flight"
             raise Refusal(Reason.TOO_MANY_IN_FLIGHT, text, metadata)
@@ -161,7 +185,7 @@ class _Session:
             self._refuse(correlation_id, refusal)
         else:
             head = pb.SessionResponse(correlation_id=correlation_id).SerializeToString()
-            self._outbox.put_nowait(head + spliced(_ANSWER_NUMBERS[name], answer))
+            self._send(head + spliced(_ANSWER_NUMBERS[name], answer))
         finally:
             self._by_till[till] -= 1
             if not self._by_till[till]:
@@ -169,7 +193,7 @@ class _Session:
 
     def _refuse(self, correlation_id: int, refusal: Refusal) -> None:
         response = pb.SessionResponse(correlation_id=correlation_id, status=status_of(refusal))
-        self._outbox.put_nowait(response.SerializeToString())
+        self._send(response.SerializeToString())
 
 
 def till_of(call: Any) -> str:

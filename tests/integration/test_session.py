@@ -175,3 +175,30 @@ def test_a_new_version_drops_no_call(place: dict[str, str], log_dir: Path) -> No
     with serving(place, log_dir) as servers:
         versions, version = asyncio.run(both(servers[0].target))
     assert versions == {version - 1, version}
+
+
+def test_a_client_that_does_not_read_is_still_answered(
+    place: dict[str, str], log_dir: Path
+) -> None:
+    """3,000 messages without reading one answer: once the client reads, all answers are there."""
+    count = 3_000
+
+    async def talk(target: str) -> set[int]:
+        async with grpc.aio.insecure_channel(target) as channel:
+            call: Any = channel.stream_stream("/loyalty.v1.TillService/Session")()
+
+            async def send() -> None:
+                for number in range(1, count + 1):
+                    request = pb.SessionRequest(correlation_id=number, timeout_ms=0)
+                    await call.write(request.SerializeToString())
+
+            sending = asyncio.create_task(send())
+            await asyncio.wait({sending}, timeout=2.0)
+            found = [pb.SessionResponse.FromString(await call.read()) for _ in range(count)]
+            await sending
+            await call.done_writing()
+            return {response.correlation_id for response in found}
+
+    with serving(place, log_dir) as servers:
+        ids = asyncio.run(asyncio.wait_for(talk(servers[0].target), timeout=60))
+    assert ids == set(range(1, count + 1))
