@@ -89,8 +89,7 @@ def sale_from_pb(sale: pb.Sale, hash_identifier: HashIdentifier) -> Sale:
     header = _header_from_pb(sale.header, hash_identifier)
     lines = tuple([_line_from_pb(line, n) for n, line in enumerate(sale.lines)])
     tenders = tuple([_tender_from_pb(tender, n) for n, tender in enumerate(sale.tenders)])
-    _check_lines(lines)
-    _check_totals(header, lines)
+    _check_lines(header, lines)
     return Sale(header, lines, tenders, rounding_minor)
 
 
@@ -340,19 +339,29 @@ def _tender_from_pb(tender: pb.Tender, n: int) -> Tender:
     )
 
 
-def _check_lines(lines: Sequence[Line]) -> None:
-    """Line ids are unique, references lead somewhere, pieces are within the limit."""
+def _check_lines(header: Header, lines: Sequence[Line]) -> None:
+    """Line ids are unique, references lead somewhere, pieces and control totals are right."""
     known = {line.line_id for line in lines}
     if len(known) != len(lines):
         _refuse_twice(lines)
-    pieces = 0
+    pieces_milli = count = amount_minor = 0
     for n, line in enumerate(lines):
-        pieces += floor_div(line.quantity_milli, limits.MILLI) if line.unit == Unit.PIECE else 1
+        pieces_milli += line.quantity_milli if line.unit == Unit.PIECE else limits.MILLI
         parent = line.rest[_PARENT] if len(line.rest) > _PARENT else ""
         if parent and parent not in known:
             check.refuse_inconsistent(f"sale.lines[{n}].parent_line_id", "no such line")
+        if not line.cancelled:
+            count += 1
+            sold = line.action != LineAction.RETURN
+            amount_minor += line.amount_minor if sold else -line.amount_minor
+    pieces = floor_div(pieces_milli, limits.MILLI)
     if pieces > limits.PIECES_MAX:
         check.refuse_count("sale.lines.quantity_milli", pieces, limits.PIECES_MAX)
+    path = "sale.header.control_totals"
+    if count != header.line_count:
+        _refuse_totals(f"{path}.line_count", header.line_count, count)
+    if amount_minor != header.amount_minor:
+        _refuse_totals(f"{path}.amount_minor", header.amount_minor, amount_minor)
 
 
 def _refuse_twice(lines: Iterable[Line]) -> None:
@@ -361,21 +370,6 @@ def _refuse_twice(lines: Iterable[Line]) -> None:
         if line.line_id in seen:
             check.refuse_inconsistent(f"sale.lines[{n}].line_id", "stands on two lines")
         seen.add(line.line_id)
-
-
-def _check_totals(header: Header, lines: Sequence[Line]) -> None:
-    """Hold the lines that are not cancelled to the control totals."""
-    count, amount_minor = 0, 0
-    for line in lines:
-        if not line.cancelled:
-            count += 1
-            sign = -1 if line.action == LineAction.RETURN else 1
-            amount_minor += sign * line.amount_minor
-    path = "sale.header.control_totals"
-    if count != header.line_count:
-        _refuse_totals(f"{path}.line_count", header.line_count, count)
-    if amount_minor != header.amount_minor:
-        _refuse_totals(f"{path}.amount_minor", header.amount_minor, amount_minor)
 
 
 def _refuse_totals(path: str, stated: int, computed: int) -> None:
