@@ -11,7 +11,7 @@ from rich.table import Table
 
 from bench import checkout
 
-Bench = Callable[[bool, Console], dict[str, object]]
+Bench = Callable[[bool, int, Console], dict[str, object]]
 
 BENCHES: dict[str, Bench] = {"checkout": checkout.run}
 
@@ -23,6 +23,7 @@ def main(
     name: Annotated[str, typer.Argument(help="checkout, or all")],
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
     smoke: Annotated[bool, typer.Option(help="small: only shows that it works")] = False,
+    servers: Annotated[int, typer.Option(min=1, max=16, help="server processes")] = 1,
 ) -> None:
     """Measure one benchmark, or all of them."""
     if name != "all" and name not in BENCHES:
@@ -31,7 +32,7 @@ def main(
         raise typer.Exit(2)
     console = Console(stderr=True, highlight=False)
     chosen = BENCHES if name == "all" else {name: BENCHES[name]}
-    found = {known: run(smoke, console) for known, run in chosen.items()}
+    found = {known: run(smoke, servers, console) for known, run in chosen.items()}
     figures = found if name == "all" else found[name]
     if as_json:
         sys.stdout.write(json.dumps(figures) + "\n")

@@ -28,8 +28,6 @@ from server.store.embedded import EmbeddedPostgres
 from server.till_servicer import SERVICE
 
 START_TIMEOUT_S = 60.0
-SERVERS = os.cpu_count() or 1
-"""Processes of the server, and of the echo: one a core, as an operator would run them."""
 
 
 class Size(NamedTuple):
@@ -61,11 +59,12 @@ class Server(NamedTuple):
     postmaster_pid: int | None
 
 
-def run(smoke: bool, console: Console) -> dict[str, object]:
+def run(smoke: bool, servers: int, console: Console) -> dict[str, object]:
     """Measure.
 
     Args:
         smoke: a small run that only shows that the benchmark works.
+        servers: processes of the server, and of the echo.
         console: where progress goes.
 
     Returns:
@@ -77,12 +76,12 @@ def run(smoke: bool, console: Console) -> dict[str, object]:
         console.print(f"seeding {size.accounts} accounts, {size.promotions} promotions")
         asyncio.run(seed_world(data_dir, size.accounts, size.promotions))
         with EmbeddedPostgres(data_dir) as embedded:
-            server = _start_server(data_dir, embedded.postmaster_pid)
+            server = _start_server(data_dir, embedded.postmaster_pid, servers)
             try:
                 answer, request_bytes = asyncio.run(_one_answer(server.targets[0], size.accounts))
                 answer_file = Path(place) / "answer"
                 answer_file.write_bytes(answer)
-                echo = _start_echo(answer_file)
+                echo = _start_echo(answer_file, servers)
                 try:
                     phases = _measure(server, echo, size, console)
                 finally:
@@ -92,7 +91,7 @@ def run(smoke: bool, console: Console) -> dict[str, object]:
     figures = _figures(phases)
     figures["answer_bytes"] = len(answer)
     figures["request_bytes"] = request_bytes
-    figures["server_processes"] = SERVERS
+    figures["server_processes"] = servers
     figures["checkouts"] = size.checkouts * size.rounds
     return figures
 
@@ -164,9 +163,9 @@ def _cpu_s(server: Server) -> float:
     return spent_s
 
 
-def _start_server(data_dir: Path, postmaster_pid: int | None) -> Server:
+def _start_server(data_dir: Path, postmaster_pid: int | None, count: int) -> Server:
     targets, processes = [], []
-    for _ in range(SERVERS):
+    for _ in range(count):
         target = f"127.0.0.1:{_free_port()}"
         settings = {"LOYALTY_LISTEN": target, "LOYALTY_DATA_DIR": str(data_dir)}
         settings["LOYALTY_LOG_LEVEL"] = "warning"
@@ -178,9 +177,9 @@ def _start_server(data_dir: Path, postmaster_pid: int | None) -> Server:
     return Server(tuple(targets), tuple(processes), postmaster_pid)
 
 
-def _start_echo(answer_file: Path) -> Server:
+def _start_echo(answer_file: Path, count: int) -> Server:
     targets, processes = [], []
-    for _ in range(SERVERS):
+    for _ in range(count):
         target = f"127.0.0.1:{_free_port()}"
         command = [sys.executable, "-m", "bench.echo_server", target, str(answer_file)]
         processes.append(subprocess.Popen(command))
