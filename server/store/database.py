@@ -16,6 +16,10 @@ from server.store.embedded import EmbeddedPostgres
 from server.store.facts import AnyConnection, KnownCustomer, KnownKey
 from server.store.pool import Pool, PoolSettings, classify, create_pool
 
+READERS_MAX = 3
+ALONE_MAX = 2
+"""Of the pool's connections: single reads, and commits under a lock, whose decision may read too.
+What is left is for look-ups and batches, so that neither waits for the others in a circle."""
 RECOVERY_PAUSE_S = 0.1
 """Between two attempts to reach a database that is down."""
 
@@ -58,6 +62,8 @@ class Found:
         self.customers = customers
 
 
+assert READERS_MAX + ALONE_MAX + 2 < PoolSettings().size_max, "look-ups and batches need their own"
+
 _Result = TypeVar("_Result")
 DecideAlone = Callable[[AnyConnection], Awaitable[Commit]]
 
@@ -78,6 +84,8 @@ class Database:
         self._application_name = application_name
         self._pool: Pool | None = None
         self._recovery = asyncio.Lock()
+        self._readers = asyncio.Semaphore(READERS_MAX)
+        self._alone = asyncio.Semaphore(ALONE_MAX)
 
     async def ensure_running(self) -> str:
         """Start the embedded database if it is not running; give the DSN.
@@ -119,12 +127,17 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[AnyConnection]:
-        """A connection for look-ups.
+        """A connection for a short read; few at a time.
 
         Raises:
             RetryError: the database cannot be reached just now.
-            StoreError: a bug.
+            PoisonError: a value that PostgreSQL does not take.
         """
+        async with self._readers, self._connected() as connection:
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AnyConnection]:
         try:
             async with self.pool.acquire() as connection:
                 yield connection
@@ -137,7 +150,7 @@ class Database:
         Raises:
             RetryError: the database cannot be reached just now.
         """
-        async with self.reading() as connection:
+        async with self._connected() as connection:
             keys = await facts.read_keys(connection, key_ids) if key_ids else {}
             identifiers = await facts.read_identifiers(connection, hashes) if hashes else {}
             account_ids = sorted({account_id for account_id, _ in identifiers.values()})
@@ -150,7 +163,7 @@ class Database:
         Raises:
             RetryError: the database cannot be reached just now.
         """
-        async with self.reading() as connection:
+        async with self._connected() as connection:
             return await facts.read_keys(connection, key_ids)
 
     async def write(self, batch: Sequence[Commit]) -> WrittenBatch:
@@ -185,7 +198,8 @@ class Database:
             assert written.won == (0,), "a locked account cannot lose its version"
             return commit
 
-        return await self._transact(lock_and_write)
+        async with self._alone:
+            return await self._transact(lock_and_write)
 
     async def _transact(self, work: Callable[[AnyConnection], Awaitable[_Result]]) -> _Result:
         commit_sent = False

@@ -193,3 +193,31 @@ def test_a_basket_is_sold_once(place: dict[str, str], log_dir: Path) -> None:
         fact = stub.Checkout(checkout_request(3, basket_id=basket, closed=True))
         assert [entry.kind for entry in fact.exceptions] == [pb.EXCEPTION_KIND_BASKET_SOLD]
     assert rows(place)["checkout_exception"] == 1
+
+
+def test_many_voids_of_one_customer_at_once(place: dict[str, str], log_dir: Path) -> None:
+    """120 receipts of one card, all voided at the same time: each once, nothing is left."""
+    count = 120
+
+    async def void_all(target: str) -> list[bytes]:
+        async with grpc.aio.insecure_channel(target) as channel:
+            call: Any = channel.unary_unary("/loyalty.v1.TillService/Void")
+            requests = [
+                pb.VoidRequest(receipt_key=receipt_key(n), reason_code="X", cashier_id="c1")
+                for n in range(count)
+            ]
+            calls = [call(r.SerializeToString(), timeout=20.0) for r in requests]
+            return await asyncio.gather(*calls)
+
+    async def sell_all(target: str) -> None:
+        async with grpc.aio.insecure_channel(target) as channel:
+            requests = [checkout_request(n, "card9") for n in range(count)]
+            await asyncio.gather(*[raw_checkout(channel, request) for request in requests])
+
+    with serving(place, log_dir) as servers:
+        asyncio.run(sell_all(servers[0].target))
+        answers = asyncio.run(void_all(servers[0].target))
+    changes = [pb.VoidResponse.FromString(answer).changes[0] for answer in answers]
+    assert [change.amount_minor for change in changes] == [-2_900] * count
+    assert sorted(change.balance_minor for change in changes) == [2_900 * n for n in range(count)]
+    assert rows(place)["sum"] == 0
