@@ -207,7 +207,8 @@ def test_many_voids_of_one_customer_at_once(place: dict[str, str], log_dir: Path
                 for n in range(count)
             ]
             calls = [call(r.SerializeToString(), timeout=20.0) for r in requests]
-            return await asyncio.gather(*calls)
+            answers: list[bytes] = await asyncio.gather(*calls)
+            return answers
 
     async def sell_all(target: str) -> None:
         async with grpc.aio.insecure_channel(target) as channel:
