@@ -21,7 +21,6 @@ class SessionLink:
         self._target = target
         self._stream: _Stream | None = None
         self._retired: set[asyncio.Task[None]] = set()
-        self.go_away_count = 0
 
     async def ask(self, call: str, message: Message, timeout_ms: int) -> Message:
         """Make a call (see Link)."""
@@ -52,7 +51,6 @@ class SessionLink:
 
     def _retire(self, stream: "_Stream") -> None:
         """Let the calls in flight be answered, then close it."""
-        self.go_away_count += stream.was_told_to_go
         task = asyncio.create_task(stream.drain())
         self._retired.add(task)
         task.add_done_callback(self._retired.discard)

@@ -12,7 +12,6 @@ from pos_sim.replay import Replayed
 from pos_sim.tally import Latency, Tally
 from pos_sim.workload import Workload
 
-LIMIT_REASONS = frozenset({"LIMIT_EXCEEDED", "OUT_OF_RANGE"})
 MISMATCHES_SHOWN = 10
 
 

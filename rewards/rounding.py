@@ -27,20 +27,6 @@ def floor_div(numerator: int, denominator: int) -> int:
     return numerator // denominator
 
 
-def ceil_div(numerator: int, denominator: int) -> int:
-    """Divide, rounding toward plus infinity.
-
-    Args:
-        numerator: Any integer, in any unit.
-        denominator: 1 or more.
-
-    Returns:
-        The smallest integer that is at least the exact quotient.
-    """
-    assert denominator > 0, "denominator must be positive"
-    return -(-numerator // denominator)
-
-
 def round_half_up(numerator: int, denominator: int) -> int:
     """Divide, rounding to the nearest integer and a half toward plus infinity.
 

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import asyncpg
+
 from rewards.commit import Commit
 from server.store import commits, facts
 from server.store.commits import KeysTakenError, WrittenBatch
@@ -142,7 +144,7 @@ class Database:
             async with self.pool.acquire() as connection:
                 yield connection
         except Exception as error:
-            raise _store_error(error, fate_unknown=False) from error
+            raise store_error(error, fate_unknown=False) from error
 
     async def find(self, key_ids: Sequence[bytes], hashes: Sequence[bytes]) -> Found:
         """Look up keys, and customers by the hashes of their identifiers.
@@ -219,13 +221,20 @@ class Database:
         except KeysTakenError:
             raise
         except Exception as error:
-            raise _store_error(error, fate_unknown=commit_sent) from error
+            raise store_error(error, fate_unknown=commit_sent) from error
 
 
-def _store_error(error: Exception, fate_unknown: bool) -> Exception:
-    """What an error means; errors that are not the database's pass as they are."""
+def store_error(error: Exception, fate_unknown: bool) -> Exception:
+    """What an error means for a batch; errors that are not the database's pass as they are.
+
+    Args:
+        error: what was raised.
+        fate_unknown: COMMIT had been sent. Unless PostgreSQL itself has answered it, nobody may
+            be told that nothing is recorded, whatever the error is.
+    """
     fate = classify(error)
-    if fate == "retry":
+    lost_answer = fate_unknown and not isinstance(error, asyncpg.PostgresError)
+    if fate == "retry" or lost_answer:
         return RetryError(str(error) or type(error).__name__, fate_unknown)
     if fate in ("poison", "conflict"):
         return PoisonError(str(error))

@@ -11,7 +11,6 @@ from server.store.database import Database
 from server.store.facts import AnyConnection
 from server.store.rejections import EffectiveTooEarlyError, ProgramClashError
 
-PUBLISH_LEAD_US = 3_000_000
 PUBLISH_TIMEOUT_S = 60.0
 
 LOCK_RULESET = "select pg_advisory_xact_lock(hashtext('ruleset'))"
@@ -66,7 +65,7 @@ class Publication(Struct, frozen=True, kw_only=True):
     program: Program
     published_by: str
     effective_at_us: int = 0
-    lead_us: int = PUBLISH_LEAD_US
+    lead_us: int
 
 
 class _Newest(Struct, frozen=True):

@@ -125,6 +125,7 @@ def read_command(context: Context, request: pb.CheckoutRequest) -> CheckoutComma
     sale = sale_from_pb(request.sale, context.hash_identifier)
     _check_place(key, sale)
     check.number_of(request.attempt, "attempt", 0, limits.ATTEMPT_MAX)
+    check.count_of(len(request.choices), "choices", limits.CHOICES_MAX)
     basket_id = request.basket_id
     if basket_id or request.token:
         check.id_of(basket_id, "basket_id")

@@ -41,6 +41,7 @@ async def quote(context: Context, request: pb.QuoteRequest, deadline_s: float) -
     if request.HasField("reserve"):
         raise Refusal(Reason.NOT_OFFERED, "holds are not offered by this version: omit reserve")
     check.number_of(request.attempt, "attempt", 0, limits.ATTEMPT_MAX)
+    check.count_of(len(request.choices), "choices", limits.CHOICES_MAX)
     sale = sale_from_pb(request.sale, context.hash_identifier)
     store = context.reference.store(sale.header.chain_id, sale.header.store_id)
     now_us = context.clock()

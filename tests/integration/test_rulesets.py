@@ -62,7 +62,9 @@ async def database(pg_dsn: str, tmp_path: Path) -> AsyncIterator[Database]:
 async def put(
     database: Database, new: Program, effective_at_us: int = 0, now_us: int = NOW_US
 ) -> VersionHead:
-    publication = Publication(program=new, published_by="test", effective_at_us=effective_at_us)
+    publication = Publication(
+        program=new, published_by="test", effective_at_us=effective_at_us, lead_us=LEAD_US
+    )
     return await publish(database, publication, compile_encoded, lambda: now_us)
 
 
@@ -115,7 +117,7 @@ async def test_the_lead_counts_from_when_compiling_is_done(database: Database) -
         clock[0] += 60_000_000
         return b"compiled"
 
-    publication = Publication(program=program(), published_by="test")
+    publication = Publication(program=program(), published_by="test", lead_us=LEAD_US)
     head = await publish(database, publication, compile_slowly, lambda: clock[0])
     assert head.effective_at_us == NOW_US + 60_000_000 + LEAD_US
 
@@ -124,7 +126,7 @@ async def test_a_compiler_that_fails_leaves_nothing(database: Database) -> None:
     def fail(version: int, programs: tuple[Program, ...]) -> bytes:
         raise ValueError("no")
 
-    publication = Publication(program=program(), published_by="test")
+    publication = Publication(program=program(), published_by="test", lead_us=LEAD_US)
     with pytest.raises(ValueError, match="no"):
         await publish(database, publication, fail, lambda: NOW_US)
     assert await newest_programs(database) == ()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.rounding import Rounding, ceil_div, divide, floor_div, round_half_up, share_bp
+from rewards.rounding import Rounding, divide, floor_div, round_half_up, share_bp
 
 NUMERATORS = st.integers(min_value=-(10**18), max_value=10**18)
 DENOMINATORS = st.integers(min_value=1, max_value=10**9)
@@ -23,8 +23,8 @@ def test_floor_is_the_last_integer_not_above(numerator: int, denominator: int) -
 
 
 @given(NUMERATORS, DENOMINATORS)
-def test_ceil_is_the_first_integer_not_below(numerator: int, denominator: int) -> None:
-    quotient = ceil_div(numerator, denominator)
+def test_up_is_the_first_integer_not_below(numerator: int, denominator: int) -> None:
+    quotient = divide(numerator, denominator, "up")
     assert quotient - 1 < Fraction(numerator, denominator) <= quotient
 
 

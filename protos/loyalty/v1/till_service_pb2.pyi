@@ -644,7 +644,7 @@ class QuoteRequest(_message.Message):
 
     @_builtins.property
     def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Choice]:
-        """Optional. Choices made."""
+        """Optional. Choices made, at most 100; no promotion of this version offers options."""
 
     def __init__(
         self,
@@ -780,7 +780,7 @@ class CheckoutRequest(_message.Message):
 
     @_builtins.property
     def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Choice]:
-        """Optional. Choices made."""
+        """Optional. Choices made, at most 100; no promotion of this version offers options."""
 
     def __init__(
         self,
@@ -1016,7 +1016,7 @@ class ForwardRequest(_message.Message):
 
     @_builtins.property
     def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Choice]:
-        """Optional. Choices made."""
+        """Optional. Choices made, at most 100; no promotion of this version offers options."""
 
     def __init__(
         self,
