@@ -34,6 +34,65 @@ class AssetWindow(Struct, frozen=True, array_like=True, gc=False):
     expires_at_us: int
 
 
+class OwnOffer(Struct, frozen=True, array_like=True, gc=False):
+    """What a customer was promised for themselves: a threshold, favourite categories.
+
+    Attributes:
+        amount_from_minor: what a receipt must come to, minor units; 0 if it is about products.
+    """
+
+    offer_code: str
+    amount_from_minor: int = 0
+    categories: tuple[str, ...] = ()
+
+
+class CustomerFacts(Struct, frozen=True, array_like=True):
+    """A customer as rules see them.
+
+    Attributes:
+        account_version: version of the account at which all this was read.
+        balances: (asset code, minor units), by code.
+        birthday_in_days: local days to the nearest birthday, negative after it; None if it is not
+            known, or farther away than any promotion asks about.
+        purchases: receipts before this one.
+        last_purchase_day: proleptic ordinal of the local date; 0 is none.
+        counters: (counter code, count) of purchase history, by code.
+    """
+
+    account_id: int = NO_ACCOUNT
+    account_version: int = 0
+    customer_id: int = 0
+    state: int = CustomerState.ANONYMOUS
+    language_code: str = ""
+    segments: frozenset[str] = frozenset()
+    balances: tuple[tuple[str, int], ...] = ()
+    tier: str = ""
+    birthday_in_days: int | None = None
+    purchases: int = 0
+    last_purchase_day: int = 0
+    counters: tuple[tuple[str, int], ...] = ()
+    offers: tuple[OwnOffer, ...] = ()
+
+
+ANONYMOUS = 0
+    ACTIVE = 1
+    EARN_ONLY = 2
+    BLOCKED = 3
+    UNKNOWN = 4
+
+
+class AssetWindow(Struct, frozen=True, array_like=True, gc=False):
+    """When a lot of an asset that is granted now starts and ends.
+
+    Attributes:
+        active_from_us: UTC microseconds.
+        expires_at_us: UTC microseconds, the last one included; 0 is without end.
+    """
+
+    active_from_us: int
+    expires_at_us: int
+
+
 class CustomerFacts(Struct, frozen=True, array_like=True):
     """A customer as rules see them.
 
@@ -61,11 +120,39 @@ class StoreFacts(Struct, frozen=True, array_like=True):
     Attributes:
         local_day: proleptic ordinal of the store's local date.
         windows: (asset code, window) for every asset of the program.
+        local_minute: minutes since the store's local midnight, 0 to 1,439.
+        day_ends: (days, last instant in UTC microseconds) for every number of days for which a
+            benefit of the program is valid.
     """
 
     zones: frozenset[str]
     local_day: int
     windows: tuple[tuple[str, AssetWindow], ...]
+    local_minute: int = 0
+    day_ends: tuple[tuple[int, int], ...] = ()
+
+
+class Quota(Struct, frozen=True, array_like=True, gc=False):
+    """What is left of a promotion's limits over many receipts; -1 is without limit.
+
+    Attributes:
+        customer_times: receipts on which it may still fire for this customer.
+        total_times: receipts on which it may still fire.
+        total_minor: what it may still give, minor units of money.
+    """
+
+    promotion_id: str
+    customer_times: int = -1
+    total_times: int = -1
+    total_minor: int = -1
+
+
+class ListPrice(Struct, frozen=True, array_like=True, gc=False):
+    """The price of an article on a list that fits this customer and store, minor units a unit."""
+
+    list_code: str
+    sku: str
+    price_minor: int
 
 
 class Facts(Struct, frozen=True, array_like=True):
@@ -73,11 +160,15 @@ class Facts(Struct, frozen=True, array_like=True):
 
     Attributes:
         products: attributes of the articles on the receipt that the feed knows, by sku.
+        quotas: of the promotions that have such limits; one that is missing has nothing left.
+        prices: of the articles on the receipt, on the lists that the program uses.
     """
 
     customer: CustomerFacts
     store: StoreFacts
     products: tuple[Product, ...]
+    quotas: tuple[Quota, ...] = ()
+    prices: tuple[ListPrice, ...] = ()
 
 
 class FieldState(Struct, frozen=True, array_like=True, gc=False):

@@ -6,42 +6,47 @@ types (msgspec); what needs looking at several fields together is refused by `pr
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
-from rewards.rounding import Rounding
+from rewards.authored import (
+    AmountMinor,
+    AssetCode,
+    Authored,
+    Channel,
+    Code,
+    Count,
+    Language,
+    LocalDate,
+    LocalTexts,
+    LocalTime,
+    Name,
+    Pair,
+    ProductSet,
+    ShareBp,
+    Weight,
+)
+from rewards.benefit import Benefit
+from rewards.condition import Condition
 
-Code = Annotated[str, Meta(pattern=r"^[a-z0-9_\-]{1,64}\Z")]
-Name = Annotated[str, Meta(min_length=1, max_length=64)]
-Language = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z", max_length=35)]
-LocalDate = Annotated[str, Meta(pattern=r"^(\d{4}-\d{2}-\d{2})?\Z")]
-AmountMinor = Annotated[int, Meta(ge=0, le=10**12)]
-ShareBp = Annotated[int, Meta(ge=0, le=10_000)]
-Weight = Annotated[int, Meta(ge=0, le=1_000_000)]
-Pair = Annotated[str, Meta(pattern=r"^[^=]{1,64}=.{1,128}\Z")]
-Channel = Literal["staffed", "self_checkout", "mobile", "pump", "web"]
 LaneName = Literal["price", "basket", "reward"]
 CheckName = Literal["text", "phone", "email", "date", "choice", "yes_no"]
 
 
-class _Authored(Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of all that is authored: immutable, refuses keys it does not know."""
-
-
-class PluralForm(_Authored, frozen=True):
+class PluralForm(Authored, frozen=True):
     """A word in one CLDR plural category."""
 
     category: Literal["zero", "one", "two", "few", "many", "other"]
     text: Name
 
 
-class AssetName(_Authored, frozen=True):
+class AssetName(Authored, frozen=True):
     """Name of an asset in one language."""
 
     language_code: Language
     forms: Annotated[tuple[PluralForm, ...], Meta(min_length=1)]
 
 
-class Asset(_Authored, frozen=True):
+class Asset(Authored, frozen=True):
     """Something customers can own.
 
     Attributes:
@@ -50,7 +55,7 @@ class Asset(_Authored, frozen=True):
         active_days: whole local days a lot is active, the last included; 0 is without end.
     """
 
-    code: Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}\Z")]
+    code: AssetCode
     kind: Literal["points", "deferred_discount"]
     names: Annotated[tuple[AssetName, ...], Meta(min_length=1)]
     decimals: Annotated[int, Meta(ge=0, le=6)] = 0
@@ -58,118 +63,155 @@ class Asset(_Authored, frozen=True):
     active_days: Annotated[int, Meta(ge=0, le=3660)] = 0
 
 
-class LocalText(_Authored, frozen=True):
-    """A text in one language."""
+class When(Authored, frozen=True):
+    """In force from the first to the last day, both included, by the store's wall clock.
 
-    language_code: Language
-    text: Annotated[str, Meta(min_length=1, max_length=200)]
-
-
-LocalTexts = Annotated[tuple[LocalText, ...], Meta(min_length=1)]
-
-
-class ProductSet(_Authored, frozen=True):
-    """Products: those in any of the lists and in none of the `except_` lists; empty means all."""
-
-    skus: tuple[Name, ...] = ()
-    categories: tuple[Name, ...] = ()
-    brands: tuple[Name, ...] = ()
-    properties: tuple[Pair, ...] = ()
-    except_skus: tuple[Name, ...] = ()
-    except_categories: tuple[Name, ...] = ()
-
-
-class When(_Authored, frozen=True):
-    """In force from the first to the last day, both included, by the store's wall clock."""
+    Attributes:
+        from_time: on the first day not before; empty is from midnight on.
+        to_time: on the last day not from this minute on; empty is until midnight.
+    """
 
     from_date: LocalDate = ""
     to_date: LocalDate = ""
-    zones: tuple[Name, ...] = ()
-    channels: tuple[Channel, ...] = ()
+    from_time: LocalTime = ""
+    to_time: LocalTime = ""
 
 
-class Who(_Authored, frozen=True):
-    """For whom: one of the segments (empty: everybody), perhaps only known customers."""
+class Limits(Authored, frozen=True):
+    """How often it may fire and how much it may give; 0 is without limit.
 
-    segments: tuple[Name, ...] = ()
-    customer_required: bool = False
+    Attributes:
+        times_per_receipt: sets, or articles lowered, of one receipt.
+        discount_max_minor: money off a receipt.
+        customer_times: receipts on which it may fire for a customer in a period.
+        total_times: receipts on which it may fire at all.
+        total_minor: money off, and worth of rewards, over all receipts.
+        on_shortage: where less is left than it would give: give that part, or nothing.
+    """
 
-
-class What(_Authored, frozen=True):
-    """About which products, and what the receipt must reach before the lane (inclusive)."""
-
-    products: ProductSet = ProductSet()
-    receipt_amount_from_minor: AmountMinor = 0
-
-
-class Limits(_Authored, frozen=True):
-    """How often it may fire; 0 is without limit."""
-
-    times_per_receipt: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
-
-
-class PercentOff(_Authored, frozen=True, tag_field="code", tag="percent_off"):
-    """A percentage off each product of the set. Lanes price and basket."""
-
-    rate_bp: Annotated[int, Meta(ge=1, le=10_000)]
-    rounding: Rounding = "half_up"
+    times_per_receipt: Count = 0
+    discount_max_minor: AmountMinor = 0
+    customer_times: Count = 0
+    customer_period: Literal["day", "week", "month", "year", "ever"] = "ever"
+    total_times: Annotated[int, Meta(ge=0, le=10**12)] = 0
+    total_minor: Annotated[int, Meta(ge=0, le=10**15)] = 0
+    on_shortage: Literal["part", "refuse"] = "part"
 
 
-class NPlusM(_Authored, frozen=True, tag_field="code", tag="n_plus_m"):
-    """Of N+M pieces of one article M are free. Counted goods. Lane price."""
+class Cost(Authored, frozen=True):
+    """What firing once costs the customer, minor units of an asset: stamps, points."""
 
-    pay_count: Annotated[int, Meta(ge=1, le=1_000)]
-    free_count: Annotated[int, Meta(ge=1, le=1_000)]
-
-
-class CheapestFree(_Authored, frozen=True, tag_field="code", tag="cheapest_free"):
-    """Of every `set_count` pieces of the set the cheapest is free. Counted goods. Lane price."""
-
-    set_count: Annotated[int, Meta(ge=2, le=1_000)]
+    asset_code: AssetCode
+    amount_minor: Annotated[int, Meta(ge=1, le=10**12)]
 
 
-class ReceiptDiscount(_Authored, frozen=True, tag_field="code", tag="receipt_discount"):
-    """A rate or an amount off the set, shared over its lines in proportion. Lane basket."""
+class Funding(Authored, frozen=True):
+    """A party that pays a share of what the promotion gives, up to a cap; 0 is without cap."""
 
-    rate_bp: ShareBp = 0
-    amount_minor: AmountMinor = 0
-
-
-class PointsRate(_Authored, frozen=True, tag_field="code", tag="points_rate"):
-    """`rate_bp` minor units of the asset for 10,000 minor units paid. Lane reward."""
-
-    asset_code: str
-    rate_bp: Annotated[int, Meta(ge=1, le=10**9)]
-    rounding: Rounding = "down"
+    party_id: Name
+    share_bp: Annotated[int, Meta(ge=1, le=10_000)]
+    max_minor: AmountMinor = 0
 
 
-class DeferredDiscount(_Authored, frozen=True, tag_field="code", tag="deferred_discount"):
-    """An amount, or a rate of what is paid for the set, off a later receipt. Lane reward."""
+class Policy(Authored, frozen=True):
+    """What happens to what it gave when the receipt changes after it was paid.
 
-    asset_code: str
-    amount_minor: AmountMinor = 0
-    rate_bp: ShareBp = 0
+    Attributes:
+        refund: money and rewards whose ground a return takes away are taken back, left, or the
+            return is refused.
+        offline: what a discount becomes that a till could not give.
+    """
+
+    refund: Literal["rewards", "claw_back", "waive", "forbid"] = "rewards"
+    offline: Literal["points", "deferred_discount", "nothing"] = "points"
 
 
-Benefit = PercentOff | NPlusM | CheapestFree | ReceiptDiscount | PointsRate | DeferredDiscount
+class Promotion(Authored, frozen=True):
+    """A promotion = when + who + what + gives + limits, in a lane at a priority (higher first).
 
-
-class Promotion(_Authored, frozen=True):
-    """A promotion = when + who + what + gives + limits, in a lane at a priority (higher first)."""
+    Attributes:
+        products: what the benefits are about.
+        conditions: all must hold.
+        gives: prices first, then rewards; rewards of a promotion that lowers prices are given if
+            it did.
+        exclusive_group: of the promotions of a group one takes effect.
+        exclusive: once it fired no other price promotion works: on the receipt, or on its items.
+        base: percentages are of the price at the lane's start, the running one, or as sent.
+        stackable: works on pieces that others have claimed, and claims none.
+        on_stickers: works on lines with a markdown sticker too.
+    """
 
     promotion_id: Code
     names: LocalTexts
     lane: LaneName
-    gives: Benefit
+    gives: Annotated[tuple[Benefit, ...], Meta(min_length=1, max_length=8)]
     priority: Annotated[int, Meta(ge=-1_000_000, le=1_000_000)] = 0
     when: When = When()
-    who: Who = Who()
-    what: What = What()
+    products: ProductSet = ProductSet()
+    conditions: Annotated[tuple[Condition, ...], Meta(max_length=32)] = ()
     limits: Limits = Limits()
+    cost: Cost | None = None
     stackable: bool = False
+    on_stickers: bool = False
+    base: Literal["lane_start", "running", "as_sent"] = "lane_start"
+    exclusive_group: Annotated[str, Meta(pattern=r"^[a-z0-9_\-]{0,64}\Z")] = ""
+    exclusive: Literal["no", "receipt", "items"] = "no"
+    funding: Annotated[tuple[Funding, ...], Meta(max_length=8)] = ()
+    policy: Policy = Policy()
 
 
-class ProfileField(_Authored, frozen=True):
+class ExclusiveGroup(Authored, frozen=True):
+    """How the one promotion of a group is chosen; a group that is not listed takes the first.
+
+    Attributes:
+        choose: the first that fires in running order; the one worth most to the customer by
+            itself; or that whose coupon was shown last.
+    """
+
+    group_id: Code
+    choose: Literal["first", "best", "last_coupon"] = "first"
+
+
+class LaneSetting(Authored, frozen=True):
+    """How a lane resolves conflicts; a lane that is not listed is sequential.
+
+    Attributes:
+        mode: by priority, or the combination worth most to the customer.
+        steps_max: budget of the proof that a combination is the best.
+    """
+
+    lane: Literal["price", "basket"]
+    mode: Literal["sequential", "best"]
+    steps_max: Annotated[int, Meta(ge=1, le=10_000_000)] = 20_000
+
+
+class ProductClass(Authored, frozen=True):
+    """A rule of the chain above all promotions (tobacco, alcohol).
+
+    Attributes:
+        floor_bp: lowest part of the amount sent that may remain to be paid.
+    """
+
+    products: ProductSet
+    no_discount: bool = False
+    no_earn: bool = False
+    no_coupon: bool = False
+    floor_bp: ShareBp = 0
+
+
+class CouponRules(Authored, frozen=True):
+    """How coupon codes that were shown are read.
+
+    Attributes:
+        any_case: capital and small letters are the same.
+        choose: all codes count, or only the first or the last that a promotion knows.
+    """
+
+    any_case: bool = True
+    choose: Literal["all", "first", "last"] = "all"
+
+
+class ProfileField(Authored, frozen=True):
     """A defined field of the profile.
 
     Attributes:
@@ -191,7 +233,7 @@ class ProfileField(_Authored, frozen=True):
     never_asked: bool = False
 
 
-class CrossSellLink(_Authored, frozen=True):
+class CrossSellLink(Authored, frozen=True):
     """Whoever has `basket` and is in one of `segments` is shown `show`."""
 
     link_id: Code
@@ -202,7 +244,7 @@ class CrossSellLink(_Authored, frozen=True):
     weight: Weight = 0
 
 
-class TillGroup(_Authored, frozen=True):
+class TillGroup(Authored, frozen=True):
     """Tills that are set up alike; the first group that fits a till counts."""
 
     group_id: Code
@@ -211,14 +253,14 @@ class TillGroup(_Authored, frozen=True):
     cross_sell_max: Annotated[int, Meta(ge=0, le=20)] = 0
 
 
-class TextTemplate(_Authored, frozen=True):
+class TextTemplate(Authored, frozen=True):
     """A text in place of the built-in one of the same code."""
 
     text_code: Code
     texts: LocalTexts
 
 
-class Program(_Authored, frozen=True):
+class Program(Authored, frozen=True):
     """All that one chain's loyalty program says.
 
     Attributes:
@@ -232,6 +274,10 @@ class Program(_Authored, frozen=True):
     language_code: Language
     assets: Annotated[tuple[Asset, ...], Meta(min_length=1, max_length=32)]
     promotions: Annotated[tuple[Promotion, ...], Meta(max_length=100_000)] = ()
+    lanes: Annotated[tuple[LaneSetting, ...], Meta(max_length=2)] = ()
+    exclusive_groups: Annotated[tuple[ExclusiveGroup, ...], Meta(max_length=10_000)] = ()
+    product_classes: Annotated[tuple[ProductClass, ...], Meta(max_length=100)] = ()
+    coupon_rules: CouponRules = CouponRules()
     profile_fields: Annotated[tuple[ProfileField, ...], Meta(max_length=200)] = ()
     prompts_max: Annotated[int, Meta(ge=0, le=20)] = 0
     cross_sell_links: Annotated[tuple[CrossSellLink, ...], Meta(max_length=100_000)] = ()

@@ -28,13 +28,35 @@ class Condition(IntEnum):
     CHANNEL = 8
     ZONE = 9
     NOTHING_EARNS = 10
+    WEEKDAY = 11
+    HOUR = 12
+    TIER = 13
+    COUPON = 14
+    TRIGGER = 15
+    TENDER = 16
+    BIRTHDAY = 17
+    PURCHASE = 18
+    HISTORY = 19
+    BALANCE = 20
+    PRODUCTS = 21
+    ARTICLES = 22
+    PRODUCTS_AMOUNT = 23
+    EXCLUDED_PRODUCTS = 24
+    STAFF = 25
+    PRICE = 26
+    CUSTOMER_LIMIT = 27
+    TOTAL_LIMIT = 28
+    BUDGET = 29
+    OWN_OFFER = 30
 
 
 class TraceEntry(Struct, frozen=True, array_like=True, gc=False):
     """What became of one promotion; numbers are positions in the compiled program.
 
     Attributes:
+        times: how often it fired.
         lost_to: number of the promotion it lost to; -1 is none.
+        condition: with FAILED what failed, with LIMIT_REACHED the limit (NONE: that of a receipt).
         missing: by how much the condition failed, thousandths or minor units.
     """
 
