@@ -74,42 +74,6 @@ class CustomerFacts(Struct, frozen=True, array_like=True):
     offers: tuple[OwnOffer, ...] = ()
 
 
-ANONYMOUS = 0
-    ACTIVE = 1
-    EARN_ONLY = 2
-    BLOCKED = 3
-    UNKNOWN = 4
-
-
-class AssetWindow(Struct, frozen=True, array_like=True, gc=False):
-    """When a lot of an asset that is granted now starts and ends.
-
-    Attributes:
-        active_from_us: UTC microseconds.
-        expires_at_us: UTC microseconds, the last one included; 0 is without end.
-    """
-
-    active_from_us: int
-    expires_at_us: int
-
-
-class CustomerFacts(Struct, frozen=True, array_like=True):
-    """A customer as rules see them.
-
-    Attributes:
-        account_version: version of the account at which all this was read.
-        balances: (asset code, minor units), by code.
-    """
-
-    account_id: int = NO_ACCOUNT
-    account_version: int = 0
-    customer_id: int = 0
-    state: int = CustomerState.ANONYMOUS
-    language_code: str = ""
-    segments: frozenset[str] = frozenset()
-    balances: tuple[tuple[str, int], ...] = ()
-
-
 ANONYMOUS = CustomerFacts()
 UNKNOWN = CustomerFacts(state=CustomerState.UNKNOWN)
 

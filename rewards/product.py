@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from rewards.program import ProductSet
+from rewards.authored import ProductSet
 
 CANDIDATES_KEPT_MAX = 200_000
 
