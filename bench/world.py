@@ -9,7 +9,7 @@ import msgspec
 
 from loyalty.v1 import receipt_pb2, till_service_pb2
 from rewards import program as p
-from rewards.ruleset import compile_encoded
+from rewards.compilation import compile_encoded
 from server.clock import system_clock
 from server.main import keyed_hash
 from server.store.database import Database

@@ -199,6 +199,8 @@ class Gift(Authored, frozen=True, tag_field="code", tag="gift"):
         price_minor: for one piece.
         for_each_count: once for every so many pieces of the promotion's products; 0 is once.
         choice: the customer chooses one.
+        counts_in_basket: pieces of it that were scanned are the gift and become as cheap; only what
+            is missing is added. Otherwise the gift always comes on top.
     """
 
     skus: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=100)]
@@ -206,6 +208,7 @@ class Gift(Authored, frozen=True, tag_field="code", tag="gift"):
     price_minor: AmountMinor = 0
     for_each_count: Count = 0
     choice: bool = False
+    counts_in_basket: bool = True
 
 
 class ReceiptDiscount(Authored, frozen=True, tag_field="code", tag="receipt_discount"):

@@ -16,6 +16,8 @@ class Product(Struct, frozen=True, array_like=True, gc=False):
         categories: from the root of the tree down.
         properties: as name=value.
         minimum_price_minor: lowest unit price, minor units; 0 is no floor.
+        weighed: sold by weight, volume or length, not by the piece.
+        list_price_minor: price of a unit without promotions, minor units; 0 is not known.
     """
 
     sku: str
@@ -27,39 +29,42 @@ class Product(Struct, frozen=True, array_like=True, gc=False):
     no_earn: bool = False
     no_cross_sell: bool = False
     minimum_price_minor: int = 0
+    weighed: bool = False
+    list_price_minor: int = 0
 
 
 class SetIndex(Struct, frozen=True):
-    """Inverted index over numbered product sets: which numbers name a sku, category, ..."""
+    """Numbered product sets, and which of them name a sku, category, brand or property.
 
+    Attributes:
+        narrowed: numbers of the sets that have more to fit than being named.
+    """
+
+    sets: tuple[ProductSet, ...]
     by_sku: dict[str, tuple[int, ...]]
     by_category: dict[str, tuple[int, ...]]
     by_brand: dict[str, tuple[int, ...]]
     by_property: dict[str, tuple[int, ...]]
     everything: tuple[int, ...]
-    except_by_sku: dict[str, tuple[int, ...]]
-    except_by_category: dict[str, tuple[int, ...]]
+    narrowed: frozenset[int]
 
 
-def index_sets(sets: Iterable[tuple[int, ProductSet]]) -> SetIndex:
-    """Build the index over (number, set)."""
-    numbered = list(sets)
-    everything = tuple(number for number, chosen in numbered if _is_everything(chosen))
+def index_sets(sets: Sequence[ProductSet]) -> SetIndex:
+    """Build the index; a set's number is its position."""
+    numbered = list(enumerate(sets))
     return SetIndex(
+        sets=tuple(sets),
         by_sku=_inverted((number, chosen.skus) for number, chosen in numbered),
         by_category=_inverted((number, chosen.categories) for number, chosen in numbered),
         by_brand=_inverted((number, chosen.brands) for number, chosen in numbered),
         by_property=_inverted((number, chosen.properties) for number, chosen in numbered),
-        everything=everything,
-        except_by_sku=_inverted((number, chosen.except_skus) for number, chosen in numbered),
-        except_by_category=_inverted(
-            (number, chosen.except_categories) for number, chosen in numbered
-        ),
+        everything=tuple(number for number, chosen in numbered if _names_nothing(chosen)),
+        narrowed=frozenset(number for number, chosen in numbered if _is_narrowed(chosen)),
     )
 
 
 def sets_of(index: SetIndex, sku: str, product: Product | None) -> tuple[int, ...]:
-    """Say which sets a product is in, ascending.
+    """Say which sets a product is in, ascending, whatever its price and the customer's offers.
 
     Args:
         index: the sets.
@@ -69,15 +74,29 @@ def sets_of(index: SetIndex, sku: str, product: Product | None) -> tuple[int, ..
     """
     found = set(index.everything)
     found.update(index.by_sku.get(sku, ()))
-    excepted = set(index.except_by_sku.get(sku, ()))
     if product is not None:
         found.update(index.by_brand.get(product.brand, ()) if product.brand else ())
         for category in product.categories:
             found.update(index.by_category.get(category, ()))
-            excepted.update(index.except_by_category.get(category, ()))
         for pair in product.properties:
             found.update(index.by_property.get(pair, ()))
-    return tuple(sorted(found - excepted))
+    narrowed = found & index.narrowed
+    found -= {number for number in narrowed if not fits_rest(index.sets[number], sku, product)}
+    return tuple(sorted(found))
+
+
+def fits_rest(chosen: ProductSet, sku: str, product: Product | None) -> bool:
+    """Whether a product has all that a set asks besides being named, and nothing it excepts."""
+    if sku in chosen.except_skus:
+        return False
+    if product is None:
+        return not chosen.properties_all
+    return not (
+        any(category in chosen.except_categories for category in product.categories)
+        or product.brand in chosen.except_brands
+        or any(pair in chosen.except_properties for pair in product.properties)
+        or any(pair not in product.properties for pair in chosen.properties_all)
+    )
 
 
 class SetMemo:
@@ -136,13 +155,17 @@ class Catalogue:
         return tuple(sku for sku, _ in zip(shown, range(count_max), strict=False))
 
     def _may_show(self, chosen: ProductSet, product: Product) -> bool:
-        if product.no_cross_sell or product.sku in chosen.except_skus:
-            return False
-        return not any(category in chosen.except_categories for category in product.categories)
+        return not product.no_cross_sell and fits_rest(chosen, product.sku, product)
 
 
-def _is_everything(chosen: ProductSet) -> bool:
-    return not (chosen.skus or chosen.categories or chosen.brands or chosen.properties)
+def _names_nothing(chosen: ProductSet) -> bool:
+    named = chosen.skus or chosen.categories or chosen.brands or chosen.properties
+    return not (named or chosen.own_offer)
+
+
+def _is_narrowed(chosen: ProductSet) -> bool:
+    excepts = chosen.except_skus or chosen.except_categories or chosen.except_brands
+    return bool(excepts or chosen.except_properties or chosen.properties_all)
 
 
 def _inverted(pairs: Iterable[tuple[int, Sequence[str]]]) -> dict[str, tuple[int, ...]]:

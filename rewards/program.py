@@ -136,7 +136,8 @@ class Promotion(Authored, frozen=True):
             it did.
         exclusive_group: of the promotions of a group one takes effect.
         exclusive: once it fired no other price promotion works: on the receipt, or on its items.
-        base: percentages are of the price at the lane's start, the running one, or as sent.
+        base: of which price benefits are: the running one, that at the lane's start, or as sent;
+            pieces that it may claim have not been lowered since the lane's start.
         stackable: works on pieces that others have claimed, and claims none.
         on_stickers: works on lines with a markdown sticker too.
     """
@@ -153,7 +154,7 @@ class Promotion(Authored, frozen=True):
     cost: Cost | None = None
     stackable: bool = False
     on_stickers: bool = False
-    base: Literal["lane_start", "running", "as_sent"] = "lane_start"
+    base: Literal["running", "lane_start", "as_sent"] = "running"
     exclusive_group: Annotated[str, Meta(pattern=r"^[a-z0-9_\-]{0,64}\Z")] = ""
     exclusive: Literal["no", "receipt", "items"] = "no"
     funding: Annotated[tuple[Funding, ...], Meta(max_length=8)] = ()

@@ -1,60 +1,77 @@
-"""A ruleset: all published programs at one version, compiled for evaluation.
+"""A ruleset: all published programs at one version, in the compiled form that is evaluated.
 
-Compilation sorts promotions into the order in which they run and inverts their product sets, so
-that a receipt touches only promotions that could apply. The compiled form is stored and immutable.
+Compilation (`rewards.compilation`) sorts promotions into the order in which they run and inverts
+their product sets, so that a receipt touches only promotions that could apply. The compiled form
+is stored and immutable.
 """
 
-from datetime import date
 from hashlib import blake2b
 
 import msgspec
 import msgspec.inspect
 from msgspec import Struct
 
-from rewards.product import SetIndex, SetMemo, index_sets
+from rewards.benefit import Benefit
+from rewards.gate import BasketGate, NumberGate, TokenGate
+from rewards.product import SetIndex, SetMemo
 from rewards.program import (
     Asset,
-    Benefit,
+    Cost,
+    CouponRules,
     CrossSellLink,
-    LocalTexts,
+    Funding,
+    Limits,
+    Policy,
     ProfileField,
-    Program,
-    Promotion,
-    TextTemplate,
     TillGroup,
 )
 
 LANE_NUMBERS = {"price": 1, "basket": 2, "reward": 3}
+EXCLUSIVE_LANE = 0
+"""Where promotions run that beat all others on the receipt: before every lane."""
+REWARD_LANE = LANE_NUMBERS["reward"]
 CHANNEL_NUMBERS = {"staffed": 1, "self_checkout": 2, "mobile": 3, "pump": 4, "web": 5}
-DAY_LAST = date.max.toordinal()
 TAG_BYTES = 8
+NO_GROUP = -1
 
 
 class CompiledPromotion(Struct, frozen=True, array_like=True):
-    """A promotion with its gates in the form in which they are tested.
+    """A promotion with its conditions in the form in which they are tested.
 
     Attributes:
         tag: 8 bytes that stand for the promotion in ids of rewards.
-        from_day: first local day in force, proleptic ordinal.
-        to_day: last local day in force, included.
-        is_for_all: nothing but the period gates it.
+        lane: a number of LANE_NUMBERS, or EXCLUSIVE_LANE.
+        target: number of the product set that the benefits are about.
+        gives: the benefits, prices first.
+        part_sets: for each benefit the numbers of the other sets it speaks of, in its own order.
+        token_gates: what tokens the receipt must have.
+        number_gates: in what ranges named numbers must lie.
+        basket_gates: what the receipt must hold.
+        base: a number of BASES.
+        group: number of its exclusive group, or NO_GROUP.
         texts: name by language.
     """
 
     promotion_id: str
     tag: bytes
     lane: int
-    benefit: Benefit
-    from_day: int
-    to_day: int
-    zones: frozenset[str]
-    channels: frozenset[int]
-    segments: frozenset[str]
-    customer_required: bool
-    receipt_amount_from_minor: int
-    times_max: int
+    target: int
+    gives: tuple[Benefit, ...]
+    part_sets: tuple[tuple[int, ...], ...]
+    token_gates: tuple[TokenGate, ...]
+    number_gates: tuple[NumberGate, ...]
+    basket_gates: tuple[BasketGate, ...]
+    limits: Limits
+    has_quota: bool
+    cost: Cost | None
     stackable: bool
-    is_for_all: bool
+    on_stickers: bool
+    base: int
+    group: int
+    exclusive: str
+    uses_coupon: bool
+    funding: tuple[Funding, ...]
+    policy: Policy
     texts: dict[str, str]
 
 
@@ -77,8 +94,35 @@ class CompiledField(Struct, frozen=True, array_like=True):
     texts: dict[str, str]
 
 
+class CompiledGroup(Struct, frozen=True, array_like=True):
+    """An exclusive group: how its one promotion is chosen, and which they are."""
+
+    group_id: str
+    choose: str
+    members: tuple[int, ...]
+
+
+class CompiledClass(Struct, frozen=True, array_like=True):
+    """A product class with the number of its set."""
+
+    set_number: int
+    no_discount: bool
+    no_earn: bool
+    no_coupon: bool
+    floor_bp: int
+
+
 class CompiledProgram(Struct, frozen=True, array_like=True):
-    """One chain's program: promotions by lane, priority (higher first) and id."""
+    """One chain's program: promotions by lane, priority (higher first) and id.
+
+    Attributes:
+        sets: every product set that promotions and classes speak of, each once.
+        touched_by: for each set the promotions that a product of it makes candidates.
+        called_by: by token, the promotions that are candidates only if the receipt has it.
+        steps_max: for each lane number the budget of the proof, 0 where the lane is sequential.
+        valid_days: every number of days for which a benefit is valid.
+        price_lists: codes of the lists that promotions use.
+    """
 
     program_id: str
     chain_id: str
@@ -87,7 +131,15 @@ class CompiledProgram(Struct, frozen=True, array_like=True):
     point_value_micros: int
     assets: dict[str, Asset]
     promotions: tuple[CompiledPromotion, ...]
-    promotion_sets: SetIndex
+    sets: SetIndex
+    touched_by: tuple[tuple[int, ...], ...]
+    called_by: dict[str, tuple[int, ...]]
+    groups: tuple[CompiledGroup, ...]
+    classes: tuple[CompiledClass, ...]
+    coupon_rules: CouponRules
+    steps_max: tuple[int, int, int, int]
+    valid_days: tuple[int, ...]
+    price_lists: tuple[str, ...]
     fields: tuple[CompiledField, ...]
     prompts_max: int
     links: tuple[CompiledLink, ...]
@@ -103,7 +155,7 @@ class CompiledRuleset(Struct, frozen=True, array_like=True):
     programs: dict[str, CompiledProgram]
 
 
-COMPILER = b"1"
+COMPILER = b"2"
 """Raised when compilation gives another meaning to the same fields."""
 COMPILED_FORM = blake2b(
     repr(msgspec.inspect.type_info(CompiledRuleset)).encode(), digest_size=8, person=COMPILER
@@ -118,7 +170,7 @@ class ProgramRules:
         """Start with nothing remembered."""
         self.version = version
         self.program = program
-        self.promotion_sets = SetMemo(program.promotion_sets)
+        self.sets = SetMemo(program.sets)
         self.link_sets = SetMemo(program.link_sets)
 
 
@@ -134,18 +186,6 @@ class Ruleset:
         }
 
 
-def compile_ruleset(version: int, programs: tuple[Program, ...]) -> CompiledRuleset:
-    """Compile checked programs.
-
-    Args:
-        version: version of the ruleset, 1 or more.
-        programs: at most one a chain, each without problems (`program_check`).
-    """
-    compiled = {program.chain_id: _compile_program(program) for program in programs}
-    assert len(compiled) == len(programs), "one program a chain"
-    return CompiledRuleset(version, compiled)
-
-
 def encode_ruleset(compiled: CompiledRuleset) -> bytes:
     """Spell the compiled form for storing, with the form's own mark in front."""
     return COMPILED_FORM + msgspec.msgpack.encode(compiled)
@@ -156,110 +196,3 @@ def decode_ruleset(stored: bytes) -> CompiledRuleset | None:
     if stored[: len(COMPILED_FORM)] != COMPILED_FORM:
         return None
     return msgspec.msgpack.decode(stored[len(COMPILED_FORM) :], type=CompiledRuleset)
-
-
-def decode_or_compile(version: int, stored: bytes, content: bytes) -> CompiledRuleset:
-    """Read the compiled form, or compile the content where it is of another build.
-
-    Args:
-        version: version of the ruleset.
-        stored: what `encode_ruleset` of some build wrote.
-        content: msgpack of the programs.
-    """
-    compiled = decode_ruleset(stored)
-    if compiled is not None:
-        return compiled
-    programs = msgspec.msgpack.decode(content, type=tuple[Program, ...])
-    return compile_ruleset(version, programs)
-
-
-def compile_encoded(version: int, programs: tuple[Program, ...]) -> bytes:
-    """Compile and spell in one step, as publishing wants it."""
-    return encode_ruleset(compile_ruleset(version, programs))
-
-
-def _compile_program(program: Program) -> CompiledProgram:
-    ordered = sorted(program.promotions, key=_running_order)
-    links = sorted(program.cross_sell_links, key=lambda link: (-link.weight, link.link_id))
-    fields = sorted(program.profile_fields, key=lambda field: (-field.weight, field.field_code))
-    return CompiledProgram(
-        program_id=program.program_id,
-        chain_id=program.chain_id,
-        currency_code=program.currency_code,
-        language_code=program.language_code,
-        point_value_micros=program.point_value_micros,
-        assets={asset.code: asset for asset in program.assets},
-        promotions=tuple(_compile_promotion(promotion) for promotion in ordered),
-        promotion_sets=index_sets((n, p.what.products) for n, p in enumerate(ordered)),
-        fields=tuple(_compile_field(field) for field in fields),
-        prompts_max=program.prompts_max,
-        links=tuple(_compile_link(link) for link in links),
-        link_sets=index_sets((n, link.basket) for n, link in enumerate(links)),
-        till_groups=program.till_groups,
-        texts={template.text_code: _by_language(template) for template in program.texts},
-    )
-
-
-def _running_order(promotion: Promotion) -> tuple[int, int, str]:
-    return LANE_NUMBERS[promotion.lane], -promotion.priority, promotion.promotion_id
-
-
-def _compile_promotion(promotion: Promotion) -> CompiledPromotion:
-    when, who = promotion.when, promotion.who
-    return CompiledPromotion(
-        promotion_id=promotion.promotion_id,
-        tag=_tag(b"promotion", promotion.promotion_id),
-        lane=LANE_NUMBERS[promotion.lane],
-        benefit=promotion.gives,
-        from_day=date.fromisoformat(when.from_date).toordinal() if when.from_date else 0,
-        to_day=date.fromisoformat(when.to_date).toordinal() if when.to_date else DAY_LAST,
-        zones=frozenset(when.zones),
-        channels=frozenset(CHANNEL_NUMBERS[name] for name in when.channels),
-        segments=frozenset(who.segments),
-        customer_required=who.customer_required,
-        receipt_amount_from_minor=promotion.what.receipt_amount_from_minor,
-        times_max=promotion.limits.times_per_receipt,
-        stackable=promotion.stackable,
-        is_for_all=not any(
-            (
-                when.zones,
-                when.channels,
-                who.segments,
-                who.customer_required,
-                promotion.what.receipt_amount_from_minor,
-            )
-        ),
-        texts=_texts(promotion.names),
-    )
-
-
-def _compile_field(field: ProfileField) -> CompiledField:
-    return CompiledField(
-        field=field,
-        tag=_tag(b"field", field.field_code),
-        first_asked_if=_pairs(field.first_asked_if),
-        asked_again_if=_pairs(field.asked_again_if),
-        texts=_texts(field.questions),
-    )
-
-
-def _compile_link(link: CrossSellLink) -> CompiledLink:
-    tag = _tag(b"link", link.link_id)
-    return CompiledLink(link, tag, frozenset(link.segments), _texts(link.texts))
-
-
-def _pairs(spelled: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    split = (pair.partition("=") for pair in spelled)
-    return tuple((name, value) for name, _, value in split)
-
-
-def _texts(texts: LocalTexts) -> dict[str, str]:
-    return {text.language_code: text.text for text in texts}
-
-
-def _by_language(template: TextTemplate) -> dict[str, str]:
-    return _texts(template.texts)
-
-
-def _tag(purpose: bytes, name: str) -> bytes:
-    return blake2b(name.encode(), digest_size=TAG_BYTES, person=purpose).digest()

@@ -13,7 +13,7 @@ from rewards.product import Product
 from rewards.program import ProfileField, Program
 from rewards.program_check import Problem
 from rewards.refusal import Reason, Refusal
-from rewards.ruleset import compile_encoded
+from rewards.compilation import compile_encoded
 from server.clock import Clock
 from server.codec.back_office_pb import ImportedCustomer
 from server.codec.sale_pb import HashIdentifier

@@ -19,7 +19,8 @@ from rewards.product import Catalogue, Product
 from rewards.program import Asset
 from rewards.refusal import Reason, Refusal
 from rewards.rounding import floor_div
-from rewards.ruleset import CompiledLink, ProgramRules, Ruleset, decode_or_compile
+from rewards.compilation import decode_or_compile
+from rewards.ruleset import CompiledLink, ProgramRules, Ruleset
 from server.clock import Clock
 from server.store.feeds import StoreRecord, VersionRecord
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from rewards.program import Program
-from rewards.ruleset import compile_encoded, decode_or_compile
+from rewards.compilation import compile_encoded, decode_or_compile
 from server.store.database import Database
 from server.store.feeds import Feeds
 from server.store.rejections import EffectiveTooEarlyError, ProgramClashError

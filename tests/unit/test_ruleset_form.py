@@ -3,7 +3,8 @@
 import msgspec
 
 from rewards.program import Program
-from rewards.ruleset import compile_ruleset, decode_or_compile, decode_ruleset, encode_ruleset
+from rewards.compilation import compile_ruleset, decode_or_compile
+from rewards.ruleset import decode_ruleset, encode_ruleset
 from tests.serving import PROGRAM
 
 PROGRAMS = (msgspec.convert(PROGRAM, Program),)
