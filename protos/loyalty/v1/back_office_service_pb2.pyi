@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from loyalty.v1 import program_pb2 as _program_pb2
 import builtins as _builtins
 import sys
@@ -18,6 +19,32 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _ChangeKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ChangeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChangeKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CHANGE_KIND_UNSPECIFIED: _ChangeKind.ValueType  # 0
+    CHANGE_KIND_ADDED: _ChangeKind.ValueType  # 1
+    """It is new."""
+    CHANGE_KIND_REMOVED: _ChangeKind.ValueType  # 2
+    """It is no longer there."""
+    CHANGE_KIND_CHANGED: _ChangeKind.ValueType  # 3
+    """It is there before and after."""
+
+class ChangeKind(_ChangeKind, metaclass=_ChangeKindEnumTypeWrapper):
+    """How something changes."""
+
+CHANGE_KIND_UNSPECIFIED: ChangeKind.ValueType  # 0
+CHANGE_KIND_ADDED: ChangeKind.ValueType  # 1
+"""It is new."""
+CHANGE_KIND_REMOVED: ChangeKind.ValueType  # 2
+"""It is no longer there."""
+CHANGE_KIND_CHANGED: ChangeKind.ValueType  # 3
+"""It is there before and after."""
+Global___ChangeKind: _TypeAlias = ChangeKind  # noqa: Y015
 
 @_typing.final
 class ValidateProgramRequest(_message.Message):
@@ -154,6 +181,449 @@ class PublishProgramResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PublishProgramResponse: _TypeAlias = PublishProgramResponse  # noqa: Y015
+
+@_typing.final
+class FieldChange(_message.Message):
+    """A value that changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    OLD_VALUE_FIELD_NUMBER: _builtins.int
+    NEW_VALUE_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """Path below the item, for example gives[percent_off].rate_bp: items of a list are named by
+    their code, id or language, the second of a name by name#2, those without a name by their
+    place from 0; [] at the end is an entry of a list of words or numbers.
+    """
+    old_value: _builtins.str
+    """Value before, as its author writes it, at most 120 characters; empty: it was not there."""
+    new_value: _builtins.str
+    """Value after, the same; empty: it is no longer there."""
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        old_value: _builtins.str = ...,
+        new_value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["new_value", b"new_value", "old_value", b"old_value", "path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FieldChange: _TypeAlias = FieldChange  # noqa: Y015
+
+@_typing.final
+class ItemChange(_message.Message):
+    """A promotion, asset, field, ... or setting that changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    FIELDS_CUT_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """setting, asset, lane, exclusive_group, product_class, promotion, field, link, till_group, text."""
+    item_id: _builtins.str
+    """Its id; of a product class its place from 0; of a setting its key."""
+    change: Global___ChangeKind.ValueType
+    """How it changes."""
+    fields_cut: _builtins.bool
+    """It has more fields than are listed."""
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldChange]:
+        """What changes in it; of what comes or goes all that is not a default. At most 50."""
+
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        item_id: _builtins.str = ...,
+        change: Global___ChangeKind.ValueType = ...,
+        fields: _abc.Iterable[Global___FieldChange] | None = ...,
+        fields_cut: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "fields", b"fields", "fields_cut", b"fields_cut", "item_id", b"item_id", "kind", b"kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ItemChange: _TypeAlias = ItemChange  # noqa: Y015
+
+@_typing.final
+class ChangeCount(_message.Message):
+    """How many items of a kind change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    ADDED_FIELD_NUMBER: _builtins.int
+    REMOVED_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """As in ItemChange."""
+    added: _builtins.int
+    """New ones."""
+    removed: _builtins.int
+    """Those that go."""
+    changed: _builtins.int
+    """Those that stay and change."""
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        added: _builtins.int = ...,
+        removed: _builtins.int = ...,
+        changed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "changed", b"changed", "kind", b"kind", "removed", b"removed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChangeCount: _TypeAlias = ChangeCount  # noqa: Y015
+
+@_typing.final
+class ProgramChange(_message.Message):
+    """What changes in a program."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRAM_ID_FIELD_NUMBER: _builtins.int
+    CHAIN_ID_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    PROMOTION_COUNT_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    ITEMS_OMITTED_FIELD_NUMBER: _builtins.int
+    program_id: _builtins.str
+    """Program."""
+    chain_id: _builtins.str
+    """Its chain."""
+    change: Global___ChangeKind.ValueType
+    """How it changes."""
+    promotion_count: _builtins.int
+    """Promotions it has after."""
+    items_omitted: _builtins.int
+    """Items that are counted but not listed."""
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChangeCount]:
+        """How many items of each kind change; complete."""
+
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ItemChange]:
+        """What changes, by kind and id; at most 1,000 items with 2,000 fields over all programs."""
+
+    def __init__(
+        self,
+        *,
+        program_id: _builtins.str = ...,
+        chain_id: _builtins.str = ...,
+        change: Global___ChangeKind.ValueType = ...,
+        promotion_count: _builtins.int = ...,
+        counts: _abc.Iterable[Global___ChangeCount] | None = ...,
+        items: _abc.Iterable[Global___ItemChange] | None = ...,
+        items_omitted: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_id", b"chain_id", "change", b"change", "counts", b"counts", "items", b"items", "items_omitted", b"items_omitted", "program_id", b"program_id", "promotion_count", b"promotion_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProgramChange: _TypeAlias = ProgramChange  # noqa: Y015
+
+@_typing.final
+class PlanProgramRequest(_message.Message):
+    """Asks what publishing would change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRAM_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    PROGRAM_ID_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """A version of the ruleset, as RollBackRuleset would publish it, 1 or more."""
+    program_id: _builtins.str
+    """Optional. With a version: only this program of it, 1 to 64 characters."""
+    effective_at_us: _builtins.int
+    """Optional. From when it would count, UTC microseconds: compares with what is in force then.
+    0 is now: compares with what is in force now, or becomes so within the publishing lead.
+    """
+    @_builtins.property
+    def program(self) -> _program_pb2.Program:
+        """A program, as PublishProgram would publish it."""
+
+    def __init__(
+        self,
+        *,
+        program: _program_pb2.Program | None = ...,
+        version: _builtins.int = ...,
+        program_id: _builtins.str = ...,
+        effective_at_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "program", b"program", "version", b"version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "effective_at_us", b"effective_at_us", "program", b"program", "program_id", b"program_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["program", "version"]  # noqa: Y015
+    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
+
+Global___PlanProgramRequest: _TypeAlias = PlanProgramRequest  # noqa: Y015
+
+@_typing.final
+class PlanProgramResponse(_message.Message):
+    """What publishing would change. Nothing changes if there are no programs in it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    PROGRAMS_FIELD_NUMBER: _builtins.int
+    BASE_VERSION_FIELD_NUMBER: _builtins.int
+    BASE_EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
+    NEWEST_VERSION_FIELD_NUMBER: _builtins.int
+    NEWEST_EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
+    EARLIEST_US_FIELD_NUMBER: _builtins.int
+    base_version: _builtins.int
+    """Version it is compared with; 0 if none was in force."""
+    base_effective_at_us: _builtins.int
+    """From when that one counts, UTC microseconds; 0 without a version."""
+    newest_version: _builtins.int
+    """Newest version, in force or to come; 0 if nothing was published."""
+    newest_effective_at_us: _builtins.int
+    """From when that one counts, UTC microseconds; 0 without a version."""
+    earliest_us: _builtins.int
+    """A version published now could count from here on, UTC microseconds."""
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProgramProblem]:
+        """Why it would be refused; nothing if it can be published."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProgramProblem]:
+        """What it names that is not known here, and would have no effect; at most 1,000."""
+
+    @_builtins.property
+    def programs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProgramChange]:
+        """Programs that change, by program_id; those that stay as they are are left out."""
+
+    def __init__(
+        self,
+        *,
+        problems: _abc.Iterable[Global___ProgramProblem] | None = ...,
+        warnings: _abc.Iterable[Global___ProgramProblem] | None = ...,
+        programs: _abc.Iterable[Global___ProgramChange] | None = ...,
+        base_version: _builtins.int = ...,
+        base_effective_at_us: _builtins.int = ...,
+        newest_version: _builtins.int = ...,
+        newest_effective_at_us: _builtins.int = ...,
+        earliest_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_effective_at_us", b"base_effective_at_us", "base_version", b"base_version", "earliest_us", b"earliest_us", "newest_effective_at_us", b"newest_effective_at_us", "newest_version", b"newest_version", "problems", b"problems", "programs", b"programs", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanProgramResponse: _TypeAlias = PlanProgramResponse  # noqa: Y015
+
+@_typing.final
+class RollBackRulesetRequest(_message.Message):
+    """Rolls back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    PROGRAM_ID_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
+    PUBLISHED_BY_FIELD_NUMBER: _builtins.int
+    NEWEST_VERSION_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """Required. Version whose content is published again, 1 or more."""
+    program_id: _builtins.str
+    """Optional. Only this program of it, 1 to 64 characters; empty: all its programs, and programs
+    that it had not are removed.
+    """
+    effective_at_us: _builtins.int
+    """Optional. From when it counts, UTC microseconds; 0 is as soon as every server can have it."""
+    published_by: _builtins.str
+    """Required. Who rolls back, 1 to 64 characters."""
+    newest_version: _builtins.int
+    """Optional. The newest version that the plan named; refused if there is a newer one by now.
+    0 does not ask for that.
+    """
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        program_id: _builtins.str = ...,
+        effective_at_us: _builtins.int = ...,
+        published_by: _builtins.str = ...,
+        newest_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_at_us", b"effective_at_us", "newest_version", b"newest_version", "program_id", b"program_id", "published_by", b"published_by", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollBackRulesetRequest: _TypeAlias = RollBackRulesetRequest  # noqa: Y015
+
+@_typing.final
+class RollBackRulesetResponse(_message.Message):
+    """The old content is published."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
+    PROMOTION_COUNT_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """Version of the ruleset."""
+    effective_at_us: _builtins.int
+    """From when it counts, UTC microseconds."""
+    promotion_count: _builtins.int
+    """Promotions in the ruleset."""
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        effective_at_us: _builtins.int = ...,
+        promotion_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_at_us", b"effective_at_us", "promotion_count", b"promotion_count", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollBackRulesetResponse: _TypeAlias = RollBackRulesetResponse  # noqa: Y015
+
+@_typing.final
+class ListRulesetVersionsRequest(_message.Message):
+    """Asks for versions, the newest first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRAM_ID_FIELD_NUMBER: _builtins.int
+    CHAIN_ID_FIELD_NUMBER: _builtins.int
+    BEFORE_VERSION_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    program_id: _builtins.str
+    """Optional. Only versions that changed this program, 1 to 64 characters."""
+    chain_id: _builtins.str
+    """Optional. Only versions that changed a program of this chain, 1 to 64 characters."""
+    before_version: _builtins.int
+    """Optional. Only versions below this one; 0 begins with the newest."""
+    page_size: _builtins.int
+    """Optional. Versions to look through, at most 50; 0 is 20. With program_id or chain_id fewer
+    may be answered, or none.
+    """
+    def __init__(
+        self,
+        *,
+        program_id: _builtins.str = ...,
+        chain_id: _builtins.str = ...,
+        before_version: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before_version", b"before_version", "chain_id", b"chain_id", "page_size", b"page_size", "program_id", b"program_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRulesetVersionsRequest: _TypeAlias = ListRulesetVersionsRequest  # noqa: Y015
+
+@_typing.final
+class VersionHistory(_message.Message):
+    """A version and what it changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
+    PUBLISHED_AT_US_FIELD_NUMBER: _builtins.int
+    PUBLISHED_BY_FIELD_NUMBER: _builtins.int
+    PROMOTION_COUNT_FIELD_NUMBER: _builtins.int
+    PROGRAMS_FIELD_NUMBER: _builtins.int
+    UNREADABLE_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """Version."""
+    effective_at_us: _builtins.int
+    """From when it counts, UTC microseconds."""
+    published_at_us: _builtins.int
+    """When it was published, UTC microseconds."""
+    published_by: _builtins.str
+    """Who published it."""
+    promotion_count: _builtins.int
+    """Promotions in the ruleset."""
+    unreadable: _builtins.bool
+    """Its content, or that of the version before, is of a build that this one cannot read:
+    programs is empty.
+    """
+    @_builtins.property
+    def programs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProgramChange]:
+        """Programs that changed against the version before, by program_id, without their items."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        effective_at_us: _builtins.int = ...,
+        published_at_us: _builtins.int = ...,
+        published_by: _builtins.str = ...,
+        promotion_count: _builtins.int = ...,
+        programs: _abc.Iterable[Global___ProgramChange] | None = ...,
+        unreadable: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_at_us", b"effective_at_us", "programs", b"programs", "promotion_count", b"promotion_count", "published_at_us", b"published_at_us", "published_by", b"published_by", "unreadable", b"unreadable", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VersionHistory: _TypeAlias = VersionHistory  # noqa: Y015
+
+@_typing.final
+class ListRulesetVersionsResponse(_message.Message):
+    """A page of versions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    NEXT_BEFORE_VERSION_FIELD_NUMBER: _builtins.int
+    LIVE_VERSION_FIELD_NUMBER: _builtins.int
+    next_before_version: _builtins.int
+    """Ask with this as before_version for what is older; 0: there is nothing older."""
+    live_version: _builtins.int
+    """Version in force; 0 if none is. Higher ones are to come."""
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___VersionHistory]:
+        """The newest first."""
+
+    def __init__(
+        self,
+        *,
+        versions: _abc.Iterable[Global___VersionHistory] | None = ...,
+        next_before_version: _builtins.int = ...,
+        live_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["live_version", b"live_version", "next_before_version", b"next_before_version", "versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRulesetVersionsResponse: _TypeAlias = ListRulesetVersionsResponse  # noqa: Y015
 
 @_typing.final
 class GetRulesetRequest(_message.Message):

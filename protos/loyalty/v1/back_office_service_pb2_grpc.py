@@ -45,6 +45,21 @@ class BackOfficeServiceStub:
                 request_serializer=loyalty_dot_v1_dot_back__office__service__pb2.PublishProgramRequest.SerializeToString,
                 response_deserializer=loyalty_dot_v1_dot_back__office__service__pb2.PublishProgramResponse.FromString,
                 _registered_method=True)
+        self.PlanProgram = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/PlanProgram',
+                request_serializer=loyalty_dot_v1_dot_back__office__service__pb2.PlanProgramRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_back__office__service__pb2.PlanProgramResponse.FromString,
+                _registered_method=True)
+        self.RollBackRuleset = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/RollBackRuleset',
+                request_serializer=loyalty_dot_v1_dot_back__office__service__pb2.RollBackRulesetRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_back__office__service__pb2.RollBackRulesetResponse.FromString,
+                _registered_method=True)
+        self.ListRulesetVersions = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/ListRulesetVersions',
+                request_serializer=loyalty_dot_v1_dot_back__office__service__pb2.ListRulesetVersionsRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_back__office__service__pb2.ListRulesetVersionsResponse.FromString,
+                _registered_method=True)
         self.GetRuleset = channel.unary_unary(
                 '/loyalty.v1.BackOfficeService/GetRuleset',
                 request_serializer=loyalty_dot_v1_dot_back__office__service__pb2.GetRulesetRequest.SerializeToString,
@@ -85,6 +100,28 @@ class BackOfficeServiceServicer:
 
     def PublishProgram(self, request, context):
         """Puts a program into a new version of the ruleset.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PlanProgram(self, request, context):
+        """What publishing a program, or rolling back, would change, and what is wrong with it. Changes
+        nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollBackRuleset(self, request, context):
+        """Publishes the content of an old version as a new version.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRulesetVersions(self, request, context):
+        """All versions, the newest first, each with what it changed; in pages.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,6 +175,21 @@ def add_BackOfficeServiceServicer_to_server(servicer, server):
                     servicer.PublishProgram,
                     request_deserializer=loyalty_dot_v1_dot_back__office__service__pb2.PublishProgramRequest.FromString,
                     response_serializer=loyalty_dot_v1_dot_back__office__service__pb2.PublishProgramResponse.SerializeToString,
+            ),
+            'PlanProgram': grpc.unary_unary_rpc_method_handler(
+                    servicer.PlanProgram,
+                    request_deserializer=loyalty_dot_v1_dot_back__office__service__pb2.PlanProgramRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_back__office__service__pb2.PlanProgramResponse.SerializeToString,
+            ),
+            'RollBackRuleset': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollBackRuleset,
+                    request_deserializer=loyalty_dot_v1_dot_back__office__service__pb2.RollBackRulesetRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_back__office__service__pb2.RollBackRulesetResponse.SerializeToString,
+            ),
+            'ListRulesetVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRulesetVersions,
+                    request_deserializer=loyalty_dot_v1_dot_back__office__service__pb2.ListRulesetVersionsRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_back__office__service__pb2.ListRulesetVersionsResponse.SerializeToString,
             ),
             'GetRuleset': grpc.unary_unary_rpc_method_handler(
                     servicer.GetRuleset,
@@ -220,6 +272,87 @@ class BackOfficeService:
             '/loyalty.v1.BackOfficeService/PublishProgram',
             loyalty_dot_v1_dot_back__office__service__pb2.PublishProgramRequest.SerializeToString,
             loyalty_dot_v1_dot_back__office__service__pb2.PublishProgramResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PlanProgram(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.BackOfficeService/PlanProgram',
+            loyalty_dot_v1_dot_back__office__service__pb2.PlanProgramRequest.SerializeToString,
+            loyalty_dot_v1_dot_back__office__service__pb2.PlanProgramResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollBackRuleset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.BackOfficeService/RollBackRuleset',
+            loyalty_dot_v1_dot_back__office__service__pb2.RollBackRulesetRequest.SerializeToString,
+            loyalty_dot_v1_dot_back__office__service__pb2.RollBackRulesetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRulesetVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.BackOfficeService/ListRulesetVersions',
+            loyalty_dot_v1_dot_back__office__service__pb2.ListRulesetVersionsRequest.SerializeToString,
+            loyalty_dot_v1_dot_back__office__service__pb2.ListRulesetVersionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

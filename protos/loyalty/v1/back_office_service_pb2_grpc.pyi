@@ -37,6 +37,14 @@ class BackOfficeServiceStub:
     """Checks a program against the stores and articles known here. Changes nothing."""
     PublishProgram: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.PublishProgramRequest, _back_office_service_pb2.PublishProgramResponse]
     """Puts a program into a new version of the ruleset."""
+    PlanProgram: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.PlanProgramRequest, _back_office_service_pb2.PlanProgramResponse]
+    """What publishing a program, or rolling back, would change, and what is wrong with it. Changes
+    nothing.
+    """
+    RollBackRuleset: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.RollBackRulesetRequest, _back_office_service_pb2.RollBackRulesetResponse]
+    """Publishes the content of an old version as a new version."""
+    ListRulesetVersions: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.ListRulesetVersionsRequest, _back_office_service_pb2.ListRulesetVersionsResponse]
+    """All versions, the newest first, each with what it changed; in pages."""
     GetRuleset: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.GetRulesetRequest, _back_office_service_pb2.GetRulesetResponse]
     """The versions in force and to come, and which of them this server has loaded."""
     ImportStores: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.ImportStoresRequest, _back_office_service_pb2.ImportStoresResponse]
@@ -59,6 +67,14 @@ class BackOfficeServiceAsyncStub(BackOfficeServiceStub):
     """Checks a program against the stores and articles known here. Changes nothing."""
     PublishProgram: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.PublishProgramRequest, _back_office_service_pb2.PublishProgramResponse]  # type: ignore[assignment]
     """Puts a program into a new version of the ruleset."""
+    PlanProgram: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.PlanProgramRequest, _back_office_service_pb2.PlanProgramResponse]  # type: ignore[assignment]
+    """What publishing a program, or rolling back, would change, and what is wrong with it. Changes
+    nothing.
+    """
+    RollBackRuleset: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.RollBackRulesetRequest, _back_office_service_pb2.RollBackRulesetResponse]  # type: ignore[assignment]
+    """Publishes the content of an old version as a new version."""
+    ListRulesetVersions: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.ListRulesetVersionsRequest, _back_office_service_pb2.ListRulesetVersionsResponse]  # type: ignore[assignment]
+    """All versions, the newest first, each with what it changed; in pages."""
     GetRuleset: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.GetRulesetRequest, _back_office_service_pb2.GetRulesetResponse]  # type: ignore[assignment]
     """The versions in force and to come, and which of them this server has loaded."""
     ImportStores: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.ImportStoresRequest, _back_office_service_pb2.ImportStoresResponse]  # type: ignore[assignment]
@@ -90,6 +106,32 @@ class BackOfficeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_back_office_service_pb2.PublishProgramResponse, _abc.Awaitable[_back_office_service_pb2.PublishProgramResponse]]:
         """Puts a program into a new version of the ruleset."""
+
+    @_abc_1.abstractmethod
+    def PlanProgram(
+        self,
+        request: _back_office_service_pb2.PlanProgramRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_back_office_service_pb2.PlanProgramResponse, _abc.Awaitable[_back_office_service_pb2.PlanProgramResponse]]:
+        """What publishing a program, or rolling back, would change, and what is wrong with it. Changes
+        nothing.
+        """
+
+    @_abc_1.abstractmethod
+    def RollBackRuleset(
+        self,
+        request: _back_office_service_pb2.RollBackRulesetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_back_office_service_pb2.RollBackRulesetResponse, _abc.Awaitable[_back_office_service_pb2.RollBackRulesetResponse]]:
+        """Publishes the content of an old version as a new version."""
+
+    @_abc_1.abstractmethod
+    def ListRulesetVersions(
+        self,
+        request: _back_office_service_pb2.ListRulesetVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_back_office_service_pb2.ListRulesetVersionsResponse, _abc.Awaitable[_back_office_service_pb2.ListRulesetVersionsResponse]]:
+        """All versions, the newest first, each with what it changed; in pages."""
 
     @_abc_1.abstractmethod
     def GetRuleset(
