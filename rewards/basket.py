@@ -6,15 +6,19 @@ nothing. Quantities stay runs: nothing here counts pieces one by one.
 
 from collections.abc import Callable, Sequence
 
+from rewards.authored import ProductSet
+from rewards.facts import OwnOffer
 from rewards.limits import MILLI
-from rewards.product import Product
-from rewards.rounding import floor_div
+from rewards.product import Product, SetMemo, fits_rest
+from rewards.rounding import floor_div, round_half_up, share_bp
+from rewards.ruleset import CompiledClass
 from rewards.sale import Line, LineAction, LineKind, PriceSource, Unit
 
 Allocate = Callable[[int, Sequence[int]], list[int]]
 """Shares a total over weights exactly: `rewards.allocate.allocate` or its compiled twin."""
 
 _ItemKey = tuple[str, int, int, int, int, bool, bool, bool, str]
+NOBODY = -1
 _FREE_OF_RULES = (LineKind.GIFT_CARD, LineKind.DEPOSIT)
 
 
@@ -23,31 +27,41 @@ class Item:
 
     Attributes:
         lines: positions of its lines in the sale, by line_id.
+        sets: numbers of the product sets that it is in.
+        sent_minor: amount as sent.
+        start_minor: amount at the start of the lane.
         amount_minor: running amount, after the discounts so far.
         has_floor: there may be one above zero.
         floor_minor: the amount never goes below it.
         open_milli: quantity that no promotion of this lane has claimed.
         effects: (promotion number, discount in minor units, quantity in thousandths).
-        claimed_by: promotion that claimed last in this lane; -1 is none.
+        claimed_by: promotion that claimed last in this lane; NOBODY is none.
+        closed_by: promotion after which no other may lower it; NOBODY is none.
     """
 
     __slots__ = (
-        "_base_minor",
         "_zero_price",
         "amount_minor",
         "claimed_by",
+        "closed_by",
         "counted",
         "discountable",
         "earns",
         "effects",
+        "floor_bp",
         "floor_minor",
         "goods",
         "has_floor",
         "lines",
+        "no_coupon",
         "open_milli",
         "product",
         "quantity_milli",
+        "sent_minor",
+        "sets",
         "sku",
+        "start_minor",
+        "sticker",
     )
 
     def __init__(self, line: Line, product: Product | None, zero_price: bool) -> None:
@@ -62,10 +76,12 @@ class Item:
         self.product = product
         self.counted = line.unit == Unit.PIECE
         self.goods = line.kind not in _FREE_OF_RULES
-        full_price = self.goods and line.price_source != PriceSource.STICKER
-        self.discountable = full_price and not line.no_discount
-        self.earns = full_price and not line.no_earn
+        self.sticker = line.price_source == PriceSource.STICKER
+        self.discountable = self.goods and not line.no_discount
+        self.earns = self.goods and not self.sticker and not line.no_earn
+        self.no_coupon = False
         self.has_floor = line.minimum_amount_minor > 0 or not zero_price
+        self.floor_bp = 0
         self._zero_price = zero_price
         if product is not None:
             if product.no_discount:
@@ -75,18 +91,22 @@ class Item:
             if product.minimum_price_minor:
                 self.has_floor = True
         self.lines: list[int] = []
+        self.sets: frozenset[int] = frozenset()
         self.quantity_milli = 0
+        self.sent_minor = 0
+        self.start_minor = 0
         self.amount_minor = 0
         self.floor_minor = 0
         self.open_milli = 0
-        self._base_minor = 0
         self.effects: list[tuple[int, int, int]] = []
-        self.claimed_by = -1
+        self.claimed_by = NOBODY
+        self.closed_by = NOBODY
 
     def add(self, position: int, line: Line) -> None:
         """Take a line in."""
         self.lines.append(position)
         self.quantity_milli += line.quantity_milli
+        self.sent_minor += line.amount_minor
         self.amount_minor += line.amount_minor
 
     def set_floor(self, lines: Sequence[Line]) -> None:
@@ -96,13 +116,14 @@ class Item:
         self.floor_minor = max(feed_minor, own_minor)
 
     def line_floor_minor(self, line: Line) -> int:
-        """What one of its lines never goes below: its own minimum and the feed's, minor units.
+        """What one of its lines never goes below: its own minimum, the feed's, its class's.
 
         Where the till cannot sell at price zero also one minor unit a piece, or for what is
-        weighed. Never more than was sent.
+        weighed. Minor units; never more than was sent.
         """
         feed_minor = self._feed_floor_minor(line.quantity_milli)
-        floor_minor = max(line.minimum_amount_minor, feed_minor)
+        class_minor = share_bp(line.amount_minor, self.floor_bp, "up")
+        floor_minor = max(line.minimum_amount_minor, feed_minor, class_minor)
         if not self._zero_price:
             pieces = floor_div(line.quantity_milli, MILLI) if self.counted else 1
             floor_minor = max(floor_minor, pieces)
@@ -115,23 +136,14 @@ class Item:
 
     def enter_lane(self) -> None:
         """Open all pieces for the claims of the next lane, at the price they have now."""
-        self._base_minor = self.amount_minor
+        self.start_minor = self.amount_minor
         self.open_milli = self.quantity_milli
-        self.claimed_by = -1
+        self.claimed_by = NOBODY
 
-    def portion_minor(self, quantity_milli: int, skip_milli: int = 0) -> int:
-        """Price of the next open pieces at the price of the lane's start, minor units.
-
-        Args:
-            quantity_milli: 0 to what is open.
-            skip_milli: open quantity to pass over first.
-        """
-        if quantity_milli == self.quantity_milli:
-            return self._base_minor
-        before = self.quantity_milli - self.open_milli + skip_milli
-        upto = self._base_minor * (before + quantity_milli)
-        price_before = floor_div(self._base_minor * before, self.quantity_milli)
-        return floor_div(upto, self.quantity_milli) - price_before
+    @property
+    def room_minor(self) -> int:
+        """How much the floor still lets it be lowered."""
+        return max(0, self.amount_minor - self.floor_minor)
 
     def claim(self, number: int, quantity_milli: int) -> None:
         """Close pieces for the other promotions of the lane."""
@@ -139,19 +151,11 @@ class Item:
         self.open_milli -= quantity_milli
         self.claimed_by = number
 
-    def lower(self, number: int, discount_minor: int, quantity_milli: int) -> int:
-        """Lower the amount, not below the floor; say by how much it went down, minor units."""
-        room_minor = self.amount_minor - self.floor_minor
-        given_minor = discount_minor if discount_minor < room_minor else room_minor
-        if given_minor <= 0:
-            return 0
-        self.amount_minor -= given_minor
-        self.effects.append((number, given_minor, quantity_milli))
-        return given_minor
-
-    def price_rank(self) -> int:
-        """Price of a piece at the lane's start, in millionths, for comparing only."""
-        return floor_div(self._base_minor * 1_000_000, self.quantity_milli)
+    def lower(self, number: int, discount_minor: int, quantity_milli: int) -> None:
+        """Lower the amount; what is asked never goes below the floor."""
+        assert 0 < discount_minor <= self.room_minor
+        self.amount_minor -= discount_minor
+        self.effects.append((number, discount_minor, quantity_milli))
 
 
 def build_items(
@@ -163,6 +167,9 @@ def build_items(
         lines: lines of the sale; cancelled and RETURN lines are left out.
         products: attributes by sku of the articles that the feed knows.
         zero_price: the till can sell a piece at price zero.
+
+    Returns:
+        Items without sets and floors: `enter_sets` adds them.
     """
     items: dict[_ItemKey, Item] = {}
     for position, line in enumerate(lines):
@@ -186,9 +193,72 @@ def build_items(
     for item in items.values():
         if len(item.lines) > 1:
             item.lines.sort(key=lambda position: lines[position].line_id)
+    return [items[key] for key in sorted(items)]
+
+
+def enter_sets(
+    items: Sequence[Item],
+    lines: Sequence[Line],
+    sets: SetMemo,
+    classes: Sequence[CompiledClass],
+    offers: Sequence[OwnOffer],
+) -> None:
+    """Say which product sets each item is in, apply its product classes, work out its floor.
+
+    Args:
+        items: what `build_items` gave.
+        lines: lines of the sale.
+        sets: all product sets of the program.
+        classes: rules of the chain above all promotions.
+        offers: the customer's own.
+    """
+    for item in items:
+        if item.goods:
+            item.sets = _sets_of(item, sets, offers)
+            for one in classes:
+                if one.set_number in item.sets:
+                    _apply_class(item, one)
         if item.has_floor:
             item.set_floor(lines)
-    return [items[key] for key in sorted(items)]
+
+
+def _sets_of(item: Item, sets: SetMemo, offers: Sequence[OwnOffer]) -> frozenset[int]:
+    found = set(sets.sets_of(item.sku, item.product))
+    index = sets.index
+    for number in index.offered:
+        if _is_offered(index.sets[number], item, offers):
+            found.add(number)
+    return frozenset(
+        number
+        for number in found
+        if number not in index.priced or _is_priced(index.sets[number], item)
+    )
+
+
+def _is_offered(chosen: ProductSet, item: Item, offers: Sequence[OwnOffer]) -> bool:
+    """Whether the customer's own offer names a category of the item."""
+    if item.product is None or not fits_rest(chosen, item.sku, item.product):
+        return False
+    named = {
+        c for offer in offers if offer.offer_code == chosen.own_offer for c in offer.categories
+    }
+    return any(category in named for category in item.product.categories)
+
+
+def _is_priced(chosen: ProductSet, item: Item) -> bool:
+    """Whether the price of a unit as sent, rounded half up, lies in the set's range."""
+    unit_minor = round_half_up(item.sent_minor * MILLI, item.quantity_milli)
+    high = chosen.unit_price_to_minor
+    return chosen.unit_price_from_minor <= unit_minor and (not high or unit_minor <= high)
+
+
+def _apply_class(item: Item, one: CompiledClass) -> None:
+    item.discountable = item.discountable and not one.no_discount
+    item.earns = item.earns and not one.no_earn
+    item.no_coupon = item.no_coupon or one.no_coupon
+    if one.floor_bp:
+        item.has_floor = True
+        item.floor_bp = max(item.floor_bp, one.floor_bp)
 
 
 def line_effects(

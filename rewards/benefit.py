@@ -1,7 +1,7 @@
 """What a promotion gives: each benefit a small value `{code, args}`.
 
-Benefits on prices stand in the lanes price and basket, rewards in any lane: in the lane reward they
-give on what is paid in the end. What each does exactly stands in `docs/engine.md`.
+Benefits on prices stand in the lanes price and basket. Rewards stand in any lane: they give on what
+is to be paid at their place, in the lane reward on what is paid in the end. What each does exactly stands in `docs/engine.md`.
 """
 
 from typing import Annotated, Literal
@@ -40,14 +40,16 @@ class Pieces(Authored, frozen=True):
     """Which pieces of the set a benefit takes; without it all of them.
 
     Attributes:
-        count_max: at most so many pieces of a receipt; 0 is all.
-        pick: which, if not all.
-        full_groups_of: only as many of an article as make full groups of so many; 0 is any.
+        count_max: at most so many pieces; 0 is all.
+        pick: which, if not all; pieces that cost nothing are never picked.
+        full_groups_of: only as many as make full groups of so many; 0 is any.
+        per_article: both count the pieces of each article; otherwise those of the whole set.
     """
 
     count_max: Count = 0
     pick: Pick = "cheapest"
     full_groups_of: Count = 0
+    per_article: bool = False
 
 
 ALL_PIECES = Pieces()
@@ -138,6 +140,7 @@ class BuyGet(Authored, frozen=True, tag_field="code", tag="buy_get"):
     given is the cheapest.
 
     Attributes:
+        which: the cheapest of the other ones are given, or the dearest.
         partly: fewer than `get_count` are given if there are no more.
     """
 
@@ -145,6 +148,7 @@ class BuyGet(Authored, frozen=True, tag_field="code", tag="buy_get"):
     get_products: ProductSet
     get_count: SetCount = 1
     rate_bp: RateBp = 10_000
+    which: Pick = "cheapest"
     partly: bool = False
 
 

@@ -150,9 +150,7 @@ def _compile_promotion(
 ) -> CompiledPromotion:
     target = sets.number_of(promotion.products)
     gives = tuple(sorted(promotion.gives, key=lambda one: not isinstance(one, PriceBenefit)))
-    token_gates, number_gates = gates_of(
-        promotion.when, promotion.conditions, program.coupon_rules
-    )
+    token_gates, number_gates = gates_of(promotion.when, promotion.conditions, program.coupon_rules)
     limits = promotion.limits
     return CompiledPromotion(
         promotion_id=promotion.promotion_id,
@@ -245,9 +243,7 @@ def _compile_groups(
     for number, promotion in enumerate(ordered):
         members.setdefault(promotion.exclusive_group, []).append(number)
     return tuple(
-        CompiledGroup(
-            group_id, choices.get(group_id, "first"), tuple(members[group_id])
-        )
+        CompiledGroup(group_id, choices.get(group_id, "first"), tuple(members[group_id]))
         for group_id in group_ids
     )
 

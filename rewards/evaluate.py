@@ -1,56 +1,85 @@
 """REFERENCE evaluation: lines and rewards of a receipt, written to be read.
 
 A pure function of (rules, sale, facts): the instant stands in the facts as the store's local day
-and the windows of the assets. The result does not depend on the order of lines or promotions.
+and minute and the windows of the assets. The result does not depend on the order of lines or of
+promotions. The kernel gives the same; `docs/engine.md` says what each step does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from enum import IntEnum
 
 from msgspec import Struct
 
-from rewards.basket import Allocate, Item, build_items, line_effects
-from rewards.benefits import PRICE_BENEFITS, Offer
-from rewards.facts import CustomerState, Facts
-from rewards.program import DeferredDiscount, PointsRate
-from rewards.rounding import floor_div, share_bp
-from rewards.ruleset import LANE_NUMBERS, CompiledPromotion, ProgramRules
+from rewards.basket import NOBODY, Allocate, Item, build_items, enter_sets, line_effects
+from rewards.benefit import PriceBenefit
+from rewards.course import Course, Spend
+from rewards.deal import Proposal, Taken
+from rewards.facts import Facts
+from rewards.gate import coupon_token
+from rewards.reading import coupon_tokens
+from rewards.rewarding import Grant, Share
+from rewards.ruleset import (
+    EXCLUSIVE_LANE,
+    NO_GROUP,
+    REWARD_LANE,
+    CompiledProgram,
+    CompiledPromotion,
+    ProgramRules,
+)
 from rewards.runs import LineOutcome, outcome_of
-from rewards.sale import Sale, TenderKind
+from rewards.sale import Sale
 from rewards.trace import Condition, TraceEntry, TraceOutcome
 
-_REWARD_LANE = LANE_NUMBERS["reward"]
-_EARNING_STATES = (CustomerState.ACTIVE, CustomerState.EARN_ONLY)
-_MICROS = 1_000_000
 
-_Claims = dict[str, list[tuple[int, Sequence[Item]]]]
-"""By asset: the promotions that claimed what they earned on, each with its items."""
+class CouponState(IntEnum):
+    """As CouponState of the contract."""
+
+    APPLIED = 1
+    NO_EFFECT = 2
+    UNKNOWN = 3
+    NOT_CHOSEN = 4
+
+
+class CouponOutcome(Struct, frozen=True):
+    """What became of a coupon code, as it was sent."""
+
+    code: str
+    state: CouponState
 
 
 class PieceOffer(Struct, frozen=True):
-    """Pieces that become free when the cashier adds them: promotion, line, thousandths."""
-
-    number: int
-    position: int
-    quantity_milli: int
-
-
-class Grant(Struct, frozen=True):
-    """A reward: an amount of an asset with its start and end.
+    """Pieces that the cashier may add.
 
     Attributes:
-        number: promotion that gave it.
-        amount_minor: minor units of the asset, 1 or more.
-        value_minor: what it is worth, minor units of money.
-        active_from_us: UTC microseconds.
-        expires_at_us: UTC microseconds; 0 is without end.
+        number: the promotion.
+        position: a line with the same article; -1 if there is none.
+        quantity_milli: thousandths.
+        amount_minor: what they cost, minor units.
+        choice_group: the customer chooses one of those with the same number; 0 is no choice.
     """
 
     number: int
-    asset_code: str
-    amount_minor: int
-    value_minor: int
-    active_from_us: int
-    expires_at_us: int
+    position: int
+    sku: str
+    quantity_milli: int
+    amount_minor: int = 0
+    choice_group: int = 0
+
+
+class LaneProof(Struct, frozen=True):
+    """How good the combination of a `best` lane is.
+
+    Attributes:
+        lane: number of the lane.
+        optimal: no other combination is worth more.
+        gap: at most so much more another one could be worth, minor units of money.
+        steps: of the budget that were used.
+    """
+
+    lane: int
+    optimal: bool
+    gap_minor: int
+    steps: int
 
 
 class Evaluation(Struct, frozen=True):
@@ -58,15 +87,26 @@ class Evaluation(Struct, frozen=True):
 
     Attributes:
         outcomes: one for each line of the sale; None for cancelled lines.
+        messages: (promotion, which of its benefits).
     """
 
     outcomes: tuple[LineOutcome | None, ...]
     offers: tuple[PieceOffer, ...]
     grants: tuple[Grant, ...]
     trace: tuple[TraceEntry, ...]
+    messages: tuple[tuple[int, int], ...] = ()
+    spends: tuple[Spend, ...] = ()
+    coupons: tuple[CouponOutcome, ...] = ()
+    proofs: tuple[LaneProof, ...] = ()
 
 
-def evaluate(rules: ProgramRules, sale: Sale, facts: Facts, allocate: Allocate) -> Evaluation:
+def evaluate(
+    rules: ProgramRules,
+    sale: Sale,
+    facts: Facts,
+    allocate: Allocate,
+    only: Collection[int] | None = None,
+) -> Evaluation:
     """Evaluate a receipt.
 
     Args:
@@ -74,197 +114,226 @@ def evaluate(rules: ProgramRules, sale: Sale, facts: Facts, allocate: Allocate) 
         sale: what was scanned, within all limits.
         facts: everything else that is read.
         allocate: shares amounts exactly (reference or kernel).
+        only: numbers of the promotions that may take part; without it all.
 
     Returns:
         Outcomes whose adjustments sum to the difference they explain, each line between its floor
-        and what was sent. Rewards are earned on them, as the till can sell them.
+        and what was sent. Rewards of the reward lane are earned on them, as the till can sell them.
     """
     products = {product.sku: product for product in facts.products}
     items = build_items(sale.lines, products, sale.header.capabilities.zero_price)
-    candidates = _candidates(rules, items)
-    trace: list[TraceEntry] = []
-    offers: list[PieceOffer] = []
-    lane = 0
-    lane_start_minor = goods_minor(items)
-    grants: list[Grant] = []
-    claims: _Claims = {}
-    outcomes: tuple[LineOutcome | None, ...] | None = None
-    for number in sorted(candidates):
-        promotion = rules.program.promotions[number]
-        if promotion.lane != lane:
-            lane = promotion.lane
-            if lane == _REWARD_LANE:
-                outcomes = _outcomes(sale, items, allocate)
-            lane_start_minor = goods_minor(items)
-            for item in items:
-                item.enter_lane()
-        failed = _gate(promotion, sale, facts, lane_start_minor)
-        if failed:
-            trace.append(TraceEntry(number, TraceOutcome.FAILED, 0, -1, *failed))
-        elif lane == _REWARD_LANE:
-            entry, grant = _reward(rules, number, candidates[number], sale, facts, claims)
-            trace.append(entry)
-            if grant is not None:
-                grants.append(grant)
-        else:
-            entry, offered = _lower(promotion, number, candidates[number], allocate)
-            trace.append(entry)
-            if offered:
-                offers += _piece_offers(number, offered, sale)
-    if outcomes is None:
-        outcomes = _outcomes(sale, items, allocate)
-    return Evaluation(outcomes, tuple(offers), tuple(grants), tuple(trace))
+    program = rules.program
+    enter_sets(items, sale.lines, rules.sets, program.classes, facts.customer.offers)
+    course = Course(rules, sale, facts, items, allocate)
+    candidates = [n for n in _candidates(course) if only is None or n in only]
+    for lane in range(EXCLUSIVE_LANE, REWARD_LANE):
+        course.enter_lane(lane)
+        for number in candidates:
+            if program.promotions[number].lane == lane:
+                _run(course, number, candidates)
+    outcomes = _outcomes(sale, items, allocate)
+    course.enter_lane(REWARD_LANE)
+    for number in candidates:
+        if program.promotions[number].lane == REWARD_LANE:
+            _run(course, number, candidates)
+    return Evaluation(
+        outcomes,
+        _piece_offers(course),
+        tuple(one.grant for one in course.earned),
+        tuple(course.trace),
+        tuple(course.messages),
+        tuple(course.spends),
+        _coupon_outcomes(course),
+    )
 
 
-def goods_minor(items: Sequence[Item]) -> int:
-    """Running total without gift cards and deposits, minor units."""
-    return sum([item.amount_minor for item in items if item.goods])
+def _candidates(course: Course) -> list[int]:
+    """The promotions that could apply, in running order."""
+    program = course.program
+    found: set[int] = set()
+    for number in {number for item in course.items for number in item.sets}:
+        found.update(program.touched_by[number])
+    for calling in course.tokens:
+        found.update(program.called_by.get(calling, ()))
+    return sorted(found)
 
 
-def _candidates(rules: ProgramRules, items: Sequence[Item]) -> dict[int, list[Item]]:
-    """The promotions that could apply, each with the items of its product set."""
-    found: dict[int, list[Item]] = {}
-    for item in items:
-        if item.goods:
-            for number in rules.promotion_sets.sets_of(item.sku, item.product):
-                found.setdefault(number, []).append(item)
-    return found
+def _run(course: Course, number: int, candidates: Sequence[int]) -> None:
+    """Let a promotion take effect if it may, and trace what became of it."""
+    promotion = course.program.promotions[number]
+    refused = _refusal(course, number, promotion, candidates)
+    course.trace.append(refused or _take_effect(course, number, promotion))
+    if course.trace[-1].times:
+        if promotion.group != NO_GROUP:
+            course.winners[promotion.group] = number
+        if promotion.lane == EXCLUSIVE_LANE:
+            course.exclusive_by = number
 
 
-def _gate(
-    promotion: CompiledPromotion, sale: Sale, facts: Facts, lane_start_minor: int
-) -> tuple[Condition, int] | None:
-    """The first of when, who and what that does not hold, and by how much."""
-    store, customer = facts.store, facts.customer
-    if not promotion.from_day <= store.local_day <= promotion.to_day:
-        return Condition.PERIOD, 0
-    if promotion.is_for_all:
+def _refusal(
+    course: Course, number: int, promotion: CompiledPromotion, candidates: Sequence[int]
+) -> TraceEntry | None:
+    """Why a promotion may not take effect, if so."""
+    refused = _unfit(course, number, promotion)
+    if refused:
+        return refused
+    if course.exclusive_by != NOBODY and promotion.lane != REWARD_LANE:
+        return TraceEntry(number, TraceOutcome.LOST, 0, course.exclusive_by)
+    if promotion.group == NO_GROUP:
         return None
-    if promotion.channels and sale.header.till_type not in promotion.channels:
-        return Condition.CHANNEL, 0
-    if promotion.zones and not promotion.zones & store.zones:
-        return Condition.ZONE, 0
-    if promotion.customer_required and not customer.account_id:
-        return Condition.CUSTOMER, 0
-    if promotion.segments and not promotion.segments & customer.segments:
-        return Condition.SEGMENT, 0
-    if lane_start_minor < promotion.receipt_amount_from_minor:
-        return Condition.RECEIPT_AMOUNT, promotion.receipt_amount_from_minor - lane_start_minor
+    if promotion.group not in course.winners:
+        chosen = _chosen_of_group(course, promotion.group, candidates)
+        if chosen in (NOBODY, number):
+            return None
+        return TraceEntry(number, TraceOutcome.LOST, 0, chosen)
+    return TraceEntry(number, TraceOutcome.LOST, 0, course.winners[promotion.group])
+
+
+def _unfit(course: Course, number: int, promotion: CompiledPromotion) -> TraceEntry | None:
+    failure = course.failure(promotion)
+    if failure:
+        return TraceEntry(number, TraceOutcome.FAILED, 0, NOBODY, *failure)
+    limit = course.limit(promotion)
+    if limit is not None:
+        return TraceEntry(number, TraceOutcome.LIMIT_REACHED, 0, NOBODY, limit)
     return None
 
 
-def _lower(
-    promotion: CompiledPromotion, number: int, items: list[Item], allocate: Allocate
-) -> tuple[TraceEntry, tuple[Offer, ...]]:
-    """Let a promotion lower the prices of its items."""
-    open_items = [
-        item for item in items if item.discountable and (item.open_milli or promotion.stackable)
+def _chosen_of_group(course: Course, group: int, candidates: Sequence[int]) -> int:
+    """Which member of a group is to take effect, as things stand; NOBODY is whoever comes first."""
+    compiled = course.program.groups[group]
+    if compiled.choose == "first":
+        return NOBODY
+    members = [
+        number
+        for number in compiled.members
+        if number in candidates
+        and course.program.promotions[number].lane == course.lane
+        and not _unfit(course, number, course.program.promotions[number])
     ]
-    if not open_items:
-        return _nothing_open(number, items), ()
-    effect = PRICE_BENEFITS[type(promotion.benefit)](promotion, number, open_items, allocate)
-    if not effect.times:
-        failed = TraceEntry(number, TraceOutcome.FAILED, 0, -1, effect.condition, effect.missing)
-        return failed, effect.offers
-    outcome = TraceOutcome.LIMIT_REACHED if effect.capped else TraceOutcome.FIRED
-    return TraceEntry(number, outcome, effect.times), effect.offers
+    if compiled.choose == "last_coupon":
+        ranks = [course.coupon_place(course.program.promotions[n]) for n in members]
+    else:
+        ranks = [_worth_minor(course, number) for number in members]
+    best = max(ranks, default=0)
+    if compiled.choose == "best" and not best:
+        return NOBODY
+    return members[ranks.index(best)] if members else NOBODY
 
 
-def _nothing_open(number: int, items: Sequence[Item]) -> TraceEntry:
-    """Why there was nothing to lower: all was claimed before, or nothing may be lowered."""
-    rival = max([item.claimed_by for item in items if item.discountable], default=-1)
-    if rival < 0:
-        return TraceEntry(number, TraceOutcome.FAILED, 0, -1, Condition.FLOOR)
-    return TraceEntry(number, TraceOutcome.LOST, 0, rival)
+def _worth_minor(course: Course, number: int) -> int:
+    """What a promotion would be worth to the customer by itself, now."""
+    promotion = course.program.promotions[number]
+    worth = course.worth_minor(number, _shares(course, promotion, ()))
+    if _lowers(promotion):
+        proposal = course.propose(number)
+        worth = proposal.discount_minor + (worth if proposal.times else 0)
+    return worth
 
 
-def _piece_offers(number: int, offers: Sequence[Offer], sale: Sale) -> list[PieceOffer]:
-    """Keep the offers that the till can take up: it must add a piece, at price zero."""
-    can = sale.header.capabilities
-    if not (can.add_piece and can.zero_price):
-        return []
-    return [PieceOffer(number, offer.item.lines[0], offer.quantity_milli) for offer in offers]
+def _take_effect(course: Course, number: int, promotion: CompiledPromotion) -> TraceEntry:
+    if not _lowers(promotion):
+        return _only_reward(course, number, promotion)
+    if not _works_on(course, promotion):
+        return course.nothing_open(number)
+    proposal = course.propose(number)
+    if not proposal.times:
+        course.offers += [(number, offer) for offer in proposal.offers]
+        outcome = TraceOutcome.FAILED
+        if proposal.condition == Condition.BUDGET:
+            outcome = TraceOutcome.LIMIT_REACHED
+        return TraceEntry(number, outcome, 0, NOBODY, proposal.condition, proposal.missing)
+    course.apply(number, proposal)
+    course.reward(number, _shares(course, promotion, proposal.taken))
+    outcome = TraceOutcome.LIMIT_REACHED if proposal.capped else TraceOutcome.FIRED
+    return TraceEntry(number, outcome, proposal.times)
 
 
-def _reward(
-    rules: ProgramRules,
-    number: int,
-    items: Sequence[Item],
-    sale: Sale,
-    facts: Facts,
-    claims: _Claims,
-) -> tuple[TraceEntry, Grant | None]:
-    """What a promotion of the reward lane gives, if anything."""
-    if not facts.customer.account_id or facts.customer.state not in _EARNING_STATES:
-        return TraceEntry(number, TraceOutcome.FAILED, 0, -1, Condition.CUSTOMER), None
-    promotion = rules.program.promotions[number]
-    benefit = promotion.benefit
-    assert isinstance(benefit, PointsRate | DeferredDiscount)
-    if not promotion.stackable:
-        claimed = claims.setdefault(benefit.asset_code, [])
-        if claimed:
-            items, rival = _unclaimed(items, claimed)
-            if rival >= 0:
-                return TraceEntry(number, TraceOutcome.LOST, 0, rival), None
-    amount_minor = _granted_minor(benefit, _earn_base_minor(items, sale))
-    if not amount_minor:
-        return TraceEntry(number, TraceOutcome.FAILED, 0, -1, Condition.NOTHING_EARNS), None
-    if not promotion.stackable:
-        claimed.append((number, items))
-    return TraceEntry(number, TraceOutcome.FIRED, 1), _grant(
-        rules, number, benefit, amount_minor, facts
+def _only_reward(course: Course, number: int, promotion: CompiledPromotion) -> TraceEntry:
+    """Let a promotion give that lowers nothing; before the reward lane it claims what it gives on."""
+    shares = _shares(course, promotion, ())
+    claims = course.lane != REWARD_LANE and not promotion.stackable
+    if claims and not shares:
+        return course.nothing_open(number)
+    entry = course.reward(number, shares)
+    if entry.times:
+        if promotion.cost is not None:
+            course.spend(number, promotion, 1)
+        if claims:
+            taken = tuple(Taken(one.item, one.quantity_milli, 0) for one in shares)
+            course.apply(number, Proposal(1, taken))
+    return entry
+
+
+def _lowers(promotion: CompiledPromotion) -> bool:
+    return any(isinstance(benefit, PriceBenefit) for benefit in promotion.gives)
+
+
+def _works_on(course: Course, promotion: CompiledPromotion) -> bool:
+    """Whether there is anything that its price benefits may lower."""
+    sets = sorted({promotion.target}.union(*promotion.part_sets))
+    return bool(course.usable(promotion, course.touched(promotion, sets)))
+
+
+def _shares(course: Course, promotion: CompiledPromotion, taken: Sequence[Taken]) -> list[Share]:
+    """What rewards are given on: what was taken, or what is still there to take."""
+    if taken and not promotion.stackable:
+        return [
+            Share(one.item, one.quantity_milli)
+            for one in taken
+            if promotion.target in one.item.sets
+        ]
+    items = course.touched(promotion, (promotion.target,))
+    if promotion.stackable or course.lane == REWARD_LANE:
+        return [Share(item, item.quantity_milli) for item in items]
+    return [Share(item, item.open_milli) for item in items if item.open_milli]
+
+
+def _piece_offers(course: Course) -> tuple[PieceOffer, ...]:
+    """Keep the offers that the till can take up: it must add a piece, perhaps at price zero."""
+    can = course.sale.header.capabilities
+    if not can.add_piece:
+        return ()
+    return tuple(
+        PieceOffer(
+            number,
+            offer.item.lines[0] if offer.item else _line_of(course.items, offer.sku),
+            offer.sku,
+            offer.quantity_milli,
+            offer.amount_minor,
+            offer.choice_group,
+        )
+        for number, offer in course.offers
+        if offer.amount_minor or can.zero_price
     )
 
 
-def _unclaimed(
-    items: Sequence[Item], claimed: Sequence[tuple[int, Sequence[Item]]]
-) -> tuple[list[Item], int]:
-    """The items that no promotion has claimed, and who claimed last if they earn nothing."""
-    claimed_by = {id(item): number for number, taken in claimed for item in taken}
-    free = [item for item in items if id(item) not in claimed_by]
-    if any(item.earns and item.amount_minor for item in free):
-        return free, -1
-    return free, max([claimed_by.get(id(item), -1) for item in items if item.earns], default=-1)
+def _line_of(items: Sequence[Item], sku: str) -> int:
+    lines = [item.lines[0] for item in items if item.sku == sku]
+    return lines[0] if lines else -1
 
 
-def _grant(
-    rules: ProgramRules,
-    number: int,
-    benefit: PointsRate | DeferredDiscount,
-    amount_minor: int,
-    facts: Facts,
-) -> Grant:
-    """A reward with its worth and its time."""
-    window = next(found for code, found in facts.store.windows if code == benefit.asset_code)
-    value_minor = amount_minor
-    if isinstance(benefit, PointsRate):
-        value_minor = floor_div(amount_minor * rules.program.point_value_micros, _MICROS)
-    return Grant(
-        number,
-        benefit.asset_code,
-        amount_minor,
-        value_minor,
-        window.active_from_us,
-        window.expires_at_us,
+def _coupon_outcomes(course: Course) -> tuple[CouponOutcome, ...]:
+    program = course.program
+    counting = coupon_tokens(program, course.sale)
+    fired = {entry.number for entry in course.trace if entry.times}
+    return tuple(
+        CouponOutcome(code, _coupon_state(program, code, counting, fired))
+        for code in dict.fromkeys(course.sale.header.coupon_codes)
     )
 
 
-def _granted_minor(benefit: PointsRate | DeferredDiscount, base_minor: int) -> int:
-    if isinstance(benefit, PointsRate):
-        return share_bp(base_minor, benefit.rate_bp, benefit.rounding)
-    if not base_minor:
-        return 0
-    return benefit.amount_minor or share_bp(base_minor, benefit.rate_bp, "down")
-
-
-def _earn_base_minor(items: Sequence[Item], sale: Sale) -> int:
-    """What was paid for the items after discounts, without the part paid with points."""
-    base_minor = sum([item.amount_minor for item in items if item.earns])
-    by_points_minor = sum([t.amount_minor for t in sale.tenders if t.kind == TenderKind.POINTS])
-    if not by_points_minor:
-        return base_minor
-    all_minor = max(sale.header.amount_minor, by_points_minor)
-    return floor_div(base_minor * (all_minor - by_points_minor), all_minor)
+def _coupon_state(
+    program: CompiledProgram, code: str, counting: Sequence[str], fired: Collection[int]
+) -> CouponState:
+    spelled = coupon_token(code, program.coupon_rules)
+    called = program.called_by.get(spelled, ())
+    if not called:
+        return CouponState.UNKNOWN
+    if spelled not in counting:
+        return CouponState.NOT_CHOSEN
+    applied = any(number in fired for number in called)
+    return CouponState.APPLIED if applied else CouponState.NO_EFFECT
 
 
 def _outcomes(

@@ -201,9 +201,7 @@ def _number(
         case Hours():
             start = _minute_of_day(condition.from_time)
             length = (_minute_of_day(condition.to_time) - start) % MINUTES_A_DAY
-            return NumberGate(
-                Condition.HOUR, "minute", 0, length - 1, start, MINUTES_A_DAY
-            )
+            return NumberGate(Condition.HOUR, "minute", 0, length - 1, start, MINUTES_A_DAY)
         case Birthday():
             low, high = -condition.days_after, condition.days_before
             return NumberGate(Condition.BIRTHDAY, "birthday", low, high)
@@ -221,9 +219,7 @@ def _number(
             )
         case History():
             name = f"history:{condition.counter_code}"
-            return NumberGate(
-                Condition.HISTORY, name, condition.from_count, condition.to_count
-            )
+            return NumberGate(Condition.HISTORY, name, condition.from_count, condition.to_count)
         case Balance():
             name = f"balance:{condition.asset_code}"
             return NumberGate(Condition.BALANCE, name, condition.from_minor, NUMBER_MAX)

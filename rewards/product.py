@@ -38,6 +38,8 @@ class SetIndex(Struct, frozen=True):
 
     Attributes:
         narrowed: numbers of the sets that have more to fit than being named.
+        offered: numbers of the sets that take in the customer's own offer.
+        priced: numbers of the sets that ask for a unit price.
     """
 
     sets: tuple[ProductSet, ...]
@@ -47,6 +49,8 @@ class SetIndex(Struct, frozen=True):
     by_property: dict[str, tuple[int, ...]]
     everything: tuple[int, ...]
     narrowed: frozenset[int]
+    offered: tuple[int, ...]
+    priced: frozenset[int]
 
 
 def index_sets(sets: Sequence[ProductSet]) -> SetIndex:
@@ -60,6 +64,12 @@ def index_sets(sets: Sequence[ProductSet]) -> SetIndex:
         by_property=_inverted((number, chosen.properties) for number, chosen in numbered),
         everything=tuple(number for number, chosen in numbered if _names_nothing(chosen)),
         narrowed=frozenset(number for number, chosen in numbered if _is_narrowed(chosen)),
+        offered=tuple(number for number, chosen in numbered if chosen.own_offer),
+        priced=frozenset(
+            number
+            for number, chosen in numbered
+            if chosen.unit_price_from_minor or chosen.unit_price_to_minor
+        ),
     )
 
 
@@ -107,7 +117,7 @@ class SetMemo:
 
     def __init__(self, index: SetIndex) -> None:
         """Start empty over an index."""
-        self._index = index
+        self.index = index
         self._known: dict[str, tuple[Product | None, tuple[int, ...]]] = {}
 
     def sets_of(self, sku: str, product: Product | None) -> tuple[int, ...]:
@@ -117,7 +127,7 @@ class SetMemo:
             return entry[1]
         if len(self._known) >= CANDIDATES_KEPT_MAX:
             self._known.clear()
-        found = sets_of(self._index, sku, product)
+        found = sets_of(self.index, sku, product)
         self._known[sku] = (product, found)
         return found
 

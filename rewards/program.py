@@ -99,10 +99,21 @@ class Limits(Authored, frozen=True):
 
 
 class Cost(Authored, frozen=True):
-    """What firing once costs the customer, minor units of an asset: stamps, points."""
+    """What firing costs the customer, in an asset: stamps, points.
+
+    Due for each set, gift or piece that a benefit lowers, once for a discount on the receipt; the
+    promotion fires as often as it can be paid.
+
+    Attributes:
+        amount_minor: minor units of the asset, each time.
+        with_earned: what earlier promotions of this receipt gave may be spent at once.
+        each: a gift or an amount off the receipt is given as often as it can be paid, not once.
+    """
 
     asset_code: AssetCode
     amount_minor: Annotated[int, Meta(ge=1, le=10**12)]
+    with_earned: bool = False
+    each: bool = False
 
 
 class Funding(Authored, frozen=True):

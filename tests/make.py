@@ -8,38 +8,49 @@ from typing import Any
 from loyalty.v1 import receipt_pb2 as receipt
 from loyalty.v1 import till_service_pb2 as till
 from rewards.allocate import allocate
+from rewards.authored import LocalText, ProductSet
 from rewards.basket import Allocate
+from rewards.benefit import Benefit, NPlusM, PercentOff, PointsRate, ReceiptDiscount
 from rewards.commit import Commit, CommitKey, KeyKind
-from rewards.evaluate import Evaluation, Grant, evaluate
-from rewards.facts import AssetWindow, CustomerFacts, CustomerState, Facts, StoreFacts
+from rewards.compilation import compile_ruleset
+from rewards.condition import (
+    Channels,
+    Condition,
+    KnownCustomer,
+    ReceiptAmount,
+    Segments,
+    Zones,
+)
+from rewards.evaluate import Evaluation, evaluate
+from rewards.facts import (
+    AssetWindow,
+    CustomerFacts,
+    CustomerState,
+    Facts,
+    ListPrice,
+    Quota,
+    StoreFacts,
+)
 from rewards.limits import MILLI
 from rewards.product import Product
 from rewards.program import (
     Asset,
     AssetName,
-    Benefit,
     CheckName,
     CrossSellLink,
     LaneName,
     Limits,
-    LocalText,
-    NPlusM,
-    PercentOff,
     PluralForm,
-    PointsRate,
-    ProductSet,
     ProfileField,
     Program,
     Promotion,
-    ReceiptDiscount,
     TextTemplate,
     TillGroup,
-    What,
     When,
-    Who,
 )
 from rewards.program_check import LANES_ALLOWED, benefit_code
-from rewards.ruleset import CompiledProgram, ProgramRules, Ruleset, compile_ruleset
+from rewards.rewarding import Grant
+from rewards.ruleset import CompiledProgram, ProgramRules, Ruleset
 from rewards.sale import (
     Capabilities,
     Header,
@@ -103,31 +114,46 @@ NEXT_DISCOUNT = asset("next", "deferred_discount", decimals=2)
 
 def promotion(
     promotion_id: str = "promotion",
-    gives: Benefit = PercentOff(1_000),  # noqa: B008 - immutable
+    gives: Benefit | tuple[Benefit, ...] = PercentOff(1_000),  # noqa: B008 - immutable
     lane: LaneName | None = None,
     priority: int = 0,
     products: ProductSet = ANYTHING,
+    conditions: tuple[Condition, ...] = (),
     receipt_amount_from_minor: int = 0,
     times_per_receipt: int = 0,
-    stackable: bool = False,
+    limits: Limits | None = None,
     from_date: str = "",
     to_date: str = "",
     zones: tuple[str, ...] = (),
     channels: tuple[Any, ...] = (),
     segments: tuple[str, ...] = (),
     customer_required: bool = False,
+    **others: Any,
 ) -> Promotion:
+    """A promotion; `others` are fields of `Promotion` by name."""
+    benefits = gives if isinstance(gives, tuple) else (gives,)
+    asked: list[Condition] = [*conditions]
+    if zones:
+        asked.append(Zones(zones))
+    if channels:
+        asked.append(Channels(channels))
+    if segments:
+        asked.append(Segments(segments))
+    if customer_required:
+        asked.append(KnownCustomer())
+    if receipt_amount_from_minor:
+        asked.append(ReceiptAmount(receipt_amount_from_minor))
     return Promotion(
         promotion_id=promotion_id,
         names=texts(promotion_id),
-        lane=lane or LANES_ALLOWED[benefit_code(gives)][0],
-        gives=gives,
+        lane=lane or LANES_ALLOWED[benefit_code(benefits[0])][0],
+        gives=benefits,
         priority=priority,
-        when=When(from_date, to_date, zones, channels),
-        who=Who(segments, customer_required),
-        what=What(products, receipt_amount_from_minor),
-        limits=Limits(times_per_receipt),
-        stackable=stackable,
+        when=When(from_date, to_date),
+        products=products,
+        conditions=tuple(asked),
+        limits=limits or Limits(times_per_receipt),
+        **others,
     )
 
 
@@ -164,20 +190,23 @@ def program(
     till_groups: tuple[TillGroup, ...] = (),
     text_templates: tuple[TextTemplate, ...] = (),
     point_value_micros: int = 1_000_000,
+    **others: Any,
 ) -> Program:
+    """A program; `others` are fields of `Program` by name."""
     return Program(
-        program_id,
-        chain_id,
-        currency_code,
-        language_code,
-        assets,
-        promotions,
-        profile_fields,
-        prompts_max,
-        cross_sell_links,
-        till_groups,
-        text_templates,
-        point_value_micros,
+        program_id=program_id,
+        chain_id=chain_id,
+        currency_code=currency_code,
+        language_code=language_code,
+        assets=assets,
+        promotions=promotions,
+        profile_fields=profile_fields,
+        prompts_max=prompts_max,
+        cross_sell_links=cross_sell_links,
+        till_groups=till_groups,
+        texts=text_templates,
+        point_value_micros=point_value_micros,
+        **others,
     )
 
 
@@ -322,10 +351,12 @@ def customer(
     language_code: str = "",
     segments: Sequence[str] = (),
     balances: tuple[tuple[str, int], ...] = (),
+    **others: Any,
 ) -> CustomerFacts:
+    """A customer; `others` are fields of `CustomerFacts` by name."""
     names = frozenset(segments)
     return CustomerFacts(
-        account_id, account_version, customer_id, state, language_code, names, balances
+        account_id, account_version, customer_id, state, language_code, names, balances, **others
     )
 
 
@@ -336,16 +367,22 @@ def store_facts(
         ("points", AssetWindow(NOON_US, 0)),
         ("next", AssetWindow(NOON_US, NOON_US + DAY_US)),
     ),
+    local_minute: int = 15 * 60,
+    day_ends: tuple[tuple[int, int], ...] = tuple(
+        (days, NOON_US + days * DAY_US) for days in (1, 7, 14, 30)
+    ),
 ) -> StoreFacts:
-    return StoreFacts(frozenset(zones), local_day, windows)
+    return StoreFacts(frozenset(zones), local_day, windows, local_minute, day_ends)
 
 
 def facts(
     *products: Product,
     customer: CustomerFacts = customer(),  # noqa: B008 - immutable
     store: StoreFacts = store_facts(),  # noqa: B008 - immutable
+    quotas: tuple[Quota, ...] = (),
+    prices: tuple[ListPrice, ...] = (),
 ) -> Facts:
-    return Facts(customer, store, products)
+    return Facts(customer, store, products, quotas, prices)
 
 
 def evaluated(
@@ -365,8 +402,11 @@ def grant(
     value_minor: int = 100,
     active_from_us: int = NOON_US,
     expires_at_us: int = 0,
+    place: int = 0,
 ) -> Grant:
-    return Grant(number, asset_code, amount_minor, value_minor, active_from_us, expires_at_us)
+    return Grant(
+        number, place, asset_code, amount_minor, value_minor, active_from_us, expires_at_us
+    )
 
 
 def field(

@@ -5,12 +5,13 @@ from datetime import tzinfo
 from typing import NamedTuple
 
 from loyalty.v1 import answer_pb2 as pb
+from rewards.benefit import CheapestFree, NPlusM, PercentOff, PointsRate, ReceiptDiscount
 from rewards.decide import Decision
-from rewards.evaluate import Evaluation, Grant
+from rewards.evaluate import Evaluation
 from rewards.facts import CustomerState, Facts
 from rewards.limits import MILLI
 from rewards.product import Catalogue
-from rewards.program import CheapestFree, NPlusM, PercentOff, PointsRate, ReceiptDiscount
+from rewards.rewarding import Grant
 from rewards.rounding import floor_div
 from rewards.ruleset import CompiledProgram, CompiledPromotion
 from rewards.sale import LineAction, Sale

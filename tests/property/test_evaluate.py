@@ -14,21 +14,21 @@ from msgspec.structs import replace
 
 from ext import kernel
 from rewards.allocate import allocate
-from rewards.evaluate import Evaluation
-from rewards.facts import ANONYMOUS, Facts
-from rewards.limits import MILLI
-from rewards.product import Product
-from rewards.program import (
+from rewards.authored import ProductSet
+from rewards.benefit import (
     Benefit,
     CheapestFree,
     DeferredDiscount,
     NPlusM,
     PercentOff,
     PointsRate,
-    ProductSet,
-    Promotion,
     ReceiptDiscount,
 )
+from rewards.evaluate import Evaluation
+from rewards.facts import ANONYMOUS, Facts
+from rewards.limits import MILLI
+from rewards.product import Product
+from rewards.program import Promotion
 from rewards.rounding import Rounding, floor_div
 from rewards.runs import LineOutcome
 from rewards.sale import Capabilities, Line, LineAction, LineKind, PriceSource, Sale, Unit

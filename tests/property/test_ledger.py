@@ -5,8 +5,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.evaluate import Grant
 from rewards.ledger import NOTHING, Book, Movement, OwnedLot, earn, take_back
+from rewards.rewarding import Grant
 from tests import make
 
 ASSETS = ("next", "points")

@@ -7,9 +7,10 @@ import pytest
 
 from loyalty.v1 import answer_pb2 as pb
 from rewards.allocate import allocate
+from rewards.authored import LocalText, ProductSet
 from rewards.decide import decide_cross_sell, decide_lines_and_rewards, decide_prompts
 from rewards.product import Catalogue
-from rewards.program import CrossSellLink, LocalText, ProductSet
+from rewards.program import CrossSellLink
 from rewards.sale import Capabilities
 from server.codec.answer_pb import Asked, Skipped, Voice, fill_answer
 from server.texts import Speaker

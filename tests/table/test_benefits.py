@@ -7,16 +7,11 @@ from typing import Any
 
 import pytest
 
+from rewards.authored import ProductSet
+from rewards.benefit import CheapestFree, NPlusM, PercentOff, ReceiptDiscount
 from rewards.evaluate import Evaluation
 from rewards.facts import ANONYMOUS, UNKNOWN, Facts
-from rewards.program import (
-    CheapestFree,
-    NPlusM,
-    PercentOff,
-    ProductSet,
-    Promotion,
-    ReceiptDiscount,
-)
+from rewards.program import Promotion
 from rewards.runs import Adjustment, Run
 from rewards.sale import (
     Capabilities,

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from rewards.authored import ProductSet
 from rewards.cross_sell import choose_items, items_max
 from rewards.product import Catalogue, Product
-from rewards.program import CrossSellLink, ProductSet
+from rewards.program import CrossSellLink
 from rewards.sale import Line, LineAction
 from tests import make
 

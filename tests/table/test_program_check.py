@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from rewards.program import Benefit, Program
+from rewards.benefit import Benefit
+from rewards.program import Program
 from rewards.program_check import LANES_ALLOWED, check_program
 
 

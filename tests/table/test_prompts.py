@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from rewards.compilation import compile_ruleset
 from rewards.facts import FieldState
 from rewards.program import ProfileField
 from rewards.prompts import PromptReason, due_prompts
-from rewards.compilation import compile_ruleset
 from rewards.ruleset import CompiledProgram
 from server.program_file import read_program
 from tests import make

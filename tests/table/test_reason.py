@@ -11,10 +11,10 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 
 from loyalty.v1 import answer_pb2, errors_pb2, program_pb2, receipt_pb2
 from loyalty.v1 import till_service_pb2 as till
+from rewards.benefit import Benefit
 from rewards.commit import KeyKind
 from rewards.decide import DifferenceReason
 from rewards.facts import CustomerState
-from rewards.program import Benefit
 from rewards.program_check import LANES_ALLOWED, benefit_code
 from rewards.prompts import PromptReason
 from rewards.refusal import Reason, Refusal

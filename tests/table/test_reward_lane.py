@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from rewards.authored import ProductSet
+from rewards.benefit import DeferredDiscount
 from rewards.evaluate import Evaluation
 from rewards.facts import ANONYMOUS, UNKNOWN, CustomerFacts, CustomerState, Facts
-from rewards.program import DeferredDiscount, ProductSet, Promotion
+from rewards.program import Promotion
 from rewards.sale import Capabilities, Line, LineKind, PriceSource, TenderKind
 from rewards.trace import Condition, TraceOutcome
 from tests import make

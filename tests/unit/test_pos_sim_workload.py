@@ -16,7 +16,8 @@ from pos_sim.run import Run
 from pos_sim.sale import Place, add_piece, plan_payment, write_sale
 from pos_sim.shelf import read_shelves
 from pos_sim.workload import PROGRAMS, Basket, Item, Workload
-from rewards.program import ProductSet, Program
+from rewards.authored import ProductSet
+from rewards.program import Program
 from rewards.program_check import check_program
 
 RUN = Run(seed=1, epoch=1_790_000_000)

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from rewards.program import Program
 from rewards.compilation import compile_ruleset, decode_or_compile
+from rewards.program import Program
 from rewards.ruleset import decode_ruleset, encode_ruleset
 from tests.serving import PROGRAM
 

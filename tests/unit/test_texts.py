@@ -11,7 +11,8 @@ from babel.numbers import format_currency, get_currency_precision
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.program import Asset, AssetName, LocalText, PluralForm, TextTemplate
+from rewards.authored import LocalText
+from rewards.program import Asset, AssetName, PluralForm, TextTemplate
 from rewards.program_check import check_program
 from server.texts import BUILT_IN, Speaker, pick
 from tests import make

@@ -1,0 +1,219 @@
+"""Benefits on the whole: bundle price, receipt discount, gift.
+
+What each does exactly stands in `docs/engine.md`.
+"""
+
+from collections.abc import Callable, Sequence
+
+from rewards.basket import Item, share_capped
+from rewards.benefit import BundlePrice, Gift, ReceiptDiscount
+from rewards.deal import Deal, Offer, Proposal, Taken, failed
+from rewards.limits import MILLI
+from rewards.rounding import floor_div, share_bp
+from rewards.set_benefits import Run, count_of, counted_runs
+from rewards.trace import Condition
+
+
+def bundle_price(deal: Deal, benefit: BundlePrice) -> Proposal:
+    """Give some pieces of each part for a price, an amount off or a percentage off.
+
+    Bundles are made of the dearest pieces first, as long as the customer wins by them.
+    """
+    counts = [part.count for part in benefit.parts] or [benefit.set_count]
+    runs = [counted_runs(deal, items) for items in deal.parts]
+    used: dict[int, Run] = {}
+    total_minor = times = 0
+    while times < deal.count_max:
+        bundle = _next_bundle(runs, counts, used)
+        if isinstance(bundle, int):
+            if times:
+                break
+            return failed(Condition.QUANTITY, bundle * MILLI)
+        price_minor = sum(
+            deal.price_minor(run.item, run.pieces * MILLI, run.skip * MILLI) for run in bundle
+        )
+        discount_minor = _bundle_discount_minor(benefit, price_minor)
+        if discount_minor <= 0:
+            break
+        total_minor += discount_minor
+        times += 1
+        for run in bundle:
+            own = used.get(id(run.item))
+            used[id(run.item)] = Run(run.item, run.pieces + (own.pieces if own else 0))
+    if not times:
+        return failed(Condition.FLOOR)
+    capped = times == deal.count_max and not isinstance(_next_bundle(runs, counts, used), int)
+    taken = [(run.item, run.pieces * MILLI) for run in used.values()]
+    prices = [deal.price_minor(item, milli) for item, milli in taken]
+    return Proposal(times, deal.share(total_minor, taken, prices), times, capped=capped)
+
+
+def receipt_discount(deal: Deal, benefit: ReceiptDiscount) -> Proposal:
+    """Take a rate or an amount off the set as a whole and share it over the items.
+
+    An item that its floor holds back leaves its part to the others.
+    """
+    chosen = [(item, deal.open_milli(item)) for item in deal.items]
+    prices = [deal.price_minor(item, milli) for item, milli in chosen]
+    rooms = [deal.room_minor(item, price) for (item, _), price in zip(chosen, prices, strict=True)]
+    times, total_minor = 1, benefit.amount_minor
+    if benefit.rate_bp:
+        total_minor = share_bp(sum(prices), benefit.rate_bp, benefit.rounding)
+    elif deal.repeats_max > 1:
+        times = min(deal.repeats_max, max(1, -floor_div(-sum(rooms), total_minor)))
+        total_minor *= times
+    if benefit.max_minor:
+        total_minor = min(total_minor, benefit.max_minor)
+    total_minor = min(total_minor, sum(rooms))
+    parts = _parts(deal, benefit, total_minor, chosen, prices, rooms)
+    taken = tuple(
+        Taken(item, milli, part) for (item, milli), part in zip(chosen, parts, strict=True) if part
+    )
+    return Proposal(1, taken, times) if taken else failed(Condition.FLOOR)
+
+
+def gift(deal: Deal, benefit: Gift) -> Proposal:
+    """Offer pieces at a price; those that were scanned already become as cheap."""
+    times = _gift_times(deal, benefit)
+    sets = times
+    times = min(times, deal.count_max)
+    if not times:
+        pieces = count_of(counted_runs(deal, deal.items))
+        return failed(Condition.QUANTITY, (max(1, benefit.for_each_count) - pieces) * MILLI)
+    given_milli = benefit.quantity_milli * times
+    offers: list[Offer] = []
+    taken: list[Taken] = []
+    for sku in sorted(benefit.skus):
+        found = _in_basket(deal, benefit, sku, given_milli)
+        taken += found
+        missing = given_milli - sum(one.quantity_milli for one in found)
+        if missing:
+            cost_minor = floor_div(benefit.price_minor * missing, MILLI)
+            group = deal.number + 1 if benefit.choice else 0
+            offers.append(Offer(sku, None, missing, cost_minor, group))
+    if benefit.choice and taken:
+        offers = []
+    return Proposal(times, tuple(taken), times, offers=tuple(offers), capped=times < sets)
+
+
+def _next_bundle(
+    runs: Sequence[Sequence[Run]], counts: Sequence[int], used: dict[int, Run]
+) -> list[Run] | int:
+    """The dearest pieces of each part that are left, or how many the first lacking part lacks."""
+    bundle: dict[int, Run] = {}
+    for part, count in zip(runs, counts, strict=True):
+        needed = count
+        for run in part:
+            gone = sum(
+                taken[id(run.item)].pieces for taken in (used, bundle) if id(run.item) in taken
+            )
+            pieces = min(needed, run.pieces - gone)
+            if pieces:
+                own = bundle.get(id(run.item))
+                skip = gone - (own.pieces if own else 0)
+                bundle[id(run.item)] = Run(run.item, pieces + (own.pieces if own else 0), skip)
+                needed -= pieces
+            if not needed:
+                break
+        if needed:
+            return needed
+    return list(bundle.values())
+
+
+def _bundle_discount_minor(benefit: BundlePrice, price_minor: int) -> int:
+    if benefit.rate_bp:
+        return share_bp(price_minor, benefit.rate_bp, "half_up")
+    if benefit.amount_off_minor:
+        return min(price_minor, benefit.amount_off_minor)
+    return price_minor - benefit.price_minor
+
+
+def _parts(
+    deal: Deal,
+    benefit: ReceiptDiscount,
+    total_minor: int,
+    chosen: Sequence[tuple[Item, int]],
+    prices: Sequence[int],
+    rooms: Sequence[int],
+) -> list[int]:
+    """Share the discount as the benefit says; no part is above its room."""
+    if benefit.share == "cheapest":
+        ranks = [deal.price_rank(item) for item, _ in chosen]
+        return _cheapest_first(total_minor, ranks, rooms)
+    weights = list(prices)
+    if benefit.share == "even":
+        weights = [milli if room else 0 for (_, milli), room in zip(chosen, rooms, strict=True)]
+    if benefit.remainder == "largest":
+        return share_capped(total_minor, weights, rooms, deal.allocate)
+    return _floors_first(total_minor, weights, rooms, benefit.remainder == "last")
+
+
+def _cheapest_first(total: int, ranks: Sequence[int], rooms: Sequence[int]) -> list[int]:
+    parts = [0] * len(rooms)
+    for n in sorted(range(len(rooms)), key=lambda n: (ranks[n], n)):
+        parts[n] = min(total, rooms[n])
+        total -= parts[n]
+    return parts
+
+
+def _floors_first(
+    total: int, weights: Sequence[int], rooms: Sequence[int], last: bool
+) -> list[int]:
+    """Round every share down; what is left goes to the last, or unit by unit to the first."""
+    sum_of_weights = sum(weights)
+    if not sum_of_weights:
+        return [0] * len(weights)
+    parts = [
+        min(room, floor_div(total * weight, sum_of_weights))
+        for weight, room in zip(weights, rooms, strict=True)
+    ]
+    left = total - sum(parts)
+    order = range(len(parts) - 1, -1, -1) if last else range(len(parts))
+    while left:
+        for n in order:
+            more = min(left, rooms[n] - parts[n], left if last else 1)
+            parts[n] += more
+            left -= more
+    return parts
+
+
+def _gift_times(deal: Deal, benefit: Gift) -> int:
+    """How often the promotion's products call for the gift."""
+    if not benefit.for_each_count:
+        return deal.repeats_max if deal.items else 0
+    runs = counted_runs(deal, deal.items)
+    own = 0
+    if benefit.counts_in_basket:
+        own = count_of([run for run in runs if run.item.sku in benefit.skus])
+    pieces = count_of(runs)
+    gift_pieces = floor_div(benefit.quantity_milli, MILLI) if own else 0
+    if not own:
+        return floor_div(pieces, benefit.for_each_count)
+    paid_for = floor_div(pieces - own, benefit.for_each_count)
+    return max(paid_for, floor_div(pieces, benefit.for_each_count + gift_pieces))
+
+
+def _in_basket(deal: Deal, benefit: Gift, sku: str, given_milli: int) -> list[Taken]:
+    """The pieces of the gift that were scanned, brought to its price."""
+    if not benefit.counts_in_basket:
+        return []
+    taken = []
+    for item in deal.parts[0]:
+        if item.sku == sku and given_milli:
+            milli = min(given_milli, deal.open_milli(item))
+            if item.counted:
+                milli -= milli % MILLI
+            price_minor = deal.price_minor(item, milli)
+            discount = price_minor - floor_div(benefit.price_minor * milli, MILLI)
+            discount = max(0, min(discount, deal.room_minor(item, price_minor)))
+            if milli:
+                taken.append(Taken(item, milli, discount))
+                given_milli -= milli
+    return taken
+
+
+BUNDLE_BENEFITS: dict[type, Callable[..., Proposal]] = {
+    BundlePrice: bundle_price,
+    ReceiptDiscount: receipt_discount,
+    Gift: gift,
+}

@@ -1,0 +1,398 @@
+"""The course of one evaluation: what promotions find and leave while they run one after another.
+
+The only mutable thing of the reference evaluation. `evaluate` leads it through the lanes.
+"""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from rewards.basket import NOBODY, Allocate, Item, share_capped
+from rewards.benefit import (
+    Benefit,
+    BundlePrice,
+    BuyGet,
+    Gift,
+    Message,
+    PointsMultiplier,
+    PriceBenefit,
+)
+from rewards.bundle_benefits import BUNDLE_BENEFITS
+from rewards.deal import UNLIMITED, Deal, Offer, Proposal, Taken, failed
+from rewards.facts import Facts, Quota
+from rewards.gate import AmountGate
+from rewards.piece_benefits import PIECE_BENEFITS
+from rewards.reading import (
+    EARNING_STATES,
+    Failure,
+    amount_failure,
+    coupon_tokens,
+    number_failure,
+    number_of,
+    products_failure,
+    token_failure,
+    tokens_of,
+)
+from rewards.rewarding import (
+    Earned,
+    Grant,
+    RewardScene,
+    Share,
+    amount_of,
+    bases_of,
+    grant_of,
+    needs_customer,
+)
+from rewards.rounding import floor_div
+from rewards.ruleset import EXCLUSIVE_LANE, REWARD_LANE, CompiledPromotion, ProgramRules
+from rewards.sale import Sale
+from rewards.set_benefits import SET_BENEFITS
+from rewards.trace import Condition, TraceEntry, TraceOutcome
+
+PRICE_BENEFITS = {**PIECE_BENEFITS, **SET_BENEFITS, **BUNDLE_BENEFITS}
+"""What each benefit on prices proposes, by its type."""
+
+
+class Spend(Struct, frozen=True):
+    """What a promotion costs the customer: minor units of an asset."""
+
+    number: int
+    asset_code: str
+    amount_minor: int
+
+
+class Course:
+    """Items, claims, balances and what has been given, in one run over the promotions.
+
+    Attributes:
+        items: in canonical order.
+        exclusive_by: promotion that beats all others on the receipt; NOBODY is none.
+        winners: promotion that took effect, by exclusive group.
+    """
+
+    def __init__(
+        self, rules: ProgramRules, sale: Sale, facts: Facts, items: list[Item], allocate: Allocate
+    ) -> None:
+        """Start before the first lane."""
+        self.program = rules.program
+        self.sale = sale
+        self.facts = facts
+        self.items = items
+        self.allocate = allocate
+        self.tokens = tokens_of(rules.program, sale, facts)
+        self.scene = RewardScene(rules.program, sale, facts)
+        self.quotas = {quota.promotion_id: quota for quota in facts.quotas}
+        self.prices = {(one.list_code, one.sku): one.price_minor for one in facts.prices}
+        self.balances = dict(facts.customer.balances)
+        self.lane = EXCLUSIVE_LANE
+        self.exclusive_by = NOBODY
+        self.winners: dict[int, int] = {}
+        self.trace: list[TraceEntry] = []
+        self.offers: list[tuple[int, Offer]] = []
+        self.earned: list[Earned] = []
+        self.messages: list[tuple[int, int]] = []
+        self.spends: list[Spend] = []
+        self._claimed: dict[tuple[str, int], int] = {}
+        """By asset and item: who earned on it in the reward lane."""
+
+    def enter_lane(self, lane: int) -> None:
+        """Open all items for the next lane."""
+        self.lane = lane
+        for item in self.items:
+            item.enter_lane()
+
+    # --- whether it may fire ---------------------------------------------------------------------
+
+    def failure(self, promotion: CompiledPromotion) -> Failure | None:
+        """The first condition that does not hold, and by how much."""
+        for number_gate in promotion.number_gates:
+            failure = number_failure(number_gate, number_of(number_gate.name, self.facts))
+            if failure:
+                return failure
+        for token_gate in promotion.token_gates:
+            failure = token_failure(token_gate, self.tokens)
+            if failure:
+                return failure
+        for gate in promotion.basket_gates:
+            if isinstance(gate, AmountGate):
+                failure = amount_failure(gate, self.items, self.facts)
+            else:
+                failure = products_failure(gate, self.items)
+            if failure:
+                return failure
+        return self._cost_failure(promotion)
+
+    def _cost_failure(self, promotion: CompiledPromotion) -> Failure | None:
+        if promotion.cost is None or self.units_max(promotion):
+            return None
+        return Condition.BALANCE, promotion.cost.amount_minor - self._balance(promotion)
+
+    def _balance(self, promotion: CompiledPromotion) -> int:
+        """What the customer can spend on the promotion, minor units of the cost's asset."""
+        cost = promotion.cost
+        assert cost is not None
+        own = max(0, self.balances.get(cost.asset_code, 0))
+        if cost.with_earned:
+            grants = [one.grant for one in self.earned]
+            own += sum(g.amount_minor for g in grants if g.asset_code == cost.asset_code)
+        return own
+
+    def units_max(self, promotion: CompiledPromotion) -> int:
+        """How often the customer can pay the promotion's cost."""
+        if promotion.cost is None:
+            return UNLIMITED
+        return floor_div(self._balance(promotion), promotion.cost.amount_minor)
+
+    def limit(self, promotion: CompiledPromotion) -> Condition | None:
+        """The limit over many receipts that is used up."""
+        if not promotion.has_quota:
+            return None
+        quota = self._quota(promotion)
+        if quota.customer_times == 0:
+            return Condition.CUSTOMER_LIMIT
+        if quota.total_times == 0:
+            return Condition.TOTAL_LIMIT
+        return Condition.BUDGET if quota.total_minor == 0 else None
+
+    def _quota(self, promotion: CompiledPromotion) -> Quota:
+        return self.quotas.get(promotion.promotion_id) or Quota(promotion.promotion_id, 0, 0, 0)
+
+    # --- prices ----------------------------------------------------------------------------------
+
+    def touched(self, promotion: CompiledPromotion, sets: Sequence[int]) -> list[Item]:
+        """Items of any of the sets that the promotion may know of."""
+        return [
+            item
+            for item in self.items
+            if not (promotion.uses_coupon and item.no_coupon)
+            and any(number in item.sets for number in sets)
+        ]
+
+    def usable(self, promotion: CompiledPromotion, items: Sequence[Item]) -> tuple[Item, ...]:
+        """Those of some items that the promotion may lower."""
+        return tuple(
+            item
+            for item in items
+            if item.discountable
+            and (promotion.on_stickers or not item.sticker)
+            and item.closed_by == NOBODY
+            and (promotion.stackable or item.open_milli)
+        )
+
+    def propose(self, number: int) -> Proposal:
+        """What all price benefits of a promotion would do now."""
+        promotion = self.program.promotions[number]
+        proposals = [
+            self._propose(number, promotion, place)
+            for place, benefit in enumerate(promotion.gives)
+            if isinstance(benefit, PriceBenefit)
+        ]
+        proposal = proposals[0] if len(proposals) == 1 else _together(proposals)
+        return self._within_limits(promotion, proposal)
+
+    def _propose(self, number: int, promotion: CompiledPromotion, place: int) -> Proposal:
+        benefit, part_sets = promotion.gives[place], promotion.part_sets[place]
+        items = self.usable(promotion, self.touched(promotion, (promotion.target,)))
+        parts = tuple(
+            self.usable(promotion, self.touched(promotion, (part,))) for part in part_sets
+        )
+        if isinstance(benefit, Gift):
+            parts = (self.usable(promotion, self.items),)
+        works_on = items if not isinstance(benefit, BundlePrice | BuyGet) else sum(parts, ())
+        if not works_on:
+            return failed(Condition.FLOOR)
+        units_max = self.units_max(promotion)
+        times_max = promotion.limits.times_per_receipt or UNLIMITED
+        repeats = promotion.cost is not None and promotion.cost.each
+        repeats_max = min(units_max, times_max) if repeats else 1
+        deal = Deal(
+            promotion,
+            number,
+            items,
+            parts,
+            times_max,
+            units_max,
+            repeats_max,
+            self.prices,
+            self.allocate,
+        )
+        return PRICE_BENEFITS[type(benefit)](deal, benefit)
+
+    def _within_limits(self, promotion: CompiledPromotion, proposal: Proposal) -> Proposal:
+        """Cut what a proposal takes off down to the promotion's limits in money."""
+        discount_minor = proposal.discount_minor
+        cap_minor = promotion.limits.discount_max_minor or UNLIMITED
+        if promotion.has_quota and promotion.limits.total_minor:
+            left_minor = self._quota(promotion).total_minor
+            if left_minor >= 0:
+                if left_minor < discount_minor and promotion.limits.on_shortage == "refuse":
+                    return failed(Condition.BUDGET)
+                cap_minor = min(cap_minor, left_minor)
+        if discount_minor <= cap_minor:
+            return proposal
+        discounts = [one.discount_minor for one in proposal.taken]
+        parts = share_capped(cap_minor, discounts, discounts, self.allocate)
+        taken = tuple(
+            Taken(one.item, one.quantity_milli, part)
+            for one, part in zip(proposal.taken, parts, strict=True)
+        )
+        return Proposal(proposal.times, taken, proposal.units, offers=proposal.offers, capped=True)
+
+    def apply(self, number: int, proposal: Proposal) -> None:
+        """Lower prices, claim pieces, take the cost, remember the offers."""
+        promotion = self.program.promotions[number]
+        for one in proposal.taken:
+            if one.discount_minor:
+                one.item.lower(number, one.discount_minor, one.quantity_milli)
+                if promotion.exclusive == "items":
+                    one.item.closed_by = number
+            if not promotion.stackable:
+                one.item.claim(number, one.quantity_milli)
+        self.offers += [(number, offer) for offer in proposal.offers]
+        if promotion.cost is not None and proposal.units:
+            self.spend(number, promotion, proposal.units)
+
+    def spend(self, number: int, promotion: CompiledPromotion, units: int) -> None:
+        """Take a promotion's cost."""
+        cost = promotion.cost
+        assert cost is not None
+        amount_minor = cost.amount_minor * units
+        self.spends.append(Spend(number, cost.asset_code, amount_minor))
+        left = self.balances.get(cost.asset_code, 0) - amount_minor
+        self.balances[cost.asset_code] = left
+
+    def nothing_open(self, number: int) -> TraceEntry:
+        """Why there was nothing to lower: all was claimed before, or nothing may be lowered."""
+        promotion = self.program.promotions[number]
+        sets = {promotion.target}.union(*promotion.part_sets)
+        rivals = [
+            max(item.claimed_by, item.closed_by)
+            for item in self.touched(promotion, sorted(sets))
+            if item.discountable and (promotion.on_stickers or not item.sticker)
+        ]
+        rival = max(rivals, default=NOBODY)
+        if rival == NOBODY:
+            return TraceEntry(number, TraceOutcome.FAILED, 0, NOBODY, Condition.FLOOR)
+        return TraceEntry(number, TraceOutcome.LOST, 0, rival)
+
+    # --- rewards ---------------------------------------------------------------------------------
+
+    def reward(self, number: int, shares: Sequence[Share]) -> TraceEntry:
+        """Give a promotion's rewards on some items; say whether there was anything to give."""
+        promotion = self.program.promotions[number]
+        given, nothing, rival = 0, Condition.NOTHING_EARNS, NOBODY
+        for place, benefit in enumerate(promotion.gives):
+            if isinstance(benefit, PriceBenefit):
+                continue
+            if isinstance(benefit, Message):
+                self.messages.append((number, place))
+                given += 1
+            elif needs_customer(benefit) and not self._earns():
+                nothing = Condition.CUSTOMER
+            else:
+                free, lost_to = self._unclaimed(promotion, benefit, shares)
+                rival = max(rival, lost_to)
+                given += self._grant(number, place, benefit, free)
+        if given:
+            return TraceEntry(number, TraceOutcome.FIRED, 1)
+        if rival != NOBODY:
+            return TraceEntry(number, TraceOutcome.LOST, 0, rival)
+        return TraceEntry(number, TraceOutcome.FAILED, 0, NOBODY, nothing)
+
+    def worth_minor(self, number: int, shares: Sequence[Share]) -> int:
+        """What a promotion's rewards would be worth now, minor units of money."""
+        promotion = self.program.promotions[number]
+        worth = 0
+        for place, benefit in enumerate(promotion.gives):
+            if isinstance(benefit, PriceBenefit | Message):
+                continue
+            if not needs_customer(benefit) or self._earns():
+                amount_minor = amount_of(benefit, shares, self.earned, self.sale)
+                worth += grant_of(self.scene, number, place, benefit, amount_minor).value_minor
+        return worth
+
+    def _earns(self) -> bool:
+        customer = self.facts.customer
+        return bool(customer.account_id) and customer.state in EARNING_STATES
+
+    def _unclaimed(
+        self, promotion: CompiledPromotion, benefit: Benefit, shares: Sequence[Share]
+    ) -> tuple[list[Share], int]:
+        """The shares on which nobody has earned the asset yet, and who did if none is left."""
+        asset_code = getattr(benefit, "asset_code", "")
+        adds_on = promotion.stackable or isinstance(benefit, PointsMultiplier)
+        if self.lane != REWARD_LANE or adds_on or not asset_code:
+            return list(shares), NOBODY
+        owners = {id(s.item): self._claimed.get((asset_code, id(s.item)), NOBODY) for s in shares}
+        free = [share for share in shares if owners[id(share.item)] == NOBODY]
+        if any(share.item.earns and share.item.amount_minor for share in free):
+            return free, NOBODY
+        rivals = [owners[id(share.item)] for share in shares if share.item.earns]
+        return free, max(rivals, default=NOBODY)
+
+    def _grant(self, number: int, place: int, benefit: Benefit, shares: list[Share]) -> int:
+        amount_minor = amount_of(benefit, shares, self.earned, self.sale)
+        if not amount_minor:
+            return 0
+        grant = grant_of(self.scene, number, place, benefit, amount_minor)
+        grant = self._within_budget(grant)
+        if not grant.amount_minor:
+            return 0
+        self.earned.append(Earned(grant, bases_of(shares)))
+        promotion = self.program.promotions[number]
+        adds_on = promotion.stackable or isinstance(benefit, PointsMultiplier)
+        if self.lane == REWARD_LANE and not adds_on and grant.asset_code:
+            for share in shares:
+                self._claimed[grant.asset_code, id(share.item)] = number
+        return 1
+
+    def _within_budget(self, grant: Grant) -> Grant:
+        """Cut a grant down to what is left of the promotion's budget in money."""
+        promotion = self.program.promotions[grant.number]
+        if not promotion.limits.total_minor:
+            return grant
+        left_minor = self._quota(promotion).total_minor
+        if left_minor < 0 or grant.value_minor <= left_minor:
+            return grant
+        part = 0
+        if promotion.limits.on_shortage == "part":
+            part = floor_div(grant.amount_minor * left_minor, grant.value_minor)
+        return Grant(
+            grant.number,
+            grant.place,
+            grant.asset_code,
+            part,
+            left_minor if part else 0,
+            grant.active_from_us,
+            grant.expires_at_us,
+        )
+
+    # --- coupons ---------------------------------------------------------------------------------
+
+    def coupon_place(self, promotion: CompiledPromotion) -> int:
+        """When the last of the promotion's coupons was shown; -1 if none was."""
+        shown = coupon_tokens(self.program, self.sale)
+        wanted = [g.tokens for g in promotion.token_gates if g.condition == Condition.COUPON]
+        places = [n for n, code in enumerate(shown) for tokens in wanted if code in tokens]
+        return max(places, default=-1)
+
+
+def _together(proposals: Sequence[Proposal]) -> Proposal:
+    """Several benefits of one promotion at once: discounts of an item add up to its room."""
+    fired = [proposal for proposal in proposals if proposal.times]
+    if not fired:
+        return proposals[0]
+    taken: dict[int, Taken] = {}
+    for proposal in fired:
+        for one in proposal.taken:
+            own = taken.get(id(one.item), Taken(one.item, 0, 0))
+            discount_minor = min(one.item.room_minor, own.discount_minor + one.discount_minor)
+            milli = max(own.quantity_milli, one.quantity_milli)
+            taken[id(one.item)] = Taken(one.item, milli, discount_minor)
+    return Proposal(
+        max(proposal.times for proposal in fired),
+        tuple(taken.values()),
+        max(proposal.units for proposal in fired),
+        offers=tuple(offer for proposal in fired for offer in proposal.offers),
+        capped=any(proposal.capped for proposal in fired),
+    )

@@ -1,0 +1,138 @@
+"""What gates read of a receipt and its facts: tokens and named numbers; and whether gates hold."""
+
+from collections.abc import Sequence
+
+from rewards.basket import Item
+from rewards.facts import CustomerState, Facts
+from rewards.gate import (
+    BASES,
+    MINUTES_A_DAY,
+    AmountGate,
+    NumberGate,
+    ProductsGate,
+    TokenGate,
+    coupon_token,
+    token,
+)
+from rewards.ruleset import CHANNEL_NUMBERS, CompiledProgram
+from rewards.sale import Sale, TenderKind
+from rewards.trace import Condition
+
+EARNING_STATES = (CustomerState.ACTIVE, CustomerState.EARN_ONLY)
+DAYS_A_WEEK = 7
+_CHANNEL_NAMES = {number: name for name, number in CHANNEL_NUMBERS.items()}
+_TENDER_NAMES = {kind.value: kind.name.lower() for kind in TenderKind}
+_AS_SENT, _LANE_START = BASES["as_sent"], BASES["lane_start"]
+
+Failure = tuple[Condition, int]
+"""What failed, and by how much in its unit."""
+
+
+def coupon_tokens(program: CompiledProgram, sale: Sale) -> tuple[str, ...]:
+    """Tokens of the coupon codes that count, in the order shown."""
+    rules = program.coupon_rules
+    shown = [coupon_token(code, rules) for code in sale.header.coupon_codes]
+    if rules.choose == "all":
+        return tuple(dict.fromkeys(shown))
+    known = [code for code in shown if code in program.called_by]
+    return tuple(known[:1] if rules.choose == "first" else known[-1:])
+
+
+def tokens_of(program: CompiledProgram, sale: Sale, facts: Facts) -> frozenset[str]:
+    """Everything about a receipt that gates ask for by name."""
+    header, customer, store = sale.header, facts.customer, facts.store
+    found = set(coupon_tokens(program, sale))
+    found.add(token("channel", _CHANNEL_NAMES.get(header.till_type, "")))
+    found.add(token("weekday", str((store.local_day - 1) % DAYS_A_WEEK + 1)))
+    found.update(token("zone", name) for name in store.zones)
+    found.update(token("trigger", name) for name in header.manual_triggers)
+    found.update(token("tender", _TENDER_NAMES[one.kind]) for one in sale.tenders)
+    found.update(token("bin", one.card_bin) for one in sale.tenders if one.card_bin)
+    if header.staff_purchase:
+        found.add(token("staff", "purchase"))
+    if customer.account_id:
+        found.add(token("customer", "known"))
+        found.update(token("segment", name) for name in customer.segments)
+        if customer.tier:
+            found.add(token("tier", customer.tier))
+    return frozenset(found)
+
+
+def number_of(name: str, facts: Facts) -> int | None:
+    """A named number of the facts; None if there is none. Counters and balances start at 0."""
+    customer, store = facts.customer, facts.store
+    if name == "minute":
+        return store.local_day * MINUTES_A_DAY + store.local_minute
+    if not customer.account_id:
+        return None
+    if name == "birthday":
+        return customer.birthday_in_days
+    if name == "purchase":
+        return customer.purchases + 1
+    if name == "days_since_purchase":
+        if not customer.last_purchase_day:
+            return None
+        return store.local_day - customer.last_purchase_day
+    kind, _, code = name.partition(":")
+    return dict(customer.counters if kind == "history" else customer.balances).get(code, 0)
+
+
+def token_failure(gate: TokenGate, tokens: frozenset[str]) -> Failure | None:
+    """Whether a gate on tokens fails."""
+    if gate.tokens.isdisjoint(tokens) == gate.none_of:
+        return None
+    return Condition(gate.condition), 0
+
+
+def number_failure(gate: NumberGate, number: int | None) -> Failure | None:
+    """Whether a gate on a number fails, and how much more it would take."""
+    if number is None:
+        return None if gate.absent_fits else (Condition(gate.condition), 0)
+    value = number - gate.offset
+    if gate.modulo:
+        value %= gate.modulo
+    if gate.low <= value <= gate.high:
+        return None
+    counts = not gate.modulo and gate.condition != Condition.PERIOD
+    return Condition(gate.condition), max(0, gate.low - value) if counts else 0
+
+
+def amount_failure(gate: AmountGate, items: Sequence[Item], facts: Facts) -> Failure | None:
+    """Whether the receipt's goods come to too little or too much."""
+    low = gate.low
+    if gate.own_offer:
+        own = [o for o in facts.customer.offers if o.offer_code == gate.own_offer]
+        if not own:
+            return Condition.OWN_OFFER, 0
+        low = own[0].amount_from_minor
+    amount_minor = sum([_amount_minor(item, gate.basis) for item in items if item.goods])
+    if low <= amount_minor <= gate.high:
+        return None
+    return Condition.RECEIPT_AMOUNT, max(0, low - amount_minor)
+
+
+def products_failure(gate: ProductsGate, items: Sequence[Item]) -> Failure | None:
+    """Whether the receipt holds too little or too much of a set."""
+    found = [item for item in items if gate.set_number in item.sets]
+    if gate.none:
+        return (Condition.EXCLUDED_PRODUCTS, 0) if found else None
+    by_sku: dict[str, int] = {}
+    for item in found:
+        by_sku[item.sku] = by_sku.get(item.sku, 0) + item.quantity_milli
+    quantity, most = sum(by_sku.values()), max(by_sku.values(), default=0)
+    if quantity < gate.quantity_low or quantity > gate.quantity_high:
+        return Condition.PRODUCTS, max(0, gate.quantity_low - quantity)
+    if most < gate.line_quantity_low:
+        return Condition.PRODUCTS, gate.line_quantity_low - most
+    if len(by_sku) < gate.articles_low:
+        return Condition.ARTICLES, gate.articles_low - len(by_sku)
+    amount_minor = sum([_amount_minor(item, gate.basis) for item in found])
+    if amount_minor < gate.amount_low or amount_minor > gate.amount_high:
+        return Condition.PRODUCTS_AMOUNT, max(0, gate.amount_low - amount_minor)
+    return None
+
+
+def _amount_minor(item: Item, basis: int) -> int:
+    if basis == _AS_SENT:
+        return item.sent_minor
+    return item.start_minor if basis == _LANE_START else item.amount_minor

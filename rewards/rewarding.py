@@ -1,0 +1,198 @@
+"""What a promotion gives besides prices: points, discounts to come, coupons, prizes, messages.
+
+What each does exactly stands in `docs/engine.md`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from rewards.basket import Item
+from rewards.benefit import (
+    Benefit,
+    CouponReward,
+    DeferredDiscount,
+    DrawEntries,
+    GiftCertificate,
+    Message,
+    MoneyTransfer,
+    PointsFixed,
+    PointsMultiplier,
+    PointsRate,
+    Prize,
+    Status,
+)
+from rewards.facts import Facts
+from rewards.limits import MILLI
+from rewards.rounding import RATE_BP_ONE, divide, floor_div, share_bp
+from rewards.ruleset import CompiledProgram
+from rewards.sale import Sale, TenderKind
+
+_MICROS = 1_000_000
+_FOR_ANYBODY = CouponReward | Prize | Message
+"""Given to the bearer, known or not."""
+
+
+class Grant(Struct, frozen=True):
+    """A reward: an amount of an asset with its start and end, or something counted.
+
+    Attributes:
+        number: promotion that gave it.
+        place: which of its benefits, in running order.
+        asset_code: asset in which it is posted; empty for what is no asset.
+        amount_minor: minor units of the asset or of money, or how many; 1 or more.
+        value_minor: what it is worth, minor units of money.
+        active_from_us: UTC microseconds; 0 is at once.
+        expires_at_us: UTC microseconds; 0 is without end.
+    """
+
+    number: int
+    place: int
+    asset_code: str
+    amount_minor: int
+    value_minor: int
+    active_from_us: int
+    expires_at_us: int
+
+
+class Share(Struct, frozen=True):
+    """An item a reward is given on, with how much of it, in thousandths."""
+
+    item: Item
+    quantity_milli: int
+
+
+class Earned(Struct, frozen=True):
+    """A grant with the amount that each item had in its base, minor units."""
+
+    grant: Grant
+    bases: Mapping[int, int]
+
+
+class RewardScene(Struct, frozen=True):
+    """What rewards depend on besides the items."""
+
+    program: CompiledProgram
+    sale: Sale
+    facts: Facts
+
+
+def needs_customer(benefit: Benefit) -> bool:
+    """Whether only a customer who earns gets it."""
+    return not isinstance(benefit, _FOR_ANYBODY)
+
+
+def amount_of(
+    benefit: Benefit, shares: Sequence[Share], earned: Sequence[Earned], sale: Sale
+) -> int:
+    """How much a reward comes to: minor units of its asset or of money, or how many.
+
+    Args:
+        benefit: a reward, no message.
+        shares: what it is given on.
+        earned: what was granted before on this receipt.
+        sale: for the part that is paid with points, which earns nothing.
+    """
+    match benefit:
+        case PointsRate():
+            base = base_minor(shares, sale, benefit.base == "as_sent")
+            if benefit.step_minor:
+                base -= base % benefit.step_minor
+            return share_bp(base, benefit.rate_bp, benefit.rounding)
+        case PointsFixed():
+            return benefit.amount_minor * _times(shares, benefit.for_each_count)
+        case PointsMultiplier():
+            return _multiplied(benefit, shares, earned)
+        case DeferredDiscount() | MoneyTransfer():
+            base = base_minor(shares, sale)
+            if not base:
+                return 0
+            return benefit.amount_minor or share_bp(base, benefit.rate_bp, "down")
+        case DrawEntries():
+            base = base_minor(shares, sale)
+            steps = floor_div(base, benefit.for_each_minor) if benefit.for_each_minor else 1
+            return benefit.count * steps if base else 0
+        case CouponReward() | Prize():
+            return benefit.count
+        case GiftCertificate():
+            return benefit.amount_minor
+        case Status():
+            return 1
+    raise AssertionError("not a reward")
+
+
+def base_minor(shares: Sequence[Share], sale: Sale, as_sent: bool = False) -> int:
+    """What earns: what is paid for the shares now, without the part paid with points."""
+    base = sum(bases_of(shares, as_sent).values())
+    by_points_minor = sum([t.amount_minor for t in sale.tenders if t.kind == TenderKind.POINTS])
+    if not by_points_minor:
+        return base
+    all_minor = max(sale.header.amount_minor, by_points_minor)
+    return floor_div(base * (all_minor - by_points_minor), all_minor)
+
+
+def bases_of(shares: Sequence[Share], as_sent: bool = False) -> dict[int, int]:
+    """Amount of each share that earns, by identity of its item."""
+    return {
+        id(share.item): floor_div(
+            (share.item.sent_minor if as_sent else share.item.amount_minor) * share.quantity_milli,
+            share.item.quantity_milli,
+        )
+        for share in shares
+        if share.item.earns
+    }
+
+
+def grant_of(
+    scene: RewardScene, number: int, place: int, benefit: Benefit, amount_minor: int
+) -> Grant:
+    """A reward with its worth and its time."""
+    asset_code = getattr(benefit, "asset_code", "")
+    starts_us, ends_us = _window(scene, benefit, asset_code)
+    value_minor = _value_minor(scene.program, benefit, amount_minor)
+    return Grant(number, place, asset_code, amount_minor, value_minor, starts_us, ends_us)
+
+
+def _window(scene: RewardScene, benefit: Benefit, asset_code: str) -> tuple[int, int]:
+    if asset_code:
+        window = next(w for code, w in scene.facts.store.windows if code == asset_code)
+        return window.active_from_us, window.expires_at_us
+    days = getattr(benefit, "valid_days", 0)
+    ends_us = dict(scene.facts.store.day_ends)[days] if days else 0
+    return 0, ends_us
+
+
+def _value_minor(program: CompiledProgram, benefit: Benefit, amount_minor: int) -> int:
+    if isinstance(benefit, PointsRate | PointsFixed | PointsMultiplier):
+        if program.assets[benefit.asset_code].kind == "points":
+            return floor_div(amount_minor * program.point_value_micros, _MICROS)
+        return amount_minor
+    if isinstance(benefit, DeferredDiscount | GiftCertificate | MoneyTransfer):
+        return amount_minor
+    return 0
+
+
+def _times(shares: Sequence[Share], for_each_count: int) -> int:
+    """How often a fixed number is given: once, or for every so many pieces that earn."""
+    earning = [share for share in shares if share.item.earns]
+    if not for_each_count:
+        return 1 if earning else 0
+    milli = sum([s.quantity_milli for s in earning if s.item.counted])
+    return floor_div(milli, for_each_count * MILLI)
+
+
+def _multiplied(
+    benefit: PointsMultiplier, shares: Sequence[Share], earned: Sequence[Earned]
+) -> int:
+    """What comes on top of earlier grants of the asset for the part earned on these items."""
+    ids = {id(share.item) for share in shares}
+    extra = 0
+    for one in earned:
+        whole = sum(one.bases.values())
+        if one.grant.asset_code == benefit.asset_code and whole:
+            part = sum([minor for key, minor in one.bases.items() if key in ids])
+            factor_bp = benefit.factor_bp - RATE_BP_ONE
+            extra += divide(
+                one.grant.amount_minor * part * factor_bp, whole * RATE_BP_ONE, benefit.rounding
+            )
+    return extra
