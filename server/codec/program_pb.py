@@ -1,7 +1,7 @@
 """Programs as messages: `loyalty.v1.Program` to `rewards.program.Program` and back.
 
 Both have the same names, so that one generic walk serves: it knows nothing of any field. A test
-proves that they do have the same fields.
+proves that they do have the same fields. A message with a oneof `kind` is a union: a tagged type.
 """
 
 from collections.abc import Iterable
@@ -12,8 +12,8 @@ from google.protobuf.message import Message
 from msgspec import Struct
 
 from loyalty.v1 import program_pb2 as pb
+from rewards.problem import Problem
 from rewards.program import Program
-from rewards.program_check import Problem
 from server.program_shape import ProgramShapeError, shape_program
 
 
@@ -33,7 +33,9 @@ _Enum = Any
 _Oneof = Any
 
 CODE_KEY = "code"
-"""Under this key stands which field of a oneof is set."""
+"""Under this key stands which field of a union is set."""
+UNION_ONEOF = "kind"
+"""Name of the oneof that makes a message a union; others are those of single optional fields."""
 
 _SPELLINGS: dict[str, tuple[dict[int, str], dict[str, int]]] = {}
 
@@ -41,8 +43,8 @@ _SPELLINGS: dict[str, tuple[dict[int, str], dict[str, int]]] = {}
 def program_from_pb(message: pb.Program) -> Program:
     """Read a program.
 
-    Scalars that are not set count as the zero that the wire makes of them; messages and enums
-    that are not set get the default of the type.
+    Messages, enums and fields marked optional that are not set get the default of the type; other
+    scalars count as the zero that the wire makes of them.
 
     Raises:
         ProgramShapeError: the first place that is missing, out of its range, or an enum value
@@ -72,17 +74,18 @@ def _tree_of(message: Message, path: str) -> dict[str, object]:
 
 
 def _items(message: Message, field: _Field, path: str) -> list[object]:
-    values: Iterable[object] = getattr(message, field.name)
-    if field.message_type is None:
-        return list(values)
-    return [
-        _child_tree(child, f"{path}[{index}].")
-        for index, child in enumerate(values)
-        if isinstance(child, Message)
-    ]
+    values: Iterable[Any] = getattr(message, field.name)
+    places = ((f"{path}[{index}]", value) for index, value in enumerate(values))
+    if field.enum_type is not None:
+        return [_enum_name(field.enum_type, value, place) for place, value in places]
+    if field.message_type is not None:
+        return [_child_tree(value, f"{place}.") for place, value in places]
+    return list(values)
 
 
 def _put_scalar(tree: dict[str, object], message: Message, field: _Field, path: str) -> None:
+    if field.has_presence and not message.HasField(field.name):
+        return
     value = getattr(message, field.name)
     if field.enum_type is None:
         tree[field.name] = value
@@ -91,7 +94,7 @@ def _put_scalar(tree: dict[str, object], message: Message, field: _Field, path: 
 
 
 def _child_tree(message: Message, path: str) -> dict[str, object]:
-    """A message that is one oneof is a union: the code of its kind beside the kind's fields."""
+    """Of a union the code of its kind beside the kind's fields."""
     choice = _union_of(message)
     if choice is None:
         return _tree_of(message, path)
@@ -100,8 +103,7 @@ def _child_tree(message: Message, path: str) -> dict[str, object]:
 
 
 def _union_of(message: Message) -> _Oneof | None:
-    oneofs = message.DESCRIPTOR.oneofs
-    return oneofs[0] if oneofs else None
+    return message.DESCRIPTOR.oneofs_by_name.get(UNION_ONEOF)
 
 
 def _enum_name(kind: _Enum, number: int, path: str) -> str:
@@ -132,27 +134,33 @@ def _fill(message: Message, struct: Struct) -> None:
     for info in msgspec.structs.fields(struct):
         value = getattr(struct, info.name)
         field = message.DESCRIPTOR.fields_by_name[info.name]
+        if value is None:
+            continue
         if isinstance(value, Struct):
             child = getattr(message, info.name)
             child.SetInParent()
             _fill_child(child, value)
         elif field.is_repeated:
-            _fill_items(getattr(message, info.name), value)
-        elif field.enum_type is not None:
-            setattr(message, info.name, _spelling(field.enum_type)[1][value])
+            _fill_items(getattr(message, info.name), field, value)
         else:
-            setattr(message, info.name, value)
+            setattr(message, info.name, _wire_value(field, value))
 
 
-def _fill_items(container: _Repeated, values: Iterable[object]) -> None:
+def _fill_items(container: _Repeated, field: _Field, values: Iterable[object]) -> None:
     for value in values:
         if isinstance(value, Struct):
             _fill_child(container.add(), value)
         else:
-            container.append(value)
+            container.append(_wire_value(field, value))
+
+
+def _wire_value(field: _Field, value: Any) -> object:
+    """A scalar as it is, a word as the number that stands for it."""
+    return value if field.enum_type is None else _spelling(field.enum_type)[1][value]
 
 
 def _fill_child(message: Message, struct: Struct) -> None:
+    """Fill a message; of a union the field that the struct's tag names."""
     if _union_of(message) is None:
         _fill(message, struct)
         return

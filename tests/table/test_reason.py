@@ -140,7 +140,7 @@ def test_enums_are_those_of_the_contract(own: type[Enum], kind: Any, zero: str) 
 def test_lanes_and_channels_are_those_of_the_contract() -> None:
     lanes = {name.upper(): number for name, number in LANE_NUMBERS.items()}
     channels = {name.upper(): number for name, number in CHANNEL_NUMBERS.items()}
-    assert lanes == by_name(program_pb2.Lane)
+    assert lanes == by_name(answer_pb2.Lane)
     assert channels == by_name(receipt_pb2.TillType)
 
 

@@ -69,6 +69,62 @@ SET_REASON_FACTS_UNAVAILABLE: SetReason.ValueType  # 4
 """The customer's data could not be read in time."""
 Global___SetReason: _TypeAlias = SetReason  # noqa: Y015
 
+class _Lane:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LaneEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Lane.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LANE_UNSPECIFIED: _Lane.ValueType  # 0
+    LANE_PRICE: _Lane.ValueType  # 1
+    """Prices of lines."""
+    LANE_BASKET: _Lane.ValueType  # 2
+    """Discounts on the receipt."""
+    LANE_REWARD: _Lane.ValueType  # 3
+    """What is given for what is paid in the end."""
+
+class Lane(_Lane, metaclass=_LaneEnumTypeWrapper):
+    """Lane in which a promotion runs; lanes run in this order."""
+
+LANE_UNSPECIFIED: Lane.ValueType  # 0
+LANE_PRICE: Lane.ValueType  # 1
+"""Prices of lines."""
+LANE_BASKET: Lane.ValueType  # 2
+"""Discounts on the receipt."""
+LANE_REWARD: Lane.ValueType  # 3
+"""What is given for what is paid in the end."""
+Global___Lane: _TypeAlias = Lane  # noqa: Y015
+
+class _CouponState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CouponStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CouponState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    COUPON_STATE_UNSPECIFIED: _CouponState.ValueType  # 0
+    COUPON_STATE_APPLIED: _CouponState.ValueType  # 1
+    """A promotion fired by it."""
+    COUPON_STATE_NO_EFFECT: _CouponState.ValueType  # 2
+    """A promotion knows it, but none fired: the trace says why."""
+    COUPON_STATE_UNKNOWN: _CouponState.ValueType  # 3
+    """No promotion knows it."""
+    COUPON_STATE_NOT_CHOSEN: _CouponState.ValueType  # 4
+    """Another code counted instead, or another promotion of its group."""
+
+class CouponState(_CouponState, metaclass=_CouponStateEnumTypeWrapper):
+    """What became of a coupon code."""
+
+COUPON_STATE_UNSPECIFIED: CouponState.ValueType  # 0
+COUPON_STATE_APPLIED: CouponState.ValueType  # 1
+"""A promotion fired by it."""
+COUPON_STATE_NO_EFFECT: CouponState.ValueType  # 2
+"""A promotion knows it, but none fired: the trace says why."""
+COUPON_STATE_UNKNOWN: CouponState.ValueType  # 3
+"""No promotion knows it."""
+COUPON_STATE_NOT_CHOSEN: CouponState.ValueType  # 4
+"""Another code counted instead, or another promotion of its group."""
+Global___CouponState: _TypeAlias = CouponState  # noqa: Y015
+
 class _CustomerState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -111,6 +167,22 @@ class _AdjustmentKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Adjust
     """The cheapest of a set is free, spread over the pieces of the set."""
     ADJUSTMENT_KIND_RECEIPT_SHARE: _AdjustmentKind.ValueType  # 4
     """A share of a discount on the whole receipt."""
+    ADJUSTMENT_KIND_AMOUNT_OFF: _AdjustmentKind.ValueType  # 5
+    """An amount off each unit or article."""
+    ADJUSTMENT_KIND_FIXED_PRICE: _AdjustmentKind.ValueType  # 6
+    """A price for each unit."""
+    ADJUSTMENT_KIND_PRICE_LIST: _AdjustmentKind.ValueType  # 7
+    """The price of a list: card price, personal price."""
+    ADJUSTMENT_KIND_NTH_ITEM: _AdjustmentKind.ValueType  # 8
+    """One of every so many pieces cheaper, spread over the pieces of the set."""
+    ADJUSTMENT_KIND_BUY_GET: _AdjustmentKind.ValueType  # 9
+    """Pieces cheaper for others bought, spread over both."""
+    ADJUSTMENT_KIND_BUNDLE_PRICE: _AdjustmentKind.ValueType  # 10
+    """A price for a bundle, spread over its pieces."""
+    ADJUSTMENT_KIND_QUANTITY_TIERS: _AdjustmentKind.ValueType  # 11
+    """A price by quantity."""
+    ADJUSTMENT_KIND_GIFT: _AdjustmentKind.ValueType  # 12
+    """An article given at a price, mostly for nothing."""
 
 class AdjustmentKind(_AdjustmentKind, metaclass=_AdjustmentKindEnumTypeWrapper):
     """Kind of a priced effect on a line."""
@@ -123,6 +195,22 @@ ADJUSTMENT_KIND_CHEAPEST_FREE: AdjustmentKind.ValueType  # 3
 """The cheapest of a set is free, spread over the pieces of the set."""
 ADJUSTMENT_KIND_RECEIPT_SHARE: AdjustmentKind.ValueType  # 4
 """A share of a discount on the whole receipt."""
+ADJUSTMENT_KIND_AMOUNT_OFF: AdjustmentKind.ValueType  # 5
+"""An amount off each unit or article."""
+ADJUSTMENT_KIND_FIXED_PRICE: AdjustmentKind.ValueType  # 6
+"""A price for each unit."""
+ADJUSTMENT_KIND_PRICE_LIST: AdjustmentKind.ValueType  # 7
+"""The price of a list: card price, personal price."""
+ADJUSTMENT_KIND_NTH_ITEM: AdjustmentKind.ValueType  # 8
+"""One of every so many pieces cheaper, spread over the pieces of the set."""
+ADJUSTMENT_KIND_BUY_GET: AdjustmentKind.ValueType  # 9
+"""Pieces cheaper for others bought, spread over both."""
+ADJUSTMENT_KIND_BUNDLE_PRICE: AdjustmentKind.ValueType  # 10
+"""A price for a bundle, spread over its pieces."""
+ADJUSTMENT_KIND_QUANTITY_TIERS: AdjustmentKind.ValueType  # 11
+"""A price by quantity."""
+ADJUSTMENT_KIND_GIFT: AdjustmentKind.ValueType  # 12
+"""An article given at a price, mostly for nothing."""
 Global___AdjustmentKind: _TypeAlias = AdjustmentKind  # noqa: Y015
 
 class _RewardKind:
@@ -252,7 +340,9 @@ class _TraceOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TraceOut
     TRACE_OUTCOME_UNSPECIFIED: _TraceOutcome.ValueType  # 0
     TRACE_OUTCOME_FIRED: _TraceOutcome.ValueType  # 1
     TRACE_OUTCOME_LOST: _TraceOutcome.ValueType  # 2
-    """Its pieces were claimed by another promotion of the lane."""
+    """Its pieces were claimed by another promotion of the lane, another one of its group took effect,
+    or the best combination is without it.
+    """
     TRACE_OUTCOME_FAILED: _TraceOutcome.ValueType  # 3
     """A condition did not hold."""
     TRACE_OUTCOME_LIMIT_REACHED: _TraceOutcome.ValueType  # 4
@@ -264,7 +354,9 @@ class TraceOutcome(_TraceOutcome, metaclass=_TraceOutcomeEnumTypeWrapper):
 TRACE_OUTCOME_UNSPECIFIED: TraceOutcome.ValueType  # 0
 TRACE_OUTCOME_FIRED: TraceOutcome.ValueType  # 1
 TRACE_OUTCOME_LOST: TraceOutcome.ValueType  # 2
-"""Its pieces were claimed by another promotion of the lane."""
+"""Its pieces were claimed by another promotion of the lane, another one of its group took effect,
+or the best combination is without it.
+"""
 TRACE_OUTCOME_FAILED: TraceOutcome.ValueType  # 3
 """A condition did not hold."""
 TRACE_OUTCOME_LIMIT_REACHED: TraceOutcome.ValueType  # 4
@@ -279,9 +371,12 @@ class _TraceConditionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TraceC
     DESCRIPTOR: _descriptor.EnumDescriptor
     TRACE_CONDITION_UNSPECIFIED: _TraceCondition.ValueType  # 0
     TRACE_CONDITION_PERIOD: _TraceCondition.ValueType  # 1
+    """Not in force on this day, or not yet or no more at this minute of its first or last day."""
     TRACE_CONDITION_SEGMENT: _TraceCondition.ValueType  # 2
     TRACE_CONDITION_QUANTITY: _TraceCondition.ValueType  # 3
+    """Too few or too many pieces, kilograms, litres."""
     TRACE_CONDITION_RECEIPT_AMOUNT: _TraceCondition.ValueType  # 4
+    """The receipt comes to too little or too much."""
     TRACE_CONDITION_NOT_COUNTED: _TraceCondition.ValueType  # 5
     """Only counted pieces take part."""
     TRACE_CONDITION_CUSTOMER: _TraceCondition.ValueType  # 6
@@ -295,15 +390,54 @@ class _TraceConditionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TraceC
     """The customer earns, but what is paid for the set gives nothing: all of it is free or marked
     no-earn, or the reward rounds down to zero.
     """
+    TRACE_CONDITION_WEEKDAY: _TraceCondition.ValueType  # 11
+    TRACE_CONDITION_HOUR: _TraceCondition.ValueType  # 12
+    TRACE_CONDITION_TIER: _TraceCondition.ValueType  # 13
+    TRACE_CONDITION_COUPON: _TraceCondition.ValueType  # 14
+    """None of its coupons was shown, or another one counted."""
+    TRACE_CONDITION_TRIGGER: _TraceCondition.ValueType  # 15
+    """None of its triggers was set by hand."""
+    TRACE_CONDITION_TENDER: _TraceCondition.ValueType  # 16
+    """Not paid by one of its means, or not paid yet."""
+    TRACE_CONDITION_BIRTHDAY: _TraceCondition.ValueType  # 17
+    TRACE_CONDITION_PURCHASE: _TraceCondition.ValueType  # 18
+    """Not the nth purchase, or too early or too late after the last one."""
+    TRACE_CONDITION_HISTORY: _TraceCondition.ValueType  # 19
+    """A counter of the customer is out of its range."""
+    TRACE_CONDITION_BALANCE: _TraceCondition.ValueType  # 20
+    """The customer owns too little of an asset, for a condition or for the promotion's cost."""
+    TRACE_CONDITION_PRODUCTS: _TraceCondition.ValueType  # 21
+    """What it asks for is not on the receipt."""
+    TRACE_CONDITION_ARTICLES: _TraceCondition.ValueType  # 22
+    """Too few different articles."""
+    TRACE_CONDITION_PRODUCTS_AMOUNT: _TraceCondition.ValueType  # 23
+    """The products it asks for come to too little or too much."""
+    TRACE_CONDITION_EXCLUDED_PRODUCTS: _TraceCondition.ValueType  # 24
+    """Something is on the receipt that must not be."""
+    TRACE_CONDITION_STAFF: _TraceCondition.ValueType  # 25
+    """A purchase of the staff, or not one."""
+    TRACE_CONDITION_PRICE: _TraceCondition.ValueType  # 26
+    """Nothing would become cheaper: a price is not below the present one, or there is none."""
+    TRACE_CONDITION_CUSTOMER_LIMIT: _TraceCondition.ValueType  # 27
+    """With LIMIT_REACHED: that of the customer in its period."""
+    TRACE_CONDITION_TOTAL_LIMIT: _TraceCondition.ValueType  # 28
+    """With LIMIT_REACHED: that of all receipts."""
+    TRACE_CONDITION_BUDGET: _TraceCondition.ValueType  # 29
+    """With LIMIT_REACHED: the money for it is spent."""
+    TRACE_CONDITION_OWN_OFFER: _TraceCondition.ValueType  # 30
+    """The customer has no own offer of its code."""
 
 class TraceCondition(_TraceCondition, metaclass=_TraceConditionEnumTypeWrapper):
     """A condition that a promotion can fail."""
 
 TRACE_CONDITION_UNSPECIFIED: TraceCondition.ValueType  # 0
 TRACE_CONDITION_PERIOD: TraceCondition.ValueType  # 1
+"""Not in force on this day, or not yet or no more at this minute of its first or last day."""
 TRACE_CONDITION_SEGMENT: TraceCondition.ValueType  # 2
 TRACE_CONDITION_QUANTITY: TraceCondition.ValueType  # 3
+"""Too few or too many pieces, kilograms, litres."""
 TRACE_CONDITION_RECEIPT_AMOUNT: TraceCondition.ValueType  # 4
+"""The receipt comes to too little or too much."""
 TRACE_CONDITION_NOT_COUNTED: TraceCondition.ValueType  # 5
 """Only counted pieces take part."""
 TRACE_CONDITION_CUSTOMER: TraceCondition.ValueType  # 6
@@ -317,6 +451,42 @@ TRACE_CONDITION_NOTHING_EARNS: TraceCondition.ValueType  # 10
 """The customer earns, but what is paid for the set gives nothing: all of it is free or marked
 no-earn, or the reward rounds down to zero.
 """
+TRACE_CONDITION_WEEKDAY: TraceCondition.ValueType  # 11
+TRACE_CONDITION_HOUR: TraceCondition.ValueType  # 12
+TRACE_CONDITION_TIER: TraceCondition.ValueType  # 13
+TRACE_CONDITION_COUPON: TraceCondition.ValueType  # 14
+"""None of its coupons was shown, or another one counted."""
+TRACE_CONDITION_TRIGGER: TraceCondition.ValueType  # 15
+"""None of its triggers was set by hand."""
+TRACE_CONDITION_TENDER: TraceCondition.ValueType  # 16
+"""Not paid by one of its means, or not paid yet."""
+TRACE_CONDITION_BIRTHDAY: TraceCondition.ValueType  # 17
+TRACE_CONDITION_PURCHASE: TraceCondition.ValueType  # 18
+"""Not the nth purchase, or too early or too late after the last one."""
+TRACE_CONDITION_HISTORY: TraceCondition.ValueType  # 19
+"""A counter of the customer is out of its range."""
+TRACE_CONDITION_BALANCE: TraceCondition.ValueType  # 20
+"""The customer owns too little of an asset, for a condition or for the promotion's cost."""
+TRACE_CONDITION_PRODUCTS: TraceCondition.ValueType  # 21
+"""What it asks for is not on the receipt."""
+TRACE_CONDITION_ARTICLES: TraceCondition.ValueType  # 22
+"""Too few different articles."""
+TRACE_CONDITION_PRODUCTS_AMOUNT: TraceCondition.ValueType  # 23
+"""The products it asks for come to too little or too much."""
+TRACE_CONDITION_EXCLUDED_PRODUCTS: TraceCondition.ValueType  # 24
+"""Something is on the receipt that must not be."""
+TRACE_CONDITION_STAFF: TraceCondition.ValueType  # 25
+"""A purchase of the staff, or not one."""
+TRACE_CONDITION_PRICE: TraceCondition.ValueType  # 26
+"""Nothing would become cheaper: a price is not below the present one, or there is none."""
+TRACE_CONDITION_CUSTOMER_LIMIT: TraceCondition.ValueType  # 27
+"""With LIMIT_REACHED: that of the customer in its period."""
+TRACE_CONDITION_TOTAL_LIMIT: TraceCondition.ValueType  # 28
+"""With LIMIT_REACHED: that of all receipts."""
+TRACE_CONDITION_BUDGET: TraceCondition.ValueType  # 29
+"""With LIMIT_REACHED: the money for it is spent."""
+TRACE_CONDITION_OWN_OFFER: TraceCondition.ValueType  # 30
+"""The customer has no own offer of its code."""
 Global___TraceCondition: _TypeAlias = TraceCondition  # noqa: Y015
 
 @_typing.final
@@ -361,6 +531,9 @@ class Answer(_message.Message):
     EVALUATED_AT_US_FIELD_NUMBER: _builtins.int
     EARNING_ESTIMATED_FIELD_NUMBER: _builtins.int
     CUSTOMER_STATE_FIELD_NUMBER: _builtins.int
+    LANE_PROOFS_FIELD_NUMBER: _builtins.int
+    COUPONS_FIELD_NUMBER: _builtins.int
+    HINTS_FIELD_NUMBER: _builtins.int
     ruleset_version: _builtins.int
     """Version of the ruleset that decided."""
     evaluated_at_us: _builtins.int
@@ -393,6 +566,18 @@ class Answer(_message.Message):
     def trace(self) -> _containers.RepeatedCompositeFieldContainer[Global___TraceEntry]:
         """One entry for every promotion that could have touched the receipt."""
 
+    @_builtins.property
+    def lane_proofs(self) -> _containers.RepeatedCompositeFieldContainer[Global___LaneProof]:
+        """One entry for every lane in which the best combination was looked for."""
+
+    @_builtins.property
+    def coupons(self) -> _containers.RepeatedCompositeFieldContainer[Global___CouponResult]:
+        """What became of the coupon codes, in the order sent."""
+
+    @_builtins.property
+    def hints(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hint]:
+        """What the customer could still get by buying a little more; the nearest first."""
+
     def __init__(
         self,
         *,
@@ -406,14 +591,119 @@ class Answer(_message.Message):
         evaluated_at_us: _builtins.int = ...,
         earning_estimated: _builtins.bool = ...,
         customer_state: Global___CustomerState.ValueType = ...,
+        lane_proofs: _abc.Iterable[Global___LaneProof] | None = ...,
+        coupons: _abc.Iterable[Global___CouponResult] | None = ...,
+        hints: _abc.Iterable[Global___Hint] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cross_sell", b"cross_sell", "lines", b"lines", "prompts", b"prompts", "rewards", b"rewards"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cross_sell", b"cross_sell", "customer_state", b"customer_state", "earning_estimated", b"earning_estimated", "evaluated_at_us", b"evaluated_at_us", "lines", b"lines", "prompts", b"prompts", "rewards", b"rewards", "ruleset_version", b"ruleset_version", "texts", b"texts", "trace", b"trace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["coupons", b"coupons", "cross_sell", b"cross_sell", "customer_state", b"customer_state", "earning_estimated", b"earning_estimated", "evaluated_at_us", b"evaluated_at_us", "hints", b"hints", "lane_proofs", b"lane_proofs", "lines", b"lines", "prompts", b"prompts", "rewards", b"rewards", "ruleset_version", b"ruleset_version", "texts", b"texts", "trace", b"trace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Answer: _TypeAlias = Answer  # noqa: Y015
+
+@_typing.final
+class LaneProof(_message.Message):
+    """Whether the combination of promotions chosen in a lane is the best one for the customer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LANE_FIELD_NUMBER: _builtins.int
+    OPTIMAL_FIELD_NUMBER: _builtins.int
+    BOUND_MINOR_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    lane: Global___Lane.ValueType
+    """The lane, PRICE or BASKET."""
+    optimal: _builtins.bool
+    """It is proved that no combination is worth more."""
+    bound_minor: _builtins.int
+    """How much more a better combination could be worth at most, minor units; 0 if it is optimal."""
+    steps: _builtins.int
+    """Steps that were spent, at most the lane's budget."""
+    def __init__(
+        self,
+        *,
+        lane: Global___Lane.ValueType = ...,
+        optimal: _builtins.bool = ...,
+        bound_minor: _builtins.int = ...,
+        steps: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bound_minor", b"bound_minor", "lane", b"lane", "optimal", b"optimal", "steps", b"steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LaneProof: _TypeAlias = LaneProof  # noqa: Y015
+
+@_typing.final
+class CouponResult(_message.Message):
+    """What became of one coupon code."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """The code as sent."""
+    state: Global___CouponState.ValueType
+    """What became of it."""
+    text: _builtins.str
+    """What to tell the customer."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        state: Global___CouponState.ValueType = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "state", b"state", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CouponResult: _TypeAlias = CouponResult  # noqa: Y015
+
+@_typing.final
+class Hint(_message.Message):
+    """How little is missing for a promotion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROMOTION_ID_FIELD_NUMBER: _builtins.int
+    LINE_ID_FIELD_NUMBER: _builtins.int
+    MISSING_MILLI_FIELD_NUMBER: _builtins.int
+    MISSING_MINOR_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    promotion_id: _builtins.str
+    """The promotion."""
+    line_id: _builtins.str
+    """A line with an article of which more is needed; empty if it is not about one article."""
+    missing_milli: _builtins.int
+    """How much of it is missing, thousandths; 0 if it is not about a quantity."""
+    missing_minor: _builtins.int
+    """How much money is missing, minor units; 0 if it is not about an amount."""
+    text: _builtins.str
+    """What to tell the customer."""
+    def __init__(
+        self,
+        *,
+        promotion_id: _builtins.str = ...,
+        line_id: _builtins.str = ...,
+        missing_milli: _builtins.int = ...,
+        missing_minor: _builtins.int = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["line_id", b"line_id", "missing_milli", b"missing_milli", "missing_minor", b"missing_minor", "promotion_id", b"promotion_id", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Hint: _TypeAlias = Hint  # noqa: Y015
 
 @_typing.final
 class LineSet(_message.Message):
@@ -569,7 +859,7 @@ Global___Adjustment: _TypeAlias = Adjustment  # noqa: Y015
 
 @_typing.final
 class PieceToAdd(_message.Message):
-    """Pieces that become free when added."""
+    """Pieces that become free, or cost a fixed little, when added."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -580,20 +870,25 @@ class PieceToAdd(_message.Message):
     QUANTITY_MILLI_FIELD_NUMBER: _builtins.int
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    CHOICE_GROUP_FIELD_NUMBER: _builtins.int
     id: _builtins.bytes
     """Id for ReportOutcome."""
     promotion_id: _builtins.str
     """Promotion that offers them."""
     line_id: _builtins.str
-    """A line with the same article."""
+    """A line with the same article; empty for a gift that is not on the receipt yet."""
     sku: _builtins.str
     """Article to add."""
     quantity_milli: _builtins.int
     """How much to add, thousandths."""
     amount_minor: _builtins.int
-    """What the added pieces cost: 0."""
+    """What the added pieces cost together, minor units; above 0 for a gift at a price."""
     text: _builtins.str
     """What to tell the customer."""
+    choice_group: _builtins.int
+    """The customer chooses one of the offers of the same group; 0 is no group: it can be added
+    besides all others.
+    """
     def __init__(
         self,
         *,
@@ -604,10 +899,11 @@ class PieceToAdd(_message.Message):
         quantity_milli: _builtins.int = ...,
         amount_minor: _builtins.int = ...,
         text: _builtins.str = ...,
+        choice_group: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "id", b"id", "line_id", b"line_id", "promotion_id", b"promotion_id", "quantity_milli", b"quantity_milli", "sku", b"sku", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "choice_group", b"choice_group", "id", b"id", "line_id", b"line_id", "promotion_id", b"promotion_id", "quantity_milli", b"quantity_milli", "sku", b"sku", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -694,6 +990,8 @@ class Reward(_message.Message):
     ACTIVE_FROM_US_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_US_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    DETAIL_CODE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
     id: _builtins.bytes
     """Id for ReportOutcome."""
     kind: Global___RewardKind.ValueType
@@ -701,9 +999,11 @@ class Reward(_message.Message):
     promotion_id: _builtins.str
     """Promotion that gave it."""
     asset_code: _builtins.str
-    """Asset in which it is posted."""
+    """Asset in which it is posted; empty if it is not posted as one."""
     amount_minor: _builtins.int
-    """Amount in the asset's minor unit."""
+    """Amount in the asset's minor unit; of a GIFT_CERTIFICATE or MONEY_TRANSFER in minor units of
+    the receipt's currency; else 0.
+    """
     value_minor: _builtins.int
     """Its effect in money at the program's rate, minor units of the receipt's currency."""
     active_from_us: _builtins.int
@@ -712,6 +1012,12 @@ class Reward(_message.Message):
     """Up to and including when it can be used, UTC microseconds; 0 is without end."""
     text: _builtins.str
     """What to tell the customer."""
+    detail_code: _builtins.str
+    """What exactly it is: the series of a COUPON, the pool of a PRIZE, the tier of a STATUS, the draw
+    of a DRAW_ENTRY, the destination of a MONEY_TRANSFER; else empty.
+    """
+    count: _builtins.int
+    """How many of it: coupons, prizes, entries; else 0."""
     def __init__(
         self,
         *,
@@ -724,10 +1030,12 @@ class Reward(_message.Message):
         active_from_us: _builtins.int = ...,
         expires_at_us: _builtins.int = ...,
         text: _builtins.str = ...,
+        detail_code: _builtins.str = ...,
+        count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_from_us", b"active_from_us", "amount_minor", b"amount_minor", "asset_code", b"asset_code", "expires_at_us", b"expires_at_us", "id", b"id", "kind", b"kind", "promotion_id", b"promotion_id", "text", b"text", "value_minor", b"value_minor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_from_us", b"active_from_us", "amount_minor", b"amount_minor", "asset_code", b"asset_code", "count", b"count", "detail_code", b"detail_code", "expires_at_us", b"expires_at_us", "id", b"id", "kind", b"kind", "promotion_id", b"promotion_id", "text", b"text", "value_minor", b"value_minor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -970,11 +1278,14 @@ class TraceEntry(_message.Message):
     times: _builtins.int
     """How often it fired."""
     lost_to_promotion_id: _builtins.str
-    """With LOST: the promotion it lost to."""
+    """With LOST: the promotion it lost to; empty if it lost to several together."""
     condition: Global___TraceCondition.ValueType
-    """With FAILED: the condition."""
+    """With FAILED: the condition. With LIMIT_REACHED: the limit; UNSPECIFIED is that of a receipt."""
     missing: _builtins.int
-    """With FAILED: by how much, in thousandths (QUANTITY) or minor units (amounts)."""
+    """With FAILED: by how much, where more would help; else 0. QUANTITY in thousandths, ARTICLES,
+    PURCHASE and HISTORY as a count, BALANCE in minor units of the asset, RECEIPT_AMOUNT and
+    PRODUCTS_AMOUNT in minor units of money.
+    """
     def __init__(
         self,
         *,

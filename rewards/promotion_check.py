@@ -1,0 +1,214 @@
+"""Parts of one promotion that contradict each other: lane, time, limits, cost, who pays."""
+
+from collections.abc import Iterator
+from datetime import date
+
+from rewards.benefit import (
+    DeferredDiscount,
+    Gift,
+    MoneyTransfer,
+    PointsFixed,
+    PointsMultiplier,
+    PointsRate,
+    PriceBenefit,
+    ReceiptDiscount,
+    Status,
+)
+from rewards.benefit_check import (
+    LANES_ALLOWED,
+    benefit_code,
+    check_gives,
+    has_rate,
+    has_worth,
+    repeats,
+    uses_products,
+)
+from rewards.condition import Products, ReceiptAmount
+from rewards.condition_check import asks_nobody, check_conditions
+from rewards.problem import Problem, Scope, check_asset, check_languages, check_unique
+from rewards.product_set_check import EVERYTHING, check_product_set
+from rewards.program import Limits, Promotion, When
+from rewards.rounding import RATE_BP_ONE
+
+_POINTS = PointsRate | PointsFixed | PointsMultiplier
+_NEEDS_ACCOUNT = _POINTS | DeferredDiscount | Status | MoneyTransfer
+
+
+def check_promotion(path: str, promotion: Promotion, scope: Scope) -> Iterator[Problem]:
+    """Find what is wrong with a promotion by itself.
+
+    Args:
+        path: of the promotion.
+        promotion: with each key in its range.
+        scope: of its program.
+    """
+    languages = [text.language_code for text in promotion.names]
+    yield from check_languages(f"{path}.names", languages, scope.language_code)
+    yield from _check_lane(path, promotion)
+    yield from check_gives(f"{path}.gives", promotion.gives, scope)
+    yield from _check_when(f"{path}.when", promotion.when)
+    yield from check_product_set(f"{path}.products", promotion.products)
+    yield from _check_own_products(path, promotion)
+    yield from check_conditions(f"{path}.conditions", promotion.conditions, scope)
+    yield from _check_nobody(path, promotion)
+    yield from _check_limits(f"{path}.limits", promotion)
+    yield from _check_cost(path, promotion, scope)
+    yield from _check_precedence(path, promotion)
+    yield from _check_funding(f"{path}.funding", promotion)
+    if promotion.lane in scope.best_lanes:
+        yield from _check_decomposable(path, promotion)
+
+
+def lowers_prices(promotion: Promotion) -> bool:
+    """Whether any of its benefits is one on prices."""
+    return any(isinstance(benefit, PriceBenefit) for benefit in promotion.gives)
+
+
+def _check_lane(path: str, promotion: Promotion) -> Iterator[Problem]:
+    for code in dict.fromkeys(map(benefit_code, promotion.gives)):
+        allowed = LANES_ALLOWED[code]
+        if promotion.lane not in allowed:
+            reason = f"{code} cannot stand in lane {promotion.lane}; allowed: {', '.join(allowed)}"
+            yield Problem(f"{path}.lane", reason)
+
+
+def _check_when(path: str, when: When) -> Iterator[Problem]:
+    for key in ("from", "to"):
+        day, time = getattr(when, f"{key}_date"), getattr(when, f"{key}_time")
+        if day and _parse_date(day) is None:
+            yield Problem(f"{path}.{key}_date", f"there is no day {day}")
+        if time and not day:
+            reason = f"needs {key}_date; hours of every day are the condition hours"
+            yield Problem(f"{path}.{key}_time", reason)
+    if when.from_time == "24:00":
+        yield Problem(f"{path}.from_time", "24:00 leaves nothing of the first day; give the next")
+    if when.to_time == "00:00":
+        yield Problem(
+            f"{path}.to_time", "00:00 leaves nothing of the last day; give the one before"
+        )
+    first, last = _parse_date(when.from_date), _parse_date(when.to_date)
+    if first and last and first > last:
+        yield Problem(f"{path}.to_date", f"{last} is before from_date {first}")
+    elif first and first == last and _is_over(when):
+        reason = f"{when.to_time} is not after from_time {when.from_time} of the same day"
+        yield Problem(f"{path}.to_time", reason)
+
+
+def _is_over(when: When) -> bool:
+    """Whether, on one day, the end is not after the start; HH:MM sorts as text."""
+    return bool(when.from_time and when.to_time) and when.to_time <= when.from_time
+
+
+def _parse_date(text: str) -> date | None:
+    """Read YYYY-MM-DD; None if it is empty or there is no such day."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _check_own_products(path: str, promotion: Promotion) -> Iterator[Problem]:
+    asked = any(isinstance(one, Products) and not one.products for one in promotion.conditions)
+    if asked or promotion.products == EVERYTHING:
+        return
+    if not any(map(uses_products, promotion.gives)):
+        yield Problem(f"{path}.products", "has no effect: the bundle's parts name the products")
+
+
+def _check_nobody(path: str, promotion: Promotion) -> Iterator[Problem]:
+    """A promotion for customers that are not known has nobody to book anything for."""
+    if not asks_nobody(promotion.conditions):
+        return
+    reason = "needs a customer, but the condition known_customer says there is none"
+    for index, benefit in enumerate(promotion.gives):
+        if isinstance(benefit, _NEEDS_ACCOUNT):
+            yield Problem(f"{path}.gives[{index}]", reason)
+    if promotion.cost:
+        yield Problem(f"{path}.cost", reason)
+    if promotion.limits.customer_times:
+        yield Problem(f"{path}.limits.customer_times", reason)
+
+
+def _check_limits(path: str, promotion: Promotion) -> Iterator[Problem]:
+    limits = promotion.limits
+    if limits == Limits():
+        return
+    codes = ", ".join(map(benefit_code, promotion.gives))
+    if limits.times_per_receipt and not any(map(repeats, promotion.gives)):
+        reason = f"has no effect: {codes} cannot fire more than once a receipt"
+        yield Problem(f"{path}.times_per_receipt", reason)
+    if limits.discount_max_minor and not lowers_prices(promotion):
+        yield Problem(f"{path}.discount_max_minor", f"has no effect: {codes} lowers no price")
+    if limits.total_minor and not any(map(has_worth, promotion.gives)):
+        yield Problem(f"{path}.total_minor", f"has no effect: {codes} has no worth in money")
+    yield from _check_times(path, limits)
+    if limits.on_shortage == "refuse" and not (limits.discount_max_minor or limits.total_minor):
+        reason = "has no effect: neither discount_max_minor nor total_minor is given"
+        yield Problem(f"{path}.on_shortage", reason)
+    for benefit in promotion.gives:
+        capped = isinstance(benefit, ReceiptDiscount) and benefit.max_minor
+        if capped and 0 < limits.discount_max_minor <= capped:
+            reason = f"makes max_minor {capped} of receipt_discount needless; give one"
+            yield Problem(f"{path}.discount_max_minor", reason)
+
+
+def _check_times(path: str, limits: Limits) -> Iterator[Problem]:
+    if limits.customer_period != "ever" and not limits.customer_times:
+        yield Problem(f"{path}.customer_period", "has no effect: customer_times is 0")
+    if 0 < limits.total_times < limits.customer_times:
+        reason = f"{limits.customer_times} is never reached: total_times is {limits.total_times}"
+        yield Problem(f"{path}.customer_times", reason)
+
+
+def _check_cost(path: str, promotion: Promotion, scope: Scope) -> Iterator[Problem]:
+    cost = promotion.cost
+    if cost is None:
+        return
+    yield from check_asset(f"{path}.cost", cost.asset_code, "points", scope)
+    if promotion.stackable and lowers_prices(promotion):
+        reason = "stands beside stackable: pieces that are paid for so must be claimed"
+        yield Problem(f"{path}.cost", reason)
+    for index, benefit in enumerate(promotion.gives):
+        if isinstance(benefit, _POINTS) and benefit.asset_code == cost.asset_code:
+            reason = f"gives {cost.asset_code!r}, which is what the promotion costs"
+            yield Problem(f"{path}.gives[{index}].asset_code", reason)
+
+
+def _check_precedence(path: str, promotion: Promotion) -> Iterator[Problem]:
+    if promotion.exclusive != "no" and promotion.stackable:
+        reason = "contradicts stackable: works beside all others, and beside none"
+        yield Problem(f"{path}.exclusive", reason)
+    if promotion.exclusive != "no" and promotion.lane == "reward":
+        yield Problem(f"{path}.exclusive", "has no effect: prices are settled before lane reward")
+    if promotion.base != "lane_start" and not any(map(has_rate, promotion.gives)):
+        yield Problem(f"{path}.base", "has no effect: no benefit takes a percentage off")
+
+
+def _check_funding(path: str, promotion: Promotion) -> Iterator[Problem]:
+    funding = promotion.funding
+    yield from check_unique(path, "party_id", [one.party_id for one in funding])
+    shares_bp = sum(one.share_bp for one in funding)
+    if shares_bp > RATE_BP_ONE:
+        yield Problem(path, f"shares sum to {shares_bp}, but 10000 is the whole")
+
+
+def _check_decomposable(path: str, promotion: Promotion) -> Iterator[Problem]:
+    """In a lane of mode best, who claims pieces must be worth the same whoever runs before."""
+    if promotion.stackable:
+        return
+    lane = f"in lane {promotion.lane}, whose mode is best,"
+    for index, benefit in enumerate(promotion.gives):
+        if isinstance(benefit, ReceiptDiscount | Gift):
+            code = benefit_code(benefit)
+            reason = f"{lane} {code} must be stackable: its worth cannot be told piece by piece"
+            yield Problem(f"{path}.gives[{index}]", reason)
+    if promotion.base == "running":
+        reason = f"{lane} a promotion that claims pieces has no order; running needs stackable"
+        yield Problem(f"{path}.base", reason)
+    for index, condition in enumerate(promotion.conditions):
+        if isinstance(condition, Products | ReceiptAmount) and condition.basis == "running":
+            reason = f"{lane} a promotion that claims pieces has no order; running needs stackable"
+            yield Problem(f"{path}.conditions[{index}].basis", reason)
+    if promotion.cost:
+        reason = f"{lane} promotions cannot cost anything: one balance would pay for several"
+        yield Problem(f"{path}.cost", reason)
