@@ -32,7 +32,7 @@ def bundle_price(deal: Deal, benefit: BundlePrice) -> Proposal:
         price_minor = sum(
             deal.price_minor(run.item, run.pieces * MILLI, run.skip * MILLI) for run in bundle
         )
-        discount_minor = _bundle_discount_minor(benefit, price_minor)
+        discount_minor = bundle_discount_minor(benefit, price_minor)
         if discount_minor <= 0:
             break
         total_minor += discount_minor
@@ -120,7 +120,8 @@ def _next_bundle(
     return list(bundle.values())
 
 
-def _bundle_discount_minor(benefit: BundlePrice, price_minor: int) -> int:
+def bundle_discount_minor(benefit: BundlePrice, price_minor: int) -> int:
+    """What a bundle takes off its price; below 0 if it is dearer than its pieces."""
     if benefit.rate_bp:
         return share_bp(price_minor, benefit.rate_bp, "half_up")
     if benefit.amount_off_minor:

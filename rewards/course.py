@@ -191,32 +191,37 @@ class Course:
         return self._within_limits(promotion, proposal)
 
     def _propose(self, number: int, promotion: CompiledPromotion, place: int) -> Proposal:
-        benefit, part_sets = promotion.gives[place], promotion.part_sets[place]
-        items = self.usable(promotion, self.touched(promotion, (promotion.target,)))
-        parts = tuple(
-            self.usable(promotion, self.touched(promotion, (part,))) for part in part_sets
-        )
-        if isinstance(benefit, Gift):
-            parts = (self.usable(promotion, self.items),)
-        works_on = items if not isinstance(benefit, BundlePrice | BuyGet) else sum(parts, ())
+        deal, benefit = self.deal(number, place), promotion.gives[place]
+        works_on = deal.items
+        if isinstance(benefit, BundlePrice | BuyGet):
+            works_on = tuple(item for part in deal.parts for item in part)
         if not works_on:
             return failed(Condition.FLOOR)
+        return PRICE_BENEFITS[type(benefit)](deal, benefit)
+
+    def deal(self, number: int, place: int) -> Deal:
+        """A price benefit of a promotion with what it may work on now."""
+        promotion = self.program.promotions[number]
+        parts = tuple(
+            self.usable(promotion, self.touched(promotion, (part,)))
+            for part in promotion.part_sets[place]
+        )
+        if isinstance(promotion.gives[place], Gift):
+            parts = (self.usable(promotion, self.items),)
         units_max = self.units_max(promotion)
         times_max = promotion.limits.times_per_receipt or UNLIMITED
         repeats = promotion.cost is not None and promotion.cost.each
-        repeats_max = min(units_max, times_max) if repeats else 1
-        deal = Deal(
+        return Deal(
             promotion,
             number,
-            items,
+            self.usable(promotion, self.touched(promotion, (promotion.target,))),
             parts,
             times_max,
             units_max,
-            repeats_max,
+            min(units_max, times_max) if repeats else 1,
             self.prices,
             self.allocate,
         )
-        return PRICE_BENEFITS[type(benefit)](deal, benefit)
 
     def _within_limits(self, promotion: CompiledPromotion, proposal: Proposal) -> Proposal:
         """Cut what a proposal takes off down to the promotion's limits in money."""
@@ -287,7 +292,7 @@ class Course:
             if isinstance(benefit, Message):
                 self.messages.append((number, place))
                 given += 1
-            elif needs_customer(benefit) and not self._earns():
+            elif needs_customer(benefit) and not self.earns():
                 nothing = Condition.CUSTOMER
             else:
                 free, lost_to = self._unclaimed(promotion, benefit, shares)
@@ -306,12 +311,13 @@ class Course:
         for place, benefit in enumerate(promotion.gives):
             if isinstance(benefit, PriceBenefit | Message):
                 continue
-            if not needs_customer(benefit) or self._earns():
+            if not needs_customer(benefit) or self.earns():
                 amount_minor = amount_of(benefit, shares, self.earned, self.sale)
                 worth += grant_of(self.scene, number, place, benefit, amount_minor).value_minor
         return worth
 
-    def _earns(self) -> bool:
+    def earns(self) -> bool:
+        """Whether there is a customer who may be given what is posted."""
         customer = self.facts.customer
         return bool(customer.account_id) and customer.state in EARNING_STATES
 

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from rewards.basket import NOBODY, Allocate, Item, build_items, enter_sets, line_effects
 from rewards.benefit import PriceBenefit
+from rewards.best import LaneProof, can_weigh, combine
 from rewards.course import Course, Spend
 from rewards.deal import Proposal, Taken
 from rewards.facts import Facts
@@ -66,22 +67,6 @@ class PieceOffer(Struct, frozen=True):
     choice_group: int = 0
 
 
-class LaneProof(Struct, frozen=True):
-    """How good the combination of a `best` lane is.
-
-    Attributes:
-        lane: number of the lane.
-        optimal: no other combination is worth more.
-        gap: at most so much more another one could be worth, minor units of money.
-        steps: of the budget that were used.
-    """
-
-    lane: int
-    optimal: bool
-    gap_minor: int
-    steps: int
-
-
 class Evaluation(Struct, frozen=True):
     """What the rules say of a receipt.
 
@@ -125,11 +110,15 @@ def evaluate(
     program = rules.program
     enter_sets(items, sale.lines, rules.sets, program.classes, facts.customer.offers)
     course = Course(rules, sale, facts, items, allocate)
+    proofs: list[LaneProof] = []
     candidates = [n for n in _candidates(course) if only is None or n in only]
     for lane in range(EXCLUSIVE_LANE, REWARD_LANE):
         course.enter_lane(lane)
-        for number in candidates:
-            if program.promotions[number].lane == lane:
+        numbers = [n for n in candidates if program.promotions[n].lane == lane]
+        if numbers and program.steps_max[lane]:
+            proofs.append(_run_best(course, numbers, candidates))
+        else:
+            for number in numbers:
                 _run(course, number, candidates)
     outcomes = _outcomes(sale, items, allocate)
     course.enter_lane(REWARD_LANE)
@@ -144,6 +133,7 @@ def evaluate(
         tuple(course.messages),
         tuple(course.spends),
         _coupon_outcomes(course),
+        tuple(proofs),
     )
 
 
@@ -158,6 +148,68 @@ def _candidates(course: Course) -> list[int]:
     return sorted(found)
 
 
+def _run_best(course: Course, numbers: Sequence[int], candidates: Sequence[int]) -> LaneProof:
+    """Let the best combination of a lane take effect, then by priority what cannot be weighed."""
+    start = len(course.trace)
+    promotions = course.program.promotions
+    weighable = [n for n in numbers if can_weigh(promotions[n])]
+    refused = {n: _unfit(course, n, promotions[n]) or _beaten(course, n) for n in weighable}
+    fit = [n for n in weighable if refused[n] is None]
+    combination = combine(course, fit, course.program.steps_max[course.lane])
+    unable = {n: _why_not(course, n) for n in fit if n not in combination.weighed}
+    for number in fit:
+        if number in combination.proposals:
+            _apply(course, number, combination.proposals[number])
+    for number in weighable:
+        if number not in combination.proposals:
+            course.trace.append(
+                refused[number] or unable.get(number) or _outweighed(course, number)
+            )
+    for number in numbers:
+        if number not in refused:
+            _run(course, number, candidates)
+    course.trace[start:] = sorted(course.trace[start:], key=lambda entry: entry.number)
+    return combination.proof
+
+
+def _why_not(course: Course, number: int) -> TraceEntry:
+    """Why a promotion can fire on no pieces at all."""
+    promotion = course.program.promotions[number]
+    if not _lowers(promotion):
+        condition = Condition.NOTHING_EARNS if course.earns() else Condition.CUSTOMER
+        return TraceEntry(number, TraceOutcome.FAILED, 0, NOBODY, condition)
+    if not _works_on(course, promotion):
+        return course.nothing_open(number)
+    proposal = course.propose(number)
+    return TraceEntry(
+        number,
+        TraceOutcome.FAILED,
+        0,
+        NOBODY,
+        proposal.condition or Condition.FLOOR,
+        proposal.missing,
+    )
+
+
+def _outweighed(course: Course, number: int) -> TraceEntry:
+    """To whom a promotion lost that another combination is worth more than."""
+    promotion = course.program.promotions[number]
+    winner = course.winners.get(promotion.group, NOBODY)
+    if winner != NOBODY:
+        return TraceEntry(number, TraceOutcome.LOST, 0, winner)
+    return course.nothing_open(number)
+
+
+def _apply(course: Course, number: int, proposal: Proposal) -> None:
+    """Let a promotion of a combination take effect."""
+    promotion = course.program.promotions[number]
+    course.apply(number, proposal)
+    course.reward(number, _shares(course, promotion, proposal.taken))
+    course.trace.append(TraceEntry(number, TraceOutcome.FIRED, proposal.times))
+    if promotion.group != NO_GROUP:
+        course.winners[promotion.group] = number
+
+
 def _run(course: Course, number: int, candidates: Sequence[int]) -> None:
     """Let a promotion take effect if it may, and trace what became of it."""
     promotion = course.program.promotions[number]
@@ -170,23 +222,27 @@ def _run(course: Course, number: int, candidates: Sequence[int]) -> None:
             course.exclusive_by = number
 
 
+def _beaten(course: Course, number: int) -> TraceEntry | None:
+    """The promotion that has taken effect in a promotion's stead."""
+    promotion = course.program.promotions[number]
+    if course.exclusive_by != NOBODY and promotion.lane != REWARD_LANE:
+        return TraceEntry(number, TraceOutcome.LOST, 0, course.exclusive_by)
+    if promotion.group in course.winners:
+        return TraceEntry(number, TraceOutcome.LOST, 0, course.winners[promotion.group])
+    return None
+
+
 def _refusal(
     course: Course, number: int, promotion: CompiledPromotion, candidates: Sequence[int]
 ) -> TraceEntry | None:
     """Why a promotion may not take effect, if so."""
-    refused = _unfit(course, number, promotion)
-    if refused:
+    refused = _unfit(course, number, promotion) or _beaten(course, number)
+    if refused or promotion.group == NO_GROUP:
         return refused
-    if course.exclusive_by != NOBODY and promotion.lane != REWARD_LANE:
-        return TraceEntry(number, TraceOutcome.LOST, 0, course.exclusive_by)
-    if promotion.group == NO_GROUP:
+    chosen = _chosen_of_group(course, promotion.group, candidates)
+    if chosen in (NOBODY, number):
         return None
-    if promotion.group not in course.winners:
-        chosen = _chosen_of_group(course, promotion.group, candidates)
-        if chosen in (NOBODY, number):
-            return None
-        return TraceEntry(number, TraceOutcome.LOST, 0, chosen)
-    return TraceEntry(number, TraceOutcome.LOST, 0, course.winners[promotion.group])
+    return TraceEntry(number, TraceOutcome.LOST, 0, chosen)
 
 
 def _unfit(course: Course, number: int, promotion: CompiledPromotion) -> TraceEntry | None:

@@ -51,7 +51,7 @@ def amount_off(deal: Deal, benefit: AmountOff) -> Proposal:
     prices = [deal.price_minor(item, milli) for item, milli in chosen]
     if benefit.per == "item":
         return _lowered(deal, chosen, prices, [benefit.amount_minor] * len(chosen))
-    discounts = [_for_units(benefit.amount_minor, milli) for _, milli in chosen]
+    discounts = [for_units(benefit.amount_minor, milli) for _, milli in chosen]
     return _lowered(deal, chosen, prices, discounts)
 
 
@@ -80,12 +80,12 @@ def quantity_tiers(deal: Deal, benefit: QuantityTiers) -> Proposal:
     chosen = choose_pieces(deal, ALL_PIECES)
     reached = _reached_milli(chosen, benefit.per_article)
     prices = [deal.price_minor(item, milli) for item, milli in chosen]
-    tiers = [_tier_of(benefit, reached[item.sku]) for item, _ in chosen]
+    tiers = [tier_of(benefit, reached[item.sku]) for item, _ in chosen]
     if not any(tiers):
         lacking = benefit.tiers[0].from_milli - max(reached.values(), default=0)
         return failed(Condition.QUANTITY, lacking)
     discounts = [
-        _tier_discount_minor(tier, milli, price, benefit.rounding) if tier else 0
+        tier_discount_minor(tier, milli, price, benefit.rounding) if tier else 0
         for tier, (_, milli), price in zip(tiers, chosen, prices, strict=True)
     ]
     return _lowered(deal, chosen, prices, discounts)
@@ -150,7 +150,7 @@ def _by_piece(item: Item, milli: int, price: int, benefit: PercentOff) -> int:
     )
 
 
-def _for_units(amount_minor: int, milli: int) -> int:
+def for_units(amount_minor: int, milli: int) -> int:
     """An amount for every unit: pieces, kilograms, litres; parts of one round half up."""
     return round_half_up(amount_minor * milli, MILLI)
 
@@ -158,7 +158,7 @@ def _for_units(amount_minor: int, milli: int) -> int:
 def _at_prices(deal: Deal, chosen: Chosen, unit_prices: Sequence[int]) -> Proposal:
     prices = [deal.price_minor(item, milli) for item, milli in chosen]
     discounts = [
-        max(0, price - _for_units(unit_minor, milli))
+        max(0, price - for_units(unit_minor, milli))
         for (_, milli), price, unit_minor in zip(chosen, prices, unit_prices, strict=True)
     ]
     return _lowered(deal, chosen, prices, discounts, Condition.PRICE)
@@ -173,17 +173,18 @@ def _reached_milli(chosen: Chosen, per_article: bool) -> dict[str, int]:
     return dict.fromkeys(by_sku, sum(by_sku.values()))
 
 
-def _tier_of(benefit: QuantityTiers, milli: int) -> QuantityTier | None:
+def tier_of(benefit: QuantityTiers, milli: int) -> QuantityTier | None:
+    """The highest tier that a quantity reaches."""
     reached = [tier for tier in benefit.tiers if tier.from_milli <= milli]
     return reached[-1] if reached else None
 
 
-def _tier_discount_minor(tier: QuantityTier, milli: int, price: int, rounding: Rounding) -> int:
+def tier_discount_minor(tier: QuantityTier, milli: int, price: int, rounding: Rounding) -> int:
     if tier.rate_bp:
         return divide(price * tier.rate_bp, RATE_BP_ONE, rounding)
     if tier.amount_off_minor:
-        return _for_units(tier.amount_off_minor, milli)
-    return max(0, price - _for_units(tier.price_minor, milli))
+        return for_units(tier.amount_off_minor, milli)
+    return max(0, price - for_units(tier.price_minor, milli))
 
 
 def _lowered(
