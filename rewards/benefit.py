@@ -95,12 +95,15 @@ class NthItem(Authored, frozen=True, tag_field="code", tag="nth_item"):
     Attributes:
         which: the cheapest of the `n`, or the dearest.
         per_article: the `n` are of one article; otherwise of the whole set.
+        spread: the discount is spread over all pieces of the set, so that each of them can be
+            returned at its printed price; otherwise the lowered ones bear it.
     """
 
     n: Annotated[int, Meta(ge=2, le=1_000)]
     rate_bp: RateBp
     which: Pick = "cheapest"
     per_article: bool = True
+    spread: bool = True
 
 
 class NPlusM(Authored, frozen=True, tag_field="code", tag="n_plus_m"):
@@ -110,6 +113,8 @@ class NPlusM(Authored, frozen=True, tag_field="code", tag="n_plus_m"):
         per_article: the pieces are of one article; otherwise of the whole set.
         as_quantity: who has N is offered M more pieces; otherwise only full sets count.
         partly: pieces above N of the last set are free although M are not there.
+        spread: the discount is spread over all pieces of the set, so that each of them can be
+            returned at its printed price; otherwise the lowered ones bear it.
     """
 
     pay_count: SetCount
@@ -117,6 +122,7 @@ class NPlusM(Authored, frozen=True, tag_field="code", tag="n_plus_m"):
     per_article: bool = True
     as_quantity: bool = True
     partly: bool = True
+    spread: bool = True
 
 
 class CheapestFree(Authored, frozen=True, tag_field="code", tag="cheapest_free"):
@@ -125,12 +131,15 @@ class CheapestFree(Authored, frozen=True, tag_field="code", tag="cheapest_free")
     Attributes:
         which: the cheapest of the set, or the dearest.
         rate_bp: how much off them.
+        spread: the discount is spread over all pieces of the set, so that each of them can be
+            returned at its printed price; otherwise the lowered ones bear it.
     """
 
     set_count: Annotated[int, Meta(ge=2, le=1_000)]
     free_count: SetCount = 1
     which: Pick = "cheapest"
     rate_bp: RateBp = 10_000
+    spread: bool = True
 
 
 class BuyGet(Authored, frozen=True, tag_field="code", tag="buy_get"):
@@ -142,6 +151,8 @@ class BuyGet(Authored, frozen=True, tag_field="code", tag="buy_get"):
     Attributes:
         which: the cheapest of the other ones are given, or the dearest.
         partly: fewer than `get_count` are given if there are no more.
+        spread: the discount is spread over all pieces of the set, so that each of them can be
+            returned at its printed price; otherwise the lowered ones bear it.
     """
 
     buy_count: SetCount
@@ -150,6 +161,7 @@ class BuyGet(Authored, frozen=True, tag_field="code", tag="buy_get"):
     rate_bp: RateBp = 10_000
     which: Pick = "cheapest"
     partly: bool = False
+    spread: bool = True
 
 
 class BundlePart(Authored, frozen=True):
@@ -216,14 +228,16 @@ class Gift(Authored, frozen=True, tag_field="code", tag="gift"):
 
 
 class ReceiptDiscount(Authored, frozen=True, tag_field="code", tag="receipt_discount"):
-    """A rate or an amount off the set as a whole, shared over its articles.
+    """A rate or an amount off the set as a whole, or a price for it, shared over its articles.
 
     Attributes:
+        price_minor: what the set costs then, if that is less.
         max_minor: at most so much; 0 is no bound.
     """
 
     rate_bp: ShareBp = 0
     amount_minor: AmountMinor = 0
+    price_minor: AmountMinor = 0
     max_minor: AmountMinor = 0
     rounding: Rounding = "half_up"
     share: Share = "proportional"

@@ -26,6 +26,7 @@ from rewards.column import (
     Columns,
     PieceClass,
     Places,
+    Uses,
     choose,
     classes_of,
     columns_of,
@@ -171,17 +172,22 @@ def _reward_columns(
     places = [place for place in places if classes[place].item.earns]
     fixed = [one for one in promotion.gives if isinstance(one, PointsFixed)]
     if not fixed:
-        return Columns(tuple(Column(((n, 1),), 0, classes[n].capacity) for n in sorted(places)))
+        return Columns(tuple(_giving(((n, 1),), classes[n].capacity) for n in sorted(places)))
     count = fixed[0].for_each_count
     if not count:
         uses = tuple((place, classes[place].capacity) for place in sorted(places))
-        return Columns((Column(uses, 0, 1),) if uses else ())
+        return Columns((_giving(uses, 1),) if uses else ())
     chosen = choose(classes, places, count)
     columns = []
     for uses in chosen.uses:
         times = min(floor_div(classes[place].capacity, pieces) for place, pieces in uses)
-        columns.append(Column(tuple(sorted(uses)), 0, times))
+        columns.append(_giving(tuple(sorted(uses)), times))
     return Columns(tuple(columns), chosen.complete)
+
+
+def _giving(uses: Uses, times_max: int) -> Column:
+    """An application that takes nothing off."""
+    return Column(uses, 0, times_max, uses)
 
 
 def _points_worth(
@@ -255,13 +261,17 @@ def _proposal(
         for place, pieces in column.uses if count else ():
             item = id(classes[place].item)
             milli[item] = milli.get(item, 0) + pieces * count * classes[place].piece_milli
-            if len(column.uses) > 1:
-                price_minor = classes[place].price_minor * pieces * count
-                shared[item] = shared.get(item, 0) + price_minor
-            else:
-                own[item] = own.get(item, 0) + column.discount_minor * count
-        if count and len(column.uses) > 1:
-            total_minor += column.discount_minor * count
+        if not count:
+            continue
+        if len(column.uses) == 1:
+            item = id(classes[column.uses[0][0]].item)
+            own[item] = own.get(item, 0) + column.discount_minor * count
+            continue
+        total_minor += column.discount_minor * count
+        for place, pieces in column.bearing:
+            item = id(classes[place].item)
+            price_minor = classes[place].price_minor * pieces * count
+            shared[item] = shared.get(item, 0) + price_minor
     items = [item for item in course.items if id(item) in milli]
     parts = _shared(course, items, own, shared, total_minor)
     taken = tuple(
@@ -301,7 +311,7 @@ def _most(course: Course, classes: Sequence[PieceClass], weighed: Sequence[Weigh
     promotions = [course.program.promotions[one.number] for one in weighed]
     most = 0
     for place, one in enumerate(classes):
-        alone = Column(((place, 1),), 0, 1)
+        alone = _giving(((place, 1),), 1)
         points = [_points_worth(course, promotion, alone, classes) for promotion in promotions]
         worth = one.price_minor * WORTH_SCALE + max(points, default=0)
         most += one.capacity * worth

@@ -59,6 +59,8 @@ def receipt_discount(deal: Deal, benefit: ReceiptDiscount) -> Proposal:
     times, total_minor = 1, benefit.amount_minor
     if benefit.rate_bp:
         total_minor = share_bp(sum(prices), benefit.rate_bp, benefit.rounding)
+    elif benefit.price_minor:
+        total_minor = max(0, sum(prices) - benefit.price_minor)
     elif deal.repeats_max > 1:
         times = min(deal.repeats_max, max(1, -floor_div(-sum(rooms), total_minor)))
         total_minor *= times
@@ -160,22 +162,32 @@ def _cheapest_first(total: int, ranks: Sequence[int], rooms: Sequence[int]) -> l
 def _floors_first(
     total: int, weights: Sequence[int], rooms: Sequence[int], last: bool
 ) -> list[int]:
-    """Round every share down; what is left goes to the last, or unit by unit to the first."""
-    sum_of_weights = sum(weights)
-    if not sum_of_weights:
-        return [0] * len(weights)
-    parts = [
-        min(room, floor_div(total * weight, sum_of_weights))
-        for weight, room in zip(weights, rooms, strict=True)
-    ]
-    left = total - sum(parts)
+    """Round every share down, again and again as rooms fill up; then hand out what is left."""
+    parts = [0] * len(weights)
+    given = 1
+    while given:
+        open_weights = [
+            weight if room > part else 0
+            for weight, room, part in zip(weights, rooms, parts, strict=True)
+        ]
+        given, left, whole = 0, total - sum(parts), sum(open_weights)
+        for n, weight in enumerate(open_weights):
+            if weight:
+                more = min(rooms[n] - parts[n], floor_div(left * weight, whole))
+                parts[n] += more
+                given += more
+    _hand_out(total - sum(parts), parts, rooms, last)
+    return parts
+
+
+def _hand_out(left: int, parts: list[int], rooms: Sequence[int], last: bool) -> None:
+    """Give what rounding left over to the last part, or unit by unit to the first ones."""
     order = range(len(parts) - 1, -1, -1) if last else range(len(parts))
     while left:
         for n in order:
             more = min(left, rooms[n] - parts[n], left if last else 1)
             parts[n] += more
             left -= more
-    return parts
 
 
 def _gift_times(deal: Deal, benefit: Gift) -> int:

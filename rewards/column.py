@@ -67,6 +67,7 @@ class Column(Struct, frozen=True):
 
     Attributes:
         uses: (number of a class, pieces), ascending.
+        bearing: those of them that bear the discount, by price.
         discount_minor: money off, 1 or more unless it is worth something else.
         times_max: how often at most.
     """
@@ -74,6 +75,7 @@ class Column(Struct, frozen=True):
     uses: Uses
     discount_minor: int
     times_max: int
+    bearing: Uses
 
 
 def classes_of(items: Sequence[Item]) -> list[PieceClass]:
@@ -179,13 +181,19 @@ def _fits(uses: Uses, classes: Sequence[PieceClass]) -> int:
 
 
 def _column(
-    uses: Uses, discount_minor: int, classes: Sequence[PieceClass], times_max: int
+    uses: Uses,
+    discount_minor: int,
+    classes: Sequence[PieceClass],
+    times_max: int,
+    bearing: Uses | None = None,
 ) -> Column:
     """An application, held to what the floors of its pieces let go."""
-    room_minor = sum([classes[place].room_minor * pieces for place, pieces in uses])
+    bearing = uses if bearing is None else bearing
+    room_minor = sum([classes[place].room_minor * pieces for place, pieces in bearing])
     discount_minor = min(discount_minor, room_minor)
     ordered = tuple(sorted(uses))
-    return Column(ordered, discount_minor, min(times_max, _fits(ordered, classes)))
+    times_max = min(times_max, _fits(ordered, classes))
+    return Column(ordered, discount_minor, times_max, tuple(sorted(bearing)))
 
 
 def _by_piece(
@@ -292,6 +300,8 @@ def _whole(
     uses = tuple((place, classes[place].capacity) for place in parts[0])
     price_minor = sum([classes[place].price_minor * count for place, count in uses])
     total_minor = benefit.amount_minor or share_bp(price_minor, benefit.rate_bp, benefit.rounding)
+    if benefit.price_minor:
+        total_minor = max(0, price_minor - benefit.price_minor)
     if benefit.max_minor:
         total_minor = min(total_minor, benefit.max_minor)
     return Columns((_column(uses, total_minor, classes, 1),) if uses else ())
@@ -304,25 +314,29 @@ def _sets(
     set_count: int,
     lowered: tuple[int, int],
     rate_bp: int,
+    spread: bool,
 ) -> Columns:
     """Sets of so many pieces; of each, dearest first, those between two places are lowered."""
     chosen = _joined([choose(classes, group, set_count) for group in groups])
     columns = []
     for uses in chosen.uses:
-        total_minor = _price_between(classes, uses, *lowered)
+        low = _between(uses, *lowered)
+        total_minor = sum([classes[place].price_minor * count for place, count in low])
         discount_minor = share_bp(total_minor, rate_bp, "half_up")
-        columns.append(_column(uses, discount_minor, classes, deal.times_max))
+        bearing = None if spread else low
+        columns.append(_column(uses, discount_minor, classes, deal.times_max, bearing))
     return Columns(tuple(columns), chosen.complete)
 
 
-def _price_between(classes: Sequence[PieceClass], uses: Uses, start: int, stop: int) -> int:
-    """Price of the pieces of a set from one place to another, dearest first."""
-    total_minor = before = 0
+def _between(uses: Uses, start: int, stop: int) -> Uses:
+    """The pieces of a set from one place to another, dearest first."""
+    inside, before = [], 0
     for place, pieces in uses:
-        inside = min(before + pieces, stop) - max(before, start)
-        total_minor += max(0, inside) * classes[place].price_minor
+        count = min(before + pieces, stop) - max(before, start)
+        if count > 0:
+            inside.append((place, count))
         before += pieces
-    return total_minor
+    return tuple(inside)
 
 
 def _lowered_places(which: str, set_count: int, free_count: int) -> tuple[int, int]:
@@ -336,14 +350,14 @@ def _nth(
 ) -> Columns:
     groups = _by_article(classes, parts[0], benefit.per_article)
     lowered = _lowered_places(benefit.which, benefit.n, 1)
-    return _sets(deal, classes, groups, benefit.n, lowered, benefit.rate_bp)
+    return _sets(deal, classes, groups, benefit.n, lowered, benefit.rate_bp, benefit.spread)
 
 
 def _cheapest(
     deal: Deal, benefit: CheapestFree, classes: Sequence[PieceClass], parts: Sequence[Places]
 ) -> Columns:
     lowered = _lowered_places(benefit.which, benefit.set_count, benefit.free_count)
-    return _sets(deal, classes, parts, benefit.set_count, lowered, benefit.rate_bp)
+    return _sets(deal, classes, parts, benefit.set_count, lowered, benefit.rate_bp, benefit.spread)
 
 
 def _n_plus_m(
@@ -352,7 +366,8 @@ def _n_plus_m(
     """Full sets only: what is missing of a set is not weighed against other promotions."""
     groups = _by_article(classes, parts[0], benefit.per_article)
     set_count = benefit.pay_count + benefit.free_count
-    return _sets(deal, classes, groups, set_count, (benefit.pay_count, set_count), RATE_BP_ONE)
+    lowered = (benefit.pay_count, set_count)
+    return _sets(deal, classes, groups, set_count, lowered, RATE_BP_ONE, benefit.spread)
 
 
 def _buy_get(
@@ -370,7 +385,8 @@ def _buy_get(
         if _fits(uses, classes) and not _is_dearer(classes, bought, given, both):
             total_minor = sum([classes[place].price_minor * count for place, count in given])
             discount_minor = share_bp(total_minor, benefit.rate_bp, "half_up")
-            columns.append(_column(uses, discount_minor, classes, deal.times_max))
+            bearing = None if benefit.spread else given
+            columns.append(_column(uses, discount_minor, classes, deal.times_max, bearing))
     return Columns(tuple(columns), buys.complete and gets.complete)
 
 

@@ -9,7 +9,7 @@ RATE_BP_ONE = 10_000
 """Basis points in a whole: a rate of 100 %."""
 
 
-Rounding = Literal["down", "half_up", "up"]
+Rounding = Literal["down", "half_up", "half_down", "up"]
 """The named rules, as a program file spells them."""
 
 
@@ -58,6 +58,8 @@ def divide(numerator: int, denominator: int, rounding: Rounding) -> int:
         return numerator // denominator
     if rounding == "half_up":
         return (2 * numerator + denominator) // (2 * denominator)
+    if rounding == "half_down":
+        return -((denominator - 2 * numerator) // (2 * denominator))
     return -(-numerator // denominator)
 
 

@@ -13,7 +13,7 @@ from rewards.basket import Item
 from rewards.benefit import BuyGet, CheapestFree, NPlusM, NthItem
 from rewards.deal import Deal, Offer, Proposal, Taken, failed
 from rewards.limits import MILLI
-from rewards.rounding import floor_div, share_bp
+from rewards.rounding import RATE_BP_ONE, floor_div, share_bp
 from rewards.trace import Condition
 
 
@@ -50,7 +50,7 @@ def n_plus_m(deal: Deal, benefit: NPlusM) -> Proposal:
         if fired:
             free_count = min(fired, full) * free + (rest - pay if fired > full else 0)
             used = first(group, fired * (pay + free))
-            taken += _spread(deal, used, _last(used, free_count))
+            taken += _lower(deal, used, _last(used, free_count), spread=benefit.spread)
             times += fired
             left -= fired
     offers = _missing_pieces(benefit, begun, left)
@@ -62,15 +62,13 @@ def n_plus_m(deal: Deal, benefit: NPlusM) -> Proposal:
 def nth_item(deal: Deal, benefit: NthItem) -> Proposal:
     """Of every n pieces take a percentage off one."""
     groups = groups_of(counted_runs(deal, deal.items), benefit.per_article)
-    return _of_sets(deal, groups, benefit.n, 1, benefit.which, benefit.rate_bp)
+    return _of_sets(deal, groups, benefit.n, 1, benefit)
 
 
 def cheapest_free(deal: Deal, benefit: CheapestFree) -> Proposal:
     """Of every `set_count` pieces of the set make some free."""
     groups = groups_of(counted_runs(deal, deal.items), False)
-    return _of_sets(
-        deal, groups, benefit.set_count, benefit.free_count, benefit.which, benefit.rate_bp
-    )
+    return _of_sets(deal, groups, benefit.set_count, benefit.free_count, benefit)
 
 
 def buy_get(deal: Deal, benefit: BuyGet) -> Proposal:
@@ -90,7 +88,8 @@ def buy_get(deal: Deal, benefit: BuyGet) -> Proposal:
         given = _last_runs(others, given_count)
     total_minor = share_bp(_worth(deal, given), benefit.rate_bp, "half_up")
     used = _joined(bought, given)
-    return Proposal(times, _shared(deal, used, total_minor), times, capped=times < sets)
+    taken = _shared(deal, used, used if benefit.spread else given, total_minor)
+    return Proposal(times, taken, times, capped=times < sets)
 
 
 def counted_runs(deal: Deal, items: Sequence[Item]) -> list[Run]:
@@ -124,8 +123,7 @@ def _of_sets(
     groups: Sequence[Sequence[Run]],
     set_count: int,
     free_count: int,
-    which: str,
-    rate_bp: int,
+    benefit: NthItem | CheapestFree,
 ) -> Proposal:
     """Of every `set_count` pieces lower the last, or the first, `free_count`."""
     if not groups:
@@ -140,9 +138,10 @@ def _of_sets(
         lacking = min(lacking, set_count - pieces % set_count)
         if fired:
             used = first(group, fired * set_count)
-            skip = set_count - free_count if which == "cheapest" else 0
+            dearest = benefit.which == "dearest"
+            skip = 0 if dearest else set_count - free_count
             lowered = _every(used, set_count, skip, free_count)
-            taken += _spread(deal, used, lowered, rate_bp, which == "dearest")
+            taken += _lower(deal, used, lowered, benefit.rate_bp, dearest, benefit.spread)
             times += fired
             left -= fired
     if times:
@@ -238,19 +237,21 @@ def _reached(pieces: int, set_count: int, skip: int, count: int) -> int:
     return full * count + min(max(0, rest - skip), count)
 
 
-def _spread(
+def _lower(
     deal: Deal,
     used: Sequence[Run],
     counts: Sequence[int],
-    rate_bp: int = 10_000,
+    rate_bp: int = RATE_BP_ONE,
     from_start: bool = False,
+    spread: bool = True,
 ) -> tuple[Taken, ...]:
-    """Spread what the lowered pieces of each run lose over all used ones."""
+    """Lower some pieces of each run, the last or the first ones; claim all used ones."""
     lowered = [
         Run(run.item, count, run.skip + (0 if from_start else run.pieces - count))
         for run, count in zip(used, counts, strict=True)
     ]
-    return _shared(deal, used, share_bp(_worth(deal, lowered), rate_bp, "half_up"))
+    total_minor = share_bp(_worth(deal, lowered), rate_bp, "half_up")
+    return _shared(deal, used, used if spread else lowered, total_minor)
 
 
 def _worth(deal: Deal, runs: Sequence[Run]) -> int:
@@ -261,9 +262,16 @@ def _price_minor(deal: Deal, run: Run) -> int:
     return deal.price_minor(run.item, run.pieces * MILLI, run.skip * MILLI)
 
 
-def _shared(deal: Deal, used: Sequence[Run], total_minor: int) -> tuple[Taken, ...]:
-    taken = [(run.item, run.pieces * MILLI) for run in used]
-    return deal.share(total_minor, taken, [_price_minor(deal, run) for run in used])
+def _shared(
+    deal: Deal, used: Sequence[Run], bearing: Sequence[Run], total_minor: int
+) -> tuple[Taken, ...]:
+    """Share a discount over the pieces that bear it; all used ones are taken, one a run."""
+    taken = [(run.item, run.pieces * MILLI) for run in bearing]
+    shared = deal.share(total_minor, taken, [_price_minor(deal, run) for run in bearing])
+    parts: dict[int, int] = {}
+    for one in shared:
+        parts[id(one.item)] = parts.get(id(one.item), 0) + one.discount_minor
+    return tuple(Taken(r.item, r.pieces * MILLI, parts.get(id(r.item), 0)) for r in used)
 
 
 def _buy_get_sets(benefit: BuyGet, buys: Sequence[Run], gets: Sequence[Run]) -> int:
