@@ -14,14 +14,13 @@ import msgspec
 from msgspec import Struct
 
 from rewards.program import Program
+from rewards.spelling import spell, spelled_or_empty, told_fields
 
 CHANGES_MAX = 1_000
 """Items listed for a program."""
 FIELDS_MAX = 2_000
 """Fields listed for a program, over all its items."""
 FIELDS_AN_ITEM_MAX = 50
-VALUE_CHARS_MAX = 120
-CUT = "…"
 
 ChangeKind = Literal["added", "removed", "changed"]
 
@@ -153,16 +152,6 @@ def diff_programs(old: Program | None, new: Program | None) -> Difference:
     return Difference(tuple(changes), tuple(counts), total - len(changes))
 
 
-def spell(value: object) -> str:
-    """Write a value as an author would in TOML, in one line; what is too long is cut."""
-    spelled = ""
-    for piece in _pieces(value):
-        spelled += piece
-        if len(spelled) > VALUE_CHARS_MAX:
-            return spelled[: VALUE_CHARS_MAX - len(CUT)] + CUT
-    return spelled
-
-
 def _count(kind: str, pairs: Sequence[_Pair]) -> ChangeCount:
     changes = [pair.change for pair in pairs]
     return ChangeCount(
@@ -190,7 +179,7 @@ def _whole(pair: _Pair) -> Iterator[FieldChange]:
     item = pair.new if pair.old is None else pair.old
     assert item is not None
     naming = _id_field(item)
-    for name, value in _told(item):
+    for name, value in told_fields(item):
         if name == naming:
             continue
         spelled = spell(value)
@@ -359,7 +348,7 @@ def _value_fields(path: str, old: object, new: object) -> Iterator[FieldChange]:
         assert isinstance(new, Struct)
         yield from _struct_fields(f"{path}.", old, new)
     else:
-        yield FieldChange(path, _spelled(old), _spelled(new))
+        yield FieldChange(path, spelled_or_empty(old), spelled_or_empty(new))
 
 
 def _list_fields(
@@ -402,41 +391,3 @@ def _spelled_each(items: Sequence[Struct]) -> list[bytes]:
 
 def _order(items: Sequence[Struct]) -> str:
     return spell(tuple(_key_of(item) or spell(item) for item in items))
-
-
-# --- values as authors write them -----------------------------------------------------------------
-
-
-def _spelled(value: object) -> str:
-    return "" if value is None else spell(value)
-
-
-def _pieces(value: object) -> Iterator[str]:
-    if isinstance(value, Struct):
-        yield from _struct_pieces(value)
-    elif isinstance(value, tuple):
-        yield "["
-        for place, item in enumerate(value):
-            yield ", " if place else ""
-            yield from _pieces(item)
-        yield "]"
-    else:
-        yield msgspec.json.encode(value).decode()
-
-
-def _struct_pieces(value: Struct) -> Iterator[str]:
-    tag = value.__struct_config__.tag
-    told = [("code", tag)] if isinstance(tag, str) else []
-    yield "{ "
-    for place, (name, item) in enumerate([*told, *_told(value)]):
-        yield f"{', ' if place else ''}{name} = "
-        yield from _pieces(item)
-    yield " }"
-
-
-def _told(item: Struct) -> Iterator[tuple[str, object]]:
-    """Fields of an item that its author had to write: those that are no defaults."""
-    for field in msgspec.structs.fields(item):
-        value = getattr(item, field.name)
-        if field.default is msgspec.NODEFAULT or value != field.default:
-            yield field.name, value

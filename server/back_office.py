@@ -1,39 +1,31 @@
-"""What the back office can have done: programs published, data imported, the ledger audited.
+"""What the back office can have done: data imported, the ledger audited, programs published.
 
 Fetches and writes through `server.store`; knows neither gRPC nor messages.
 """
 
-import asyncio
 from collections.abc import Sequence
 from hashlib import blake2b
 
 from msgspec import Struct
 
 from rewards.product import Product
-from rewards.program import ProfileField, Program
-from rewards.program_check import Problem
+from rewards.program import ProfileField
 from rewards.refusal import Reason, Refusal
-from rewards.compilation import compile_encoded
+from server.authoring.process import Workshop
 from server.clock import Clock
 from server.codec.back_office_pb import ImportedCustomer
 from server.codec.sale_pb import HashIdentifier
 from server.profile_answer import KEPT_CHECKS, YES_NO
-from server.program_review import review_against, review_program
-from server.reference import PUBLISH_LEAD_US, Reference
+from server.publishing import Publishing
+from server.reference import Reference
+from server.ruleset_history import RulesetHistory
 from server.store import audit, imports, rulesets
-from server.store.database import Database, RetryError
+from server.store.database import Database
 from server.store.feeds import StoreRecord
 from server.store.imports import AnswerRow, CustomerRow, IdentifierRow
-from server.store.rejections import (
-    CustomerNumberError,
-    EffectiveTooEarlyError,
-    IdentifierTakenError,
-    ProgramClashError,
-)
-from server.store.rulesets import Publication, VersionHead
+from server.store.rejections import CustomerNumberError, IdentifierTakenError
+from server.store.rulesets import VersionHead
 
-PROBLEMS_SAID_MAX = 20
-"""A refusal travels in trailers, which are small; validating lists every problem."""
 CUSTOMER_ID_MAX = 2**63 - 1
 
 
@@ -45,7 +37,12 @@ class KnownVersion(Struct, frozen=True):
 
 
 class BackOffice:
-    """The back office of one database, seen from one server."""
+    """The back office of one database, seen from one server.
+
+    Attributes:
+        publishing: what it does with programs.
+        history: all versions of the ruleset.
+    """
 
     def __init__(
         self,
@@ -66,47 +63,9 @@ class BackOffice:
         self._reference = reference
         self._hash_identifier = hash_identifier
         self.clock = clock
-
-    async def validate(self, program: Program) -> tuple[Problem, ...]:
-        """Find everything that is wrong with a program, also against stores and articles."""
-        stores = await imports.stores_of_chain(self._database, program.chain_id)
-        products = self._reference.catalogue(program.chain_id).products
-        own = await asyncio.to_thread(review_program, program)
-        return own + await asyncio.to_thread(review_against, program, stores, products)
-
-    async def publish(
-        self, program: Program, effective_at_us: int, published_by: str
-    ) -> VersionHead:
-        """Put a program into a new version of the ruleset.
-
-        Args:
-            program: it replaces the one with the same program_id.
-            effective_at_us: UTC microseconds; 0 is as soon as every server can have it.
-            published_by: who publishes.
-
-        Raises:
-            Refusal: PROGRAM_INVALID, EFFECTIVE_TOO_EARLY, or RESULT_UNKNOWN.
-        """
-        problems = await asyncio.to_thread(review_program, program)
-        if problems:
-            raise invalid_program(problems)
-        await self._keep_answers(program)
-        publication = Publication(
-            program=program,
-            published_by=published_by,
-            effective_at_us=effective_at_us,
-            lead_us=PUBLISH_LEAD_US,
-        )
-        try:
-            return await rulesets.publish(self._database, publication, compile_encoded, self.clock)
-        except ProgramClashError as error:
-            raise invalid_program([Problem(error.path, error.reason)]) from error
-        except EffectiveTooEarlyError as error:
-            metadata = {"earliest_us": str(error.earliest_us)}
-            raise Refusal(Reason.EFFECTIVE_TOO_EARLY, str(error), metadata) from error
-        except RetryError as error:
-            text = "the version may have been published: look at the ruleset before trying again"
-            raise Refusal(Reason.RESULT_UNKNOWN, text) from error
+        workshop = Workshop()
+        self.publishing = Publishing(database, reference, clock, workshop)
+        self.history = RulesetHistory(database, clock, workshop)
 
     async def versions(self, now_us: int) -> list[KnownVersion]:
         """List the version in force at an instant and those to come."""
@@ -148,23 +107,10 @@ class BackOffice:
         """Prove over the whole database that the ledger is balanced."""
         return await audit.audit_ledger(self._database)
 
-    async def _keep_answers(self, program: Program) -> None:
-        """Let rules ask about answers that came before their field had a closed set."""
-        before = await self._closed_fields(program.chain_id)
-        codes = {f.field_code for f in program.profile_fields if f.check in KEPT_CHECKS}
-        fresh = sorted(codes - before.keys())
-        await imports.keep_values(self._database, program.chain_id, fresh)
-
     async def _closed_fields(self, chain_id: str) -> dict[str, ProfileField]:
         """Fields with a closed set of answers by the chain's newest program, if it has one."""
-        programs = await rulesets.newest_programs(self._database)
-        return {
-            field.field_code: field
-            for program in programs
-            if program.chain_id == chain_id
-            for field in program.profile_fields
-            if field.check in KEPT_CHECKS
-        }
+        fields = await rulesets.newest_fields(self._database, chain_id)
+        return {field.field_code: field for field in fields if field.check in KEPT_CHECKS}
 
     def _row(
         self,
@@ -195,16 +141,6 @@ def customer_id_of(chain_id: str, customer_number: str) -> int:
     text = f"{chain_id}\x00{customer_number}".encode()
     digest = blake2b(text, digest_size=8, person=b"customer").digest()
     return int.from_bytes(digest, "big") & CUSTOMER_ID_MAX or 1
-
-
-def invalid_program(problems: Sequence[Problem]) -> Refusal:
-    """The refusal of a program, naming its first problems."""
-    said = problems[:PROBLEMS_SAID_MAX]
-    more = f" (the first {len(said)} are named)" if len(said) < len(problems) else ""
-    fields = tuple((f"program.{problem.path}", problem.reason) for problem in said)
-    first = f"{said[0].path}: {said[0].reason}"
-    text = f"the program has {len(problems)} problem(s){more}: {first}"
-    return Refusal(Reason.PROGRAM_INVALID, text, {"problems": str(len(problems))}, fields)
 
 
 def _answer_row(

@@ -1,6 +1,5 @@
 """BackOfficeService over gRPC: messages in, messages out; every refusal with its reason."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -9,22 +8,18 @@ import structlog
 from google.protobuf.message import Message
 
 from loyalty.v1 import back_office_service_pb2 as pb
-from loyalty.v1 import program_pb2
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceServicer
-from rewards.limits import INSTANT_US_MAX
-from rewards.program import Program
-from rewards.program_check import Problem
 from rewards.refusal import Reason, Refusal
 from server import status
-from server.back_office import BackOffice, invalid_program
-from server.codec import check
+from server.back_office import BackOffice
 from server.codec.back_office_pb import customers_from_pb, products_from_pb, stores_from_pb
 from server.codec.message import parsed
-from server.codec.program_pb import program_from_pb
-from server.program_shape import ProgramShapeError
+from server.codec.plan_pb import history_to_pb, plan_to_pb, roll_back_from_pb, wanted_from_pb
 from server.store.database import RetryError
 
 Context = grpc.aio.ServicerContext[Any, Any]
+CallOnBody = Callable[[bytes], Awaitable[Message]]
+"""A call that takes its request as it came."""
 
 _Response = TypeVar("_Response")
 _log = structlog.get_logger(__name__)
@@ -40,18 +35,25 @@ class BackOfficeServicer(BackOfficeServiceServicer):
             back_office: does the work.
         """
         self._back_office = back_office
+        self._publishing = back_office.publishing
+        # What holds a program may have megabytes: a worker parses it, not the loop.
+        self.calls_on_bodies: dict[str, CallOnBody] = {
+            "ValidateProgram": self.validate_program,
+            "PlanProgram": self.plan_program,
+            "PublishProgram": self.publish_program,
+        }
 
-    async def ValidateProgram(
-        self, request: pb.ValidateProgramRequest, context: Context
-    ) -> pb.ValidateProgramResponse:
-        """Answer what is wrong with a program; changes nothing."""
-        return await _answered(context, self._validate(request))
+    async def RollBackRuleset(
+        self, request: pb.RollBackRulesetRequest, context: Context
+    ) -> pb.RollBackRulesetResponse:
+        """Publish the content of an old version as a new one."""
+        return await _answered(context, self._roll_back(request))
 
-    async def PublishProgram(
-        self, request: pb.PublishProgramRequest, context: Context
-    ) -> pb.PublishProgramResponse:
-        """Put a program into a new version of the ruleset."""
-        return await _answered(context, self._publish(request))
+    async def ListRulesetVersions(
+        self, request: pb.ListRulesetVersionsRequest, context: Context
+    ) -> pb.ListRulesetVersionsResponse:
+        """Answer a page of versions, the newest first."""
+        return await _answered(context, self._list_versions(request))
 
     async def GetRuleset(
         self, request: pb.GetRulesetRequest, context: Context
@@ -83,25 +85,39 @@ class BackOfficeServicer(BackOfficeServiceServicer):
         """Audit the whole database on one snapshot."""
         return await _answered(context, self._audit())
 
-    async def _validate(self, request: pb.ValidateProgramRequest) -> pb.ValidateProgramResponse:
-        _require_program(request.HasField("program"))
-        try:
-            program = await asyncio.to_thread(program_from_pb, request.program)
-        except ProgramShapeError as error:
-            return _problems_to_pb([error.problem])
-        return _problems_to_pb(await self._back_office.validate(program))
+    async def validate_program(self, body: bytes) -> pb.ValidateProgramResponse:
+        """Answer what is wrong with a program; changes nothing."""
+        problems = await self._publishing.validate(body)
+        response = pb.ValidateProgramResponse()
+        for problem in problems:
+            response.problems.add(path=problem.path, reason=problem.reason)
+        return response
 
-    async def _publish(self, request: pb.PublishProgramRequest) -> pb.PublishProgramResponse:
-        _require_program(request.HasField("program"))
-        at_us = check.number_of(request.effective_at_us, "effective_at_us", 0, INSTANT_US_MAX)
-        published_by = check.text_of(request.published_by, "published_by")
-        program = await _read_program(request.program)
-        head = await self._back_office.publish(program, at_us, published_by)
+    async def plan_program(self, body: bytes) -> pb.PlanProgramResponse:
+        """Answer what publishing would change; changes nothing."""
+        return plan_to_pb(await self._publishing.plan(body))
+
+    async def publish_program(self, body: bytes) -> pb.PublishProgramResponse:
+        """Put a program into a new version of the ruleset."""
+        head = await self._publishing.publish(body)
         return pb.PublishProgramResponse(
             version=head.version,
             effective_at_us=head.effective_at_us,
             promotion_count=head.promotion_count,
         )
+
+    async def _roll_back(self, request: pb.RollBackRulesetRequest) -> pb.RollBackRulesetResponse:
+        head = await self._publishing.roll_back(roll_back_from_pb(request))
+        return pb.RollBackRulesetResponse(
+            version=head.version,
+            effective_at_us=head.effective_at_us,
+            promotion_count=head.promotion_count,
+        )
+
+    async def _list_versions(
+        self, request: pb.ListRulesetVersionsRequest
+    ) -> pb.ListRulesetVersionsResponse:
+        return history_to_pb(await self._back_office.history.page(wanted_from_pb(request)))
 
     async def _get_ruleset(self) -> pb.GetRulesetResponse:
         now_us = self._back_office.clock()
@@ -162,25 +178,6 @@ async def _answered(context: Context, work: Awaitable[_Response]) -> _Response:
         return await status.abort(context, Refusal(Reason.INTERNAL, text))
 
 
-def _require_program(is_there: bool) -> None:
-    if not is_there:
-        check.refuse_required("program")
-
-
-async def _read_program(message: program_pb2.Program) -> Program:
-    try:
-        return await asyncio.to_thread(program_from_pb, message)
-    except ProgramShapeError as error:
-        raise invalid_program([error.problem]) from error
-
-
-def _problems_to_pb(problems: tuple[Problem, ...] | list[Problem]) -> pb.ValidateProgramResponse:
-    response = pb.ValidateProgramResponse()
-    for problem in problems:
-        response.problems.add(path=problem.path, reason=problem.reason)
-    return response
-
-
 def back_office_handlers(
     servicer: BackOfficeServicer,
 ) -> "dict[str, grpc.RpcMethodHandler[bytes, bytes]]":
@@ -195,6 +192,8 @@ def back_office_handlers(
 def _handler(
     servicer: BackOfficeServicer, name: str
 ) -> Callable[[bytes, Context], Awaitable[bytes]]:
+    if name in servicer.calls_on_bodies:
+        return _body_handler(servicer.calls_on_bodies[name])
     kind = getattr(pb, f"{name}Request")
     call = getattr(servicer, name)
 
@@ -204,6 +203,14 @@ def _handler(
         except Refusal as refusal:
             await status.abort(context, refusal)
         response: Message = await call(request, context)
+        return response.SerializeToString()
+
+    return handle
+
+
+def _body_handler(call: CallOnBody) -> Callable[[bytes, Context], Awaitable[bytes]]:
+    async def handle(body: bytes, context: Context) -> bytes:
+        response = await _answered(context, call(body))
         return response.SerializeToString()
 
     return handle

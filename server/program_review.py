@@ -1,12 +1,43 @@
-"""What is wrong with a program: by itself, and against the stores and articles that are known."""
+"""What is wrong with a program by itself, and where it names stores or articles nobody knows."""
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 
-from rewards.product import Product
-from rewards.program import ProductSet, Program
-from rewards.program_check import Problem, check_program
+from msgspec import Struct
+
+from rewards.authored import ProductSet
+from rewards.benefit import Gift
+from rewards.condition import Zones
+from rewards.problem import Problem
+from rewards.program import Program, TillGroup
+from rewards.program_check import check_program
 from server.registers import is_currency, is_language
-from server.store.feeds import StoreRecord
+
+UNKNOWN_SAID_MAX = 1_000
+"""A program that was written for another chain names nothing that is known: enough is enough."""
+
+_WHAT = {
+    "zone": "store of the chain is in zone",
+    "store": "store of the chain is",
+    "sku": "article has sku",
+    "category": "article is in category",
+    "brand": "article is of brand",
+    "property": "article has property",
+}
+_SET_LISTS = (
+    ("skus", "sku"),
+    ("categories", "category"),
+    ("brands", "brand"),
+    ("properties", "property"),
+    ("properties_all", "property"),
+    ("except_skus", "sku"),
+    ("except_categories", "category"),
+    ("except_brands", "brand"),
+    ("except_properties", "property"),
+)
+
+Names = Mapping[str, Iterable[str]]
+"""Names by kind: zone, store, sku, category, brand, property."""
 
 
 def review_program(program: Program) -> tuple[Problem, ...]:
@@ -18,20 +49,28 @@ def review_program(program: Program) -> tuple[Problem, ...]:
     return (*_check_registers(program), *check_program(program))
 
 
-def review_against(
-    program: Program, stores: Sequence[StoreRecord], products: Mapping[str, Product]
+def names_in(program: Program) -> dict[str, tuple[str, ...]]:
+    """List what a program names, by kind, each name once, sorted."""
+    found: dict[str, set[str]] = {}
+    for _, kind, names in _named(program):
+        found.setdefault(kind, set()).update(names)
+    return {kind: tuple(sorted(names)) for kind, names in sorted(found.items())}
+
+
+def review_unknown(
+    program: Program, unknown: Names, foreign: tuple[str, str] | None
 ) -> tuple[Problem, ...]:
-    """Find what a program names that is not known: it would never have an effect.
+    """Say where a program names what is not known: there it would never have an effect.
 
     Args:
         program: as decoded.
-        stores: all stores of its chain; none means that none was imported, and nothing is said.
-        products: all articles of its chain by sku; none as with stores.
+        unknown: names that nothing is called by, by kind.
+        foreign: a store that sells in another currency, if there is one.
+
+    Returns:
+        At most UNKNOWN_SAID_MAX problems.
     """
-    found = [*_check_stores(program, stores)] if stores else []
-    if products:
-        found += _check_products(program, products)
-    return tuple(found)
+    return tuple(islice(_check_unknown(program, unknown, foreign), UNKNOWN_SAID_MAX))
 
 
 def _check_registers(program: Program) -> Iterator[Problem]:
@@ -41,57 +80,41 @@ def _check_registers(program: Program) -> Iterator[Problem]:
         yield Problem("language_code", f"CLDR has no language {program.language_code}")
 
 
-def _check_stores(program: Program, stores: Sequence[StoreRecord]) -> Iterator[Problem]:
-    for store in stores:
-        if store.currency_code != program.currency_code:
-            reason = f"store {store.store_id!r} sells in {store.currency_code}"
-            yield Problem("currency_code", reason)
-            break
-    zones = {zone for store in stores for zone in store.zones}
-    for index, promotion in enumerate(program.promotions):
-        path = f"promotions[{index}].when.zones"
-        yield from _check_known(path, promotion.when.zones, zones, "store of the chain is in zone")
-    ids = {store.store_id for store in stores}
-    for index, group in enumerate(program.till_groups):
-        yield from _check_known(
-            f"till_groups[{index}].stores", group.stores, ids, "store of the chain is"
-        )
-
-
-def _check_products(program: Program, products: Mapping[str, Product]) -> Iterator[Problem]:
-    known = _Known(products)
-    for index, promotion in enumerate(program.promotions):
-        path = f"promotions[{index}].what.products"
-        yield from known.check(path, promotion.what.products)
-    for index, link in enumerate(program.cross_sell_links):
-        yield from known.check(f"cross_sell_links[{index}].basket", link.basket)
-        yield from known.check(f"cross_sell_links[{index}].show", link.show)
-
-
-class _Known:
-    """Everything by which the articles of a chain can be named."""
-
-    def __init__(self, products: Mapping[str, Product]) -> None:
-        articles = products.values()
-        self._skus = products.keys()
-        self._categories = {name for article in articles for name in article.categories}
-        self._brands = {article.brand for article in articles}
-        self._properties = {pair for article in articles for pair in article.properties}
-
-    def check(self, path: str, chosen: ProductSet) -> Iterator[Problem]:
-        """Find what a set names that no article has."""
-        for key, names, known, what in (
-            ("skus", chosen.skus, self._skus, "article has sku"),
-            ("categories", chosen.categories, self._categories, "article is in category"),
-            ("brands", chosen.brands, self._brands, "article is of brand"),
-            ("properties", chosen.properties, self._properties, "article has property"),
-        ):
-            yield from _check_known(f"{path}.{key}", names, known, what)
-
-
-def _check_known(
-    path: str, names: Iterable[str], known: Container[str], what: str
+def _check_unknown(
+    program: Program, unknown: Names, foreign: tuple[str, str] | None
 ) -> Iterator[Problem]:
-    for index, name in enumerate(names):
-        if name not in known:
-            yield Problem(f"{path}[{index}]", f"no {what} {name!r}")
+    if foreign is not None:
+        yield Problem("currency_code", f"store {foreign[0]!r} sells in {foreign[1]}")
+    sets = {kind: frozenset(names) for kind, names in unknown.items()}
+    for path, kind, names in _named(program) if sets else ():
+        missing = sets.get(kind, frozenset())
+        for index, name in enumerate(names):
+            if name in missing:
+                yield Problem(f"{path}[{index}]", f"no {_WHAT[kind]} {name!r}")
+
+
+def _named(program: Program) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Every list of names in a program: its path, the kind of its names, and the names."""
+    for key in program.__struct_fields__:
+        yield from _named_below(key, getattr(program, key))
+
+
+def _named_below(path: str, node: object) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    match node:
+        case ProductSet():
+            for key, kind in _SET_LISTS:
+                names = getattr(node, key)
+                if names:
+                    yield f"{path}.{key}", kind, names
+        case Zones():
+            yield f"{path}.any_of", "zone", node.any_of
+        case Gift():
+            yield f"{path}.skus", "sku", node.skus
+        case TillGroup():
+            yield f"{path}.stores", "store", node.stores
+        case Struct():
+            for key in node.__struct_fields__:
+                yield from _named_below(f"{path}.{key}", getattr(node, key))
+        case (Struct(), *_):
+            for index, item in enumerate(node):
+                yield from _named_below(f"{path}[{index}]", item)

@@ -19,9 +19,9 @@ from rewards.product import Catalogue, Product
 from rewards.program import Asset
 from rewards.refusal import Reason, Refusal
 from rewards.rounding import floor_div
-from rewards.compilation import decode_or_compile
 from rewards.ruleset import CompiledLink, ProgramRules, Ruleset
 from server.clock import Clock
+from server.ruleset_loading import load_version
 from server.store.feeds import StoreRecord, VersionRecord
 
 POLL_S = 0.5
@@ -220,7 +220,7 @@ class Reference:
         record = next((record for record in records if record.version == version), None)
         if record is None:
             raise Refusal(Reason.NO_RULESET, f"there is no version {version} of the ruleset")
-        old = await _loaded(record)
+        old = await load_version(record)
         self._keep_old(old)
         return old
 
@@ -228,7 +228,7 @@ class Reference:
         newest = self._live[-1][1].version if self._live else 0
         first = newest + 1 if newest else max(1, await self._source.version_in_force(now_us))
         for record in await self._source.versions_from(first):
-            self._live.append((record.effective_at_us, await _loaded(record)))
+            self._live.append((record.effective_at_us, await load_version(record)))
             self._shelves.clear()
             _log.info("ruleset_loaded", version=record.version)
         self._drop_superseded(now_us)
@@ -263,13 +263,6 @@ class Reference:
             merged = {**self.catalogue(chain_id).products, **products}
             self._catalogues[chain_id] = await asyncio.to_thread(Catalogue, merged)
         self._shelves.clear()
-
-
-async def _loaded(record: VersionRecord) -> Ruleset:
-    compiled = await asyncio.to_thread(
-        decode_or_compile, record.version, record.compiled, record.content
-    )
-    return Ruleset(compiled)
 
 
 def _from(window: AssetWindow, at_us: int) -> AssetWindow:

@@ -18,21 +18,6 @@ class EffectiveTooEarlyError(RejectionError):
         self.earliest_us = earliest_us
 
 
-class ProgramClashError(RejectionError):
-    """A program contradicts another one of the ruleset.
-
-    Attributes:
-        path: the key of the new program, for example `promotions[2].promotion_id`.
-        reason: what it clashes with.
-    """
-
-    def __init__(self, path: str, reason: str) -> None:
-        """Keep the facts."""
-        super().__init__(f"{path}: {reason}")
-        self.path = path
-        self.reason = reason
-
-
 class CustomerNumberError(RejectionError):
     """A customer's id belongs to another number: two numbers have one hash.
 

@@ -1,15 +1,17 @@
-"""Publishes programs: each publishing adds one immutable version of the whole ruleset."""
+"""Publishes programs: each publishing adds one immutable version of the whole ruleset.
 
-import asyncio
-from collections.abc import Callable, Iterable
+Content is stored and read as bytes: what is in it is the business of `server.authoring`.
+"""
+
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from msgspec import Struct
 
-from rewards.program import Program
+from rewards.program import ProfileField
 from server.store.database import Database
 from server.store.facts import AnyConnection
-from server.store.rejections import EffectiveTooEarlyError, ProgramClashError
+from server.store.rejections import EffectiveTooEarlyError
 
 PUBLISH_TIMEOUT_S = 60.0
 
@@ -30,16 +32,24 @@ select version, effective_at_us, published_at_us, published_by, promotion_count
  order by version
 """
 
+SELECT_HEADS_BEFORE = """
+select version, effective_at_us, published_at_us, published_by, promotion_count
+  from ruleset_version
+ where version < $1 or $1 = 0
+ order by version desc
+ limit $2
+"""
+
+SELECT_CONTENT = "select content from ruleset_version where version = $1"
+
 INSERT_VERSION = """
 insert into ruleset_version (version, effective_at_us, published_at_us, published_by,
                              promotion_count, content, compiled)
 values ($1, $2, $3, $4, $5, $6, $7)
 """
 
-Compile = Callable[[int, tuple[Program, ...]], bytes]
-"""Compiles the programs of a version, sorted by program_id, to the form that servers load."""
-
-_CONTENT = msgspec.msgpack.Decoder(tuple[Program, ...])
+EMPTY_CONTENT = msgspec.msgpack.encode(())
+"""Content of a ruleset without programs: what was in force before the first version."""
 
 
 class VersionHead(Struct, frozen=True):
@@ -53,19 +63,29 @@ class VersionHead(Struct, frozen=True):
 
 
 class Publication(Struct, frozen=True, kw_only=True):
-    """What to publish.
+    """How to publish.
 
     Attributes:
-        program: checked (`program_check`); it replaces the one with the same program_id.
-        effective_at_us: from when it counts, UTC microseconds; 0 is as soon as may be.
         published_by: who publishes.
+        effective_at_us: from when it counts, UTC microseconds; 0 is as soon as may be.
         lead_us: time that servers need to load a version, microseconds.
     """
 
-    program: Program
     published_by: str
     effective_at_us: int = 0
     lead_us: int
+
+
+class BuiltVersion(Struct, frozen=True):
+    """What a version is made of: the programs, and the form that servers load."""
+
+    content: bytes
+    compiled: bytes
+    promotion_count: int
+
+
+BuildVersion = Callable[[int, bytes], Awaitable[BuiltVersion]]
+"""Makes a version: takes its number, and the content of the newest version."""
 
 
 class _Newest(Struct, frozen=True):
@@ -74,21 +94,32 @@ class _Newest(Struct, frozen=True):
     content: bytes
 
 
-_NOTHING = _Newest(0, 0, msgspec.msgpack.encode(()))
+_NOTHING = _Newest(0, 0, EMPTY_CONTENT)
+
+
+class _ProgramFields(Struct, frozen=True):
+    """Of a stored program its profile fields; the rest is skipped, which is fast."""
+
+    chain_id: str
+    profile_fields: tuple[ProfileField, ...] = ()
+
+
+_FIELDS = msgspec.msgpack.Decoder(tuple[_ProgramFields, ...])
 
 
 async def publish(
     database: Database,
     publication: Publication,
-    compile_programs: Compile,
+    build: BuildVersion,
     now_us: Callable[[], int],
 ) -> VersionHead:
-    """Add a version with the program in it; it is durable when this returns.
+    """Add a version; it is durable when this returns.
 
     Args:
         database: open.
-        publication: what to publish.
-        compile_programs: run in a thread; takes the new version's number.
+        publication: how to publish.
+        build: makes the version; no other version is published meanwhile. What it raises passes
+            through, and nothing is published.
         now_us: the clock; read only when all that takes time is done, so that the lead holds.
 
     Returns:
@@ -96,40 +127,54 @@ async def publish(
 
     Raises:
         EffectiveTooEarlyError: before now + lead, or not after the newest version.
-        ProgramClashError: a promotion id, or the chain, is another program's.
         RetryError: the database cannot be reached just now; the version may have been added.
     """
     async with database.reading() as connection, connection.transaction():
         await connection.execute(LOCK_RULESET, timeout=PUBLISH_TIMEOUT_S)
         newest = await _read_newest(connection)
-        programs = replace_program(_CONTENT.decode(newest.content), publication.program)
         version = newest.version + 1
-        content = msgspec.msgpack.encode(programs)
-        compiled = await asyncio.to_thread(compile_programs, version, programs)
+        built = await build(version, newest.content)
         published_at_us = now_us()
         head = VersionHead(
             version=version,
             effective_at_us=_effective_at(publication, newest, published_at_us),
             published_at_us=published_at_us,
             published_by=publication.published_by,
-            promotion_count=sum(len(program.promotions) for program in programs),
+            promotion_count=built.promotion_count,
         )
         values = msgspec.structs.astuple(head)
         await connection.execute(
-            INSERT_VERSION, *values, content, compiled, timeout=PUBLISH_TIMEOUT_S
+            INSERT_VERSION, *values, built.content, built.compiled, timeout=PUBLISH_TIMEOUT_S
         )
     return head
 
 
-async def newest_programs(database: Database) -> tuple[Program, ...]:
-    """Read the programs of the newest version, in force or to come; none if nothing was published.
+async def newest_fields(database: Database, chain_id: str) -> tuple[ProfileField, ...]:
+    """Read a chain's profile fields as of the newest version, in force or to come.
 
     Raises:
         RetryError: the database cannot be reached just now.
     """
     async with database.reading() as connection:
         newest = await _read_newest(connection)
-    return _CONTENT.decode(newest.content)
+    programs = _FIELDS.decode(newest.content)
+    return tuple(
+        field
+        for program in programs
+        if program.chain_id == chain_id
+        for field in program.profile_fields
+    )
+
+
+async def content_of(database: Database, version: int) -> bytes | None:
+    """Read the content of a version; None if there is no such version.
+
+    Raises:
+        RetryError: the database cannot be reached just now.
+    """
+    async with database.reading() as connection:
+        content: bytes | None = await connection.fetchval(SELECT_CONTENT, version)
+    return content
 
 
 async def versions_from_now(database: Database, now_us: int) -> list[VersionHead]:
@@ -143,48 +188,24 @@ async def versions_from_now(database: Database, now_us: int) -> list[VersionHead
     return [VersionHead(*row.values()) for row in rows]
 
 
-def replace_program(programs: tuple[Program, ...], program: Program) -> tuple[Program, ...]:
-    """Put a program in the place of the one with its id, or beside the others.
-
-    Returns:
-        All programs, sorted by program_id.
+async def versions_before(database: Database, version: int, count: int) -> list[VersionHead]:
+    """List versions below one, the newest first; below 0 means all.
 
     Raises:
-        ProgramClashError: a promotion id, or the chain, is another program's.
+        RetryError: the database cannot be reached just now.
     """
-    others = [other for other in programs if other.program_id != program.program_id]
-    _check_chain(program, programs)
-    _check_promotion_ids(program, others)
-    return tuple(sorted([*others, program], key=lambda one: one.program_id))
+    async with database.reading() as connection:
+        rows = await connection.fetch(SELECT_HEADS_BEFORE, version, count)
+    return [VersionHead(*row.values()) for row in rows]
 
 
-def _check_chain(program: Program, programs: Iterable[Program]) -> None:
-    for other in programs:
-        is_same_id = other.program_id == program.program_id
-        is_same_chain = other.chain_id == program.chain_id
-        if is_same_id and not is_same_chain:
-            reason = f"program {other.program_id!r} is of chain {other.chain_id!r}"
-            raise ProgramClashError("program_id", reason)
-        if is_same_chain and not is_same_id:
-            reason = f"the chain has program {other.program_id!r}; a chain has one program"
-            raise ProgramClashError("chain_id", reason)
-
-
-def _check_promotion_ids(program: Program, others: Iterable[Program]) -> None:
-    owners = {
-        promotion.promotion_id: other.program_id
-        for other in others
-        for promotion in other.promotions
-    }
-    for index, promotion in enumerate(program.promotions):
-        owner = owners.get(promotion.promotion_id)
-        if owner is not None:
-            reason = f"{promotion.promotion_id!r} is a promotion of program {owner!r}"
-            raise ProgramClashError(f"promotions[{index}].promotion_id", reason)
+def earliest_at(now_us: int, lead_us: int, newest_effective_at_us: int) -> int:
+    """From when on a version published now can count: after the lead, and after the newest."""
+    return max(now_us + lead_us, newest_effective_at_us + 1)
 
 
 def _effective_at(publication: Publication, newest: _Newest, now_us: int) -> int:
-    earliest_us = max(now_us + publication.lead_us, newest.effective_at_us + 1)
+    earliest_us = earliest_at(now_us, publication.lead_us, newest.effective_at_us)
     effective_at_us = publication.effective_at_us or earliest_us
     if effective_at_us < earliest_us:
         raise EffectiveTooEarlyError(earliest_us)

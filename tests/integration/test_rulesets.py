@@ -8,16 +8,22 @@ from typing import Any
 import msgspec
 import pytest
 
+from rewards.compilation import decode_or_compile
 from rewards.program import Program
-from rewards.compilation import compile_encoded, decode_or_compile
+from server.authoring.draft import ClashError, Draft
 from server.store.database import Database
 from server.store.feeds import Feeds
-from server.store.rejections import EffectiveTooEarlyError, ProgramClashError
+from server.store.rejections import EffectiveTooEarlyError
 from server.store.rulesets import (
+    EMPTY_CONTENT,
+    BuildVersion,
+    BuiltVersion,
     Publication,
     VersionHead,
-    newest_programs,
+    content_of,
+    newest_fields,
     publish,
+    versions_before,
     versions_from_now,
 )
 
@@ -43,7 +49,7 @@ def program(program_id: str = "a", chain_id: str = "", promotion_ids: str = "") 
                 "promotion_id": promotion_id,
                 "names": [{"language_code": "ru", "text": "x"}],
                 "lane": "price",
-                "gives": {"code": "percent_off", "rate_bp": 100},
+                "gives": [{"code": "percent_off", "rate_bp": 100}],
             }
             for promotion_id in promotion_ids.split()
         ],
@@ -62,10 +68,27 @@ async def database(pg_dsn: str, tmp_path: Path) -> AsyncIterator[Database]:
 async def put(
     database: Database, new: Program, effective_at_us: int = 0, now_us: int = NOW_US
 ) -> VersionHead:
-    publication = Publication(
-        program=new, published_by="test", effective_at_us=effective_at_us, lead_us=LEAD_US
-    )
-    return await publish(database, publication, compile_encoded, lambda: now_us)
+    publication = Publication(published_by="test", effective_at_us=effective_at_us, lead_us=LEAD_US)
+    return await publish(database, publication, building(new), lambda: now_us)
+
+
+def building(new: Program) -> BuildVersion:
+    """Build versions in this process; the worker has tests of its own."""
+
+    async def build(version: int, newest: bytes) -> BuiltVersion:
+        built = Draft((new,), is_whole=False).build(version, newest)
+        if built.clash is not None:
+            raise ClashError(built.clash)
+        return BuiltVersion(built.content, built.compiled, built.promotion_count)
+
+    return build
+
+
+async def newest_programs(database: Database) -> tuple[Program, ...]:
+    heads = await versions_before(database, 0, 1)
+    content = await content_of(database, heads[0].version) if heads else EMPTY_CONTENT
+    assert content is not None
+    return msgspec.msgpack.decode(content, type=tuple[Program, ...])
 
 
 async def test_the_first_version_is_effective_after_the_lead(database: Database) -> None:
@@ -113,20 +136,20 @@ async def test_versions_are_effective_in_their_order(database: Database) -> None
 async def test_the_lead_counts_from_when_compiling_is_done(database: Database) -> None:
     clock = [NOW_US]
 
-    def compile_slowly(version: int, programs: tuple[Program, ...]) -> bytes:
+    async def build_slowly(version: int, newest: bytes) -> BuiltVersion:
         clock[0] += 60_000_000
-        return b"compiled"
+        return BuiltVersion(EMPTY_CONTENT, b"compiled", 0)
 
-    publication = Publication(program=program(), published_by="test", lead_us=LEAD_US)
-    head = await publish(database, publication, compile_slowly, lambda: clock[0])
+    publication = Publication(published_by="test", lead_us=LEAD_US)
+    head = await publish(database, publication, build_slowly, lambda: clock[0])
     assert head.effective_at_us == NOW_US + 60_000_000 + LEAD_US
 
 
 async def test_a_compiler_that_fails_leaves_nothing(database: Database) -> None:
-    def fail(version: int, programs: tuple[Program, ...]) -> bytes:
+    async def fail(version: int, newest: bytes) -> BuiltVersion:
         raise ValueError("no")
 
-    publication = Publication(program=program(), published_by="test", lead_us=LEAD_US)
+    publication = Publication(published_by="test", lead_us=LEAD_US)
     with pytest.raises(ValueError, match="no"):
         await publish(database, publication, fail, lambda: NOW_US)
     assert await newest_programs(database) == ()
@@ -142,10 +165,10 @@ async def test_the_version_in_force_stands_first(database: Database) -> None:
 
 async def test_a_promotion_of_another_program_is_rejected(database: Database) -> None:
     await put(database, program("a", promotion_ids="x y"))
-    with pytest.raises(ProgramClashError) as rejected:
+    with pytest.raises(ClashError) as rejected:
         await put(database, program("b", promotion_ids="z y"))
-    assert rejected.value.path == "promotions[1].promotion_id"
-    assert rejected.value.reason == "'y' is a promotion of program 'a'"
+    assert rejected.value.problem.path == "promotions[1].promotion_id"
+    assert rejected.value.problem.reason == "'y' is a promotion of program 'a'"
 
 
 @pytest.mark.parametrize(
@@ -154,9 +177,9 @@ async def test_a_promotion_of_another_program_is_rejected(database: Database) ->
 )
 async def test_a_chain_has_one_program(database: Database, second: Program, path: str) -> None:
     await put(database, program("a"))
-    with pytest.raises(ProgramClashError) as rejected:
+    with pytest.raises(ClashError) as rejected:
         await put(database, second)
-    assert rejected.value.path == path
+    assert rejected.value.problem.path == path
 
 
 async def test_publishers_at_once_lose_nothing(database: Database) -> None:
@@ -167,3 +190,24 @@ async def test_publishers_at_once_lose_nothing(database: Database) -> None:
     assert instants == sorted(set(instants))
     newest = await newest_programs(database)
     assert [found.program_id for found in newest] == sorted(names)
+
+
+async def test_history_is_read_from_the_newest_down(database: Database) -> None:
+    for n in range(5):
+        await put(database, program(), NOW_US + (n + 1) * LEAD_US)
+    assert [head.version for head in await versions_before(database, 0, 2)] == [5, 4]
+    assert [head.version for head in await versions_before(database, 4, 9)] == [3, 2, 1]
+    assert await content_of(database, 6) is None
+
+
+async def test_profile_fields_are_those_of_the_newest_version(database: Database) -> None:
+    field = {
+        "field_code": "sex",
+        "questions": [{"language_code": "ru", "text": "?"}],
+        "check": "yes_no",
+    }
+    tree = msgspec.to_builtins(program("a")) | {"profile_fields": [field]}
+    await put(database, msgspec.convert(tree, Program))
+    await put(database, program("b"))
+    assert [found.field_code for found in await newest_fields(database, "chain-a")] == ["sex"]
+    assert await newest_fields(database, "chain-b") == ()

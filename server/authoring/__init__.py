@@ -1,0 +1,1 @@
+"""Programs on their way to be published, worked on in a process of their own."""
