@@ -1,0 +1,74 @@
+"""`make peer-cases`: runs a file of cases and prints each difference."""
+
+import sys
+import tomllib
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from tests.peer_cases.case import read_cases
+from tests.peer_cases.run import Result, run_cases
+
+HERE = Path(__file__).parent
+CASES = HERE / "peer_cases.jsonl"
+DEVIATIONS = HERE / "deviations.toml"
+SHORTFALLS = HERE / "shortfalls.toml"
+
+
+def reasons_of(path: Path) -> dict[str, str]:
+    """Why cases are answered otherwise, by case id."""
+    reasons: dict[str, str] = tomllib.loads(path.read_text())["cases"]
+    return reasons
+
+
+def main(arguments: list[str]) -> int:
+    """Run the file that is named, or the project's own.
+
+    The exit status says that the cases were run, not that they passed: that the test says.
+    """
+    path = Path(arguments[0]) if arguments else CASES
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    cases, unknown = read_cases(path)
+    bar = track(run_cases(cases), "peer cases", len(cases), console=Console(stderr=True))
+    results = list(bar)
+    _show_failures(console, [one for one in results if one.case.in_scope and not one.passed])
+    _show_unknown(console, unknown)
+    _show_sums(console, results)
+    return 0
+
+
+def _show_failures(console: Console, failed: list[Result]) -> None:
+    known = {**reasons_of(SHORTFALLS), **reasons_of(DEVIATIONS)}
+    for result in failed:
+        case = result.case
+        console.print(f"{case.id}  {case.title}", style="bold", markup=False)
+        for text in result.differences:
+            console.print(f"    {text}", style="red", markup=False)
+        if case.id in known:
+            console.print(f"    known: {known[case.id]}", style="dim", markup=False)
+
+
+def _show_unknown(console: Console, unknown: dict[str, list[str]]) -> None:
+    for case_id, keys in unknown.items():
+        console.print(f"{case_id}: keys not understood: {', '.join(keys)}", style="yellow")
+
+
+def _show_sums(console: Console, results: list[Result]) -> None:
+    table = Table("scope", "passed", "failed")
+    for scope in sorted({one.case.scope for one in results}):
+        passed, failed = _sums([one for one in results if one.case.scope == scope])
+        table.add_row(scope, str(passed), str(failed))
+    console.print(table)
+    passed, failed = _sums([one for one in results if one.case.in_scope])
+    console.print(f"in scope: {passed} passed, {failed} failed", highlight=False)
+
+
+def _sums(results: list[Result]) -> tuple[int, int]:
+    passed = sum(1 for one in results if one.passed)
+    return passed, len(results) - passed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,80 @@
+"""Runs cases through every evaluator and says what differs from what is expected."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from msgspec import Struct
+
+from rewards.allocate import allocate
+from rewards.compilation import compile_ruleset
+from rewards.evaluate import Evaluation, evaluate
+from rewards.facts import Facts
+from rewards.program_check import check_program
+from rewards.ruleset import ProgramRules, Ruleset
+from rewards.sale import Sale
+from tests.peer_cases.answer import Answer, read_answer
+from tests.peer_cases.case import Case
+from tests.peer_cases.expectation import differences
+from tests.peer_cases.facts import facts_of
+from tests.peer_cases.plan import Untranslatable
+from tests.peer_cases.program import CHAIN, translate
+from tests.peer_cases.receipt import sale_of
+
+Evaluator = Callable[[ProgramRules, Sale, Facts], Evaluation]
+
+
+def _by_reference(rules: ProgramRules, sale: Sale, facts: Facts) -> Evaluation:
+    return evaluate(rules, sale, facts, allocate)
+
+
+EVALUATORS: Mapping[str, Evaluator] = {"reference": _by_reference}
+"""All of them must meet the expectation, and each other."""
+
+
+class Result(Struct, frozen=True):
+    """What became of a case."""
+
+    case: Case
+    differences: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything that is asserted holds."""
+        return not self.differences
+
+
+def run_cases(
+    cases: Iterable[Case], evaluators: Mapping[str, Evaluator] = EVALUATORS
+) -> Iterator[Result]:
+    """Run cases one after another."""
+    for case in cases:
+        yield Result(case, tuple(_run(case, evaluators)))
+
+
+def _run(case: Case, evaluators: Mapping[str, Evaluator]) -> list[str]:
+    """Differences of one case; one that cannot be run differs in that."""
+    try:
+        answers = _answers(case, evaluators)
+    except Untranslatable as reason:
+        return [f"not translated: {reason}"]
+    except Exception as error:
+        # A case that breaks the engine is a failed case, and the others still run.
+        return [f"broke: {type(error).__name__}: {error}"]
+    first, *others = answers.items()
+    found = differences(case, first[1])
+    for name, answer in others:
+        if answer != first[1]:
+            found.append(f"{name} answers otherwise than {first[0]}")
+    return found
+
+
+def _answers(case: Case, evaluators: Mapping[str, Evaluator]) -> dict[str, Answer]:
+    translation = translate(case)
+    problems = check_program(translation.program)
+    if problems:
+        raise Untranslatable(f"{problems[0].path} {problems[0].reason}")
+    rules = Ruleset(compile_ruleset(1, (translation.program,))).by_chain[CHAIN]
+    sale, facts = sale_of(case), facts_of(case, translation)
+    return {
+        name: read_answer(case, translation, rules, sale, evaluator(rules, sale, facts))
+        for name, evaluator in evaluators.items()
+    }

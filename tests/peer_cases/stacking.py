@@ -1,0 +1,152 @@
+"""How a case's promotions stand to each other: order, lanes, groups, bases of percentages."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from msgspec.structs import replace
+
+from rewards.authored import ProductSet
+from rewards.benefit import AmountOff, FixedPrice, PercentOff, Pieces
+from rewards.program import ExclusiveGroup, LaneName
+from tests.peer_cases.case import Case, CasePromotion
+from tests.peer_cases.plan import Plan, Stage
+from tests.peer_cases.products import is_everything
+from tests.peer_cases.sets import FROM_BASKET
+
+BEST_OF = "best_of:"
+LAST_COUPON = frozenset({"voucher", "vouchers"})
+FIRST_OF = frozenset({"first"})
+PER_LINE = frozenset({"catalogue", "catalog", "line", "lines", "item", "items", "product"})
+"""Groups whose one promotion is chosen for each line by itself."""
+STEP = 1_000
+"""Priorities between two promotions of a case: what one of them becomes runs in its own order."""
+STAGES: dict[Stage, int] = {"earning": 300_000, "multiplying": 200_000, "counting": 100_000}
+Base = Literal["lane_start", "running", "as_sent"]
+
+
+def group_of(source: CasePromotion) -> str:
+    """The group of which one takes effect; empty if it stands for itself."""
+    if not source.stacking.startswith(BEST_OF):
+        return ""
+    name = source.stacking.removeprefix(BEST_OF).lower()
+    return "".join(sign if sign.isalnum() else "-" for sign in name)
+
+
+def exclusive_group(group_id: str) -> ExclusiveGroup:
+    """How the one of a group is chosen: of vouchers the last that was shown, else the best."""
+    if group_id in LAST_COUPON:
+        return ExclusiveGroup(group_id, "last_coupon")
+    return ExclusiveGroup(group_id, "first" if group_id in FIRST_OF else "best")
+
+
+def by_article(case: Case, source: CasePromotion, plans: list[Plan]) -> list[Plan]:
+    """The same for each article by itself, where the best of each line is chosen.
+
+    Only what lowers each article by itself can be told apart so.
+    """
+    rivals = [one for one in case.promotions if one.stacking == source.stacking]
+    if group_of(source) not in PER_LINE or len(rivals) < 2:
+        return plans
+    return [part for plan in plans for part in _parted(case, plan)]
+
+
+def _parted(case: Case, plan: Plan) -> list[Plan]:
+    skus = [sku for sku in _skus(case) if sku in (plan.products.skus or (sku,))]
+    if plan.group or not _works_by_article(plan):
+        return [plan]
+    parts = [(replace(plan.products, skus=(sku,)), f"-{n}") for n, sku in enumerate(skus)]
+    return [replace(plan, products=products, group=group) for products, group in parts]
+
+
+def _skus(case: Case) -> Sequence[str]:
+    """Articles of the receipt, in the order of their names: each has the same group everywhere."""
+    return sorted({line.sku for line in case.lines})
+
+
+def _works_by_article(plan: Plan) -> bool:
+    if plan.discount_max_minor or plan.times or plan.products != _without_categories(plan.products):
+        return False
+    for benefit in plan.gives:
+        if not isinstance(benefit, PercentOff | AmountOff | FixedPrice):
+            return False
+        if benefit.pieces != Pieces() and not benefit.pieces.per_article:
+            return False
+    return True
+
+
+def _without_categories(products: ProductSet) -> ProductSet:
+    """A set by tags cannot be narrowed to one article: either of two lists would do."""
+    return replace(products, categories=())
+
+
+def exclusive_of(source: CasePromotion) -> Literal["no", "receipt", "items"]:
+    """Alone on the receipt; or on its articles, if it says so or is about some articles only."""
+    if source.params.stop_further_for_item:
+        return "items"
+    if source.stacking != "exclusive":
+        return "no"
+    return "receipt" if is_everything(source.params.target) else "items"
+
+
+def priority_of(case: Case, source: CasePromotion, plan: Plan) -> int:
+    """The order of the case; points are given before they are spent or multiplied."""
+    if plan.stage == "narrow_earning":
+        return _narrow_place(case)
+    return STAGES.get(plan.stage, 0) - STEP * source.order
+
+
+def _narrow_place(case: Case) -> int:
+    """After the last promotion that lowers some articles only."""
+    orders = [one.order for one in case.promotions if not is_everything(one.params.target)]
+    return -STEP * max(orders, default=0) - STEP + 1
+
+
+def second_lane_from(case: Case, plans: Sequence[tuple[CasePromotion, Plan]]) -> int | None:
+    """From which order on promotions stand in the second lane; None if one lane does.
+
+    A promotion that claims pieces works on the prices at its lane's start, so that what came before
+    it must have been in another lane. Where only some pieces of an article were lowered, the
+    others still have the price at the start.
+    """
+    lowering = [one.order for one, plan in plans if plan.lowers_whole and not plan.claims]
+    claiming = [source.order for source, plan in plans if plan.claims or plan.cost is not None]
+    late = [order for order in claiming if min(lowering, default=order) < order]
+    grouped = any(group_of(source) for source, _ in plans)
+    return None if grouped or not late else min(late)
+
+
+def lane_of(source: CasePromotion, plan: Plan, second_from: int | None) -> LaneName:
+    """The lane of a plan."""
+    is_late = second_from is not None and source.order >= second_from
+    return "basket" if plan.lane == "price" and plan.stage == "price" and is_late else plan.lane
+
+
+def base_of(case: Case, source: CasePromotion) -> Base:
+    """What a percentage is of: the price that others left, or the price as sent.
+
+    Percentages of all articles that stand side by side add up; on named articles they follow each
+    other.
+    """
+    if source.params.base:
+        return "as_sent" if source.params.base == "original" else "running"
+    side_by_side = _is_side_by_side(case, source) or _is_after_free_pieces(case, source)
+    return "as_sent" if side_by_side else "running"
+
+
+def _is_after_free_pieces(case: Case, source: CasePromotion) -> bool:
+    """Whether only free pieces came before: those that are left still have their own price."""
+    before = {one.params.gift for one in case.promotions if one.order < source.order}
+    return source.kind == "cheapest_free" and before == {FROM_BASKET}
+
+
+def _is_side_by_side(case: Case, source: CasePromotion) -> bool:
+    plain = [one for one in case.promotions if _is_plain_percentage(one)]
+    return source in plain and len(plain) > 1
+
+
+def _is_plain_percentage(one: CasePromotion) -> bool:
+    params = one.params
+    by_itself = params.max_units is not None and not params.pick
+    if one.kind != "percent_off_line" or one.stacking != "stackable" or by_itself:
+        return False
+    return is_everything(params.target) and not params.rounding
