@@ -34,6 +34,7 @@ class Item:
         has_floor: there may be one above zero.
         floor_minor: the amount never goes below it.
         open_milli: quantity that no promotion of this lane has claimed.
+        open_minor: running amount of that quantity.
         effects: (promotion number, discount in minor units, quantity in thousandths).
         claimed_by: promotion that claimed last in this lane; NOBODY is none.
         closed_by: promotion after which no other may lower it; NOBODY is none.
@@ -55,6 +56,7 @@ class Item:
         "lines",
         "no_coupon",
         "open_milli",
+        "open_minor",
         "product",
         "quantity_milli",
         "sent_minor",
@@ -78,7 +80,7 @@ class Item:
         self.goods = line.kind not in _FREE_OF_RULES
         self.sticker = line.price_source == PriceSource.STICKER
         self.discountable = self.goods and not line.no_discount
-        self.earns = self.goods and not self.sticker and not line.no_earn
+        self.earns = self.goods and not line.no_earn
         self.no_coupon = False
         self.has_floor = line.minimum_amount_minor > 0 or not zero_price
         self.floor_bp = 0
@@ -98,6 +100,7 @@ class Item:
         self.amount_minor = 0
         self.floor_minor = 0
         self.open_milli = 0
+        self.open_minor = 0
         self.effects: list[tuple[int, int, int]] = []
         self.claimed_by = NOBODY
         self.closed_by = NOBODY
@@ -110,10 +113,14 @@ class Item:
         self.amount_minor += line.amount_minor
 
     def set_floor(self, lines: Sequence[Line]) -> None:
-        """Work out the floor: the feed's for the whole quantity, or what its lines' come to."""
+        """Work out the floor: the feed's and the class's for the whole, or what its lines' come to.
+
+        Rounded once, so that splitting a line does not raise it.
+        """
         feed_minor = min(self._feed_floor_minor(self.quantity_milli), self.amount_minor)
+        class_minor = share_bp(self.amount_minor, self.floor_bp, "up")
         own_minor = sum([self.line_floor_minor(lines[position]) for position in self.lines])
-        self.floor_minor = max(feed_minor, own_minor)
+        self.floor_minor = max(feed_minor, class_minor, own_minor)
 
     def line_floor_minor(self, line: Line) -> int:
         """What one of its lines never goes below: its own minimum, the feed's, its class's.
@@ -122,7 +129,7 @@ class Item:
         weighed. Minor units; never more than was sent.
         """
         feed_minor = self._feed_floor_minor(line.quantity_milli)
-        class_minor = share_bp(line.amount_minor, self.floor_bp, "up")
+        class_minor = share_bp(line.amount_minor, self.floor_bp, "down")
         floor_minor = max(line.minimum_amount_minor, feed_minor, class_minor)
         if not self._zero_price:
             pieces = floor_div(line.quantity_milli, MILLI) if self.counted else 1
@@ -138,6 +145,7 @@ class Item:
         """Open all pieces for the claims of the next lane, at the price they have now."""
         self.start_minor = self.amount_minor
         self.open_milli = self.quantity_milli
+        self.open_minor = self.amount_minor
         self.claimed_by = NOBODY
 
     @property
@@ -147,13 +155,31 @@ class Item:
 
     def claim(self, number: int, quantity_milli: int) -> None:
         """Close pieces for the other promotions of the lane."""
-        assert 0 <= quantity_milli <= self.open_milli
+        self.open_minor -= self.open_price_minor(quantity_milli)
         self.open_milli -= quantity_milli
         self.claimed_by = number
 
-    def lower(self, number: int, discount_minor: int, quantity_milli: int) -> None:
-        """Lower the amount; what is asked never goes below the floor."""
+    def open_price_minor(self, quantity_milli: int, skip_milli: int = 0) -> int:
+        """Running price of some of the open pieces, after others of them, minor units."""
+        assert 0 <= skip_milli <= skip_milli + quantity_milli <= self.open_milli
+        if not self.open_milli:
+            return 0
+        upto = floor_div(self.open_minor * (skip_milli + quantity_milli), self.open_milli)
+        return upto - floor_div(self.open_minor * skip_milli, self.open_milli)
+
+    def lower(self, number: int, discount_minor: int, quantity_milli: int, claims: bool) -> None:
+        """Lower the amount; what is asked never goes below the floor.
+
+        Args:
+            number: the promotion.
+            discount_minor: 1 to `room_minor`.
+            quantity_milli: what it works on.
+            claims: it claims that quantity; otherwise the open pieces get cheaper, too.
+        """
         assert 0 < discount_minor <= self.room_minor
+        if not claims:
+            share_minor = floor_div(discount_minor * self.open_milli, self.quantity_milli)
+            self.open_minor -= min(share_minor, self.open_minor)
         self.amount_minor -= discount_minor
         self.effects.append((number, discount_minor, quantity_milli))
 

@@ -34,6 +34,7 @@ from rewards.column import (
 )
 from rewards.course import Course
 from rewards.deal import Proposal, Taken
+from rewards.rewarding import earns_for
 from rewards.rounding import RATE_BP_ONE, floor_div
 from rewards.ruleset import CompiledPromotion
 
@@ -169,7 +170,7 @@ def _reward_columns(
 ) -> Columns:
     """Applications of a promotion that only gives points: pieces, sets of pieces, or all of them."""
     places = _places(course, promotion, classes, (promotion.target,), lowers=False)
-    places = [place for place in places if classes[place].item.earns]
+    places = [place for place in places if earns_for(promotion, classes[place].item)]
     fixed = [one for one in promotion.gives if isinstance(one, PointsFixed)]
     if not fixed:
         return Columns(tuple(_giving(((n, 1),), classes[n].capacity) for n in sorted(places)))
@@ -196,7 +197,7 @@ def _points_worth(
     """What the points of an application are worth, hundredths of a minor unit."""
     if not course.earns():
         return 0
-    earning = [(p, n) for p, n in column.uses if classes[p].item.earns]
+    earning = [(p, n) for p, n in column.uses if earns_for(promotion, classes[p].item)]
     paid_minor = sum([classes[p].price_minor * n for p, n in earning]) - column.discount_minor
     worth = 0
     for benefit in promotion.gives:

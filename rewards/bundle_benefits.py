@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from rewards.basket import Item, share_capped
 from rewards.benefit import BundlePrice, Gift, ReceiptDiscount
 from rewards.deal import Deal, Offer, Proposal, Taken, failed
-from rewards.limits import MILLI
+from rewards.limits import BENEFITS_MAX, MILLI
 from rewards.rounding import floor_div, share_bp
 from rewards.set_benefits import Run, count_of, counted_runs
 from rewards.trace import Condition
@@ -17,10 +17,13 @@ from rewards.trace import Condition
 def bundle_price(deal: Deal, benefit: BundlePrice) -> Proposal:
     """Give some pieces of each part for a price, an amount off or a percentage off.
 
-    Bundles are made of the dearest pieces first, as long as the customer wins by them.
+    Bundles are made of the dearest pieces first, those of the scarcest part before the others, as
+    long as the customer wins by them.
     """
-    counts = [part.count for part in benefit.parts] or [benefit.set_count]
-    runs = [counted_runs(deal, items) for items in deal.parts]
+    wanted = [part.count for part in benefit.parts] or [benefit.set_count]
+    found = [counted_runs(deal, items) for items in deal.parts]
+    scarce_first = sorted(range(len(found)), key=lambda n: (count_of(found[n]), n))
+    counts, runs = [wanted[n] for n in scarce_first], [found[n] for n in scarce_first]
     used: dict[int, Run] = {}
     total_minor = times = 0
     while times < deal.count_max:
@@ -75,27 +78,66 @@ def receipt_discount(deal: Deal, benefit: ReceiptDiscount) -> Proposal:
 
 
 def gift(deal: Deal, benefit: Gift) -> Proposal:
-    """Offer pieces at a price; those that were scanned already become as cheap."""
-    times = _gift_times(deal, benefit)
-    sets = times
-    times = min(times, deal.count_max)
+    """Offer pieces at a price; those that were scanned already become as cheap.
+
+    It fires for what is on the receipt. A gift that always comes on top fires when it is offered,
+    as nobody can tell it from what is bought.
+    """
+    called = _gift_times(deal, benefit)
+    times = min(called, deal.count_max)
     if not times:
         pieces = count_of(counted_runs(deal, deal.items))
-        return failed(Condition.QUANTITY, (max(1, benefit.for_each_count) - pieces) * MILLI)
+        each = max(1, benefit.for_each_count)
+        return failed(Condition.QUANTITY, (each - pieces % each) * MILLI)
+    taken, missing = _found(deal, benefit, times)
+    offers = _gift_offers(deal, benefit, missing)
+    if not benefit.counts_in_basket:
+        if not offers:
+            return failed(Condition.FLOOR)
+        return Proposal(times, (), times, offers=offers, capped=times < called)
+    fired = _fired_times(benefit, taken)
+    if not fired:
+        return failed(Condition.QUANTITY, benefit.quantity_milli, offers)
+    return Proposal(fired, tuple(taken), fired, offers=offers, capped=times < called)
+
+
+def _found(deal: Deal, benefit: Gift, times: int) -> tuple[list[Taken], dict[str, int]]:
+    """The pieces of the gift on the receipt, and how much of each article is missing."""
     given_milli = benefit.quantity_milli * times
-    offers: list[Offer] = []
     taken: list[Taken] = []
-    for sku in sorted(benefit.skus):
-        found = _in_basket(deal, benefit, sku, given_milli)
+    missing: dict[str, int] = {}
+    left_milli = given_milli
+    for sku in sorted(set(benefit.skus)):
+        found = _in_basket(deal, benefit, sku, left_milli if benefit.choice else given_milli)
         taken += found
-        missing = given_milli - sum(one.quantity_milli for one in found)
-        if missing:
-            cost_minor = floor_div(benefit.price_minor * missing, MILLI)
-            group = deal.number + 1 if benefit.choice else 0
-            offers.append(Offer(sku, None, missing, cost_minor, group))
-    if benefit.choice and taken:
-        offers = []
-    return Proposal(times, tuple(taken), times, offers=tuple(offers), capped=times < sets)
+        own_milli = sum([one.quantity_milli for one in found])
+        left_milli -= own_milli
+        missing[sku] = given_milli - own_milli
+    if benefit.choice:
+        missing = dict.fromkeys(missing, left_milli)
+    return taken, missing
+
+
+def _gift_offers(deal: Deal, benefit: Gift, missing: dict[str, int]) -> tuple[Offer, ...]:
+    """What may be added, if the till can."""
+    if not deal.can_add or not (benefit.price_minor or deal.zero_price):
+        return ()
+    group = deal.number * BENEFITS_MAX + deal.place + 1 if benefit.choice else 0
+    return tuple(
+        Offer(sku, None, milli, floor_div(benefit.price_minor * milli, MILLI), group)
+        for sku, milli in missing.items()
+        if milli
+    )
+
+
+def _fired_times(benefit: Gift, taken: Sequence[Taken]) -> int:
+    """For how many times the gift is on the receipt, begun ones included."""
+    by_sku: dict[str, int] = {}
+    for one in taken:
+        sku = "" if benefit.choice else one.item.sku
+        by_sku[sku] = by_sku.get(sku, 0) + one.quantity_milli
+    most_milli = max(by_sku.values(), default=0)
+    return -floor_div(-most_milli, benefit.quantity_milli)
 
 
 def _next_bundle(
@@ -194,16 +236,22 @@ def _gift_times(deal: Deal, benefit: Gift) -> int:
     """How often the promotion's products call for the gift."""
     if not benefit.for_each_count:
         return deal.repeats_max if deal.items else 0
-    runs = counted_runs(deal, deal.items)
-    own = 0
-    if benefit.counts_in_basket:
-        own = count_of([run for run in runs if run.item.sku in benefit.skus])
-    pieces = count_of(runs)
-    gift_pieces = floor_div(benefit.quantity_milli, MILLI) if own else 0
+    pieces = count_of(counted_runs(deal, deal.items))
+    plain = floor_div(pieces, benefit.for_each_count)
+    if not benefit.counts_in_basket:
+        return plain
+    own = sum([_own_pieces(deal, item) for item in deal.items if item.sku in benefit.skus])
     if not own:
-        return floor_div(pieces, benefit.for_each_count)
-    paid_for = floor_div(pieces - own, benefit.for_each_count)
-    return max(paid_for, floor_div(pieces, benefit.for_each_count + gift_pieces))
+        return plain
+    # Pieces of the gift do not call for a gift themselves, as the M of N+M do not.
+    gift_pieces = floor_div(benefit.quantity_milli, MILLI)
+    full, rest = divmod(pieces, benefit.for_each_count + gift_pieces)
+    begun = 1 if rest >= benefit.for_each_count else 0
+    return max(floor_div(pieces - own, benefit.for_each_count), full + begun)
+
+
+def _own_pieces(deal: Deal, item: Item) -> int:
+    return floor_div(deal.open_milli(item), MILLI) if item.counted else 0
 
 
 def _in_basket(deal: Deal, benefit: Gift, sku: str, given_milli: int) -> list[Taken]:

@@ -43,6 +43,7 @@ from rewards.ruleset import (
     decode_ruleset,
     encode_ruleset,
 )
+from rewards.trace import Condition
 
 EVERYTHING = ProductSet()
 
@@ -106,6 +107,7 @@ def _compile_program(program: Program) -> CompiledProgram:
         for one in program.product_classes
     )
     touched_by, called_by = _candidates(ordered, promotions, len(sets.numbers), program)
+    coupons = _inverted_coupons(promotions)
     links = sorted(program.cross_sell_links, key=lambda link: (-link.weight, link.link_id))
     fields = sorted(program.profile_fields, key=lambda field: (-field.weight, field.field_code))
     benefits = [gives for promotion in ordered for gives in promotion.gives]
@@ -120,6 +122,7 @@ def _compile_program(program: Program) -> CompiledProgram:
         sets=index_sets(tuple(sets.numbers)),
         touched_by=touched_by,
         called_by=called_by,
+        coupons=coupons,
         groups=_compile_groups(program, ordered, group_ids),
         classes=classes,
         coupon_rules=program.coupon_rules,
@@ -218,14 +221,26 @@ def _candidates(
 
 
 def _calling_tokens(promotion: Promotion, program: Program) -> frozenset[str]:
-    """Codes and triggers without which the promotion is none of the receipt's business."""
+    """Codes, or triggers, without which the promotion is none of the receipt's business."""
+    rules = program.coupon_rules
     for condition in promotion.conditions:
         if isinstance(condition, Coupon):
-            rules = program.coupon_rules
             return frozenset(coupon_token(code, rules) for code in condition.any_of)
+    for condition in promotion.conditions:
         if isinstance(condition, Trigger):
             return frozenset(token("trigger", name) for name in condition.any_of)
     return frozenset()
+
+
+def _inverted_coupons(promotions: tuple[CompiledPromotion, ...]) -> dict[str, tuple[int, ...]]:
+    """By token of a coupon code the promotions that ask for it."""
+    asking: dict[str, list[int]] = {}
+    for number, promotion in enumerate(promotions):
+        for gate in promotion.token_gates:
+            if gate.condition == Condition.COUPON:
+                for code in gate.tokens:
+                    asking.setdefault(code, []).append(number)
+    return {code: tuple(found) for code, found in asking.items()}
 
 
 def _touching_sets(promotion: CompiledPromotion) -> tuple[int, ...]:

@@ -5,9 +5,10 @@ The only mutable thing of the reference evaluation. `evaluate` leads it through 
 
 from collections.abc import Sequence
 
+import msgspec
 from msgspec import Struct
 
-from rewards.basket import NOBODY, Allocate, Item, share_capped
+from rewards.basket import NOBODY, Allocate, Item
 from rewards.benefit import (
     Benefit,
     BundlePrice,
@@ -18,8 +19,8 @@ from rewards.benefit import (
     PriceBenefit,
 )
 from rewards.bundle_benefits import BUNDLE_BENEFITS
-from rewards.deal import UNLIMITED, Deal, Offer, Proposal, Taken, failed
-from rewards.facts import Facts, Quota
+from rewards.deal import UNLIMITED, Deal, Offer, Proposal, cut_down, failed, together
+from rewards.facts import CustomerState, Facts, Quota
 from rewards.gate import AmountGate
 from rewards.piece_benefits import PIECE_BENEFITS
 from rewards.reading import (
@@ -41,7 +42,9 @@ from rewards.rewarding import (
     amount_of,
     bases_of,
     grant_of,
+    is_paid,
     needs_customer,
+    payment_of,
 )
 from rewards.rounding import floor_div
 from rewards.ruleset import EXCLUSIVE_LANE, REWARD_LANE, CompiledPromotion, ProgramRules
@@ -87,11 +90,15 @@ class Course:
         self.lane = EXCLUSIVE_LANE
         self.exclusive_by = NOBODY
         self.winners: dict[int, int] = {}
+        self.decided: dict[int, TraceEntry] = {}
+        """What became of members of a group that ran before their own place."""
         self.trace: list[TraceEntry] = []
         self.offers: list[tuple[int, Offer]] = []
         self.earned: list[Earned] = []
         self.messages: list[tuple[int, int]] = []
         self.spends: list[Spend] = []
+        self._given: dict[int, int] = {}
+        """By promotion: money off and worth of rewards so far, minor units."""
         self._claimed: dict[tuple[str, int], int] = {}
         """By asset and item: who earned on it in the reward lane."""
 
@@ -105,25 +112,38 @@ class Course:
 
     def failure(self, promotion: CompiledPromotion) -> Failure | None:
         """The first condition that does not hold, and by how much."""
+        is_known = bool(self.facts.customer.account_id)
         for number_gate in promotion.number_gates:
-            failure = number_failure(number_gate, number_of(number_gate.name, self.facts))
+            number = number_of(number_gate.name, self.facts)
+            failure = number_failure(number_gate, number, is_known)
             if failure:
                 return failure
         for token_gate in promotion.token_gates:
             failure = token_failure(token_gate, self.tokens)
             if failure:
                 return failure
+        items = self.known_items(promotion)
         for gate in promotion.basket_gates:
             if isinstance(gate, AmountGate):
-                failure = amount_failure(gate, self.items, self.facts)
+                failure = amount_failure(gate, items, self.facts)
             else:
-                failure = products_failure(gate, self.items)
+                failure = products_failure(gate, items)
             if failure:
                 return failure
         return self._cost_failure(promotion)
 
+    def known_items(self, promotion: CompiledPromotion) -> list[Item]:
+        """The items that exist for a promotion: those of some classes not for coupons."""
+        if not promotion.uses_coupon:
+            return self.items
+        return [item for item in self.items if not item.no_coupon]
+
     def _cost_failure(self, promotion: CompiledPromotion) -> Failure | None:
-        if promotion.cost is None or self.units_max(promotion):
+        if promotion.cost is None:
+            return None
+        if self.facts.customer.state != CustomerState.ACTIVE:
+            return Condition.CUSTOMER, 0
+        if self.units_max(promotion):
             return None
         return Condition.BALANCE, promotion.cost.amount_minor - self._balance(promotion)
 
@@ -131,11 +151,11 @@ class Course:
         """What the customer can spend on the promotion, minor units of the cost's asset."""
         cost = promotion.cost
         assert cost is not None
-        own = max(0, self.balances.get(cost.asset_code, 0))
+        own = self.balances.get(cost.asset_code, 0)
         if cost.with_earned:
             grants = [one.grant for one in self.earned]
             own += sum(g.amount_minor for g in grants if g.asset_code == cost.asset_code)
-        return own
+        return max(0, own)
 
     def units_max(self, promotion: CompiledPromotion) -> int:
         """How often the customer can pay the promotion's cost."""
@@ -154,6 +174,13 @@ class Course:
             return Condition.TOTAL_LIMIT
         return Condition.BUDGET if quota.total_minor == 0 else None
 
+    def _left_minor(self, promotion: CompiledPromotion, number: int = NOBODY) -> int:
+        """What a promotion may still give, minor units of money; -1 is without limit."""
+        total_minor = self._quota(promotion).total_minor
+        if total_minor < 0:
+            return total_minor
+        return max(0, total_minor - self._given.get(number, 0))
+
     def _quota(self, promotion: CompiledPromotion) -> Quota:
         return self.quotas.get(promotion.promotion_id) or Quota(promotion.promotion_id, 0, 0, 0)
 
@@ -163,9 +190,8 @@ class Course:
         """Items of any of the sets that the promotion may know of."""
         return [
             item
-            for item in self.items
-            if not (promotion.uses_coupon and item.no_coupon)
-            and any(number in item.sets for number in sets)
+            for item in self.known_items(promotion)
+            if any(number in item.sets for number in sets)
         ]
 
     def usable(self, promotion: CompiledPromotion, items: Sequence[Item]) -> tuple[Item, ...]:
@@ -187,7 +213,7 @@ class Course:
             for place, benefit in enumerate(promotion.gives)
             if isinstance(benefit, PriceBenefit)
         ]
-        proposal = proposals[0] if len(proposals) == 1 else _together(proposals)
+        proposal = proposals[0] if len(proposals) == 1 else together(proposals)
         return self._within_limits(promotion, proposal)
 
     def _propose(self, number: int, promotion: CompiledPromotion, place: int) -> Proposal:
@@ -197,7 +223,10 @@ class Course:
             works_on = tuple(item for part in deal.parts for item in part)
         if not works_on:
             return failed(Condition.FLOOR)
-        return PRICE_BENEFITS[type(benefit)](deal, benefit)
+        proposal = PRICE_BENEFITS[type(benefit)](deal, benefit)
+        if proposal.times and not proposal.discount_minor and not isinstance(benefit, Gift):
+            return failed(Condition.FLOOR, offers=proposal.offers)
+        return proposal
 
     def deal(self, number: int, place: int) -> Deal:
         """A price benefit of a promotion with what it may work on now."""
@@ -211,6 +240,7 @@ class Course:
         units_max = self.units_max(promotion)
         times_max = promotion.limits.times_per_receipt or UNLIMITED
         repeats = promotion.cost is not None and promotion.cost.each
+        can = self.sale.header.capabilities
         return Deal(
             promotion,
             number,
@@ -219,6 +249,9 @@ class Course:
             times_max,
             units_max,
             min(units_max, times_max) if repeats else 1,
+            place,
+            can.add_piece,
+            can.zero_price,
             self.prices,
             self.allocate,
         )
@@ -228,31 +261,27 @@ class Course:
         discount_minor = proposal.discount_minor
         cap_minor = promotion.limits.discount_max_minor or UNLIMITED
         if promotion.has_quota and promotion.limits.total_minor:
-            left_minor = self._quota(promotion).total_minor
+            left_minor = self._left_minor(promotion)
             if left_minor >= 0:
                 if left_minor < discount_minor and promotion.limits.on_shortage == "refuse":
                     return failed(Condition.BUDGET)
                 cap_minor = min(cap_minor, left_minor)
         if discount_minor <= cap_minor:
             return proposal
-        discounts = [one.discount_minor for one in proposal.taken]
-        parts = share_capped(cap_minor, discounts, discounts, self.allocate)
-        taken = tuple(
-            Taken(one.item, one.quantity_milli, part)
-            for one, part in zip(proposal.taken, parts, strict=True)
-        )
-        return Proposal(proposal.times, taken, proposal.units, offers=proposal.offers, capped=True)
+        return cut_down(proposal, cap_minor, self.allocate)
 
     def apply(self, number: int, proposal: Proposal) -> None:
         """Lower prices, claim pieces, take the cost, remember the offers."""
         promotion = self.program.promotions[number]
         for one in proposal.taken:
-            if one.discount_minor:
-                one.item.lower(number, one.discount_minor, one.quantity_milli)
-                if promotion.exclusive == "items":
-                    one.item.closed_by = number
             if not promotion.stackable:
                 one.item.claim(number, one.quantity_milli)
+            if one.discount_minor:
+                claims = not promotion.stackable
+                one.item.lower(number, one.discount_minor, one.quantity_milli, claims)
+                self._given[number] = self._given.get(number, 0) + one.discount_minor
+                if promotion.exclusive == "items":
+                    one.item.closed_by = number
         self.offers += [(number, offer) for offer in proposal.offers]
         if promotion.cost is not None and proposal.units:
             self.spend(number, promotion, proposal.units)
@@ -270,9 +299,12 @@ class Course:
         """Why there was nothing to lower: all was claimed before, or nothing may be lowered."""
         promotion = self.program.promotions[number]
         sets = {promotion.target}.union(*promotion.part_sets)
+        touched = self.touched(promotion, sorted(sets))
+        if not touched:
+            return TraceEntry(number, TraceOutcome.FAILED, 0, NOBODY, Condition.PRODUCTS)
         rivals = [
             max(item.claimed_by, item.closed_by)
-            for item in self.touched(promotion, sorted(sets))
+            for item in touched
             if item.discountable and (promotion.on_stickers or not item.sticker)
         ]
         rival = max(rivals, default=NOBODY)
@@ -297,22 +329,29 @@ class Course:
             else:
                 free, lost_to = self._unclaimed(promotion, benefit, shares)
                 rival = max(rival, lost_to)
-                given += self._grant(number, place, benefit, free)
+                grant = self._grant(number, place, benefit, free)
+                if grant is not None and not grant.amount_minor:
+                    nothing = Condition.BUDGET
+                elif grant is not None:
+                    given += 1
         if given:
             return TraceEntry(number, TraceOutcome.FIRED, 1)
         if rival != NOBODY:
             return TraceEntry(number, TraceOutcome.LOST, 0, rival)
-        return TraceEntry(number, TraceOutcome.FAILED, 0, NOBODY, nothing)
+        cut = nothing == Condition.BUDGET
+        outcome = TraceOutcome.LIMIT_REACHED if cut else TraceOutcome.FAILED
+        return TraceEntry(number, outcome, 0, NOBODY, nothing)
 
     def worth_minor(self, number: int, shares: Sequence[Share]) -> int:
         """What a promotion's rewards would be worth now, minor units of money."""
         promotion = self.program.promotions[number]
+        payment = payment_of(self.items, self.sale)
         worth = 0
         for place, benefit in enumerate(promotion.gives):
-            if isinstance(benefit, PriceBenefit | Message):
+            if isinstance(benefit, PriceBenefit | Message) or not is_paid(shares):
                 continue
             if not needs_customer(benefit) or self.earns():
-                amount_minor = amount_of(benefit, shares, self.earned, self.sale)
+                amount_minor = amount_of(benefit, shares, self.earned, payment)
                 worth += grant_of(self.scene, number, place, benefit, amount_minor).value_minor
         return worth
 
@@ -331,46 +370,46 @@ class Course:
             return list(shares), NOBODY
         owners = {id(s.item): self._claimed.get((asset_code, id(s.item)), NOBODY) for s in shares}
         free = [share for share in shares if owners[id(share.item)] == NOBODY]
-        if any(share.item.earns and share.item.amount_minor for share in free):
+        if is_paid(free):
             return free, NOBODY
-        rivals = [owners[id(share.item)] for share in shares if share.item.earns]
-        return free, max(rivals, default=NOBODY)
+        return free, max(owners.values(), default=NOBODY)
 
-    def _grant(self, number: int, place: int, benefit: Benefit, shares: list[Share]) -> int:
-        amount_minor = amount_of(benefit, shares, self.earned, self.sale)
+    def _grant(
+        self, number: int, place: int, benefit: Benefit, shares: list[Share]
+    ) -> Grant | None:
+        """Give a reward; None if it comes to nothing, of amount 0 if the budget leaves nothing."""
+        if not is_paid(shares):
+            return None
+        payment = payment_of(self.items, self.sale)
+        amount_minor = amount_of(benefit, shares, self.earned, payment)
         if not amount_minor:
-            return 0
+            return None
         grant = grant_of(self.scene, number, place, benefit, amount_minor)
         grant = self._within_budget(grant)
         if not grant.amount_minor:
-            return 0
+            return grant
         self.earned.append(Earned(grant, bases_of(shares)))
+        self._given[number] = self._given.get(number, 0) + grant.value_minor
         promotion = self.program.promotions[number]
         adds_on = promotion.stackable or isinstance(benefit, PointsMultiplier)
         if self.lane == REWARD_LANE and not adds_on and grant.asset_code:
             for share in shares:
                 self._claimed[grant.asset_code, id(share.item)] = number
-        return 1
+        return grant
 
     def _within_budget(self, grant: Grant) -> Grant:
         """Cut a grant down to what is left of the promotion's budget in money."""
         promotion = self.program.promotions[grant.number]
         if not promotion.limits.total_minor:
             return grant
-        left_minor = self._quota(promotion).total_minor
+        left_minor = self._left_minor(promotion, grant.number)
         if left_minor < 0 or grant.value_minor <= left_minor:
             return grant
         part = 0
         if promotion.limits.on_shortage == "part":
             part = floor_div(grant.amount_minor * left_minor, grant.value_minor)
-        return Grant(
-            grant.number,
-            grant.place,
-            grant.asset_code,
-            part,
-            left_minor if part else 0,
-            grant.active_from_us,
-            grant.expires_at_us,
+        return msgspec.structs.replace(
+            grant, amount_minor=part, value_minor=left_minor if part else 0
         )
 
     # --- coupons ---------------------------------------------------------------------------------
@@ -381,24 +420,3 @@ class Course:
         wanted = [g.tokens for g in promotion.token_gates if g.condition == Condition.COUPON]
         places = [n for n, code in enumerate(shown) for tokens in wanted if code in tokens]
         return max(places, default=-1)
-
-
-def _together(proposals: Sequence[Proposal]) -> Proposal:
-    """Several benefits of one promotion at once: discounts of an item add up to its room."""
-    fired = [proposal for proposal in proposals if proposal.times]
-    if not fired:
-        return proposals[0]
-    taken: dict[int, Taken] = {}
-    for proposal in fired:
-        for one in proposal.taken:
-            own = taken.get(id(one.item), Taken(one.item, 0, 0))
-            discount_minor = min(one.item.room_minor, own.discount_minor + one.discount_minor)
-            milli = max(own.quantity_milli, one.quantity_milli)
-            taken[id(one.item)] = Taken(one.item, milli, discount_minor)
-    return Proposal(
-        max(proposal.times for proposal in fired),
-        tuple(taken.values()),
-        max(proposal.units for proposal in fired),
-        offers=tuple(offer for proposal in fired for offer in proposal.offers),
-        capped=any(proposal.capped for proposal in fired),
-    )

@@ -84,6 +84,8 @@ class Deal(Struct, frozen=True):
         times_max: how often it may fire.
         units_max: how often its cost can be paid.
         repeats_max: how often what is given once a receipt may be given.
+        place: which of the promotion's benefits it is.
+        can_add: the till can add a piece; `zero_price`: also for nothing.
         prices: prices of lists by (list code, sku), minor units a unit.
     """
 
@@ -94,6 +96,9 @@ class Deal(Struct, frozen=True):
     times_max: int
     units_max: int
     repeats_max: int
+    place: int
+    can_add: bool
+    zero_price: bool
     prices: Mapping[tuple[str, str], int]
     allocate: Allocate
 
@@ -114,6 +119,8 @@ class Deal(Struct, frozen=True):
         total_minor = self._base_minor(item)
         if quantity_milli == item.quantity_milli:
             return total_minor
+        if not self.promotion.stackable and self.promotion.base == _RUNNING:
+            return item.open_price_minor(quantity_milli, skip_milli)
         before = item.quantity_milli - self.open_milli(item) + skip_milli
         price_before = floor_div(total_minor * before, item.quantity_milli)
         upto = floor_div(total_minor * (before + quantity_milli), item.quantity_milli)
@@ -122,13 +129,16 @@ class Deal(Struct, frozen=True):
     def _base_minor(self, item: Item) -> int:
         if self.promotion.base == _AS_SENT:
             return item.sent_minor
-        if self.promotion.stackable and self.promotion.base == _RUNNING:
-            return item.amount_minor
+        if self.promotion.base == _RUNNING:
+            return item.amount_minor if self.promotion.stackable else item.open_minor
         return item.start_minor
 
     def price_rank(self, item: Item) -> int:
-        """Price of a unit in millionths of a minor unit, for comparing only."""
-        return floor_div(self._base_minor(item) * MILLI * MILLI, item.quantity_milli)
+        """Price of a unit in thousandths of a minor unit, for comparing only."""
+        milli = item.quantity_milli
+        if not self.promotion.stackable and self.promotion.base == _RUNNING:
+            milli = item.open_milli
+        return floor_div(self._base_minor(item) * MILLI * MILLI, milli)
 
     def room_minor(self, item: Item, price_minor: int) -> int:
         """How much of a price the item's floor lets go, minor units."""
@@ -153,3 +163,44 @@ class Deal(Struct, frozen=True):
         return tuple(
             Taken(item, milli, part) for (item, milli), part in zip(taken, parts, strict=True)
         )
+
+
+def together(proposals: Sequence[Proposal]) -> Proposal:
+    """Several benefits of one promotion at once: discounts of an item add up to its room."""
+    offers = tuple(offer for proposal in proposals for offer in proposal.offers)
+    fired = [proposal for proposal in proposals if proposal.times]
+    if not fired:
+        return failed(proposals[0].condition, proposals[0].missing, offers)
+    taken: dict[int, Taken] = {}
+    for proposal in fired:
+        for one in proposal.taken:
+            own = taken.get(id(one.item), Taken(one.item, 0, 0))
+            discount_minor = min(one.item.room_minor, own.discount_minor + one.discount_minor)
+            milli = max(own.quantity_milli, one.quantity_milli)
+            taken[id(one.item)] = Taken(one.item, milli, discount_minor)
+    return Proposal(
+        max(proposal.times for proposal in fired),
+        tuple(taken.values()),
+        max(proposal.units for proposal in fired),
+        offers=offers,
+        capped=any(proposal.capped for proposal in fired),
+    )
+
+
+def cut_down(proposal: Proposal, cap_minor: int, allocate: Allocate) -> Proposal:
+    """Cut what a proposal takes off down to a cap; its cost is due in proportion, rounded up.
+
+    Args:
+        proposal: one that takes off more than the cap.
+        cap_minor: minor units, 0 or more.
+        allocate: shares amounts exactly.
+    """
+    discounts = [one.discount_minor for one in proposal.taken]
+    parts = share_capped(cap_minor, discounts, discounts, allocate)
+    taken = tuple(
+        Taken(one.item, one.quantity_milli, part)
+        for one, part in zip(proposal.taken, parts, strict=True)
+        if part or not one.discount_minor
+    )
+    units = -floor_div(-proposal.units * cap_minor, sum(discounts))
+    return Proposal(proposal.times, taken, units, offers=proposal.offers, capped=True)

@@ -18,7 +18,7 @@ from rewards.deal import Proposal, Taken
 from rewards.facts import Facts
 from rewards.gate import coupon_token
 from rewards.reading import coupon_tokens
-from rewards.rewarding import Grant, Share
+from rewards.rewarding import Grant, Share, earns_for
 from rewards.ruleset import (
     EXCLUSIVE_LANE,
     NO_GROUP,
@@ -153,7 +153,7 @@ def _run_best(course: Course, numbers: Sequence[int], candidates: Sequence[int])
     start = len(course.trace)
     promotions = course.program.promotions
     weighable = [n for n in numbers if can_weigh(promotions[n])]
-    refused = {n: _unfit(course, n, promotions[n]) or _beaten(course, n) for n in weighable}
+    refused = {n: _refusal(course, n, promotions[n]) for n in weighable}
     fit = [n for n in weighable if refused[n] is None]
     combination = combine(course, fit, course.program.steps_max[course.lane])
     unable = {n: _why_not(course, n) for n in fit if n not in combination.weighed}
@@ -213,13 +213,61 @@ def _apply(course: Course, number: int, proposal: Proposal) -> None:
 def _run(course: Course, number: int, candidates: Sequence[int]) -> None:
     """Let a promotion take effect if it may, and trace what became of it."""
     promotion = course.program.promotions[number]
-    refused = _refusal(course, number, promotion, candidates)
-    course.trace.append(refused or _take_effect(course, number, promotion))
-    if course.trace[-1].times:
-        if promotion.group != NO_GROUP:
-            course.winners[promotion.group] = number
-        if promotion.lane == EXCLUSIVE_LANE:
-            course.exclusive_by = number
+    entry = course.decided.pop(number, None) or _refusal(course, number, promotion)
+    if entry is None and promotion.group != NO_GROUP:
+        _run_group(course, promotion.group, candidates)
+        entry = course.decided.pop(number)
+    if entry is None:
+        entry = _take_effect(course, number, promotion)
+    course.trace.append(entry)
+    if entry.times and promotion.lane == EXCLUSIVE_LANE:
+        course.exclusive_by = number
+
+
+def _run_group(course: Course, group: int, candidates: Sequence[int]) -> None:
+    """Let the first member of a group take effect that can, the one to be chosen before others."""
+    fit = [n for n in _members(course, group, candidates) if not _unfit_of(course, n)]
+    for number in fit:
+        if group in course.winners:
+            lost_to = course.winners[group]
+            course.decided[number] = TraceEntry(number, TraceOutcome.LOST, 0, lost_to)
+            continue
+        entry = _take_effect(course, number, course.program.promotions[number])
+        course.decided[number] = entry
+        if entry.times:
+            course.winners[group] = number
+
+
+def _members(course: Course, group: int, candidates: Sequence[int]) -> list[int]:
+    """Members of a group that run in this lane and have not run, in the order of choice.
+
+    Where the first one is chosen only the first that is fit: the others run at their own places.
+    """
+    compiled = course.program.groups[group]
+    traced = {entry.number for entry in course.trace}
+    members = [
+        number
+        for number in compiled.members
+        if number in candidates
+        and number not in traced
+        and course.program.promotions[number].lane == course.lane
+    ]
+    if compiled.choose == "first":
+        return [n for n in members if not _unfit_of(course, n)][:1]
+    ranks = {number: _rank(course, compiled.choose, number) for number in members}
+    return sorted(members, key=lambda number: (-ranks[number], number))
+
+
+def _rank(course: Course, choose: str, number: int) -> int:
+    if _unfit_of(course, number):
+        return 0
+    if choose == "best":
+        return _worth_minor(course, number)
+    return course.coupon_place(course.program.promotions[number])
+
+
+def _unfit_of(course: Course, number: int) -> TraceEntry | None:
+    return _unfit(course, number, course.program.promotions[number])
 
 
 def _beaten(course: Course, number: int) -> TraceEntry | None:
@@ -232,17 +280,9 @@ def _beaten(course: Course, number: int) -> TraceEntry | None:
     return None
 
 
-def _refusal(
-    course: Course, number: int, promotion: CompiledPromotion, candidates: Sequence[int]
-) -> TraceEntry | None:
+def _refusal(course: Course, number: int, promotion: CompiledPromotion) -> TraceEntry | None:
     """Why a promotion may not take effect, if so."""
-    refused = _unfit(course, number, promotion) or _beaten(course, number)
-    if refused or promotion.group == NO_GROUP:
-        return refused
-    chosen = _chosen_of_group(course, promotion.group, candidates)
-    if chosen in (NOBODY, number):
-        return None
-    return TraceEntry(number, TraceOutcome.LOST, 0, chosen)
+    return _unfit(course, number, promotion) or _beaten(course, number)
 
 
 def _unfit(course: Course, number: int, promotion: CompiledPromotion) -> TraceEntry | None:
@@ -255,36 +295,20 @@ def _unfit(course: Course, number: int, promotion: CompiledPromotion) -> TraceEn
     return None
 
 
-def _chosen_of_group(course: Course, group: int, candidates: Sequence[int]) -> int:
-    """Which member of a group is to take effect, as things stand; NOBODY is whoever comes first."""
-    compiled = course.program.groups[group]
-    if compiled.choose == "first":
-        return NOBODY
-    members = [
-        number
-        for number in compiled.members
-        if number in candidates
-        and course.program.promotions[number].lane == course.lane
-        and not _unfit(course, number, course.program.promotions[number])
-    ]
-    if compiled.choose == "last_coupon":
-        ranks = [course.coupon_place(course.program.promotions[n]) for n in members]
-    else:
-        ranks = [_worth_minor(course, number) for number in members]
-    best = max(ranks, default=0)
-    if compiled.choose == "best" and not best:
-        return NOBODY
-    return members[ranks.index(best)] if members else NOBODY
-
-
 def _worth_minor(course: Course, number: int) -> int:
     """What a promotion would be worth to the customer by itself, now."""
     promotion = course.program.promotions[number]
-    worth = course.worth_minor(number, _shares(course, promotion, ()))
-    if _lowers(promotion):
-        proposal = course.propose(number)
-        worth = proposal.discount_minor + (worth if proposal.times else 0)
-    return worth
+    if not _lowers(promotion):
+        return course.worth_minor(number, _shares(course, promotion, ()))
+    proposal = course.propose(number)
+    if not proposal.times:
+        return 0
+    for one in proposal.taken:
+        one.item.amount_minor -= one.discount_minor
+    worth = course.worth_minor(number, _shares(course, promotion, proposal.taken))
+    for one in proposal.taken:
+        one.item.amount_minor += one.discount_minor
+    return proposal.discount_minor + worth
 
 
 def _take_effect(course: Course, number: int, promotion: CompiledPromotion) -> TraceEntry:
@@ -306,10 +330,12 @@ def _take_effect(course: Course, number: int, promotion: CompiledPromotion) -> T
 
 
 def _only_reward(course: Course, number: int, promotion: CompiledPromotion) -> TraceEntry:
-    """Let a promotion give that lowers nothing; before the reward lane it claims what it gives on."""
+    """Let a promotion give that lowers nothing; before the reward lane it claims what it uses."""
+    if not course.touched(promotion, (promotion.target,)):
+        return TraceEntry(number, TraceOutcome.FAILED, 0, NOBODY, Condition.PRODUCTS)
     shares = _shares(course, promotion, ())
     claims = course.lane != REWARD_LANE and not promotion.stackable
-    if claims and not shares:
+    if claims and not any(i.open_milli for i in course.touched(promotion, (promotion.target,))):
         return course.nothing_open(number)
     entry = course.reward(number, shares)
     if entry.times:
@@ -332,17 +358,22 @@ def _works_on(course: Course, promotion: CompiledPromotion) -> bool:
 
 
 def _shares(course: Course, promotion: CompiledPromotion, taken: Sequence[Taken]) -> list[Share]:
-    """What rewards are given on: what was taken, or what is still there to take."""
+    """What rewards are given on: what was taken, or what is still there to take. All of it earns."""
     if taken and not promotion.stackable:
-        return [
+        shares = [
             Share(one.item, one.quantity_milli)
             for one in taken
             if promotion.target in one.item.sets
         ]
-    items = course.touched(promotion, (promotion.target,))
-    if promotion.stackable or course.lane == REWARD_LANE:
-        return [Share(item, item.quantity_milli) for item in items]
-    return [Share(item, item.open_milli) for item in items if item.open_milli]
+    else:
+        items = course.touched(promotion, (promotion.target,))
+        whole = promotion.stackable or course.lane == REWARD_LANE
+        shares = [
+            Share(item, item.quantity_milli if whole else item.open_milli)
+            for item in items
+            if whole or item.open_milli
+        ]
+    return [one for one in shares if earns_for(promotion, one.item)]
 
 
 def _piece_offers(course: Course) -> tuple[PieceOffer, ...]:
@@ -383,7 +414,7 @@ def _coupon_state(
     program: CompiledProgram, code: str, counting: Sequence[str], fired: Collection[int]
 ) -> CouponState:
     spelled = coupon_token(code, program.coupon_rules)
-    called = program.called_by.get(spelled, ())
+    called = program.coupons.get(spelled, ())
     if not called:
         return CouponState.UNKNOWN
     if spelled not in counting:

@@ -51,7 +51,7 @@ class NumberGate(Struct, frozen=True, array_like=True):
     """`number - offset`, modulo `modulo` if that is not 0, lies in low to high, both included.
 
     Attributes:
-        absent_fits: whether a receipt without that number fits.
+        absent_fits: whether a customer without that number fits.
     """
 
     condition: int
@@ -68,7 +68,7 @@ class AmountGate(Struct, frozen=True, array_like=True, tag=1):
 
     Attributes:
         basis: a number of BASES.
-        own_offer: the customer's offer that says the lower end; empty if `low` does.
+        own_offer: the customer's offer whose amount is added to `low`; empty for none.
     """
 
     low: int

@@ -28,6 +28,9 @@ LANGUAGE_MAX = 35
 TOKEN_BYTES_MAX = 131_072
 """A receipt of LINES_MAX lines that are all changed has a token of some 84,000 bytes."""
 
+BENEFITS_MAX = 8
+"""Benefits of one promotion."""
+
 MILLI = 1_000
 """Thousandths in one piece, kilogram or litre."""
 

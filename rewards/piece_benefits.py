@@ -94,7 +94,8 @@ def quantity_tiers(deal: Deal, benefit: QuantityTiers) -> Proposal:
 def choose_pieces(deal: Deal, pieces: Pieces, items: Sequence[Item] | None = None) -> Chosen:
     """Say how much of each item a benefit takes, in canonical order of the items.
 
-    Only counted goods have pieces to choose from: a choice leaves out what is weighed.
+    Only counted goods have pieces to choose from: a choice leaves out what is weighed. Where the
+    cost cannot be paid for all, it is paid for as many pieces and weighed articles as it can.
 
     Args:
         deal: the promotion at work.
@@ -106,16 +107,26 @@ def choose_pieces(deal: Deal, pieces: Pieces, items: Sequence[Item] | None = Non
     if takes_all and sum([_units(deal, item) for item in items]) <= deal.units_max:
         return [(item, deal.open_milli(item)) for item in items]
     runs = counted_runs(deal, items)
-    if pieces.pick == "cheapest":
-        runs = sorted(runs, key=lambda run: deal.price_rank(run.item))
+    if takes_all:
+        runs += [Run(item, 1) for item in items if not item.counted]
+    runs = sorted(runs, key=lambda run: _pick_order(deal, run.item, pieces.pick))
     groups = groups_of(runs, pieces.per_article)
-    if pieces.full_groups_of:
-        groups = [first(group, _full(group, pieces.full_groups_of)) for group in groups]
     if pieces.count_max:
         groups = [first(group, pieces.count_max) for group in groups]
+    if pieces.full_groups_of:
+        groups = [first(group, _full(group, pieces.full_groups_of)) for group in groups]
     kept = first([run for group in groups for run in group], deal.units_max)
     counts = {id(run.item): run.pieces for run in kept}
-    return [(item, counts[id(item)] * MILLI) for item in items if id(item) in counts]
+    return [
+        (item, counts[id(item)] * MILLI if item.counted else deal.open_milli(item))
+        for item in items
+        if id(item) in counts
+    ]
+
+
+def _pick_order(deal: Deal, item: Item, pick: str) -> int:
+    rank = deal.price_rank(item)
+    return -rank if pick == "dearest" else rank
 
 
 def _full(runs: Sequence[Run], group: int) -> int:

@@ -27,6 +27,7 @@ from rewards.authored import (
 )
 from rewards.benefit import Benefit
 from rewards.condition import Condition
+from rewards.limits import BENEFITS_MAX
 
 LaneName = Literal["price", "basket", "reward"]
 CheckName = Literal["text", "phone", "email", "date", "choice", "yes_no"]
@@ -81,7 +82,7 @@ class Limits(Authored, frozen=True):
     """How often it may fire and how much it may give; 0 is without limit.
 
     Attributes:
-        times_per_receipt: sets, or articles lowered, of one receipt.
+        times_per_receipt: sets of one receipt; benefits on pieces have `pieces.count_max`.
         discount_max_minor: money off a receipt.
         customer_times: receipts on which it may fire for a customer in a period.
         total_times: receipts on which it may fire at all.
@@ -156,7 +157,7 @@ class Promotion(Authored, frozen=True):
     promotion_id: Code
     names: LocalTexts
     lane: LaneName
-    gives: Annotated[tuple[Benefit, ...], Meta(min_length=1, max_length=8)]
+    gives: Annotated[tuple[Benefit, ...], Meta(min_length=1, max_length=BENEFITS_MAX)]
     priority: Annotated[int, Meta(ge=-1_000_000, le=1_000_000)] = 0
     when: When = When()
     products: ProductSet = ProductSet()

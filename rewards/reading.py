@@ -34,7 +34,7 @@ def coupon_tokens(program: CompiledProgram, sale: Sale) -> tuple[str, ...]:
     shown = [coupon_token(code, rules) for code in sale.header.coupon_codes]
     if rules.choose == "all":
         return tuple(dict.fromkeys(shown))
-    known = [code for code in shown if code in program.called_by]
+    known = [code for code in shown if code in program.coupons]
     return tuple(known[:1] if rules.choose == "first" else known[-1:])
 
 
@@ -84,10 +84,17 @@ def token_failure(gate: TokenGate, tokens: frozenset[str]) -> Failure | None:
     return Condition(gate.condition), 0
 
 
-def number_failure(gate: NumberGate, number: int | None) -> Failure | None:
-    """Whether a gate on a number fails, and how much more it would take."""
+def number_failure(gate: NumberGate, number: int | None, is_known: bool) -> Failure | None:
+    """Whether a gate on a number fails, and how much more it would take.
+
+    Args:
+        gate: the gate.
+        number: the receipt's; None if it has none.
+        is_known: there is a customer.
+    """
     if number is None:
-        return None if gate.absent_fits else (Condition(gate.condition), 0)
+        fits = gate.absent_fits and is_known
+        return None if fits else (Condition(gate.condition), 0)
     value = number - gate.offset
     if gate.modulo:
         value %= gate.modulo
@@ -104,7 +111,7 @@ def amount_failure(gate: AmountGate, items: Sequence[Item], facts: Facts) -> Fai
         own = [o for o in facts.customer.offers if o.offer_code == gate.own_offer]
         if not own:
             return Condition.OWN_OFFER, 0
-        low = own[0].amount_from_minor
+        low += own[0].amount_from_minor
     amount_minor = sum([_amount_minor(item, gate.basis) for item in items if item.goods])
     if low <= amount_minor <= gate.high:
         return None

@@ -25,11 +25,11 @@ from rewards.benefit import (
 from rewards.facts import Facts
 from rewards.limits import MILLI
 from rewards.rounding import RATE_BP_ONE, divide, floor_div, share_bp
-from rewards.ruleset import CompiledProgram
+from rewards.ruleset import CompiledProgram, CompiledPromotion
 from rewards.sale import Sale, TenderKind
 
 _MICROS = 1_000_000
-_FOR_ANYBODY = CouponReward | Prize | Message
+_FOR_ANYBODY = CouponReward | GiftCertificate | Prize | Message
 """Given to the bearer, known or not."""
 
 
@@ -82,20 +82,34 @@ def needs_customer(benefit: Benefit) -> bool:
     return not isinstance(benefit, _FOR_ANYBODY)
 
 
+class Payment(Struct, frozen=True):
+    """How a receipt is paid: what is to be paid, and what of it with points, minor units."""
+
+    to_pay_minor: int
+    by_points_minor: int
+
+
+def payment_of(items: Sequence[Item], sale: Sale) -> Payment:
+    """What is to be paid for all items now, and what of it is paid with points."""
+    by_points_minor = sum([t.amount_minor for t in sale.tenders if t.kind == TenderKind.POINTS])
+    to_pay_minor = sum([item.amount_minor for item in items])
+    return Payment(max(to_pay_minor, by_points_minor), by_points_minor)
+
+
 def amount_of(
-    benefit: Benefit, shares: Sequence[Share], earned: Sequence[Earned], sale: Sale
+    benefit: Benefit, shares: Sequence[Share], earned: Sequence[Earned], payment: Payment
 ) -> int:
     """How much a reward comes to: minor units of its asset or of money, or how many.
 
     Args:
         benefit: a reward, no message.
-        shares: what it is given on.
+        shares: what it is given on; all of it earns.
         earned: what was granted before on this receipt.
-        sale: for the part that is paid with points, which earns nothing.
+        payment: for the part that is paid with points, which earns nothing.
     """
     match benefit:
         case PointsRate():
-            base = base_minor(shares, sale, benefit.base == "as_sent")
+            base = base_minor(shares, payment, benefit.base == "as_sent")
             if benefit.step_minor:
                 base -= base % benefit.step_minor
             return share_bp(base, benefit.rate_bp, benefit.rounding)
@@ -104,12 +118,12 @@ def amount_of(
         case PointsMultiplier():
             return _multiplied(benefit, shares, earned)
         case DeferredDiscount() | MoneyTransfer():
-            base = base_minor(shares, sale)
+            base = base_minor(shares, payment)
             if not base:
                 return 0
             return benefit.amount_minor or share_bp(base, benefit.rate_bp, "down")
         case DrawEntries():
-            base = base_minor(shares, sale)
+            base = base_minor(shares, payment)
             steps = floor_div(base, benefit.for_each_minor) if benefit.for_each_minor else 1
             return benefit.count * steps if base else 0
         case CouponReward() | Prize():
@@ -121,25 +135,33 @@ def amount_of(
     raise AssertionError("not a reward")
 
 
-def base_minor(shares: Sequence[Share], sale: Sale, as_sent: bool = False) -> int:
+def base_minor(shares: Sequence[Share], payment: Payment, as_sent: bool = False) -> int:
     """What earns: what is paid for the shares now, without the part paid with points."""
     base = sum(bases_of(shares, as_sent).values())
-    by_points_minor = sum([t.amount_minor for t in sale.tenders if t.kind == TenderKind.POINTS])
-    if not by_points_minor:
+    if not payment.by_points_minor:
         return base
-    all_minor = max(sale.header.amount_minor, by_points_minor)
-    return floor_div(base * (all_minor - by_points_minor), all_minor)
+    by_others_minor = payment.to_pay_minor - payment.by_points_minor
+    return floor_div(base * by_others_minor, payment.to_pay_minor)
+
+
+def earns_for(promotion: CompiledPromotion, item: Item) -> bool:
+    """Whether a promotion gives rewards on an item."""
+    return item.earns and (promotion.on_stickers or not item.sticker)
+
+
+def is_paid(shares: Sequence[Share]) -> bool:
+    """Whether anything of what a reward is given on is paid for."""
+    return any(share.item.amount_minor for share in shares)
 
 
 def bases_of(shares: Sequence[Share], as_sent: bool = False) -> dict[int, int]:
-    """Amount of each share that earns, by identity of its item."""
+    """Amount of each share, by identity of its item."""
     return {
         id(share.item): floor_div(
             (share.item.sent_minor if as_sent else share.item.amount_minor) * share.quantity_milli,
             share.item.quantity_milli,
         )
         for share in shares
-        if share.item.earns
     }
 
 
@@ -174,10 +196,9 @@ def _value_minor(program: CompiledProgram, benefit: Benefit, amount_minor: int) 
 
 def _times(shares: Sequence[Share], for_each_count: int) -> int:
     """How often a fixed number is given: once, or for every so many pieces that earn."""
-    earning = [share for share in shares if share.item.earns]
     if not for_each_count:
-        return 1 if earning else 0
-    milli = sum([s.quantity_milli for s in earning if s.item.counted])
+        return 1
+    milli = sum([share.quantity_milli for share in shares if share.item.counted])
     return floor_div(milli, for_each_count * MILLI)
 
 

@@ -119,6 +119,7 @@ class CompiledProgram(Struct, frozen=True, array_like=True):
         sets: every product set that promotions and classes speak of, each once.
         touched_by: for each set the promotions that a product of it makes candidates.
         called_by: by token, the promotions that are candidates only if the receipt has it.
+        coupons: by token of a coupon code, the promotions that ask for it.
         steps_max: for each lane number the budget of the proof, 0 where the lane is sequential.
         valid_days: every number of days for which a benefit is valid.
         price_lists: codes of the lists that promotions use.
@@ -134,6 +135,7 @@ class CompiledProgram(Struct, frozen=True, array_like=True):
     sets: SetIndex
     touched_by: tuple[tuple[int, ...], ...]
     called_by: dict[str, tuple[int, ...]]
+    coupons: dict[str, tuple[int, ...]]
     groups: tuple[CompiledGroup, ...]
     classes: tuple[CompiledClass, ...]
     coupon_rules: CouponRules

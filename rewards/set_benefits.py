@@ -163,10 +163,12 @@ def groups_of(runs: Sequence[Run], per_article: bool) -> list[list[Run]]:
 
 def _lacking(benefit: NPlusM, rest: int) -> int:
     """How many pieces the next set lacks until something of it is free."""
-    if rest < benefit.pay_count:
-        whole = 0 if benefit.as_quantity or benefit.partly else benefit.free_count
-        return benefit.pay_count - rest + whole
-    return benefit.pay_count + benefit.free_count - rest
+    whole = benefit.pay_count + benefit.free_count
+    if benefit.as_quantity:
+        return (benefit.pay_count if rest < benefit.pay_count else whole) - rest
+    if benefit.partly and rest <= benefit.pay_count:
+        return benefit.pay_count + 1 - rest
+    return whole - rest
 
 
 def _adds_for_nothing(deal: Deal, benefit: NPlusM, item: Item) -> bool:

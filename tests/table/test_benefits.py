@@ -522,7 +522,8 @@ def test_a_known_sku_is_found_by_what_the_feed_says(products: ProductSet, amount
         ({"lane": "basket"}, {}, 720),
         # Who is stackable claims nothing.
         ({"stackable": True}, {"stackable": True}, 720),
-        ({"stackable": True, "priority": 1}, {}, 700),
+        ({"stackable": True, "priority": 1}, {}, 720),
+        ({"stackable": True, "priority": 1}, {"base": "lane_start"}, 700),
     ],
 )
 def test_ten_percent_called_a_and_twenty_called_b(
