@@ -34,12 +34,15 @@ from rewards.column import (
 )
 from rewards.course import Course
 from rewards.deal import Proposal, Taken
+from rewards.packing import VALUE_MAX, Application, Packing, Party, pack
 from rewards.rewarding import earns_for
 from rewards.rounding import RATE_BP_ONE, floor_div
 from rewards.ruleset import CompiledPromotion
 
 WORTH_SCALE = 100
 """Hundredths of a minor unit in one."""
+SUM_MAX = 2**61
+"""Above what all pieces could be worth no exact choice is made."""
 _MICROS = 1_000_000
 PIECE_CHOICES = PercentOff | AmountOff | FixedPrice
 COUNTED_BY_ITEM = PIECE_CHOICES | PriceList | QuantityTiers
@@ -220,23 +223,34 @@ def _worth_of(course: Course, benefit: Benefit, points: int) -> int:
 
 def _packed(
     course: Course, weighed: Sequence[Weighed], classes: Sequence[PieceClass], steps_max: int
-) -> "Packing":
-    from rewards.packing import Application, pack
-
+) -> Packing:
+    capacities = [one.capacity for one in classes]
+    shift = _shift(weighed, sum(capacities))
     applications = [
-        Application(place, worth, column.times_max, column.uses)
+        Application(place, max(1, worth >> shift), column.times_max, column.uses)
         for place, one in enumerate(weighed)
         for column, worth in zip(one.columns, one.worths, strict=True)
     ]
     parties = [_party(course.program.promotions[one.number]) for one in weighed]
-    capacities = [one.capacity for one in classes]
-    return pack(capacities, applications, parties, steps_max)
+    packing = pack(capacities, applications, parties, steps_max)
+    if not shift:
+        return packing
+    # Each piece could have lost less than one unit of the coarser worth.
+    most = (packing.bound + sum(capacities)) << shift
+    return Packing(packing.times, packing.total << shift, most, packing.steps)
 
 
-def _party(promotion: CompiledPromotion) -> "Party":
+def _shift(weighed: Sequence[Weighed], pieces: int) -> int:
+    """Bits by which worths are coarser where they are too large to be weighed exactly."""
+    most = max([worth for one in weighed for worth in one.worths], default=0)
+    shift = 0
+    while most >> shift > VALUE_MAX or (most >> shift) * pieces >= SUM_MAX:
+        shift += 1
+    return shift
+
+
+def _party(promotion: CompiledPromotion) -> Party:
     """How often all applications of a promotion together may be used, and its exclusive group."""
-    from rewards.packing import Party
-
     times_max = promotion.limits.times_per_receipt
     for benefit in promotion.gives:
         if isinstance(benefit, PIECE_CHOICES):

@@ -204,20 +204,21 @@ def _cheapest_first(total: int, ranks: Sequence[int], rooms: Sequence[int]) -> l
 def _floors_first(
     total: int, weights: Sequence[int], rooms: Sequence[int], last: bool
 ) -> list[int]:
-    """Round every share down, again and again as rooms fill up; then hand out what is left."""
+    """Round every share down; what a full room cannot take goes to the others by weight."""
     parts = [0] * len(weights)
-    given = 1
-    while given:
-        open_weights = [
-            weight if room > part else 0
-            for weight, room, part in zip(weights, rooms, parts, strict=True)
-        ]
-        given, left, whole = 0, total - sum(parts), sum(open_weights)
-        for n, weight in enumerate(open_weights):
-            if weight:
-                more = min(rooms[n] - parts[n], floor_div(left * weight, whole))
-                parts[n] += more
-                given += more
+    full: set[int] = set()
+    while True:
+        left = total - sum([rooms[n] for n in full])
+        whole = sum([weight for n, weight in enumerate(weights) if n not in full])
+        for n, weight in enumerate(weights):
+            if n not in full:
+                parts[n] = floor_div(left * weight, whole) if whole else 0
+        filled = {n for n in range(len(parts)) if n not in full and parts[n] > rooms[n]}
+        if not filled:
+            break
+        full |= filled
+        for n in filled:
+            parts[n] = rooms[n]
     _hand_out(total - sum(parts), parts, rooms, last)
     return parts
 
