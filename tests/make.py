@@ -50,6 +50,7 @@ from rewards.program import (
 )
 from rewards.program_check import LANES_ALLOWED, benefit_code
 from rewards.rewarding import Grant
+from rewards.rounding import round_half_up
 from rewards.ruleset import CompiledProgram, ProgramRules, Ruleset
 from rewards.sale import (
     Capabilities,
@@ -74,6 +75,7 @@ NOON_US = 1_795_348_800_000_000
 """2026-11-22 12:00 UTC."""
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
+DAY_ENDS = tuple((days, NOON_US + days * DAY_US) for days in (1, 7, 14, 30))
 
 ABLE = Capabilities(True, True, True, True, True, 40)
 """A till that can do everything."""
@@ -124,6 +126,8 @@ def promotion(
     limits: Limits | None = None,
     from_date: str = "",
     to_date: str = "",
+    from_time: str = "",
+    to_time: str = "",
     zones: tuple[str, ...] = (),
     channels: tuple[Any, ...] = (),
     segments: tuple[str, ...] = (),
@@ -149,7 +153,7 @@ def promotion(
         lane=lane or LANES_ALLOWED[benefit_code(benefits[0])][0],
         gives=benefits,
         priority=priority,
-        when=When(from_date, to_date),
+        when=When(from_date, to_date, from_time, to_time),
         products=products,
         conditions=tuple(asked),
         limits=limits or Limits(times_per_receipt),
@@ -274,6 +278,15 @@ def line(
     )
 
 
+def weighed(
+    sku: str = "apples", quantity_milli: int = 1_500, price_minor: int = 200, **changes: Any
+) -> Line:
+    """So many thousandths of a kilogram (or of another unit) at a price for a whole one."""
+    amount_minor = round_half_up(price_minor * quantity_milli, MILLI)
+    fields = {"unit": Unit.KILOGRAM, "amount_minor": amount_minor, **changes}
+    return line(sku, price_minor=price_minor, quantity_milli=quantity_milli, **fields)
+
+
 def header(
     chain_id: str = CHAIN,
     store_id: str = STORE,
@@ -368,9 +381,7 @@ def store_facts(
         ("next", AssetWindow(NOON_US, NOON_US + DAY_US)),
     ),
     local_minute: int = 15 * 60,
-    day_ends: tuple[tuple[int, int], ...] = tuple(
-        (days, NOON_US + days * DAY_US) for days in (1, 7, 14, 30)
-    ),
+    day_ends: tuple[tuple[int, int], ...] = DAY_ENDS,
 ) -> StoreFacts:
     return StoreFacts(frozenset(zones), local_day, windows, local_minute, day_ends)
 
