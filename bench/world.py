@@ -9,7 +9,18 @@ import msgspec
 
 from loyalty.v1 import receipt_pb2, till_service_pb2
 from rewards import program as p
+from rewards.authored import LocalText, ProductSet
+from rewards.benefit import (
+    Benefit,
+    CheapestFree,
+    DeferredDiscount,
+    NPlusM,
+    PercentOff,
+    PointsRate,
+    ReceiptDiscount,
+)
 from rewards.compilation import compile_encoded
+from rewards.condition import ReceiptAmount
 from server.clock import system_clock
 from server.main import keyed_hash
 from server.store.database import Database
@@ -24,8 +35,8 @@ ARTICLES = 1_000
 CATEGORIES = 100
 LINES = 10
 DAY_US = 86_400_000_000
-_LARGE = p.What(receipt_amount_from_minor=500_000)
-_NAMES = (p.LocalText("ru", "Акция"), p.LocalText("en", "Offer"))
+_LARGE = (ReceiptAmount(500_000),)
+_NAMES = (LocalText("ru", "Акция"), LocalText("en", "Offer"))
 
 
 def bench_program(promotions: int) -> p.Program:
@@ -37,14 +48,14 @@ def bench_program(promotions: int) -> p.Program:
     """
     price = [_price_promotion(n) for n in range(promotions - 3)]
     every = [
-        p.Promotion("basket", _NAMES, "basket", p.ReceiptDiscount(rate_bp=200), what=_LARGE),
-        p.Promotion("points", _NAMES, "reward", p.PointsRate("points", 500), stackable=True),
+        p.Promotion("basket", _NAMES, "basket", (ReceiptDiscount(200),), conditions=_LARGE),
+        p.Promotion("points", _NAMES, "reward", (PointsRate("points", 500),), stackable=True),
         p.Promotion(
             "next-time",
             _NAMES,
             "reward",
-            p.DeferredDiscount("next", amount_minor=5_000),
-            what=_LARGE,
+            (DeferredDiscount("next", amount_minor=5_000),),
+            conditions=_LARGE,
         ),
     ]
     return p.Program(
@@ -63,10 +74,10 @@ def bench_program(promotions: int) -> p.Program:
 
 
 def _price_promotion(n: int) -> p.Promotion:
-    what = p.What(p.ProductSet(categories=(f"c{n % CATEGORIES}",)))
-    percent = p.PercentOff(1_000)
-    gives = (percent, p.CheapestFree(3), percent, p.NPlusM(10, 1), percent)[n % 5]
-    return p.Promotion(f"p{n}", _NAMES, "price", gives, priority=n % 7, what=what)
+    products = ProductSet(categories=(f"c{n % CATEGORIES}",))
+    percent = PercentOff(1_000)
+    gives: Benefit = (percent, CheapestFree(3), percent, NPlusM(10, 1), percent)[n % 5]
+    return p.Promotion(f"p{n}", _NAMES, "price", (gives,), priority=n % 7, products=products)
 
 
 def _asset(code: str, kind: str) -> p.Asset:
@@ -81,9 +92,9 @@ def _field(n: int) -> p.ProfileField:
 
 
 def _link(n: int) -> p.CrossSellLink:
-    show = p.ProductSet(categories=(f"c{(n + 1) % CATEGORIES}",))
-    texts = (p.LocalText("ru", "Предложите {product}"),)
-    return p.CrossSellLink(f"l{n}", p.ProductSet(categories=(f"c{n}",)), show, texts)
+    show = ProductSet(categories=(f"c{(n + 1) % CATEGORIES}",))
+    texts = (LocalText("ru", "Предложите {product}"),)
+    return p.CrossSellLink(f"l{n}", ProductSet(categories=(f"c{n}",)), show, texts)
 
 
 async def seed_world(data_dir: Path, accounts: int, promotions: int) -> None:

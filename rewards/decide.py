@@ -1,16 +1,18 @@
 """What is decided of a receipt: the four sets, and how they differ from a quote."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
-from rewards.basket import Allocate
 from rewards.cross_sell import ArticlesOf, CrossSellItem, choose_items, items_max
-from rewards.evaluate import Evaluation, evaluate
+from rewards.evaluate import Evaluation
 from rewards.facts import Facts, FieldState
 from rewards.prompts import Prompt, due_prompts
 from rewards.ruleset import ProgramRules
 from rewards.sale import Outcome, OutcomeKind, Sale
+
+Evaluator = Callable[[ProgramRules, Sale, Facts], Evaluation]
+"""Says what the rules make of a receipt: the kernel, or its reference twin."""
 
 
 class Decision(NamedTuple):
@@ -53,11 +55,11 @@ QuotedLine = tuple[str, int, int]
 
 
 def decide_lines_and_rewards(
-    rules: ProgramRules, sale: Sale, facts: Facts, allocate: Allocate
+    rules: ProgramRules, sale: Sale, facts: Facts, evaluate: Evaluator
 ) -> Decision:
     """Decide the two sets that are never left out; the other two are skipped."""
     can_ask = sale.header.capabilities.ask_question
-    return Decision(evaluate(rules, sale, facts, allocate), None, None, can_ask)
+    return Decision(evaluate(rules, sale, facts), None, None, can_ask)
 
 
 def decide_prompts(

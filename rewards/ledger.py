@@ -8,7 +8,7 @@ from enum import IntEnum
 
 from msgspec import Struct
 
-from rewards.evaluate import Grant
+from rewards.rewarding import Grant
 from rewards.ruleset import CompiledProgram
 
 
@@ -80,19 +80,20 @@ NOTHING = Movement()
 
 
 def earn(key_id: bytes, program: CompiledProgram, grants: Sequence[Grant]) -> Movement:
-    """Post the rewards of a sale: a transfer and a lot each.
+    """Post the rewards of a sale that are assets: a transfer and a lot each.
 
     Args:
         key_id: key of the receipt, 16 bytes.
         program: the promotions that the grants number.
-        grants: what was given, each 1 minor unit or more.
+        grants: what was given, each 1 minor unit or more; what is no asset is not posted.
 
     Returns:
         Balanced transfers; balance changes equal to the lots granted.
     """
     postings: list[Posting] = []
     lots: list[Lot] = []
-    for ordinal, grant in enumerate(grants):
+    posted = [grant for grant in grants if grant.asset_code]
+    for ordinal, grant in enumerate(posted):
         transfer_id = _transfer_id(key_id, ordinal)
         promotion_id = program.promotions[grant.number].promotion_id
         postings += _legs(transfer_id, promotion_id, grant.asset_code, grant.amount_minor)
@@ -105,7 +106,7 @@ def earn(key_id: bytes, program: CompiledProgram, grants: Sequence[Grant]) -> Mo
                 grant.expires_at_us,
             )
         )
-    changes = _summed([(grant.asset_code, grant.amount_minor) for grant in grants])
+    changes = _summed([(grant.asset_code, grant.amount_minor) for grant in posted])
     return _checked(Movement(tuple(postings), tuple(lots), (), changes))
 
 

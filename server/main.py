@@ -18,7 +18,11 @@ from grpc_reflection.v1alpha import reflection
 from ext import kernel
 from loyalty.v1 import back_office_service_pb2
 from rewards.allocate import allocate
-from rewards.basket import Allocate
+from rewards.decide import Evaluator
+from rewards.evaluate import Evaluation, evaluate
+from rewards.facts import Facts
+from rewards.ruleset import ProgramRules
+from rewards.sale import Sale
 from server.back_office import BackOffice
 from server.back_office_servicer import BackOfficeServicer, back_office_handlers
 from server.clock import Clock, shifted_clock, system_clock
@@ -115,7 +119,7 @@ async def _composed(settings: Settings) -> AsyncIterator[Context]:
             database=database,
             signer=TokenSigner(await shared_secrets(database, "token", clock())),
             hash_identifier=await _identifier_hash(database, clock()),
-            allocate=_allocate(settings),
+            evaluate=_evaluator(settings),
         )
         reference.start()
         context.lookups.start()
@@ -145,8 +149,13 @@ def _clock(settings: Settings) -> Clock:
     return shifted_clock(Path(settings.clock_file))
 
 
-def _allocate(settings: Settings) -> Allocate:
-    return kernel.allocate if settings.evaluator == "kernel" else allocate
+def _evaluator(settings: Settings) -> Evaluator:
+    share = kernel.allocate if settings.evaluator == "kernel" else allocate
+
+    def reference(rules: ProgramRules, sale: Sale, facts: Facts) -> Evaluation:
+        return evaluate(rules, sale, facts, share)
+
+    return reference
 
 
 async def _identifier_hash(database: Database, now_us: int) -> HashIdentifier:

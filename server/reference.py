@@ -8,7 +8,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -19,7 +19,7 @@ from rewards.product import Catalogue, Product
 from rewards.program import Asset
 from rewards.refusal import Reason, Refusal
 from rewards.rounding import floor_div
-from rewards.ruleset import CompiledLink, ProgramRules, Ruleset
+from rewards.ruleset import CompiledLink, CompiledProgram, ProgramRules, Ruleset
 from server.clock import Clock
 from server.ruleset_loading import load_version
 from server.store.feeds import StoreRecord, VersionRecord
@@ -34,6 +34,8 @@ SUPERSEDED_KEPT_US = 60_000_000
 """A superseded version stays live so long: a call that took its instant before still finds it."""
 
 _SECOND_US = 1_000_000
+_MINUTE_US = 60_000_000
+_DAY_US = 86_400_000_000
 _EMPTY_CATALOGUE = Catalogue({})
 _log = structlog.get_logger(__name__)
 
@@ -54,6 +56,18 @@ class ReferenceSource(Protocol):
         """Articles changed since, each with its chain; the newest change."""
 
 
+class _Times(NamedTuple):
+    """When what is given on a local day starts and ends.
+
+    Attributes:
+        windows: by asset; active_from_us 0 is at once.
+        day_ends: (days, last instant of the local day so many days later).
+    """
+
+    windows: tuple[tuple[str, AssetWindow], ...]
+    day_ends: tuple[tuple[int, int], ...]
+
+
 class StoreInfo:
     """A store with its wall clock."""
 
@@ -63,24 +77,22 @@ class StoreInfo:
         self.zone = ZoneInfo(record.time_zone)
         self._zones = frozenset(record.zones)
         self._day = (0, 0, 0)
-        self._windows: dict[tuple[int, int], tuple[tuple[str, AssetWindow], ...]] = {}
+        self._windows: dict[tuple[int, int], _Times] = {}
 
     def facts_at(self, rules: ProgramRules, at_us: int) -> StoreFacts:
-        """The store's facts at an instant: local day, and when lots granted now start and end."""
+        """The store's facts at an instant: its wall clock, and when what is given now ends."""
         local_day = self.local_day(at_us)
         key = (rules.version, local_day)
         kept = self._windows.get(key)
         if kept is None:
             self._windows.clear()
-            kept = self._windows[key] = tuple(
-                (code, self._window(asset, local_day))
-                for code, asset in rules.program.assets.items()
-            )
+            kept = self._windows[key] = self._times(rules.program, local_day)
         windows = tuple(
             (code, window if window.active_from_us else _from(window, at_us))
-            for code, window in kept
+            for code, window in kept.windows
         )
-        return StoreFacts(self._zones, local_day, windows)
+        minute = self._local_minute(at_us)
+        return StoreFacts(self._zones, local_day, windows, minute, kept.day_ends)
 
     def local_day(self, at_us: int) -> int:
         """Proleptic ordinal of the local date of an instant."""
@@ -90,6 +102,23 @@ class StoreInfo:
             day = moment.astimezone(self.zone).date().toordinal()
             self._day = (self._midnight_us(day), self._midnight_us(day + 1), day)
         return day
+
+    def _local_minute(self, at_us: int) -> int:
+        """Minutes since local midnight by the wall clock, of an instant of the day kept."""
+        start_us, end_us, _ = self._day
+        if end_us - start_us == _DAY_US:
+            return floor_div(at_us - start_us, _MINUTE_US)
+        moment = datetime.fromtimestamp(floor_div(at_us, _SECOND_US), UTC).astimezone(self.zone)
+        return moment.hour * 60 + moment.minute
+
+    def _times(self, program: CompiledProgram, local_day: int) -> _Times:
+        windows = tuple(
+            (code, self._window(asset, local_day)) for code, asset in program.assets.items()
+        )
+        ends = tuple(
+            (days, self._midnight_us(local_day + days + 1) - 1) for days in program.valid_days
+        )
+        return _Times(windows, ends)
 
     def _window(self, asset: Asset, local_day: int) -> AssetWindow:
         """The window of a lot granted today; active_from_us 0 is at once."""

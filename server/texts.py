@@ -18,69 +18,14 @@ from babel.dates import format_date
 from babel.numbers import format_currency, get_currency_precision
 from msgspec import Struct
 
+from rewards.limits import MILLI
 from rewards.program import Asset
 from rewards.rounding import floor_div
 from rewards.ruleset import CompiledPromotion
+from server.built_in_texts import BUILT_IN, PLURAL_FORMS
 
 FALLBACK_LANGUAGE: Final = "en"
 DAYS_KEPT_MAX = 10_000
-
-BUILT_IN: Final[Mapping[str, Mapping[str, str]]] = {
-    "add_piece": {
-        "ru": "Добавьте {quantity} шт. бесплатно: {promotion}",
-        "en": "Add {quantity} free: {promotion}",
-    },
-    "reward_points": {
-        "ru": "{promotion}: +{amount} {asset}",
-        "en": "{promotion}: +{amount} {asset}",
-    },
-    "reward_deferred_discount": {
-        "ru": "{promotion}: скидка {amount} на следующую покупку",
-        "en": "{promotion}: {amount} off your next purchase",
-    },
-    "slip_saved": {"ru": "Вы сэкономили {amount}", "en": "You saved {amount}"},
-    "slip_earned_points": {
-        "ru": "Начислено: {amount} {asset}",
-        "en": "Earned: {amount} {asset}",
-    },
-    "slip_earned_deferred_discount": {
-        "ru": "Скидка на следующую покупку: {amount}",
-        "en": "Off your next purchase: {amount}",
-    },
-    "slip_active_from": {"ru": "Можно тратить с {day}", "en": "Can be spent from {day}"},
-    "slip_expires": {"ru": "Действует по {day}", "en": "Valid until {day}"},
-    "slip_balance_points": {
-        "ru": "Баланс: {amount} {asset}",
-        "en": "Balance: {amount} {asset}",
-    },
-    "slip_balance_deferred_discount": {
-        "ru": "Отложенные скидки: {amount}",
-        "en": "Discounts to come: {amount}",
-    },
-    "slip_voided": {"ru": "Чек аннулирован", "en": "Receipt voided"},
-    "slip_taken_back_points": {
-        "ru": "Списано: {amount} {asset}",
-        "en": "Taken back: {amount} {asset}",
-    },
-    "slip_taken_back_deferred_discount": {
-        "ru": "Отменена отложенная скидка: {amount}",
-        "en": "Discount to come cancelled: {amount}",
-    },
-    "cashier_unknown": {
-        "ru": "Клиент не найден: продажа без начисления",
-        "en": "Customer not found: nothing will be earned",
-    },
-    "cashier_blocked": {
-        "ru": "Карта заблокирована: продажа без начисления",
-        "en": "Card blocked: nothing will be earned",
-    },
-    "cashier_identified": {"ru": "Клиент: {name}", "en": "Customer: {name}"},
-    "cashier_thanks": {
-        "ru": "Анкета обновлена, поблагодарите клиента",
-        "en": "Profile updated, thank the customer",
-    },
-}
-"""Templates by text code and language."""
 
 
 def pick(texts: Mapping[str, str], language_code: str) -> str:
@@ -166,6 +111,23 @@ class Speaker:
         forms = _asset_forms(asset, self.language_code)
         category = _plural(self._locale, abs(amount_minor), asset.decimals)
         return forms.get(category) or forms.get("other") or next(iter(forms.values()))
+
+    def quantity(self, quantity_milli: int) -> str:
+        """Write a quantity, thousandths, with as many decimals as it has."""
+        whole, milli = divmod(quantity_milli, MILLI)
+        written = _grouped(whole, self._figures)
+        return f"{written}{self._figures.point}{milli:03d}".rstrip("0") if milli else written
+
+    def counted(self, noun: str, count: int) -> str:
+        """Write how many of something, in the plural form that the number asks for.
+
+        Args:
+            noun: coupon, prize or entry: the texts `{noun}_one` and so on say it.
+            count: 0 or more.
+        """
+        category = _plural(self._locale, count, 0)
+        form = category if category in PLURAL_FORMS else "other"
+        return self.say(f"{noun}_{form}", count=_grouped(count, self._figures))
 
     def day(self, at_us: int, zone: tzinfo) -> str:
         """Write the local day of an instant, UTC microseconds."""

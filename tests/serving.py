@@ -51,14 +51,14 @@ PROGRAM: dict[str, Any] = {
             "promotion_id": "tea-10",
             "names": [{"language_code": "ru", "text": "Чай −10%"}],
             "lane": "price",
-            "what": {"products": {"categories": ["tea"]}},
-            "gives": {"code": "percent_off", "rate_bp": 1_000},
+            "products": {"categories": ["tea"]},
+            "gives": [{"code": "percent_off", "rate_bp": 1_000}],
         },
         {
             "promotion_id": "points-5",
             "names": [{"language_code": "ru", "text": "5% баллами"}],
             "lane": "reward",
-            "gives": {"code": "points_rate", "asset_code": "points", "rate_bp": 500},
+            "gives": [{"code": "points_rate", "asset_code": "points", "rate_bp": 500}],
         },
     ],
     "profile_fields": [

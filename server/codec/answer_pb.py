@@ -1,30 +1,53 @@
 """The answer, from the domain to protobuf, with its texts."""
 
 from collections.abc import Sequence
-from datetime import tzinfo
-from typing import NamedTuple
 
 from loyalty.v1 import answer_pb2 as pb
-from rewards.benefit import CheapestFree, NPlusM, PercentOff, PointsRate, ReceiptDiscount
-from rewards.decide import Decision
-from rewards.evaluate import Evaluation
-from rewards.facts import CustomerState, Facts
-from rewards.limits import MILLI
-from rewards.product import Catalogue
-from rewards.rewarding import Grant
-from rewards.rounding import floor_div
-from rewards.ruleset import CompiledProgram, CompiledPromotion
-from rewards.sale import LineAction, Sale
+from rewards.benefit import (
+    AmountOff,
+    BundlePrice,
+    BuyGet,
+    CheapestFree,
+    FixedPrice,
+    Gift,
+    Message,
+    NPlusM,
+    NthItem,
+    PercentOff,
+    PriceList,
+    QuantityTiers,
+    ReceiptDiscount,
+)
+from rewards.facts import CustomerState
+from rewards.ruleset import CompiledPromotion
+from rewards.sale import LineAction
 from rewards.trace import TraceEntry
-from server.texts import Speaker, pick
+from server.codec.asked import Asked
+from server.codec.offer_pb import fill_coupons, fill_hints, fill_pieces
+from server.codec.reward_pb import fill_earned_texts, fill_rewards
+from server.texts import pick
 
 _SLIP, _CASHIER = pb.TEXT_PLACE_SLIP, pb.TEXT_PLACE_CASHIER
+_PLACES = {
+    "cashier": _CASHIER,
+    "customer_display": pb.TEXT_PLACE_CUSTOMER_DISPLAY,
+    "slip": _SLIP,
+}
 _NORMAL, _EMPHASIS = pb.TEXT_STYLE_NORMAL, pb.TEXT_STYLE_EMPHASIS
 
+# Of a promotion with several benefits on prices it is the kind of the first.
 _ADJUSTMENT_KIND: dict[type, pb.AdjustmentKind.ValueType] = {
     PercentOff: pb.ADJUSTMENT_KIND_PERCENT_OFF,
+    AmountOff: pb.ADJUSTMENT_KIND_AMOUNT_OFF,
+    FixedPrice: pb.ADJUSTMENT_KIND_FIXED_PRICE,
+    PriceList: pb.ADJUSTMENT_KIND_PRICE_LIST,
+    NthItem: pb.ADJUSTMENT_KIND_NTH_ITEM,
     NPlusM: pb.ADJUSTMENT_KIND_N_PLUS_M,
     CheapestFree: pb.ADJUSTMENT_KIND_CHEAPEST_FREE,
+    BuyGet: pb.ADJUSTMENT_KIND_BUY_GET,
+    BundlePrice: pb.ADJUSTMENT_KIND_BUNDLE_PRICE,
+    QuantityTiers: pb.ADJUSTMENT_KIND_QUANTITY_TIERS,
+    Gift: pb.ADJUSTMENT_KIND_GIFT,
     ReceiptDiscount: pb.ADJUSTMENT_KIND_RECEIPT_SHARE,
 }
 _TRACE_OUTCOMES = tuple(pb.TraceOutcome.values())
@@ -39,39 +62,7 @@ _CHECKS = {
 }
 
 # Second part of an id: what it stands for. The first part is the basket or receipt.
-_ID_REWARD, _ID_PROMPT, _ID_ITEM, _ID_PIECE = b"R", b"P", b"X", b"A"
-
-
-class Skipped(NamedTuple):
-    """Why a set is not complete; SET_REASON_UNSPECIFIED is that it is, or is switched off."""
-
-    lines: pb.SetReason.ValueType = pb.SET_REASON_UNSPECIFIED
-    rewards: pb.SetReason.ValueType = pb.SET_REASON_UNSPECIFIED
-    prompts: pb.SetReason.ValueType = pb.SET_REASON_UNSPECIFIED
-    items: pb.SetReason.ValueType = pb.SET_REASON_UNSPECIFIED
-
-
-class Voice(NamedTuple):
-    """Who speaks: to the cashier, and on the customer's slip; days are those of the zone."""
-
-    cashier: Speaker
-    slip: Speaker
-    zone: tzinfo
-
-
-class Asked(NamedTuple):
-    """All that an answer is made of."""
-
-    id_base: bytes
-    program: CompiledProgram
-    ruleset_version: int
-    evaluated_at_us: int
-    sale: Sale
-    facts: Facts
-    decision: Decision
-    skipped: Skipped
-    catalogue: Catalogue
-    voice: Voice
+_ID_PROMPT, _ID_ITEM = b"P", b"X"
 
 
 def fill_answer(answer: pb.Answer, asked: Asked) -> None:
@@ -84,12 +75,25 @@ def fill_answer(answer: pb.Answer, asked: Asked) -> None:
     if state:
         answer.customer_state = pb.CustomerState.ValueType(state)
     _fill_lines(answer.lines, asked)
-    _fill_rewards(answer.rewards, asked)
+    _set_status(answer.rewards.status, asked.skipped.rewards)
+    if not asked.skipped.rewards:
+        fill_rewards(answer.rewards, asked)
     _fill_prompts(answer.prompts, asked)
     _fill_items(answer.cross_sell, asked)
     _fill_texts(answer, asked)
     for entry in evaluation.trace:
         _fill_trace(answer, entry, asked.program.promotions)
+    for proof in evaluation.proofs:
+        answer.lane_proofs.add(
+            lane=pb.Lane.ValueType(proof.lane),
+            optimal=proof.optimal,
+            bound_minor=proof.gap_minor,
+            steps=proof.steps,
+        )
+    if evaluation.coupons:
+        fill_coupons(answer, asked)
+    if asked.hints:
+        fill_hints(answer, asked)
 
 
 def _set_status(
@@ -138,7 +142,7 @@ def _fill_lines(lines: pb.LineSet, asked: Asked) -> None:
             promotion = promotions[effect.number]
             adjustment = result.adjustments.add()
             adjustment.promotion_id = promotion.promotion_id
-            adjustment.kind = _ADJUSTMENT_KIND[type(promotion.benefit)]
+            adjustment.kind = _ADJUSTMENT_KIND[type(promotion.gives[0])]
             adjustment.amount_minor = effect.amount_minor
             adjustment.quantity_milli = effect.quantity_milli
             adjustment.text = slip.name_of(promotion)
@@ -146,71 +150,8 @@ def _fill_lines(lines: pb.LineSet, asked: Asked) -> None:
     totals.amount_before_minor = before_minor
     totals.adjustments_minor = after_minor - before_minor
     totals.amount_minor = after_minor
-    _fill_pieces(lines, evaluation, asked)
-
-
-def _fill_pieces(lines: pb.LineSet, evaluation: Evaluation, asked: Asked) -> None:
-    voice = asked.voice.cashier
-    for offer in evaluation.offers:
-        promotion = asked.program.promotions[offer.number]
-        line = asked.sale.lines[offer.position]
-        name = voice.name_of(promotion)
-        quantity = str(floor_div(offer.quantity_milli, MILLI))
-        lines.to_add.add(
-            id=asked.id_base + _ID_PIECE + promotion.tag + line.sku.encode(),
-            promotion_id=promotion.promotion_id,
-            line_id=line.line_id,
-            sku=line.sku,
-            quantity_milli=offer.quantity_milli,
-            text=voice.say("add_piece", quantity=quantity, promotion=name),
-        )
-
-
-def _fill_rewards(rewards: pb.RewardSet, asked: Asked) -> None:
-    _set_status(rewards.status, asked.skipped.rewards)
-    if asked.skipped.rewards:
-        return
-    for grant in asked.decision.evaluation.grants:
-        promotion = asked.program.promotions[grant.number]
-        reward = rewards.rewards.add()
-        reward.id = asked.id_base + _ID_REWARD + promotion.tag
-        reward.kind = _reward_kind(promotion)
-        reward.promotion_id = promotion.promotion_id
-        reward.asset_code = grant.asset_code
-        reward.amount_minor = grant.amount_minor
-        reward.value_minor = grant.value_minor
-        reward.active_from_us = grant.active_from_us
-        reward.expires_at_us = grant.expires_at_us
-        reward.text = _reward_text(promotion, grant, asked)
-    for asset_code, amount_minor in balances_after(asked):
-        balance = rewards.balances.add()
-        balance.asset_code = asset_code
-        balance.amount_minor = amount_minor
-        balance.decimals = asked.program.assets[asset_code].decimals
-
-
-def balances_after(asked: Asked) -> list[tuple[str, int]]:
-    """What the customer's assets amount to after the receipt, minor units, by code."""
-    sums = dict(asked.facts.customer.balances)
-    for grant in asked.decision.evaluation.grants:
-        sums[grant.asset_code] = sums.get(grant.asset_code, 0) + grant.amount_minor
-    return sorted((code, minor) for code, minor in sums.items() if code in asked.program.assets)
-
-
-def _reward_kind(promotion: CompiledPromotion) -> pb.RewardKind.ValueType:
-    if isinstance(promotion.benefit, PointsRate):
-        return pb.REWARD_KIND_POINTS
-    return pb.REWARD_KIND_DEFERRED_DISCOUNT
-
-
-def _reward_text(promotion: CompiledPromotion, grant: Grant, asked: Asked) -> str:
-    voice, asset = asked.voice.slip, asked.program.assets[grant.asset_code]
-    return voice.say(
-        f"reward_{asset.kind}",
-        promotion=voice.name_of(promotion),
-        amount=voice.amount(grant.amount_minor, asset),
-        asset=voice.asset(grant.amount_minor, asset),
-    )
+    if evaluation.offers:
+        fill_pieces(lines, asked)
 
 
 def _fill_prompts(prompts: pb.PromptSet, asked: Asked) -> None:
@@ -246,55 +187,43 @@ def _fill_items(items: pb.CrossSellSet, asked: Asked) -> None:
 
 
 def _fill_texts(answer: pb.Answer, asked: Asked) -> None:
-    _fill_cashier_texts(answer, asked)
-    slip = asked.voice.slip
-    add = answer.texts.add
+    """Write what the cashier and the display show, then the slip."""
+    voice, state = asked.voice, asked.facts.customer.state
+    if state == CustomerState.UNKNOWN:
+        _put_text(answer.texts.add(), _CASHIER, _NORMAL, voice.cashier.say("cashier_unknown"))
+    elif state == CustomerState.BLOCKED:
+        _put_text(answer.texts.add(), _CASHIER, _NORMAL, voice.cashier.say("cashier_blocked"))
+    messages = asked.decision.evaluation.messages
+    if messages:
+        _fill_messages(answer, asked, messages)
     saved_minor = -answer.lines.totals.adjustments_minor
     if saved_minor:
-        text = slip.say("slip_saved", amount=slip.money(saved_minor))
-        _put(add(), _EMPHASIS, text)
-    if asked.skipped.rewards:
-        return
-    for grant in asked.decision.evaluation.grants:
-        _fill_earned(answer, grant, asked)
-    for asset_code, amount_minor in balances_after(asked):
-        asset = asked.program.assets[asset_code]
-        text = slip.say(
-            f"slip_balance_{asset.kind}",
-            amount=slip.amount(amount_minor, asset),
-            asset=slip.asset(amount_minor, asset),
-        )
-        _put(add(), _NORMAL, text)
+        text = voice.slip.say("slip_saved", amount=voice.slip.money(saved_minor))
+        _put_text(answer.texts.add(), _SLIP, _EMPHASIS, text)
+    if not asked.skipped.rewards:
+        fill_earned_texts(answer, asked)
 
 
-def _fill_earned(answer: pb.Answer, grant: Grant, asked: Asked) -> None:
-    slip, asset, zone = asked.voice.slip, asked.program.assets[grant.asset_code], asked.voice.zone
-    add = answer.texts.add
-    amount = slip.amount(grant.amount_minor, asset)
-    name = slip.asset(grant.amount_minor, asset)
-    _put(add(), _NORMAL, slip.say(f"slip_earned_{asset.kind}", amount=amount, asset=name))
-    if grant.active_from_us > asked.evaluated_at_us:
-        day = slip.day(grant.active_from_us, zone)
-        _put(add(), _NORMAL, slip.say("slip_active_from", day=day))
-    if grant.expires_at_us:
-        day = slip.day(grant.expires_at_us, zone)
-        _put(add(), _NORMAL, slip.say("slip_expires", day=day))
+def _fill_messages(answer: pb.Answer, asked: Asked, messages: Sequence[tuple[int, int]]) -> None:
+    """Write what promotions say, each where it belongs; a question must be acknowledged."""
+    for number, place in messages:
+        message = asked.program.promotions[number].gives[place]
+        assert isinstance(message, Message)
+        to_cashier = message.place == "cashier"
+        speaker = asked.voice.cashier if to_cashier else asked.voice.slip
+        words = {text.language_code: text.text for text in message.texts}
+        text = answer.texts.add()
+        _put_text(text, _PLACES[message.place], _NORMAL, pick(words, speaker.language_code))
+        if message.is_question:
+            text.must_acknowledge = True
 
 
-def _put(text: pb.Text, style: pb.TextStyle.ValueType, words: str) -> None:
-    """Write a line of the slip."""
-    text.place = _SLIP
+def _put_text(
+    text: pb.Text, place: pb.TextPlace.ValueType, style: pb.TextStyle.ValueType, words: str
+) -> None:
+    text.place = place
     text.style = style
     text.text = words
-
-
-def _fill_cashier_texts(answer: pb.Answer, asked: Asked) -> None:
-    voice = asked.voice.cashier
-    state = asked.facts.customer.state
-    if state == CustomerState.UNKNOWN:
-        answer.texts.add(place=_CASHIER, style=_NORMAL, text=voice.say("cashier_unknown"))
-    elif state == CustomerState.BLOCKED:
-        answer.texts.add(place=_CASHIER, style=_NORMAL, text=voice.say("cashier_blocked"))
 
 
 def _fill_trace(

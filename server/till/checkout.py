@@ -34,7 +34,8 @@ from rewards.sale import (
     key_id_of,
 )
 from server.codec import check
-from server.codec.answer_pb import Skipped, fill_answer
+from server.codec.answer_pb import fill_answer
+from server.codec.asked import Skipped
 from server.codec.sale_pb import outcome_from_pb, receipt_key_from_pb, sale_from_pb
 from server.lookups import Seen, Wanted
 from server.store.facts import KnownKey

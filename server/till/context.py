@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
-from rewards.basket import Allocate
+from rewards.decide import Evaluator
 from rewards.refusal import Reason, Refusal
 from rewards.ruleset import CompiledProgram
 from server.clock import Clock
-from server.codec.answer_pb import Voice
+from server.codec.asked import Voice
 from server.codec.sale_pb import HashIdentifier
 from server.lookups import Lookups
 from server.pipeline import Pipeline
@@ -31,7 +31,7 @@ class Context(NamedTuple):
     database: Database
     signer: TokenSigner
     hash_identifier: HashIdentifier
-    allocate: Allocate
+    evaluate: Evaluator
 
 
 def check_currency(store: StoreInfo, program: CompiledProgram, currency_code: str) -> None:

@@ -9,9 +9,10 @@ from rewards.decide import (
     decide_prompts,
 )
 from rewards.facts import ANONYMOUS, UNKNOWN, CustomerFacts, Facts
+from rewards.hints import Hint
 from rewards.ruleset import CompiledLink, ProgramRules
 from rewards.sale import EntryMethod, Sale
-from server.codec.answer_pb import Asked, Skipped
+from server.codec.asked import Asked, Skipped
 from server.lookups import Seen
 from server.reference import StoreInfo
 from server.till.context import Context, voice_of
@@ -63,7 +64,7 @@ def gather_facts(scene: Scene, customer: CustomerFacts) -> Facts:
 
 def decide_prices(scene: Scene, facts: Facts) -> Decision:
     """Decide lines and rewards."""
-    return decide_lines_and_rewards(scene.rules, scene.sale, facts, scene.context.allocate)
+    return decide_lines_and_rewards(scene.rules, scene.sale, facts, scene.context.evaluate)
 
 
 def add_prompts(scene: Scene, decision: Decision, seen: Seen | None) -> Decision:
@@ -84,7 +85,12 @@ def add_items(scene: Scene, decision: Decision, facts: Facts) -> Decision:
 
 
 def asked_of(
-    scene: Scene, facts: Facts, decision: Decision, skipped: Skipped, id_base: bytes
+    scene: Scene,
+    facts: Facts,
+    decision: Decision,
+    skipped: Skipped,
+    id_base: bytes,
+    hints: tuple[Hint, ...] = (),
 ) -> Asked:
     """Collect what an answer is made of."""
     header, program = scene.sale.header, scene.rules.program
@@ -100,4 +106,5 @@ def asked_of(
         skipped=skipped,
         catalogue=scene.context.reference.catalogue(header.chain_id),
         voice=voice_of(scene.store, program, header.language_code, customer_language),
+        hints=hints,
     )

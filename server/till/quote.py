@@ -8,11 +8,13 @@ from rewards import limits
 from rewards.decide import Decision, quoted_lines
 from rewards.evaluate import Evaluation
 from rewards.facts import Facts
+from rewards.hints import find_hints
 from rewards.refusal import Reason, Refusal
 from rewards.ruleset import ProgramRules
 from rewards.sale import Sale, encode_sale, fingerprint_of
 from server.codec import check
-from server.codec.answer_pb import Skipped, fill_answer
+from server.codec.answer_pb import fill_answer
+from server.codec.asked import Skipped
 from server.codec.sale_pb import sale_from_pb
 from server.lookups import Seen, Wanted
 from server.till import evaluation as work
@@ -53,7 +55,8 @@ async def quote(context: Context, request: pb.QuoteRequest, deadline_s: float) -
     scene = work.Scene(context, store, rules, sale, at_us)
     facts = work.gather_facts(scene, work.customer_of(sale, seen))
     decision, skipped = _decide(scene, facts, seen, deadline_s)
-    asked = work.asked_of(scene, facts, decision, skipped, basket_id)
+    hints = find_hints(rules, sale, facts, decision.evaluation)
+    asked = work.asked_of(scene, facts, decision, skipped, basket_id, hints)
     response = pb.QuoteResponse()
     fill_answer(response.answer, asked)
     expires_at_us = token.expires_at_us if token else now_us + TOKEN_LIFE_US

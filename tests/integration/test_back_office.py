@@ -168,14 +168,14 @@ def test_importing_again_counts_again(stub: Any) -> None:
 
 def test_a_program_is_validated_against_stores_and_articles(stub: Any) -> None:
     program = test_program(till_groups=[{"group_id": "all", "stores": ["s1", "nowhere"]}])
-    program.promotions[0].what.products.categories.append("coffee")
+    program.promotions[0].products.categories.append("coffee")
     program.promotions[1].lane = program.promotions[0].lane
     response = stub.ValidateProgram(bo.ValidateProgramRequest(program=program))
     assert [(problem.path, problem.reason) for problem in response.problems] == [
         ("promotions[1].lane", "points_rate cannot stand in lane price; allowed: reward"),
         ("till_groups[0].stores[1]", "no store of the chain is 'nowhere'"),
         (
-            "promotions[0].what.products.categories[1]",
+            "promotions[0].products.categories[1]",
             "no article is in category 'coffee'",
         ),
     ]
@@ -188,9 +188,9 @@ def test_a_valid_program_has_no_problems(stub: Any) -> None:
 
 def test_a_program_with_a_bad_field_is_a_problem_not_a_refusal(stub: Any) -> None:
     program = test_program()
-    program.promotions[0].gives.percent_off.rate_bp = 10_001
+    program.promotions[0].gives[0].percent_off.rate_bp = 10_001
     response = stub.ValidateProgram(bo.ValidateProgramRequest(program=program))
-    assert [problem.path for problem in response.problems] == ["promotions[0].gives.rate_bp"]
+    assert [problem.path for problem in response.problems] == ["promotions[0].gives[0].rate_bp"]
 
 
 def test_an_invalid_program_is_not_published(stub: Any) -> None:

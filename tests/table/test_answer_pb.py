@@ -1,6 +1,7 @@
 """What an answer says of the sets that may be left out, and the words of a cross-sell item."""
 
 from datetime import UTC
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,13 +10,16 @@ from loyalty.v1 import answer_pb2 as pb
 from rewards.allocate import allocate
 from rewards.authored import LocalText, ProductSet
 from rewards.decide import decide_cross_sell, decide_lines_and_rewards, decide_prompts
+from rewards.evaluate import evaluate
 from rewards.product import Catalogue
 from rewards.program import CrossSellLink
 from rewards.sale import Capabilities
-from server.codec.answer_pb import Asked, Skipped, Voice, fill_answer
+from server.codec.answer_pb import fill_answer
+from server.codec.asked import Asked, Skipped, Voice
 from server.texts import Speaker
 from tests import make
 
+EVALUATE = partial(evaluate, allocate=allocate)
 CATALOGUE = Catalogue({"spray": make.product("spray", "Spray {750 ml}")})
 COMPLETE = (pb.SET_COMPLETENESS_COMPLETE, pb.SET_REASON_UNSPECIFIED)
 SWITCHED_OFF = (pb.SET_COMPLETENESS_SKIPPED, pb.SET_REASON_SWITCHED_OFF)
@@ -41,7 +45,7 @@ def answered(
     }
     rules, facts = make.rules(**changes), make.facts()
     sale = make.sale(make.line("shoes"), capabilities=can)
-    decision = decide_lines_and_rewards(rules, sale, facts, allocate)
+    decision = decide_lines_and_rewards(rules, sale, facts, EVALUATE)
     if not skipped.prompts:
         decision = decide_prompts(decision, rules, {}, make.NOON_US)
     if not skipped.items:

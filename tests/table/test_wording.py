@@ -5,7 +5,7 @@ from string import Formatter
 import pytest
 
 from rewards.wording import FIGURES
-from server.texts import BUILT_IN
+from server.built_in_texts import BUILT_IN
 
 
 def test_every_built_in_text_can_be_replaced() -> None:

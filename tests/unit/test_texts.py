@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from rewards.authored import LocalText
 from rewards.program import Asset, AssetName, PluralForm, TextTemplate
 from rewards.program_check import check_program
-from server.texts import BUILT_IN, Speaker, pick
+from rewards.wording import FIGURES
+from server.built_in_texts import BUILT_IN
+from server.texts import Speaker, pick
 from tests import make
 
 NBSP, NNBSP = "\u00a0", "\u202f"
@@ -268,9 +270,35 @@ def test_words_and_figures_are_of_one_language(language: str) -> None:
 @pytest.mark.parametrize("code", BUILT_IN)
 def test_every_built_in_text_exists_in_both_languages(code: str) -> None:
     assert set(BUILT_IN[code]) == {"ru", "en"}
-    figures = dict.fromkeys(("quantity", "promotion", "amount", "asset", "day", "name"), "7")
+    figures = dict.fromkeys(FIGURES[code], "7")
     assert "{" not in speaker("ru").say(code, **figures)
     assert "{" not in speaker("en").say(code, **figures)
+
+
+@pytest.mark.parametrize(
+    ("language", "count", "said"),
+    [
+        ("ru", 1, "1 купон"),
+        ("ru", 3, "3 купона"),
+        ("ru", 1_005, f"1{NBSP}005 купонов"),
+        ("ru", 21, "21 купон"),
+        ("en", 1, "1 coupon"),
+        ("en", 0, "0 coupons"),
+        ("ar", 2, "2 coupons"),
+    ],
+)
+def test_what_is_counted_stands_in_the_plural_form_of_its_number(
+    language: str, count: int, said: str
+) -> None:
+    assert speaker(language).counted("coupon", count) == said
+
+
+@pytest.mark.parametrize(
+    ("language", "milli", "said"),
+    [("ru", 2_000, "2"), ("ru", 500, "0,5"), ("en", 1_255, "1.255"), ("en", 1_234_000, "1,234")],
+)
+def test_a_quantity_has_as_many_decimals_as_it_needs(language: str, milli: int, said: str) -> None:
+    assert speaker(language).quantity(milli) == said
 
 
 def test_a_program_replaces_a_text() -> None:

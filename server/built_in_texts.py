@@ -1,0 +1,180 @@
+"""Built-in texts to show and print, by code and language; a program may replace any of them."""
+
+from collections.abc import Mapping
+from typing import Final
+
+PLURAL_FORMS: Final = frozenset({"one", "few", "many", "other"})
+"""CLDR categories in which counted things are worded; others are worded as `other`."""
+
+BUILT_IN: Final[Mapping[str, Mapping[str, str]]] = {
+    "add_piece": {
+        "ru": "Добавьте {quantity} шт. бесплатно: {promotion}",
+        "en": "Add {quantity} free: {promotion}",
+    },
+    "add_piece_at_price": {
+        "ru": "Добавьте {quantity} шт. за {amount} ({product}): {promotion}",
+        "en": "Add {quantity} for {amount} ({product}): {promotion}",
+    },
+    "add_gift": {
+        "ru": "Подарок — {product}, {quantity} шт.: {promotion}",
+        "en": "A gift: {product}, {quantity} pcs: {promotion}",
+    },
+    "choose_gift": {
+        "ru": "Подарок на выбор — {product}, {quantity} шт.: {promotion}",
+        "en": "A gift to choose: {product}, {quantity} pcs: {promotion}",
+    },
+    "choose_piece_at_price": {
+        "ru": "На выбор — {product}, {quantity} шт. за {amount}: {promotion}",
+        "en": "To choose: {product}, {quantity} pcs for {amount}: {promotion}",
+    },
+    "reward_points": {
+        "ru": "{promotion}: +{amount} {asset}",
+        "en": "{promotion}: +{amount} {asset}",
+    },
+    "reward_deferred_discount": {
+        "ru": "{promotion}: скидка {amount} на следующую покупку",
+        "en": "{promotion}: {amount} off your next purchase",
+    },
+    "reward_coupon": {"ru": "{promotion}: {count}", "en": "{promotion}: {count}"},
+    "reward_gift_certificate": {
+        "ru": "{promotion}: подарочный сертификат на {amount}",
+        "en": "{promotion}: a gift certificate for {amount}",
+    },
+    "reward_prize": {"ru": "{promotion}: {count}", "en": "{promotion}: {count}"},
+    "reward_status": {"ru": "{promotion}: статус «{tier}»", "en": "{promotion}: status {tier}"},
+    "reward_draw_entry": {
+        "ru": "{promotion}: {count} в розыгрыше",
+        "en": "{promotion}: {count} to the draw",
+    },
+    "reward_money_transfer": {
+        "ru": "{promotion}: {amount} на ваш счёт",
+        "en": "{promotion}: {amount} to your account",
+    },
+    "slip_saved": {"ru": "Вы сэкономили {amount}", "en": "You saved {amount}"},
+    "slip_earned_points": {
+        "ru": "Начислено: {amount} {asset}",
+        "en": "Earned: {amount} {asset}",
+    },
+    "slip_earned_deferred_discount": {
+        "ru": "Скидка на следующую покупку: {amount}",
+        "en": "Off your next purchase: {amount}",
+    },
+    "slip_earned_coupon": {"ru": "Вы получаете: {count}", "en": "You get {count}"},
+    "slip_earned_gift_certificate": {
+        "ru": "Подарочный сертификат: {amount}",
+        "en": "Gift certificate: {amount}",
+    },
+    "slip_earned_prize": {"ru": "Вы получаете: {count}", "en": "You get {count}"},
+    "slip_earned_status": {"ru": "Ваш статус: {tier}", "en": "Your status: {tier}"},
+    "slip_earned_draw_entry": {
+        "ru": "Вы участвуете в розыгрыше: {count}",
+        "en": "You are in the draw: {count}",
+    },
+    "slip_earned_money_transfer": {
+        "ru": "На ваш счёт: {amount}",
+        "en": "To your account: {amount}",
+    },
+    "slip_active_from": {"ru": "Можно тратить с {day}", "en": "Can be spent from {day}"},
+    "slip_expires": {"ru": "Действует по {day}", "en": "Valid until {day}"},
+    "slip_balance_points": {
+        "ru": "Баланс: {amount} {asset}",
+        "en": "Balance: {amount} {asset}",
+    },
+    "slip_balance_deferred_discount": {
+        "ru": "Отложенные скидки: {amount}",
+        "en": "Discounts to come: {amount}",
+    },
+    "slip_voided": {"ru": "Чек аннулирован", "en": "Receipt voided"},
+    "slip_taken_back_points": {
+        "ru": "Списано: {amount} {asset}",
+        "en": "Taken back: {amount} {asset}",
+    },
+    "slip_taken_back_deferred_discount": {
+        "ru": "Отменена отложенная скидка: {amount}",
+        "en": "Discount to come cancelled: {amount}",
+    },
+    "cashier_unknown": {
+        "ru": "Клиент не найден: продажа без начисления",
+        "en": "Customer not found: nothing will be earned",
+    },
+    "cashier_blocked": {
+        "ru": "Карта заблокирована: продажа без начисления",
+        "en": "Card blocked: nothing will be earned",
+    },
+    "cashier_identified": {"ru": "Клиент: {name}", "en": "Customer: {name}"},
+    "cashier_thanks": {
+        "ru": "Анкета обновлена, поблагодарите клиента",
+        "en": "Profile updated, thank the customer",
+    },
+    "coupon_one": {"ru": "{count} купон", "en": "{count} coupon"},
+    "coupon_few": {"ru": "{count} купона", "en": "{count} coupons"},
+    "coupon_many": {"ru": "{count} купонов", "en": "{count} coupons"},
+    "coupon_other": {"ru": "{count} купона", "en": "{count} coupons"},
+    "prize_one": {"ru": "{count} приз", "en": "{count} prize"},
+    "prize_few": {"ru": "{count} приза", "en": "{count} prizes"},
+    "prize_many": {"ru": "{count} призов", "en": "{count} prizes"},
+    "prize_other": {"ru": "{count} приза", "en": "{count} prizes"},
+    "entry_one": {"ru": "{count} шанс", "en": "{count} entry"},
+    "entry_few": {"ru": "{count} шанса", "en": "{count} entries"},
+    "entry_many": {"ru": "{count} шансов", "en": "{count} entries"},
+    "entry_other": {"ru": "{count} шанса", "en": "{count} entries"},
+    "coupon_applied": {"ru": "Купон {code}: {promotion}", "en": "Coupon {code}: {promotion}"},
+    "coupon_unknown": {"ru": "Купон {code} не найден", "en": "Coupon {code} is not known"},
+    "coupon_not_chosen": {
+        "ru": "Купон {code} не действует вместе с другим купоном",
+        "en": "Coupon {code} cannot be combined with another coupon",
+    },
+    "coupon_lost": {
+        "ru": "Купон {code} не действует вместе с акцией «{promotion}»",
+        "en": "Coupon {code} cannot be combined with {promotion}",
+    },
+    "coupon_lost_to_several": {
+        "ru": "Купон {code} не действует вместе с другими акциями",
+        "en": "Coupon {code} cannot be combined with other offers",
+    },
+    "coupon_limit": {
+        "ru": "Купон {code} больше не действует: лимит исчерпан",
+        "en": "Coupon {code} is used up",
+    },
+    "coupon_not_now": {
+        "ru": "Купон {code} сейчас не действует",
+        "en": "Coupon {code} is not valid now",
+    },
+    "coupon_not_here": {
+        "ru": "Купон {code} здесь не действует",
+        "en": "Coupon {code} is not valid here",
+    },
+    "coupon_customer": {
+        "ru": "Купон {code} не для этого покупателя",
+        "en": "Coupon {code} is not for this customer",
+    },
+    "coupon_short_quantity": {
+        "ru": "Купон {code}: не хватает ещё {quantity} шт.",
+        "en": "Coupon {code}: {quantity} more needed",
+    },
+    "coupon_short_amount": {
+        "ru": "Купон {code}: не хватает покупок ещё на {amount}",
+        "en": "Coupon {code}: buy for {amount} more",
+    },
+    "coupon_products": {
+        "ru": "Купон {code}: нет подходящих товаров",
+        "en": "Coupon {code}: none of its products is on the receipt",
+    },
+    "coupon_no_effect": {
+        "ru": "Купон {code}: условия не выполнены",
+        "en": "Coupon {code}: its conditions are not met",
+    },
+    "hint_offer": {
+        "ru": "Возьмите ещё {quantity} шт. бесплатно: {promotion}",
+        "en": "Take {quantity} more free: {promotion}",
+    },
+    "hint_quantity": {
+        "ru": "Ещё {quantity} шт., и сработает «{promotion}»",
+        "en": "{quantity} more, and you get {promotion}",
+    },
+    "hint_amount": {
+        "ru": "Ещё покупок на {amount}, и сработает «{promotion}»",
+        "en": "Buy for {amount} more, and you get {promotion}",
+    },
+}
+"""Templates by text code and language."""

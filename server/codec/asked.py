@@ -1,0 +1,50 @@
+"""All that an answer is made of, as its parts are written."""
+
+from datetime import tzinfo
+from typing import NamedTuple
+
+from loyalty.v1 import answer_pb2 as pb
+from rewards.decide import Decision
+from rewards.facts import Facts
+from rewards.hints import Hint
+from rewards.product import Catalogue
+from rewards.ruleset import CompiledProgram
+from rewards.sale import Sale
+from server.texts import Speaker
+
+
+class Skipped(NamedTuple):
+    """Why a set is not complete; SET_REASON_UNSPECIFIED is that it is, or is switched off."""
+
+    lines: pb.SetReason.ValueType = pb.SET_REASON_UNSPECIFIED
+    rewards: pb.SetReason.ValueType = pb.SET_REASON_UNSPECIFIED
+    prompts: pb.SetReason.ValueType = pb.SET_REASON_UNSPECIFIED
+    items: pb.SetReason.ValueType = pb.SET_REASON_UNSPECIFIED
+
+
+class Voice(NamedTuple):
+    """Who speaks: to the cashier, and on the customer's slip; days are those of the zone."""
+
+    cashier: Speaker
+    slip: Speaker
+    zone: tzinfo
+
+
+class Asked(NamedTuple):
+    """All that an answer is made of.
+
+    Attributes:
+        id_base: first part of the ids in the answer: the basket or receipt.
+    """
+
+    id_base: bytes
+    program: CompiledProgram
+    ruleset_version: int
+    evaluated_at_us: int
+    sale: Sale
+    facts: Facts
+    decision: Decision
+    skipped: Skipped
+    catalogue: Catalogue
+    voice: Voice
+    hints: tuple[Hint, ...] = ()
