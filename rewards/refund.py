@@ -1,0 +1,319 @@
+"""What a refund gives and takes: the kept receipt evaluated anew, and the difference.
+
+The original ruleset, facts and instant decide. Re-evaluation adds nothing and fires nothing that
+did not fire at the sale (contract, section 5); the billing posts what is decided here.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from enum import IntEnum
+
+import msgspec
+from msgspec import Struct
+
+from rewards.evaluate import Evaluation
+from rewards.facts import Facts
+from rewards.rounding import floor_div
+from rewards.ruleset import CompiledPromotion, ProgramRules
+from rewards.runs import LineOutcome
+from rewards.sale import Line, LineAction, Sale, Tender
+
+Evaluator = Callable[[ProgramRules, Sale, Facts, Collection[int] | None], Evaluation]
+"""Evaluates a receipt; the last argument names the promotions that may take part."""
+Quantities = Mapping[str, int]
+"""Thousandths by line_id."""
+
+
+class RefundProblem(IntEnum):
+    """Why a refund is not possible."""
+
+    UNKNOWN_LINE = 1
+    MORE_THAN_SOLD = 2
+    FORBIDDEN = 3
+
+
+class RefundRefusal(Struct, frozen=True):
+    """A refund that is not possible.
+
+    Attributes:
+        line_id: the line; empty if it is a promotion that forbids.
+        left_milli: what may still be returned of the line.
+        number: the promotion that forbids; -1 if it is a line.
+    """
+
+    problem: RefundProblem
+    line_id: str = ""
+    left_milli: int = 0
+    number: int = -1
+
+
+class RefundedLine(Struct, frozen=True):
+    """What a returned quantity was sold for, as printed: thousandths, minor units."""
+
+    line_id: str
+    quantity_milli: int
+    amount_minor: int
+
+
+class Clawed(Struct, frozen=True):
+    """Money that a promotion's policy keeps back, minor units."""
+
+    number: int
+    amount_minor: int
+
+
+class TakenReward(Struct, frozen=True):
+    """Part of a reward that has lost its ground.
+
+    Attributes:
+        place: which of the promotion's benefits.
+        amount_minor: minor units of the asset or of money, or how many.
+    """
+
+    number: int
+    place: int
+    asset_code: str
+    amount_minor: int
+
+
+class ReturnedCost(Struct, frozen=True):
+    """Part of a cost that is due no more, minor units of the asset."""
+
+    number: int
+    asset_code: str
+    amount_minor: int
+
+
+class Refund(Struct, frozen=True):
+    """The difference that a refund makes.
+
+    Attributes:
+        pay_back_minor: money back: the printed prices less what is kept back; 0 or more.
+        short_minor: what should be kept back beyond the printed prices.
+    """
+
+    lines: tuple[RefundedLine, ...]
+    clawed: tuple[Clawed, ...]
+    rewards: tuple[TakenReward, ...]
+    costs: tuple[ReturnedCost, ...]
+    pay_back_minor: int
+    short_minor: int
+
+
+class _Kept(Struct, frozen=True):
+    """What is left of a receipt after some returns, evaluated."""
+
+    evaluation: Evaluation
+    printed: Mapping[int, int]
+    """By promotion the discount printed on what is kept, minor units."""
+
+
+def decide_refund(
+    rules: ProgramRules,
+    sale: Sale,
+    facts: Facts,
+    before: Quantities,
+    now: Quantities,
+    evaluate: Evaluator,
+) -> Refund | RefundRefusal:
+    """Decide a refund of part or all of a receipt.
+
+    Args:
+        rules: the chain's rules at the version of the sale.
+        sale: what was scanned then.
+        facts: what was known then.
+        before: what earlier refunds have returned.
+        now: what this one returns; each quantity 1 or more.
+        evaluate: the reference or the kernel.
+
+    Returns:
+        The difference to what is left before it; or why it is not possible. All refunds of a
+        receipt together give what was paid for it, never more.
+    """
+    refusal = _check(sale, before, now)
+    if refusal is not None:
+        return refusal
+    sold = evaluate(rules, sale, facts, None)
+    fired = frozenset(entry.number for entry in sold.trace if entry.times)
+    after = {line_id: before.get(line_id, 0) + now.get(line_id, 0) for line_id in {*before, *now}}
+    kept_before = _kept(rules, sale, facts, sold, before, fired, evaluate)
+    kept_after = _kept(rules, sale, facts, sold, after, fired, evaluate)
+    promotions = rules.program.promotions
+    forbidden = _forbidden(promotions, kept_before, kept_after)
+    if forbidden is not None:
+        return RefundRefusal(RefundProblem.FORBIDDEN, number=forbidden)
+    lines = _refunded(sale, sold, before, now)
+    clawed = _clawed(promotions, kept_before, kept_after)
+    printed_minor = sum([line.amount_minor for line in lines])
+    clawed_minor = sum([one.amount_minor for one in clawed])
+    return Refund(
+        lines,
+        clawed,
+        _taken(promotions, kept_before.evaluation, kept_after.evaluation),
+        _costs(promotions, kept_before.evaluation, kept_after.evaluation),
+        max(0, printed_minor - clawed_minor),
+        max(0, clawed_minor - printed_minor),
+    )
+
+
+def _check(sale: Sale, before: Quantities, now: Quantities) -> RefundRefusal | None:
+    sold = {line.line_id: line.quantity_milli for line in sale.lines if _is_sold(line)}
+    for line_id in sorted(now):
+        if line_id not in sold:
+            return RefundRefusal(RefundProblem.UNKNOWN_LINE, line_id)
+        left_milli = sold[line_id] - before.get(line_id, 0)
+        if now[line_id] > left_milli:
+            return RefundRefusal(RefundProblem.MORE_THAN_SOLD, line_id, left_milli)
+    return None
+
+
+def _is_sold(line: Line) -> bool:
+    return not line.cancelled and line.action != LineAction.RETURN
+
+
+def _kept(
+    rules: ProgramRules,
+    sale: Sale,
+    facts: Facts,
+    sold: Evaluation,
+    returned: Quantities,
+    fired: Collection[int],
+    evaluate: Evaluator,
+) -> _Kept:
+    """Evaluate what is left, and see what discounts are printed on it."""
+    printed: dict[int, int] = {}
+    for line, outcome in zip(sale.lines, sold.outcomes, strict=True):
+        if outcome is None:
+            continue
+        left_milli = line.quantity_milli - returned.get(line.line_id, 0)
+        for effect in outcome.adjustments:
+            gone = _part(-effect.amount_minor, line.quantity_milli - left_milli, line)
+            left_minor = -effect.amount_minor - gone
+            printed[effect.number] = printed.get(effect.number, 0) + left_minor
+    if not any(returned.values()):
+        return _Kept(sold, printed)
+    return _Kept(evaluate(rules, _what_is_left(sale, returned), facts, fired), printed)
+
+
+def _part(amount_minor: int, quantity_milli: int, line: Line) -> int:
+    """The part of an amount of a line that falls on a quantity, rounded down."""
+    return floor_div(amount_minor * quantity_milli, line.quantity_milli)
+
+
+def _what_is_left(sale: Sale, returned: Quantities) -> Sale:
+    """The receipt as if what is returned had never been on it; it adds nothing any more."""
+    lines = tuple(left for line in sale.lines if (left := _line_left(line, returned)) is not None)
+    before_minor = sum([line.amount_minor for line in sale.lines if _is_sold(line)])
+    left_minor = sum([line.amount_minor for line in lines if _is_sold(line)])
+    tenders = tuple(_tender_left(tender, left_minor, before_minor) for tender in sale.tenders)
+    can = msgspec.structs.replace(sale.header.capabilities, add_piece=False)
+    header = msgspec.structs.replace(sale.header, amount_minor=left_minor, capabilities=can)
+    return msgspec.structs.replace(sale, header=header, lines=lines, tenders=tenders)
+
+
+def _line_left(line: Line, returned: Quantities) -> Line | None:
+    gone_milli = returned.get(line.line_id, 0) if _is_sold(line) else 0
+    if not gone_milli:
+        return line
+    if gone_milli == line.quantity_milli:
+        return None
+    left_milli = line.quantity_milli - gone_milli
+    return msgspec.structs.replace(
+        line,
+        quantity_milli=left_milli,
+        amount_minor=line.amount_minor - _part(line.amount_minor, gone_milli, line),
+        minimum_amount_minor=_part(line.minimum_amount_minor, left_milli, line),
+    )
+
+
+def _tender_left(tender: Tender, left_minor: int, before_minor: int) -> Tender:
+    if not before_minor:
+        return tender
+    amount_minor = floor_div(tender.amount_minor * left_minor, before_minor)
+    return msgspec.structs.replace(tender, amount_minor=amount_minor)
+
+
+def _refunded(
+    sale: Sale, sold: Evaluation, before: Quantities, now: Quantities
+) -> tuple[RefundedLine, ...]:
+    found = []
+    for line, outcome in zip(sale.lines, sold.outcomes, strict=True):
+        quantity_milli = now.get(line.line_id, 0)
+        if quantity_milli and outcome is not None and _is_sold(line):
+            gone_milli = before.get(line.line_id, 0)
+            upto_minor = _printed_minor(outcome, gone_milli + quantity_milli)
+            amount_minor = upto_minor - _printed_minor(outcome, gone_milli)
+            found.append(RefundedLine(line.line_id, quantity_milli, amount_minor))
+    return tuple(found)
+
+
+def _printed_minor(outcome: LineOutcome, quantity_milli: int) -> int:
+    """Printed price of the first pieces of a line, in the order of its runs."""
+    amount_minor = 0
+    for run in outcome.runs:
+        part_milli = min(quantity_milli, run.quantity_milli)
+        amount_minor += floor_div(run.amount_minor * part_milli, run.quantity_milli)
+        quantity_milli -= part_milli
+    return amount_minor
+
+
+def _discounts(evaluation: Evaluation) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for outcome in evaluation.outcomes:
+        for effect in outcome.adjustments if outcome is not None else ():
+            found[effect.number] = found.get(effect.number, 0) - effect.amount_minor
+    return found
+
+
+def _unfounded(kept: _Kept) -> dict[int, int]:
+    """By promotion what is printed on kept pieces beyond what they would get by themselves."""
+    due = _discounts(kept.evaluation)
+    return {n: max(0, minor - due.get(n, 0)) for n, minor in kept.printed.items()}
+
+
+def _forbidden(promotions: Sequence[CompiledPromotion], before: _Kept, after: _Kept) -> int | None:
+    """The first promotion that forbids to take its ground away."""
+    lost_before, lost_after = _unfounded(before), _unfounded(after)
+    times = {entry.number: entry.times for entry in after.evaluation.trace}
+    for entry in before.evaluation.trace:
+        number = entry.number
+        if not entry.times or promotions[number].policy.refund != "forbid":
+            continue
+        if lost_after.get(number, 0) > lost_before.get(number, 0) or not times.get(number, 0):
+            return number
+    return None
+
+
+def _clawed(
+    promotions: Sequence[CompiledPromotion], before: _Kept, after: _Kept
+) -> tuple[Clawed, ...]:
+    lost_before, lost_after = _unfounded(before), _unfounded(after)
+    found = []
+    for number in sorted(lost_after):
+        amount_minor = lost_after[number] - lost_before.get(number, 0)
+        if amount_minor > 0 and promotions[number].policy.refund == "claw_back":
+            found.append(Clawed(number, amount_minor))
+    return tuple(found)
+
+
+def _taken(
+    promotions: Sequence[CompiledPromotion], before: Evaluation, after: Evaluation
+) -> tuple[TakenReward, ...]:
+    left = {(grant.number, grant.place): grant.amount_minor for grant in after.grants}
+    found = []
+    for grant in before.grants:
+        amount_minor = grant.amount_minor - left.get((grant.number, grant.place), 0)
+        if amount_minor > 0 and promotions[grant.number].policy.refund != "waive":
+            found.append(TakenReward(grant.number, grant.place, grant.asset_code, amount_minor))
+    return tuple(found)
+
+
+def _costs(
+    promotions: Sequence[CompiledPromotion], before: Evaluation, after: Evaluation
+) -> tuple[ReturnedCost, ...]:
+    left = {spend.number: spend.amount_minor for spend in after.spends}
+    found = []
+    for spend in before.spends:
+        amount_minor = spend.amount_minor - left.get(spend.number, 0)
+        if amount_minor > 0 and promotions[spend.number].policy.refund != "waive":
+            found.append(ReturnedCost(spend.number, spend.asset_code, amount_minor))
+    return tuple(found)
