@@ -14,6 +14,7 @@ from rewards.sale import LineAction, Sale
 from rewards.trace import TraceOutcome
 from tests.peer_cases.amounts import MILLI
 from tests.peer_cases.case import Case
+from tests.peer_cases.naming import plain
 from tests.peer_cases.points import LATER, POINTS, point_decimals
 from tests.peer_cases.program import Translation
 from tests.peer_cases.receipt import lines_of
@@ -47,7 +48,8 @@ class Answer(Struct, frozen=True):
     Attributes:
         sent_minor: by line.
         left_minor: by line, after promotions.
-        unit_prices_minor: by line, of every whole piece.
+        prices_minor: by line, of a unit as sent.
+        unit_prices_minor: by line, of every whole piece after promotions.
         fired: ids with how often they fired, in running order.
         coupons: (code, took effect).
         points: earned, by asset.
@@ -55,6 +57,7 @@ class Answer(Struct, frozen=True):
 
     sent_minor: dict[str, int]
     left_minor: dict[str, int]
+    prices_minor: dict[str, int]
     unit_prices_minor: dict[str, list[int]]
     given: tuple[Given, ...]
     gifts: tuple[Gifted, ...]
@@ -73,12 +76,13 @@ def read_answer(
     sources = [translation.sources[promotion_id] for promotion_id in ids]
     freed = [promotion_id in translation.freed for promotion_id in ids]
     lines = [line.line_id for line in lines_of(case)]
-    skus = {line.line_id: line.sku for line in lines_of(case)}
+    skus = {line.line_id: plain(line.sku) for line in lines_of(case)}
     signs = [-1 if line.action == LineAction.RETURN else 1 for line in sale.lines]
     outcomes = list(zip(lines, said.outcomes, strict=True))
     return Answer(
         sent_minor=_signed(lines, signs, [line.amount_minor for line in sale.lines]),
         left_minor=_signed(lines, signs, [one.amount_minor if one else 0 for one in said.outcomes]),
+        prices_minor=dict(zip(lines, [one.unit_price_scaled for one in sale.lines], strict=True)),
         unit_prices_minor={line_id: _unit_prices(one) for line_id, one in outcomes if one},
         given=tuple(_given(outcomes, skus, sources, freed)),
         gifts=tuple(_gifts(said, sources)),
@@ -120,7 +124,7 @@ def _given(
 def _gifts(said: Evaluation, sources: Sequence[str]) -> Iterator[Gifted]:
     for one in said.offers:
         quantity = Decimal(one.quantity_milli) / MILLI
-        yield Gifted(sources[one.number], one.sku, quantity, one.choice_group)
+        yield Gifted(sources[one.number], plain(one.sku), quantity, one.choice_group)
 
 
 def _fired(said: Evaluation, sources: Sequence[str]) -> dict[str, int]:

@@ -8,12 +8,12 @@ from typing import Any
 from tests.peer_cases.amounts import whole
 from tests.peer_cases.answer import Answer
 from tests.peer_cases.case import Case
+from tests.peer_cases.payments import paid_minor, paying_codes, topped_up_minor
 from tests.peer_cases.points import EARNING, LATER, POINTS, SPENDING
-from tests.peer_cases.receipt import STORED_VALUE, lines_of
+from tests.peer_cases.receipt import lines_of
 
 Reader = Callable[[Case, Answer], Any]
 """What we answer to a key that is compared as it stands."""
-TOP_UP = "stored_value_topup"
 
 
 def differences(case: Case, answer: Answer) -> list[str]:
@@ -105,30 +105,13 @@ def _points(case: Case, answer: Answer) -> Decimal:
 def _balance_after(case: Case, answer: Answer) -> Decimal:
     """What the customer owned, with what the receipt gave and cost."""
     before = (case.customer.points_balance if case.customer else None) or Decimal(0)
-    stored = Decimal(_topped_up(case) - _paid_by_stored_value(case, answer))
+    stored = Decimal(topped_up_minor(case) - paid_minor(case, _total(case, answer)))
     money = stored.scaleb(-case.minor_units)
     return before + money + _points(case, answer) - answer.spent
 
 
-def _topped_up(case: Case) -> int:
-    return sum(_amounts(case, TOP_UP))
-
-
-def _amounts(case: Case, action: str) -> Iterator[int]:
-    for one in case.promotions:
-        if one.params.action == action:
-            yield one.params.amount_minor or 0
-
-
-def _paid_by_stored_value(case: Case, answer: Answer) -> int:
-    """A tender pays no more than is due, nor than it holds."""
-    paid = min(sum(_amounts(case, STORED_VALUE)), _total(case, answer))
-    held = case.customer.points_balance if case.customer else None
-    return paid if held is None else min(paid, whole(held.scaleb(case.minor_units)))
-
-
 def _to_pay(case: Case, answer: Answer) -> int:
-    return _total(case, answer) - _paid_by_stored_value(case, answer)
+    return _total(case, answer) - paid_minor(case, _total(case, answer))
 
 
 def _tax(case: Case, answer: Answer) -> int | None:
@@ -190,7 +173,7 @@ READERS: dict[str, Reader] = {
 def _compare_rejected(case: Case, answer: Answer, expected: Any) -> Iterator[str]:
     """Each is refused; of the coupons that were shown no other is."""
     refused = {entry["ref"] for entry in expected or ()}
-    by_coupon = {code for code, applied in answer.coupons if applied}
+    by_coupon = {code for code, applied in answer.coupons if applied} | paying_codes(case)
     for ref in sorted(refused):
         shown = ref in case.coupons
         if ref in (by_coupon if shown else answer.fired):
@@ -227,12 +210,13 @@ def _compare_free_items(case: Case, answer: Answer, expected: Any) -> Iterator[s
 
 
 def _free_quantities(answer: Answer) -> dict[str, Decimal]:
+    """Gifts, and of articles in the basket as many as what was taken off them is worth."""
     free: dict[str, Decimal] = defaultdict(Decimal)
     for gift in answer.gifts:
         free[gift.sku] += gift.quantity
     for given in answer.given:
         if given.is_freed and given.amount_minor:
-            free[given.sku] += given.quantity
+            free[given.sku] += Decimal(given.amount_minor) / answer.prices_minor[given.line_id]
     return free
 
 

@@ -48,6 +48,12 @@ class Plan(Struct, frozen=True):
     group: str = ""
 
     @property
+    def starts_at_lane(self) -> bool:
+        """Whether it works on the prices at the start of its lane."""
+        gives_price = any(isinstance(benefit, FixedPrice) for benefit in self.gives)
+        return self.claims or self.cost is not None or gives_price
+
+    @property
     def lowers_whole(self) -> bool:
         """Whether it lowers prices, and of an article all pieces."""
         return any(

@@ -63,12 +63,14 @@ def event_name(params: Params) -> str:
 def earning_plans(case: Case, promotion: CasePromotion) -> list[Plan]:
     """Points at a rate, a number or a factor."""
     params = promotion.params
+    if params.multiplier is not None and not _has_rate(case):
+        return []
     products = benefit_set(promotion, params.target)
     later = params.redeem in NEXT_VISIT
     gives: tuple[Benefit, ...] = (_earned(case, params, LATER if later else POINTS),)
     if later:
         gives = (*gives, CouponReward(SERIES))
-    lane, stage = _place(case, params)
+    lane, stage = _place(case, promotion)
     event = event_name(params)
     happened: tuple[Condition, ...] = (Trigger((event,)),) if event else ()
     return [Plan(gives, products, happened, lane=lane, stage=stage)]
@@ -88,26 +90,33 @@ def _earned(case: Case, params: Params, asset: str) -> Benefit:
     return PointsFixed(asset, point_minor(case, number), every)
 
 
-def _place(case: Case, params: Params) -> tuple[LaneName, Stage]:
+def _has_rate(case: Case) -> bool:
+    """Whether there are points to multiply."""
+    return any(one.params.points_per_unit is not None for one in case.promotions)
+
+
+def _place(case: Case, promotion: CasePromotion) -> tuple[LaneName, Stage]:
     """In which lane points are given.
 
     A discount on the whole receipt lowers points on the receipt, not points on some of it: these
     are given before it.
     """
+    params = promotion.params
     if params.multiplier is not None:
         return "reward", "multiplying"
     if params.points_per_unit is None:
-        return _earning_lane(case), "counting"
+        return _earning_lane(case, promotion), "counting"
     if params.basis != "after_discount":
-        return _earning_lane(case), "earning"
+        return _earning_lane(case, promotion), "earning"
     if is_everything(params.target):
         return "reward", "earning"
     return "price", "narrow_earning"
 
 
-def _earning_lane(case: Case) -> LaneName:
-    """Where somebody spends points, they are given before."""
-    return "price" if any(one.kind == SPENDING for one in case.promotions) else "reward"
+def _earning_lane(case: Case, promotion: CasePromotion) -> LaneName:
+    """Where somebody spends points, or prices compete with them, they are given before."""
+    is_spent = any(one.kind == SPENDING for one in case.promotions)
+    return "price" if is_spent or promotion.stacking != "stackable" else "reward"
 
 
 def spending_plans(case: Case, promotion: CasePromotion) -> list[Plan]:

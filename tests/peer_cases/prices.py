@@ -93,8 +93,7 @@ def amount_benefit(kind: str, params: Params) -> PriceBenefit:
     once = kind == "amount_off_receipt" or params.amount_basis == "once"
     if once and pieces == ALL_PIECES:
         return ReceiptDiscount(
-            amount_minor=amount_minor,
-            max_minor=0 if params.max_discount_minor is None else params.max_discount_minor,
+            amount_minor=min(amount_minor, params.max_discount_minor or amount_minor),
             share=share_of(params),
             remainder=remainder_of(params),
         )

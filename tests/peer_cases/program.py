@@ -12,6 +12,7 @@ from rewards.program import Asset, AssetName, CouponRules, Limits, PluralForm, P
 from tests.peer_cases.case import Case, CasePromotion
 from tests.peer_cases.conditions import conditions_of, when_of
 from tests.peer_cases.limits import UNLIMITED, allowance_of
+from tests.peer_cases.payments import TENDER_ACTIONS
 from tests.peer_cases.plan import Plan
 from tests.peer_cases.points import (
     LATER,
@@ -45,10 +46,6 @@ SILENT = (Message(TEXTS),)
 """What a promotion gives of which only the conditions matter."""
 LEAST = (ReceiptDiscount(amount_minor=1),)
 """The same where a budget in money is asked about."""
-TENDER_ACTIONS = frozenset(
-    {"stored_value_payment", "stored_value_topup", "gift_card_sale", "gift_card_payment"}
-)
-"""What a case spells as a promotion, but a till sends as a tender or a line."""
 
 Planner = Callable[[Case, CasePromotion], list[Plan]]
 PLANNERS: dict[str, Planner] = {
@@ -114,7 +111,10 @@ def _plans(case: Case, source: CasePromotion) -> list[Plan]:
 
 
 def _program(case: Case, promotions: tuple[Promotion, ...]) -> Program:
-    groups = sorted({one.exclusive_group for one in promotions} - {""})
+    groups: dict[str, list[Promotion]] = {}
+    for one in promotions:
+        if one.exclusive_group:
+            groups.setdefault(one.exclusive_group, []).append(one)
     return Program(
         program_id="peer",
         chain_id=CHAIN,
@@ -122,7 +122,7 @@ def _program(case: Case, promotions: tuple[Promotion, ...]) -> Program:
         language_code="en",
         assets=(_asset(POINTS, case), _asset(LATER, case)),
         promotions=promotions,
-        exclusive_groups=tuple(map(exclusive_group, groups)),
+        exclusive_groups=tuple(exclusive_group(name, groups[name]) for name in groups),
         coupon_rules=CouponRules(any_case=_any_case(case)),
         point_value_micros=1_000_000,
     )
@@ -140,7 +140,7 @@ def _any_case(case: Case) -> bool:
 
 
 def _promotion(case: Case, source: CasePromotion, plan: Plan, promotion_id: str) -> Promotion:
-    exclusive = exclusive_of(source)
+    exclusive = exclusive_of(source, plan)
     alone = plan.claims or exclusive != "no" or plan.cost is not None
     return Promotion(
         promotion_id=promotion_id,

@@ -19,6 +19,7 @@ from rewards.sale import (
 from tests.peer_cases.amounts import milli, whole
 from tests.peer_cases.case import Case, CaseLine
 from tests.peer_cases.instants import now_of
+from tests.peer_cases.payments import NO_BOUND, offered_minor, payments_of
 from tests.peer_cases.points import event_name
 from tests.peer_cases.program import CHAIN
 
@@ -27,7 +28,6 @@ ANY_PRICE_MINOR = 100_000
 NEUTRAL = CaseLine("neutral", "neutral", qty=Decimal(1))
 """Stands on a receipt of which a case says nothing."""
 ABLE = Capabilities(True, True, True, True, True, 40)
-STORED_VALUE = "stored_value_payment"
 MICROS = 1_000_000
 
 
@@ -95,6 +95,7 @@ def _header(case: Case, lines: tuple[Line, ...]) -> Header:
 
 def _tenders(case: Case) -> Iterator[Tender]:
     """Stored value pays like a gift card: it is a tender, no discount."""
-    for one in case.promotions:
-        if one.params.action == STORED_VALUE and one.params.amount_minor:
-            yield Tender(TenderKind.GIFT_CARD, 2, one.params.amount_minor, "", "", 0)
+    for one in payments_of(case):
+        offered = offered_minor(case, one)
+        if 0 < offered < NO_BOUND:
+            yield Tender(TenderKind.GIFT_CARD, 2, offered, "", "", 0)

@@ -15,6 +15,7 @@ from tests.peer_cases.answer import Answer, read_answer
 from tests.peer_cases.case import Case
 from tests.peer_cases.expectation import differences
 from tests.peer_cases.facts import facts_of
+from tests.peer_cases.naming import in_line_order
 from tests.peer_cases.plan import Untranslatable
 from tests.peer_cases.program import CHAIN, translate
 from tests.peer_cases.receipt import sale_of
@@ -67,7 +68,8 @@ def _run(case: Case, evaluators: Mapping[str, Evaluator]) -> list[str]:
     return found
 
 
-def _answers(case: Case, evaluators: Mapping[str, Evaluator]) -> dict[str, Answer]:
+def _answers(spelled: Case, evaluators: Mapping[str, Evaluator]) -> dict[str, Answer]:
+    case = in_line_order(spelled)
     translation = translate(case)
     problems = check_program(translation.program)
     if problems:

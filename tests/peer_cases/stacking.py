@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from rewards.authored import ProductSet
 from rewards.benefit import AmountOff, FixedPrice, PercentOff, Pieces
-from rewards.program import ExclusiveGroup, LaneName
+from rewards.condition import Coupon
+from rewards.program import ExclusiveGroup, LaneName, Promotion
 from tests.peer_cases.case import Case, CasePromotion
 from tests.peer_cases.plan import Plan, Stage
 from tests.peer_cases.products import is_everything
@@ -32,9 +33,10 @@ def group_of(source: CasePromotion) -> str:
     return "".join(sign if sign.isalnum() else "-" for sign in name)
 
 
-def exclusive_group(group_id: str) -> ExclusiveGroup:
+def exclusive_group(group_id: str, members: Sequence[Promotion]) -> ExclusiveGroup:
     """How the one of a group is chosen: of vouchers the last that was shown, else the best."""
-    if group_id in LAST_COUPON:
+    shown = [any(isinstance(one, Coupon) for one in member.conditions) for member in members]
+    if group_id in LAST_COUPON and all(shown):
         return ExclusiveGroup(group_id, "last_coupon")
     return ExclusiveGroup(group_id, "first" if group_id in FIRST_OF else "best")
 
@@ -51,20 +53,34 @@ def by_article(case: Case, source: CasePromotion, plans: list[Plan]) -> list[Pla
 
 
 def _parted(case: Case, plan: Plan) -> list[Plan]:
-    skus = [sku for sku in _skus(case) if sku in (plan.products.skus or (sku,))]
-    if plan.group or not _works_by_article(plan):
+    if not _works_by_article(plan):
         return [plan]
-    parts = [(replace(plan.products, skus=(sku,)), f"-{n}") for n, sku in enumerate(skus)]
-    return [replace(plan, products=products, group=group) for products, group in parts]
+    return [
+        replace(
+            plan,
+            products=replace(plan.products, skus=(sku,), categories=()),
+            group=f"-{number}",
+        )
+        for number, (sku, tags) in enumerate(sorted(_tags_by_sku(case).items()))
+        if _is_in(plan.products, sku, tags)
+    ]
 
 
-def _skus(case: Case) -> Sequence[str]:
-    """Articles of the receipt, in the order of their names: each has the same group everywhere."""
-    return sorted({line.sku for line in case.lines})
+def _tags_by_sku(case: Case) -> dict[str, set[str]]:
+    """Articles of the receipt; the number of each names its group for every promotion alike."""
+    found: dict[str, set[str]] = {}
+    for line in case.lines:
+        found.setdefault(line.sku, set()).update(line.tags)
+    return found
+
+
+def _is_in(products: ProductSet, sku: str, tags: set[str]) -> bool:
+    is_everything = not products.skus and not products.categories
+    return is_everything or sku in products.skus or bool(tags.intersection(products.categories))
 
 
 def _works_by_article(plan: Plan) -> bool:
-    if plan.discount_max_minor or plan.times or plan.products != _without_categories(plan.products):
+    if plan.discount_max_minor or plan.times:
         return False
     for benefit in plan.gives:
         if not isinstance(benefit, PercentOff | AmountOff | FixedPrice):
@@ -74,13 +90,10 @@ def _works_by_article(plan: Plan) -> bool:
     return True
 
 
-def _without_categories(products: ProductSet) -> ProductSet:
-    """A set by tags cannot be narrowed to one article: either of two lists would do."""
-    return replace(products, categories=())
-
-
-def exclusive_of(source: CasePromotion) -> Literal["no", "receipt", "items"]:
+def exclusive_of(source: CasePromotion, plan: Plan) -> Literal["no", "receipt", "items"]:
     """Alone on the receipt; or on its articles, if it says so or is about some articles only."""
+    if plan.lane == "reward":
+        return "no"
     if source.params.stop_further_for_item:
         return "items"
     if source.stacking != "exclusive":
@@ -104,12 +117,12 @@ def _narrow_place(case: Case) -> int:
 def second_lane_from(case: Case, plans: Sequence[tuple[CasePromotion, Plan]]) -> int | None:
     """From which order on promotions stand in the second lane; None if one lane does.
 
-    A promotion that claims pieces works on the prices at its lane's start, so that what came before
-    it must have been in another lane. Where only some pieces of an article were lowered, the
-    others still have the price at the start.
+    A promotion that claims pieces, or gives a price, works on the prices at its lane's start, so
+    that what came before it must have been in another lane. Where only some pieces of an article
+    were lowered, the others still have the price at the start.
     """
     lowering = [one.order for one, plan in plans if plan.lowers_whole and not plan.claims]
-    claiming = [source.order for source, plan in plans if plan.claims or plan.cost is not None]
+    claiming = [one.order for one, plan in plans if plan.starts_at_lane]
     late = [order for order in claiming if min(lowering, default=order) < order]
     grouped = any(group_of(source) for source, _ in plans)
     return None if grouped or not late else min(late)

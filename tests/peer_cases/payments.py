@@ -1,0 +1,63 @@
+"""Stored value: what a case spells as a promotion, but a till sends as a tender.
+
+It is no discount, so the evaluation sees a means of payment. How much of it is taken is arithmetic
+on what the evaluation left to pay.
+"""
+
+from collections.abc import Iterator
+
+from tests.peer_cases.amounts import whole
+from tests.peer_cases.case import Case, CasePromotion
+
+PAYMENTS = frozenset({"stored_value_payment", "gift_card_payment"})
+TOP_UPS = frozenset({"stored_value_topup"})
+SOLD = frozenset({"gift_card_sale"})
+TENDER_ACTIONS = PAYMENTS | TOP_UPS | SOLD
+NO_BOUND = 10**12
+
+
+def payments_of(case: Case) -> list[CasePromotion]:
+    """The payments that are made: those by code only if the code was shown and may be used so."""
+    made = [one for one in case.promotions if one.params.action in PAYMENTS]
+    return [one for one in made if _is_shown(case, one)]
+
+
+def _is_shown(case: Case, one: CasePromotion) -> bool:
+    code = one.conditions.coupon
+    return code is None or (code in case.coupons and not one.conditions.owner_only)
+
+
+def paying_codes(case: Case) -> set[str]:
+    """Codes that paid."""
+    return {one.conditions.coupon for one in payments_of(case) if one.conditions.coupon}
+
+
+def held_minor(case: Case) -> int | None:
+    """What the customer's own stored value holds, minor units of money; None is not told."""
+    held = case.customer.points_balance if case.customer else None
+    return None if held is None else whole(held.scaleb(case.minor_units))
+
+
+def offered_minor(case: Case, one: CasePromotion) -> int:
+    """How much one payment may be at most."""
+    bounds = (one.params.amount_minor, one.params.balance_minor, held_minor(case))
+    return min((bound for bound in bounds if bound is not None), default=NO_BOUND)
+
+
+def paid_minor(case: Case, due_minor: int) -> int:
+    """What is paid by stored value: no more than is due, nor than it holds."""
+    paid = min(sum(offered_minor(case, one) for one in payments_of(case)), due_minor)
+    held = held_minor(case)
+    own = [one for one in payments_of(case) if one.params.balance_minor is None]
+    return paid if held is None or not own else min(paid, held)
+
+
+def topped_up_minor(case: Case) -> int:
+    """What is added to stored value."""
+    return sum(_amounts(case))
+
+
+def _amounts(case: Case) -> Iterator[int]:
+    for one in case.promotions:
+        if one.params.action in TOP_UPS:
+            yield one.params.amount_minor or 0
