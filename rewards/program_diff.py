@@ -206,7 +206,7 @@ def _settings(old: Program | None, new: Program | None) -> list[_Pair]:
     pairs = [
         pair
         for field in msgspec.structs.fields(Program)
-        if field.name not in ITEM_KINDS
+        if field.name not in ITEM_KINDS and field.name != "program_id"
         for pair in _setting_pairs(field.name, old, new)
     ]
     pairs += [pair for name in sorted(ORDERED_LISTS) for pair in _order_pairs(name, old, new)]

@@ -226,9 +226,9 @@ class Publishing:
         heads = await rulesets.versions_from_now(self._database, base_at_us)
         base = heads[0] if heads and heads[0].effective_at_us <= base_at_us else None
         newest = heads[-1] if heads else None
-        compared = await worker.ask(
-            CompareRequest(await self._content(base), await self._content(newest)), Compared
-        )
+        content = await self._content(base)
+        newest_content = None if base == newest else await self._content(newest)
+        compared = await worker.ask(CompareRequest(content, newest_content), Compared)
         newest_us = 0 if newest is None else newest.effective_at_us
         earliest_us = earliest_at(now_us, PUBLISH_LEAD_US, newest_us)
         clashes = () if compared.clash is None else (compared.clash,)
@@ -290,7 +290,7 @@ async def _build(
         Refusal: PROGRAM_INVALID for a clash with another program, INCONSISTENT if nothing would
             change and something must.
     """
-    built = await worker.ask(BuildRequest(version, newest), Built)
+    built = await worker.ask(BuildRequest(version, newest, must_change), Built)
     if built.clash is not None:
         raise invalid_program((built.clash,))
     if must_change and built.changes_nothing:

@@ -21,7 +21,7 @@ from rewards.refusal import Reason, Refusal
 from rewards.rounding import floor_div
 from rewards.ruleset import CompiledLink, CompiledProgram, ProgramRules, Ruleset
 from server.clock import Clock
-from server.ruleset_loading import load_version
+from server.ruleset_loading import compile_version, load_version
 from server.store.feeds import StoreRecord, VersionRecord
 
 POLL_S = 0.5
@@ -45,6 +45,12 @@ class ReferenceSource(Protocol):
 
     async def versions_from(self, version: int) -> Sequence[VersionRecord]:
         """Versions from this one on, ascending."""
+
+    async def version_of(self, version: int) -> VersionRecord | None:
+        """One version; None if there is no such version."""
+
+    async def content_of(self, version: int) -> bytes:
+        """The programs of a version that there is, as stored."""
 
     async def version_in_force(self, at_us: int) -> int:
         """The version in force at an instant; 0 is none."""
@@ -245,19 +251,24 @@ class Reference:
                 _log.warning("reference_not_refreshed", error=str(error))
 
     async def _load_old(self, version: int) -> Ruleset:
-        records = await self._source.versions_from(version)
-        record = next((record for record in records if record.version == version), None)
+        record = await self._source.version_of(version)
         if record is None:
             raise Refusal(Reason.NO_RULESET, f"there is no version {version} of the ruleset")
-        old = await load_version(record)
+        old = await self._load(record)
         self._keep_old(old)
         return old
+
+    async def _load(self, record: VersionRecord) -> Ruleset:
+        found = await load_version(record)
+        if found is None:
+            found = await compile_version(record, await self._source.content_of(record.version))
+        return found
 
     async def _refresh_rulesets(self, now_us: int) -> None:
         newest = self._live[-1][1].version if self._live else 0
         first = newest + 1 if newest else max(1, await self._source.version_in_force(now_us))
         for record in await self._source.versions_from(first):
-            self._live.append((record.effective_at_us, await load_version(record)))
+            self._live.append((record.effective_at_us, await self._load(record)))
             self._shelves.clear()
             _log.info("ruleset_loaded", version=record.version)
         self._drop_superseded(now_us)

@@ -38,27 +38,43 @@ def _item_types() -> dict[str, type[Struct]]:
 _DECODERS: dict[str, msgspec.msgpack.Decoder[Any]] = {
     name: msgspec.msgpack.Decoder(kind) for name, kind in _item_types().items()
 }
-_ShallowProgram = msgspec.defstruct(
-    "_ShallowProgram",
-    [
-        (field.name, tuple[msgspec.Raw, ...] if field.name in _DECODERS else field.type)
-        for field in msgspec.structs.fields(CompiledProgram)
-    ],
-    array_like=True,
+_RULESET = msgspec.msgpack.Decoder(tuple[int, dict[str, msgspec.Raw]])
+_SHALLOW_PROGRAM = msgspec.msgpack.Decoder(
+    msgspec.defstruct(
+        "_ShallowProgram",
+        [
+            (field.name, tuple[msgspec.Raw, ...] if field.name in _DECODERS else field.type)
+            for field in msgspec.structs.fields(CompiledProgram)
+        ],
+        array_like=True,
+    )
 )
 """A compiled program whose long lists are still spelled."""
-_SHALLOW = msgspec.msgpack.Decoder(tuple[int, dict[str, _ShallowProgram]])
 
 
-async def load_version(record: VersionRecord) -> Ruleset:
+async def load_version(record: VersionRecord) -> Ruleset | None:
     """Make a stored version ready for evaluation.
 
     Args:
-        record: as stored, by this build or another one.
+        record: as stored.
+
+    Returns:
+        The ruleset; None if another build compiled it in another form.
     """
-    ruleset = await asyncio.to_thread(_load, record)
-    # It lives for long and holds no cycles; a full collection would walk it for 40 ms.
-    gc.freeze()
+    ruleset = await asyncio.to_thread(_load, record.compiled)
+    _settle()
+    return ruleset
+
+
+async def compile_version(record: VersionRecord, content: bytes) -> Ruleset:
+    """Make a version that another build compiled ready for evaluation.
+
+    Args:
+        record: as stored.
+        content: its programs, as stored.
+    """
+    ruleset = await asyncio.to_thread(_compile, record, content)
+    _settle()
     return ruleset
 
 
@@ -74,19 +90,30 @@ def decode_in_steps(stored: bytes, rest_s: float = STEP_REST_S) -> CompiledRules
     """
     if stored[: len(COMPILED_FORM)] != COMPILED_FORM:
         return None
-    version, shallow = _SHALLOW.decode(memoryview(stored)[len(COMPILED_FORM) :])
-    programs = {chain_id: _deep(program, rest_s) for chain_id, program in shallow.items()}
+    version, raws = _RULESET.decode(memoryview(stored)[len(COMPILED_FORM) :])
+    programs = {chain_id: _program(raw, rest_s) for chain_id, raw in raws.items()}
     return CompiledRuleset(version, programs)
 
 
-def _load(record: VersionRecord) -> Ruleset:
-    compiled = decode_in_steps(record.compiled)
-    if compiled is None:
-        compiled = decode_or_compile(record.version, record.compiled, record.content)
-    return Ruleset(compiled)
+def _load(stored: bytes) -> Ruleset | None:
+    compiled = decode_in_steps(stored)
+    return None if compiled is None else Ruleset(compiled)
 
 
-def _deep(shallow: Struct, rest_s: float) -> CompiledProgram:
+def _compile(record: VersionRecord, content: bytes) -> Ruleset:
+    return Ruleset(decode_or_compile(record.version, record.compiled, content))
+
+
+def _settle() -> None:
+    """Take what was loaded out of the collector's sight.
+
+    It lives for long and holds no cycles; a full collection would walk it for 40 ms.
+    """
+    gc.freeze()
+
+
+def _program(spelled: msgspec.Raw, rest_s: float) -> CompiledProgram:
+    shallow = _SHALLOW_PROGRAM.decode(spelled)
     values: dict[str, Any] = {
         name: tuple(_items(name, value, rest_s)) if name in _DECODERS else value
         for name, value in msgspec.structs.asdict(shallow).items()

@@ -12,7 +12,7 @@ from rewards.compilation import compile_encoded
 from rewards.problem import Problem
 from rewards.program import Program
 from rewards.program_diff import FIELDS_MAX, Difference, diff_programs
-from server.authoring.messages import Built, Compared, ProgramChange, Summary
+from server.authoring.messages import BuildRequest, Built, Compared, ProgramChange, Summary
 from server.program_review import names_in, review_program, review_unknown
 
 PROBLEMS_MAX = 10_000
@@ -107,17 +107,17 @@ class Draft:
             unread = tuple(key for key in unread if key in after)
         return Compared(_changes(before, after), self._clash(newest), unread)
 
-    def build(self, version: int, newest: bytes) -> Built:
+    def build(self, wanted: BuildRequest) -> Built:
         """Make the version after the newest one."""
         try:
-            programs = self._put_into(newest)
+            programs = self._put_into(wanted.newest)
         except ClashError as error:
             return Built(clash=error.problem)
         return Built(
             content=msgspec.msgpack.encode(programs),
-            compiled=compile_encoded(version, programs),
+            compiled=compile_encoded(wanted.version, programs),
             promotion_count=sum(len(program.promotions) for program in programs),
-            changes_nothing=not self.compare(newest, NOTHING).changes,
+            changes_nothing=wanted.must_change and not self.compare(wanted.newest, NOTHING).changes,
         )
 
     def _clash(self, newest: bytes) -> Problem | None:

@@ -50,18 +50,26 @@ class CompareRequest(Struct, frozen=True, tag=True):
 
     Attributes:
         base: content of the version to compare with.
-        newest: content of the newest version, which the draft would be put into.
+        newest: content of the newest version, which the draft would be put into; None: the base
+            is the newest.
     """
 
     base: bytes
-    newest: bytes
+    newest: bytes | None
 
 
 class BuildRequest(Struct, frozen=True, tag=True):
-    """Make the next version of the draft: its content and its compiled form."""
+    """Make the next version of the draft: its content and its compiled form.
+
+    Attributes:
+        version: its number.
+        newest: content of the version before.
+        must_change: say whether it changes anything.
+    """
 
     version: int
     newest: bytes
+    must_change: bool
 
 
 class SummarizeRequest(Struct, frozen=True, tag=True):
@@ -130,7 +138,7 @@ class Built(Struct, frozen=True):
 
     Attributes:
         clash: why it cannot be made; then nothing else is said.
-        changes_nothing: against the newest version.
+        changes_nothing: against the newest version; said if it must change something.
     """
 
     clash: Problem | None = None

@@ -10,6 +10,12 @@ Target = Annotated[
 ]
 TARGET = "127.0.0.1:50051"
 
+Files = Annotated[list[Path], typer.Argument(help="program files (TOML)", show_default=False)]
+At = Annotated[str, typer.Option(help="from when it counts: RFC 3339, or now")]
+By = Annotated[str, typer.Option(help="who publishes; default: you")]
+Wait = Annotated[bool, typer.Option("--wait", help="until the server has it in force")]
+Json = Annotated[bool, typer.Option("--json", help="one JSON object, for scripts")]
+
 Dsn = Annotated[
     str, typer.Option(envvar="LOYALTY_DSN", help="a real PostgreSQL; else the embedded one")
 ]

@@ -1,40 +1,34 @@
 """`loyaltyctl program`: check program files, publish them, see what is in force."""
 
-import getpass
-import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from loyalty.v1 import back_office_service_pb2 as pb
-from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
+from rewards.problem import Problem
 from rewards.program import Program
-from rewards.program_check import Problem
 from server.codec.program_pb import program_to_pb
+from server.ctl.history import history
 from server.ctl.instant import parse_instant, show_instant
 from server.ctl.link import CALL_TIMEOUT_S, back_office
-from server.ctl.option import TARGET, Target
-from server.ctl.say import CtlError, err, say, say_table
+from server.ctl.option import TARGET, At, By, Files, Target, Wait
+from server.ctl.plan import plan
+from server.ctl.published import problem_line, shortened, user, wait_until_in_force
+from server.ctl.rollback import rollback
+from server.ctl.say import CtlError, say, say_table
 from server.program_file import ProgramFileError, read_program
 from server.program_review import review_program
 
-WAIT_S_MAX = 60.0
-"""How long a server may take to load a version after its instant."""
-POLL_S = 0.2
-PROBLEMS_SHOWN_MAX = 50
+app = typer.Typer(help="Check, plan and publish loyalty programs.", no_args_is_help=True)
+app.command()(plan)
+app.command()(history)
+app.command()(rollback)
 
-app = typer.Typer(help="Check and publish loyalty programs.", no_args_is_help=True)
-
-Files = Annotated[list[Path], typer.Argument(help="program files (TOML)", show_default=False)]
 File = Annotated[Path, typer.Argument(help="a program file (TOML)", show_default=False)]
 MaybeTarget = Annotated[
     str, typer.Option("--target", help="host:port: check against its stores and articles too")
 ]
-At = Annotated[str, typer.Option(help="from when it counts: RFC 3339, or now")]
-By = Annotated[str, typer.Option(help="who publishes; default: you")]
-Wait = Annotated[bool, typer.Option("--wait", help="until the server has it in force")]
 
 
 @app.command()
@@ -43,7 +37,7 @@ def validate(files: Files, target: MaybeTarget = "") -> None:
     wrong = [line for file in files for line in _check_file(file, target)]
     if wrong:
         count = f"{len(wrong)} problem(s) in {len(files)} file(s)"
-        raise CtlError(count, *_shortened(wrong))
+        raise CtlError(count, *shortened(wrong))
 
 
 @app.command()
@@ -53,17 +47,17 @@ def publish(
     """Put a program into a new version of the ruleset."""
     effective_at_us = parse_instant(at)
     program = _read(file)
-    wrong = [f"{file}: {_line(problem)}" for problem in review_program(program)]
+    wrong = [f"{file}: {problem_line(problem)}" for problem in review_program(program)]
     if wrong:
-        raise CtlError(f"{len(wrong)} problem(s) in {file}", *_shortened(wrong))
+        raise CtlError(f"{len(wrong)} problem(s) in {file}", *shortened(wrong))
     request = pb.PublishProgramRequest(
-        program=program_to_pb(program), effective_at_us=effective_at_us, published_by=by or _user()
+        program=program_to_pb(program), effective_at_us=effective_at_us, published_by=by or user()
     )
     with back_office(target) as stub:
         published = stub.PublishProgram(request, timeout=CALL_TIMEOUT_S)
         _show_published(program, published)
         if wait:
-            _wait_until_in_force(stub, published)
+            wait_until_in_force(stub, published.version, published.effective_at_us)
 
 
 @app.command()
@@ -97,7 +91,7 @@ def _check_file(file: Path, target: str) -> list[str]:
             f"{file}: valid, program {program.program_id} of chain {program.chain_id}, "
             f"{len(program.promotions)} promotion(s)"
         )
-    return [f"{file}: {_line(problem)}" for problem in problems]
+    return [f"{file}: {problem_line(problem)}" for problem in problems]
 
 
 def _ask(program: Program, target: str) -> tuple[Problem, ...]:
@@ -114,23 +108,6 @@ def _read(file: Path) -> Program:
         raise CtlError(str(error)) from None
 
 
-def _line(problem: Problem) -> str:
-    return f"{problem.path}: {problem.reason}"
-
-
-def _shortened(lines: list[str]) -> Iterable[str]:
-    yield from lines[:PROBLEMS_SHOWN_MAX]
-    if len(lines) > PROBLEMS_SHOWN_MAX:
-        yield f"and {len(lines) - PROBLEMS_SHOWN_MAX} more"
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()[:64]
-    except (KeyError, OSError):
-        return "loyaltyctl"
-
-
 def _show_published(program: Program, published: pb.PublishProgramResponse) -> None:
     row = (
         program.program_id,
@@ -141,27 +118,3 @@ def _show_published(program: Program, published: pb.PublishProgramResponse) -> N
     )
     columns = ("program", "chain", "version", "effective", "promotions of all")
     say_table("Published", columns, [row])
-
-
-def _wait_until_in_force(stub: BackOfficeServiceStub, published: pb.PublishProgramResponse) -> None:
-    """Ask the server until it has the version, or a later one, in memory and in force."""
-    grace_until_s = None
-    with err.status(f"waiting for version {published.version}"):
-        while True:
-            ruleset = stub.GetRuleset(pb.GetRulesetRequest(), timeout=CALL_TIMEOUT_S)
-            if _is_in_force(ruleset, published.version):
-                break
-            if ruleset.now_us >= published.effective_at_us and grace_until_s is None:
-                grace_until_s = time.monotonic() + WAIT_S_MAX
-            if grace_until_s is not None and time.monotonic() > grace_until_s:
-                text = f"version {published.version} is due, but the server has not loaded it"
-                raise CtlError(text, "look into the server's log", exit_code=1)
-            time.sleep(POLL_S)
-    say(f"version {published.version} is in force")
-
-
-def _is_in_force(ruleset: pb.GetRulesetResponse, version: int) -> bool:
-    return any(
-        known.version >= version and known.loaded and known.effective_at_us <= ruleset.now_us
-        for known in ruleset.versions
-    )

@@ -8,11 +8,15 @@ from rewards.product import Product
 from server.store.database import Database
 
 SELECT_VERSIONS = """
-select version, effective_at_us, compiled, content
+select version, effective_at_us, compiled
   from ruleset_version
  where version >= $1
  order by version
 """
+
+SELECT_VERSION = "select version, effective_at_us, compiled from ruleset_version where version = $1"
+
+SELECT_CONTENT = "select content from ruleset_version where version = $1"
 
 SELECT_VERSION_IN_FORCE = """
 select coalesce(max(version), 0) from ruleset_version where effective_at_us <= $1
@@ -47,12 +51,11 @@ class StoreRecord(Struct, frozen=True):
 
 
 class VersionRecord(Struct, frozen=True):
-    """A version of the ruleset in its stored form."""
+    """A version of the ruleset in its compiled form."""
 
     version: int
     effective_at_us: int
     compiled: bytes
-    content: bytes
 
 
 class Feeds:
@@ -71,6 +74,19 @@ class Feeds:
         async with self._database.reading() as connection:
             rows = await connection.fetch(SELECT_VERSIONS, version)
         return [VersionRecord(*row.values()) for row in rows]
+
+    async def version_of(self, version: int) -> VersionRecord | None:
+        """One version; None if there is no such version."""
+        async with self._database.reading() as connection:
+            row = await connection.fetchrow(SELECT_VERSION, version)
+        return None if row is None else VersionRecord(*row.values())
+
+    async def content_of(self, version: int) -> bytes:
+        """The programs of a version that there is, as stored."""
+        async with self._database.reading() as connection:
+            content = await connection.fetchval(SELECT_CONTENT, version)
+        assert isinstance(content, bytes)
+        return content
 
     async def version_in_force(self, at_us: int) -> int:
         """The version in force at an instant, UTC microseconds; 0 is none."""

@@ -11,6 +11,8 @@ import pytest
 from rewards.compilation import decode_or_compile
 from rewards.program import Program
 from server.authoring.draft import ClashError, Draft
+from server.authoring.messages import BuildRequest
+from server.ruleset_loading import decode_in_steps
 from server.store.database import Database
 from server.store.feeds import Feeds
 from server.store.rejections import EffectiveTooEarlyError
@@ -76,7 +78,7 @@ def building(new: Program) -> BuildVersion:
     """Build versions in this process; the worker has tests of its own."""
 
     async def build(version: int, newest: bytes) -> BuiltVersion:
-        built = Draft((new,), is_whole=False).build(version, newest)
+        built = Draft((new,), is_whole=False).build(BuildRequest(version, newest, False))
         if built.clash is not None:
             raise ClashError(built.clash)
         return BuiltVersion(built.content, built.compiled, built.promotion_count)
@@ -94,10 +96,14 @@ async def newest_programs(database: Database) -> tuple[Program, ...]:
 async def test_the_first_version_is_effective_after_the_lead(database: Database) -> None:
     head = await put(database, program("a", promotion_ids="x y"))
     assert head == VersionHead(1, NOW_US + LEAD_US, NOW_US, "test", 2)
-    (record,) = await Feeds(database).versions_from(1)
-    assert decode_or_compile(record.version, record.compiled, record.content).programs.keys() == {
-        "chain-a"
-    }
+    feeds = Feeds(database)
+    (record,) = await feeds.versions_from(1)
+    assert await feeds.version_of(1) == record
+    assert await feeds.version_of(2) is None
+    content = await feeds.content_of(1)
+    compiled = decode_or_compile(record.version, record.compiled, content)
+    assert compiled.programs.keys() == {"chain-a"}
+    assert decode_in_steps(record.compiled) == compiled
 
 
 async def test_a_program_replaces_the_one_with_its_id_and_leaves_the_others(
