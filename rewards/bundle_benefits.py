@@ -3,11 +3,11 @@
 What each does exactly stands in `docs/engine.md`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from rewards.basket import Item, share_capped
 from rewards.benefit import BundlePrice, Gift, ReceiptDiscount
-from rewards.deal import Deal, Offer, Proposal, Taken, failed
+from rewards.deal import UNLIMITED, Deal, Offer, Proposal, Taken, failed
 from rewards.limits import BENEFITS_MAX, MILLI
 from rewards.rounding import floor_div, share_bp
 from rewards.set_benefits import Run, count_of, counted_runs
@@ -104,18 +104,29 @@ def gift(deal: Deal, benefit: Gift) -> Proposal:
 def _found(deal: Deal, benefit: Gift, times: int) -> tuple[list[Taken], dict[str, int]]:
     """The pieces of the gift on the receipt, and how much of each article is missing."""
     given_milli = benefit.quantity_milli * times
+    spare_milli = _spare_milli(deal, benefit, times)
     taken: list[Taken] = []
     missing: dict[str, int] = {}
     left_milli = given_milli
     for sku in sorted(set(benefit.skus)):
-        found = _in_basket(deal, benefit, sku, left_milli if benefit.choice else given_milli)
+        free_milli = min(left_milli if benefit.choice else given_milli, spare_milli)
+        found = _in_basket(deal, benefit, sku, free_milli)
         taken += found
         own_milli = sum([one.quantity_milli for one in found])
+        spare_milli -= own_milli
         left_milli -= own_milli
         missing[sku] = given_milli - own_milli
     if benefit.choice:
         missing = dict.fromkeys(missing, left_milli)
     return taken, missing
+
+
+def _spare_milli(deal: Deal, benefit: Gift, times: int) -> int:
+    """How much of the gift may be free: where it calls for itself, what is called for is paid."""
+    if not benefit.for_each_count or not _pieces_of(deal, benefit.skus):
+        return UNLIMITED
+    pieces = _pieces_of(deal, {item.sku for item in deal.items})
+    return max(0, pieces - times * benefit.for_each_count) * MILLI
 
 
 def _gift_offers(deal: Deal, benefit: Gift, missing: dict[str, int]) -> tuple[Offer, ...]:
@@ -241,7 +252,7 @@ def _gift_times(deal: Deal, benefit: Gift) -> int:
     plain = floor_div(pieces, benefit.for_each_count)
     if not benefit.counts_in_basket:
         return plain
-    own = sum([_own_pieces(deal, item) for item in deal.items if item.sku in benefit.skus])
+    own = _pieces_of(deal, benefit.skus)
     if not own:
         return plain
     # Pieces of the gift do not call for a gift themselves, as the M of N+M do not.
@@ -251,8 +262,10 @@ def _gift_times(deal: Deal, benefit: Gift) -> int:
     return max(floor_div(pieces - own, benefit.for_each_count), full + begun)
 
 
-def _own_pieces(deal: Deal, item: Item) -> int:
-    return floor_div(deal.open_milli(item), MILLI) if item.counted else 0
+def _pieces_of(deal: Deal, skus: Collection[str]) -> int:
+    """Pieces of some articles among the promotion's own products, those that cost nothing too."""
+    own = [item for item in deal.items if item.counted and item.sku in skus]
+    return sum([floor_div(deal.open_milli(item), MILLI) for item in own])
 
 
 def _in_basket(deal: Deal, benefit: Gift, sku: str, given_milli: int) -> list[Taken]:

@@ -236,6 +236,8 @@ def _run_group(course: Course, group: int, candidates: Sequence[int]) -> None:
         course.decided[number] = entry
         if entry.times:
             course.winners[group] = number
+            if course.lane == EXCLUSIVE_LANE:
+                course.exclusive_by = number
 
 
 def _members(course: Course, group: int, candidates: Sequence[int]) -> list[int]:
@@ -358,7 +360,7 @@ def _works_on(course: Course, promotion: CompiledPromotion) -> bool:
 
 
 def _shares(course: Course, promotion: CompiledPromotion, taken: Sequence[Taken]) -> list[Share]:
-    """What rewards are given on: what was taken, or what is still there to take. All of it earns."""
+    """What rewards are given on: what was taken, or is still there to take. All of it earns."""
     if taken and not promotion.stackable:
         shares = [
             Share(one.item, one.quantity_milli)
