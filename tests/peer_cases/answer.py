@@ -18,6 +18,7 @@ from tests.peer_cases.naming import plain
 from tests.peer_cases.points import LATER, POINTS, point_decimals
 from tests.peer_cases.program import Translation
 from tests.peer_cases.receipt import lines_of
+from tests.peer_cases.refunds import Returned
 
 _TOOK_EFFECT = (TraceOutcome.FIRED, TraceOutcome.LIMIT_REACHED)
 
@@ -66,10 +67,16 @@ class Answer(Struct, frozen=True):
     points: dict[str, Decimal]
     spent: Decimal
     coupons_issued: int
+    returned: Returned | None
 
 
 def read_answer(
-    case: Case, translation: Translation, rules: ProgramRules, sale: Sale, said: Evaluation
+    case: Case,
+    translation: Translation,
+    rules: ProgramRules,
+    sale: Sale,
+    said: Evaluation,
+    returned: Returned | None,
 ) -> Answer:
     """Bring an evaluation back to the case's own ids."""
     ids = [one.promotion_id for one in rules.program.promotions]
@@ -91,6 +98,7 @@ def read_answer(
         points=_points(case, said),
         spent=sum((_points_of(case, one.amount_minor) for one in said.spends), Decimal(0)),
         coupons_issued=_coupons_issued(rules, said),
+        returned=returned,
     )
 
 

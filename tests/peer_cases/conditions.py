@@ -13,6 +13,8 @@ from rewards.condition import (
     Products,
     ReceiptAmount,
     Segments,
+    Tier,
+    Trigger,
     Zones,
 )
 from rewards.program import When
@@ -25,6 +27,10 @@ NOBODY = "nobody"
 """A segment that no customer is in."""
 ANY_QUANTITY = 1_000
 """One piece."""
+CLAIMED = "reward-claimed"
+"""What a cashier would say before a reward is given that the customer has to ask for."""
+REWARDS = frozenset({"buy_n_get_m_free", "free_item", "points_redeem"})
+"""Kinds that a customer may have to ask for."""
 CONDITION_ONLY = frozenset({"other", "free_item"})
 """Kinds whose range of unit prices asks whether such an article is there."""
 
@@ -38,7 +44,15 @@ def conditions_of(case: Case, promotion: CasePromotion) -> tuple[Condition, ...]
         *_required(asked),
         *_reached(case, asked),
         *_priced(promotion),
+        *_claimed(case, promotion),
     )
+
+
+def _claimed(case: Case, promotion: CasePromotion) -> Iterator[Condition]:
+    """A reward that nobody asked for is not given."""
+    is_unclaimed = not case.rewards_claimed and promotion.kind in REWARDS
+    if is_unclaimed or not promotion.params.auto_claim:
+        yield Trigger((CLAIMED,))
 
 
 def _who(asked: Conditions) -> Iterator[Condition]:
@@ -48,6 +62,8 @@ def _who(asked: Conditions) -> Iterator[Condition]:
         yield Coupon((asked.coupon,))
     if asked.segments_any or asked.segments_none:
         yield Segments(asked.segments_any, asked.segments_none)
+    if asked.tiers_any:
+        yield Tier(asked.tiers_any)
     if asked.nth_order is not None:
         yield NthPurchase(asked.nth_order)
     if asked.first_order:

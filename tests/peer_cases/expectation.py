@@ -136,6 +136,20 @@ def _claimable(case: Case, answer: Answer) -> bool:
     return all(one.id in answer.fired for one in case.promotions if one.kind == SPENDING)
 
 
+def _refund(case: Case, answer: Answer) -> dict[str, Any]:
+    """Points after a return; empty if it was refused."""
+    returned = answer.returned
+    if returned is None:
+        return {}
+    change = returned.points_returned - returned.points_reversed
+    return {
+        "qty": returned.quantity,
+        "points_reversed": returned.points_reversed,
+        "points_returned": returned.points_returned,
+        "balance_after": _balance_after(case, answer) + change,
+    }
+
+
 def _coupons_kept(case: Case, answer: Answer) -> list[str]:
     return list(dict.fromkeys(code for code, applied in answer.coupons if applied))
 
@@ -163,6 +177,7 @@ READERS: dict[str, Reader] = {
     "coupons_kept": _coupons_kept,
     "claimable": _claimable,
     "to_pay_minor": _to_pay,
+    "refund": _refund,
     "tax_minor": _tax,
     "untaxed_minor": _untaxed,
     "shipping_total_minor": lambda case, _: case.shipping_minor or 0,

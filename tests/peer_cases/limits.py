@@ -51,7 +51,10 @@ def allowance_of(case: Case, promotion: CasePromotion) -> Allowance:
         (asked.campaign_usage_limit, asked.campaign_usage_count),
     )
     minor, minor_left = _tightest(
-        (asked.campaign_spend_limit_minor, asked.campaign_spend_used_minor),
+        (
+            asked.campaign_spend_limit_minor,
+            max(asked.campaign_spend_used_minor, asked.campaign_spend_minor),
+        ),
         (asked.budget_minor, asked.budget_used_minor),
     )
     customer, customer_left = _tightest(

@@ -92,7 +92,8 @@ def _earned(case: Case, params: Params, asset: str) -> Benefit:
 
 def _has_rate(case: Case) -> bool:
     """Whether there are points to multiply."""
-    return any(one.params.points_per_unit is not None for one in case.promotions)
+    earning = [one.params for one in case.promotions if one.params.multiplier is None]
+    return any(params.points_per_unit is not None for params in earning)
 
 
 def _place(case: Case, promotion: CasePromotion) -> tuple[LaneName, Stage]:

@@ -1,6 +1,6 @@
 """Runs cases through every evaluator and says what differs from what is expected."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
@@ -19,12 +19,13 @@ from tests.peer_cases.naming import in_line_order
 from tests.peer_cases.plan import Untranslatable
 from tests.peer_cases.program import CHAIN, translate
 from tests.peer_cases.receipt import sale_of
+from tests.peer_cases.refunds import Evaluator, returned_of
 
-Evaluator = Callable[[ProgramRules, Sale, Facts], Evaluation]
 
-
-def _by_reference(rules: ProgramRules, sale: Sale, facts: Facts) -> Evaluation:
-    return evaluate(rules, sale, facts, allocate)
+def _by_reference(
+    rules: ProgramRules, sale: Sale, facts: Facts, only: Collection[int] | None
+) -> Evaluation:
+    return evaluate(rules, sale, facts, allocate, only)
 
 
 EVALUATORS: Mapping[str, Evaluator] = {"reference": _by_reference}
@@ -76,7 +77,9 @@ def _answers(spelled: Case, evaluators: Mapping[str, Evaluator]) -> dict[str, An
         raise Untranslatable(f"{problems[0].path} {problems[0].reason}")
     rules = Ruleset(compile_ruleset(1, (translation.program,))).by_chain[CHAIN]
     sale, facts = sale_of(case), facts_of(case, translation)
-    return {
-        name: read_answer(case, translation, rules, sale, evaluator(rules, sale, facts))
-        for name, evaluator in evaluators.items()
-    }
+    answers = {}
+    for name, evaluator in evaluators.items():
+        said = evaluator(rules, sale, facts, None)
+        returned = returned_of(case, rules, sale, facts, evaluator)
+        answers[name] = read_answer(case, translation, rules, sale, said, returned)
+    return answers

@@ -122,7 +122,11 @@ def second_lane_from(case: Case, plans: Sequence[tuple[CasePromotion, Plan]]) ->
     were lowered, the others still have the price at the start.
     """
     lowering = [one.order for one, plan in plans if plan.lowers_whole and not plan.claims]
-    claiming = [one.order for one, plan in plans if plan.starts_at_lane]
+    claiming = [
+        one.order
+        for one, plan in plans
+        if plan.starts_at_lane or exclusive_of(one, plan) == "items"
+    ]
     late = [order for order in claiming if min(lowering, default=order) < order]
     grouped = any(group_of(source) for source, _ in plans)
     return None if grouped or not late else min(late)
