@@ -126,13 +126,20 @@ def has_rate(benefit: Benefit) -> bool:
 
 
 def repeats(benefit: Benefit) -> bool:
-    """Whether it can fire more than once on a receipt."""
+    """Whether it makes sets, of which a receipt can hold several."""
+    return isinstance(benefit, COUNTED) or (
+        isinstance(benefit, Gift) and benefit.for_each_count > 0
+    )
+
+
+def once_a_receipt(benefit: Benefit) -> bool:
+    """Whether it gives once a receipt, unless its cost is paid for each time."""
     match benefit:
-        case Gift() | PointsFixed():
-            return benefit.for_each_count > 0
-        case DrawEntries():
-            return benefit.for_each_minor > 0
-    return isinstance(benefit, PriceBenefit) and not isinstance(benefit, ReceiptDiscount)
+        case Gift():
+            return not benefit.for_each_count
+        case ReceiptDiscount():
+            return benefit.amount_minor > 0
+    return False
 
 
 def has_worth(benefit: Benefit) -> bool:
@@ -240,7 +247,12 @@ def _check_gift(path: str, gift: Gift) -> Iterator[Problem]:
 
 
 def _check_receipt_discount(path: str, benefit: ReceiptDiscount) -> Iterator[Problem]:
-    yield from check_one_of(path, rate_bp=benefit.rate_bp, amount_minor=benefit.amount_minor)
+    yield from check_one_of(
+        path,
+        rate_bp=benefit.rate_bp,
+        amount_minor=benefit.amount_minor,
+        price_minor=benefit.price_minor,
+    )
     if benefit.max_minor and benefit.amount_minor:
         yield Problem(f"{path}.max_minor", "stands beside amount_minor, which says how much")
 

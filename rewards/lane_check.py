@@ -62,7 +62,7 @@ def _check_multipliers(promotions: Sequence[Promotion]) -> Iterator[Problem]:
     for index, promotion in enumerate(promotions):
         place = _running(promotion)
         for number, benefit in enumerate(promotion.gives):
-            if not isinstance(benefit, PointsMultiplier):
+            if not isinstance(benefit, PointsMultiplier) or promotion.lane != "reward":
                 continue
             if first.get(benefit.asset_code, place) >= place:
                 given = f"no promotion that runs before gives {benefit.asset_code!r}"

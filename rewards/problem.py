@@ -29,13 +29,11 @@ class Scope(Struct, frozen=True):
     Attributes:
         asset_kinds: kind of each asset, by code.
         any_case: coupon codes are compared without regard to capitals.
-        best_lanes: lanes in which the best combination is looked for.
     """
 
     language_code: str
     asset_kinds: Mapping[str, str]
     any_case: bool
-    best_lanes: frozenset[str]
 
 
 def check_unique(path: str, key: str, values: Sequence[object]) -> Iterator[Problem]:

@@ -74,7 +74,6 @@ def _check_promotions(program: Program) -> Iterator[Problem]:
         language_code=program.language_code,
         asset_kinds={asset.code: asset.kind for asset in program.assets},
         any_case=program.coupon_rules.any_case,
-        best_lanes=frozenset(one.lane for one in program.lanes if one.mode == "best"),
     )
     for index, promotion in enumerate(program.promotions):
         yield from check_promotion(f"promotions[{index}]", promotion, scope)

@@ -4,34 +4,30 @@ from collections.abc import Iterator
 from datetime import date
 
 from rewards.benefit import (
-    DeferredDiscount,
-    Gift,
-    MoneyTransfer,
     PointsFixed,
     PointsMultiplier,
     PointsRate,
     PriceBenefit,
     ReceiptDiscount,
-    Status,
 )
 from rewards.benefit_check import (
     LANES_ALLOWED,
     benefit_code,
     check_gives,
-    has_rate,
     has_worth,
+    once_a_receipt,
     repeats,
     uses_products,
 )
-from rewards.condition import Products, ReceiptAmount
+from rewards.condition import Products
 from rewards.condition_check import asks_nobody, check_conditions
 from rewards.problem import Problem, Scope, check_asset, check_languages, check_unique
 from rewards.product_set_check import EVERYTHING, check_product_set
 from rewards.program import Limits, Promotion, When
+from rewards.rewarding import needs_customer
 from rewards.rounding import RATE_BP_ONE
 
 _POINTS = PointsRate | PointsFixed | PointsMultiplier
-_NEEDS_ACCOUNT = _POINTS | DeferredDiscount | Status | MoneyTransfer
 
 
 def check_promotion(path: str, promotion: Promotion, scope: Scope) -> Iterator[Problem]:
@@ -55,8 +51,6 @@ def check_promotion(path: str, promotion: Promotion, scope: Scope) -> Iterator[P
     yield from _check_cost(path, promotion, scope)
     yield from _check_precedence(path, promotion)
     yield from _check_funding(f"{path}.funding", promotion)
-    if promotion.lane in scope.best_lanes:
-        yield from _check_decomposable(path, promotion)
 
 
 def lowers_prices(promotion: Promotion) -> bool:
@@ -121,7 +115,7 @@ def _check_nobody(path: str, promotion: Promotion) -> Iterator[Problem]:
         return
     reason = "needs a customer, but the condition known_customer says there is none"
     for index, benefit in enumerate(promotion.gives):
-        if isinstance(benefit, _NEEDS_ACCOUNT):
+        if not isinstance(benefit, PriceBenefit) and needs_customer(benefit):
             yield Problem(f"{path}.gives[{index}]", reason)
     if promotion.cost:
         yield Problem(f"{path}.cost", reason)
@@ -134,22 +128,31 @@ def _check_limits(path: str, promotion: Promotion) -> Iterator[Problem]:
     if limits == Limits():
         return
     codes = ", ".join(map(benefit_code, promotion.gives))
-    if limits.times_per_receipt and not any(map(repeats, promotion.gives)):
-        reason = f"has no effect: {codes} cannot fire more than once a receipt"
+    if limits.times_per_receipt and not _can_repeat(promotion):
+        reason = f"has no effect: {codes} makes no sets to count; see pieces of a benefit"
         yield Problem(f"{path}.times_per_receipt", reason)
     if limits.discount_max_minor and not lowers_prices(promotion):
         yield Problem(f"{path}.discount_max_minor", f"has no effect: {codes} lowers no price")
     if limits.total_minor and not any(map(has_worth, promotion.gives)):
         yield Problem(f"{path}.total_minor", f"has no effect: {codes} has no worth in money")
     yield from _check_times(path, limits)
-    if limits.on_shortage == "refuse" and not (limits.discount_max_minor or limits.total_minor):
-        reason = "has no effect: neither discount_max_minor nor total_minor is given"
-        yield Problem(f"{path}.on_shortage", reason)
+    if limits.on_shortage == "refuse" and not limits.total_minor:
+        yield Problem(
+            f"{path}.on_shortage", "has no effect: total_minor is 0, so nothing runs short"
+        )
     for benefit in promotion.gives:
         capped = isinstance(benefit, ReceiptDiscount) and benefit.max_minor
         if capped and 0 < limits.discount_max_minor <= capped:
             reason = f"makes max_minor {capped} of receipt_discount needless; give one"
             yield Problem(f"{path}.discount_max_minor", reason)
+
+
+def _can_repeat(promotion: Promotion) -> bool:
+    """Whether it can fire more than once on a receipt."""
+    paid_each = promotion.cost is not None and promotion.cost.each
+    return any(
+        repeats(benefit) or (paid_each and once_a_receipt(benefit)) for benefit in promotion.gives
+    )
 
 
 def _check_times(path: str, limits: Limits) -> Iterator[Problem]:
@@ -168,6 +171,9 @@ def _check_cost(path: str, promotion: Promotion, scope: Scope) -> Iterator[Probl
     if promotion.stackable and lowers_prices(promotion):
         reason = "stands beside stackable: pieces that are paid for so must be claimed"
         yield Problem(f"{path}.cost", reason)
+    if cost.each and not any(map(once_a_receipt, promotion.gives)):
+        reason = "has no effect: no benefit is a gift or an amount off that is given once a receipt"
+        yield Problem(f"{path}.cost.each", reason)
     for index, benefit in enumerate(promotion.gives):
         if isinstance(benefit, _POINTS) and benefit.asset_code == cost.asset_code:
             reason = f"gives {cost.asset_code!r}, which is what the promotion costs"
@@ -180,8 +186,8 @@ def _check_precedence(path: str, promotion: Promotion) -> Iterator[Problem]:
         yield Problem(f"{path}.exclusive", reason)
     if promotion.exclusive != "no" and promotion.lane == "reward":
         yield Problem(f"{path}.exclusive", "has no effect: prices are settled before lane reward")
-    if promotion.base != "lane_start" and not any(map(has_rate, promotion.gives)):
-        yield Problem(f"{path}.base", "has no effect: no benefit takes a percentage off")
+    if promotion.base == "as_sent" and not lowers_prices(promotion):
+        yield Problem(f"{path}.base", "has no effect: no benefit lowers a price")
 
 
 def _check_funding(path: str, promotion: Promotion) -> Iterator[Problem]:
@@ -190,25 +196,3 @@ def _check_funding(path: str, promotion: Promotion) -> Iterator[Problem]:
     shares_bp = sum(one.share_bp for one in funding)
     if shares_bp > RATE_BP_ONE:
         yield Problem(path, f"shares sum to {shares_bp}, but 10000 is the whole")
-
-
-def _check_decomposable(path: str, promotion: Promotion) -> Iterator[Problem]:
-    """In a lane of mode best, who claims pieces must be worth the same whoever runs before."""
-    if promotion.stackable:
-        return
-    lane = f"in lane {promotion.lane}, whose mode is best,"
-    for index, benefit in enumerate(promotion.gives):
-        if isinstance(benefit, ReceiptDiscount | Gift):
-            code = benefit_code(benefit)
-            reason = f"{lane} {code} must be stackable: its worth cannot be told piece by piece"
-            yield Problem(f"{path}.gives[{index}]", reason)
-    if promotion.base == "running":
-        reason = f"{lane} a promotion that claims pieces has no order; running needs stackable"
-        yield Problem(f"{path}.base", reason)
-    for index, condition in enumerate(promotion.conditions):
-        if isinstance(condition, Products | ReceiptAmount) and condition.basis == "running":
-            reason = f"{lane} a promotion that claims pieces has no order; running needs stackable"
-            yield Problem(f"{path}.conditions[{index}].basis", reason)
-    if promotion.cost:
-        reason = f"{lane} promotions cannot cost anything: one balance would pay for several"
-        yield Problem(f"{path}.cost", reason)

@@ -1,77 +1,45 @@
-"""Each way in which fields of a program can contradict each other: the place and the reason."""
+"""Each way in which parts of a program can contradict each other: the place and the reason.
+
+Conditions, benefits and promotions have tables of their own.
+"""
 
 from typing import Any
 
-import msgspec
 import pytest
 
-from rewards.benefit import Benefit
-from rewards.program import Program
-from rewards.program_check import LANES_ALLOWED, check_program
+from tests.program_tree import (
+    SKU,
+    Tree,
+    Wrong,
+    asking,
+    asset,
+    check_wrong,
+    problems,
+    texts,
+)
 
 
-def texts(*languages: str) -> list[dict[str, str]]:
-    return [{"language_code": language, "text": "text"} for language in languages or ("ru",)]
-
-
-def promotion(promotion_id: str = "p", **changes: Any) -> dict[str, Any]:
-    gives = {"code": "percent_off", "rate_bp": 100}
-    fields = {"promotion_id": promotion_id, "names": texts(), "lane": "price", "gives": gives}
-    return fields | changes
-
-
-def asset(code: str, kind: str = "points", **changes: Any) -> dict[str, Any]:
-    names = [{"language_code": "ru", "forms": [{"category": "other", "text": "балла"}]}]
-    return {"code": code, "kind": kind, "names": names} | changes
-
-
-def field(code: str, check: str = "text", **changes: Any) -> dict[str, Any]:
+def field(code: str, check: str = "text", **changes: Any) -> Tree:
     return {"field_code": code, "questions": texts(), "check": check} | changes
 
 
-def link(link_id: str = "l", **changes: Any) -> dict[str, Any]:
-    fields = {"link_id": link_id, "basket": {}, "show": {"skus": ["1"]}, "texts": texts()}
+def link(link_id: str = "l", **changes: Any) -> Tree:
+    fields = {"link_id": link_id, "basket": {}, "show": SKU, "texts": texts()}
     return fields | changes
 
 
-def program(**changes: Any) -> Program:
-    fields = {
-        "program_id": "program",
-        "chain_id": "chain",
-        "currency_code": "RUB",
-        "language_code": "ru",
-        "assets": [asset("points"), asset("later", "deferred_discount")],
-        "point_value_micros": 1_000_000,
-    }
-    return msgspec.convert(fields | changes, Program)
-
-
-def gives(code: str, lane: str, **arguments: Any) -> dict[str, Any]:
-    return {"promotions": [promotion(lane=lane, gives={"code": code, **arguments})]}
-
-
-def limited(code: str, lane: str, **arguments: Any) -> dict[str, Any]:
-    gives = {"code": code, **arguments}
-    return {"promotions": [promotion(lane=lane, gives=gives, limits=ONCE)]}
-
-
-def template(text_code: str, text: str = "text", language: str = "ru") -> dict[str, Any]:
+def template(text_code: str, text: str = "text", language: str = "ru") -> Tree:
     return {"text_code": text_code, "texts": [{"language_code": language, "text": text}]}
 
 
-ONCE = {"times_per_receipt": 1}
+def classes(**keys: Any) -> Tree:
+    return {"product_classes": [{"products": {"categories": ["tobacco"]}} | keys]}
+
+
 SEX = field("sex", "choice", choices=["female", "male"])
 
-VALID: dict[str, dict[str, Any]] = {
+VALID: dict[str, Tree] = {
     "nothing but assets": {},
-    "percent in lane basket": gives("percent_off", "basket", rate_bp=1),
-    "receipt discount by rate": gives("receipt_discount", "basket", rate_bp=500),
-    "receipt discount by amount": gives("receipt_discount", "basket", amount_minor=500),
-    "points": gives("points_rate", "reward", asset_code="points", rate_bp=100),
-    "deferred": gives("deferred_discount", "reward", asset_code="later", amount_minor=1),
-    "one day": {
-        "promotions": [promotion(when={"from_date": "2026-02-28", "to_date": "2026-02-28"})]
-    },
     "question that depends on a choice": {
         "profile_fields": [
             SEX,
@@ -90,20 +58,16 @@ VALID: dict[str, dict[str, Any]] = {
         "till_groups": [{"group_id": "a", "stores": ["s"]}, {"group_id": "b"}]
     },
     "texts need no default language": {"texts": [template("slip_saved", "text", "en")]},
+    "nothing earned, no coupon": classes(no_discount=True, no_earn=True, no_coupon=True),
+    "a floor": classes(floor_bp=3_000),
+    "a floor for everything": classes(products={}, floor_bp=3_000),
+    "a floor by price": classes(products={"unit_price_to_minor": 100}, floor_bp=3_000),
     "text that names all its figures": {
         "texts": [template("reward_points", "{{{promotion}}}: {amount} {asset}")]
     },
-    "limit of sets": {
-        "promotions": [
-            promotion("a", gives={"code": "cheapest_free", "set_count": 3}, limits=ONCE),
-            promotion(
-                "b", gives={"code": "n_plus_m", "pay_count": 1, "free_count": 1}, limits=ONCE
-            ),
-        ]
-    },
 }
 
-WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
+WRONG: Wrong = {
     "asset code twice": (
         {"assets": [asset("points"), asset("points")]},
         "assets[1].code",
@@ -151,85 +115,15 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
         "point_value_micros",
         "no asset is of kind points",
     ),
-    "promotion id twice": (
-        {"promotions": [promotion("a"), promotion("b"), promotion("a")]},
-        "promotions[2].promotion_id",
-        "'a' is already at promotions[0]",
-    ),
-    "promotion without the default language": (
-        {"promotions": [promotion(names=texts("en"))]},
-        "promotions[0].names",
-        "lacks the program's default language ru",
-    ),
-    "promotion named twice in a language": (
-        {"promotions": [promotion(names=texts("ru", "ru"))]},
-        "promotions[0].names[1].language_code",
-        "already",
-    ),
-    "percent in lane reward": (
-        gives("percent_off", "reward", rate_bp=1),
-        "promotions[0].lane",
-        "allowed: price, basket",
-    ),
-    "limit of a percentage": (
-        {"promotions": [promotion(limits=ONCE)]},
-        "promotions[0].limits.times_per_receipt",
-        "percent_off has no times to count; only n_plus_m and cheapest_free",
-    ),
-    "limit of a receipt discount": (
-        limited("receipt_discount", "basket", amount_minor=1),
-        "promotions[0].limits.times_per_receipt",
-        "receipt_discount has no times to count",
-    ),
-    "limit of points": (
-        limited("points_rate", "reward", asset_code="points", rate_bp=1),
-        "promotions[0].limits.times_per_receipt",
-        "points_rate has no times to count",
-    ),
-    "limit of a deferred discount": (
-        limited("deferred_discount", "reward", asset_code="later", amount_minor=1),
-        "promotions[0].limits.times_per_receipt",
-        "deferred_discount has no times to count",
-    ),
-    "day that does not exist": (
-        {"promotions": [promotion(when={"from_date": "2026-02-29"})]},
-        "promotions[0].when.from_date",
-        "there is no day 2026-02-29",
-    ),
-    "ends before it starts": (
-        {"promotions": [promotion(when={"from_date": "2026-03-02", "to_date": "2026-03-01"})]},
-        "promotions[0].when.to_date",
-        "2026-03-01 is before from_date 2026-03-02",
-    ),
-    "neither rate nor amount": (
-        gives("receipt_discount", "basket"),
-        "promotions[0].gives",
-        "needs one of rate_bp and amount_minor",
-    ),
-    "both rate and amount": (
-        gives("deferred_discount", "reward", asset_code="later", rate_bp=1, amount_minor=1),
-        "promotions[0].gives.amount_minor",
-        "give one of the two",
-    ),
-    "unknown asset": (
-        gives("points_rate", "reward", asset_code="stars", rate_bp=1),
-        "promotions[0].gives.asset_code",
-        "no asset is named 'stars'; of kind points there are: points",
-    ),
-    "asset of the wrong kind": (
-        gives("points_rate", "reward", asset_code="later", rate_bp=1),
-        "promotions[0].gives.asset_code",
-        "is of kind deferred_discount, but points is needed",
-    ),
-    "sku put in and left out": (
-        {"promotions": [promotion(what={"products": {"skus": ["1"], "except_skus": ["1"]}})]},
-        "promotions[0].what.products.except_skus[0]",
-        "also among those put in",
-    ),
     "field code twice": (
         {"profile_fields": [field("a"), field("a")]},
         "profile_fields[1].field_code",
         "already",
+    ),
+    "question without the default language": (
+        {"profile_fields": [field("a", questions=texts("en"))]},
+        "profile_fields[0].questions",
+        "lacks the program's default language ru",
     ),
     "choice without choices": (
         {"profile_fields": [field("a", "choice")]},
@@ -291,6 +185,11 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
         "cross_sell_links[1].link_id",
         "already",
     ),
+    "link without the default language": (
+        {"cross_sell_links": [link(texts=texts("en"))]},
+        "cross_sell_links[0].texts",
+        "lacks the program's default language ru",
+    ),
     "link shows everything": (
         {"cross_sell_links": [link(show={"except_skus": ["1"]})]},
         "cross_sell_links[0].show",
@@ -309,7 +208,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "text of an unknown code": (
         {"texts": [template("slip_savd")]},
         "texts[0].text_code",
-        "no text has the code 'slip_savd'; known: add_piece, reward_points",
+        "no text has the code 'slip_savd'; known: add_piece",
     ),
     "text with an unknown placeholder": (
         {"texts": [template("slip_earned_points", "{amount} {name}")]},
@@ -336,6 +235,42 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
         "texts[0].texts[0].text",
         "a brace has no partner",
     ),
+    "basket of an own offer": (
+        {"cross_sell_links": [link(basket={"own_offer": "favourite"})]},
+        "cross_sell_links[0].basket.own_offer",
+        "cannot be asked here; only promotions can",
+    ),
+    "link to a price": (
+        {"cross_sell_links": [link(show=SKU | {"unit_price_from_minor": 1})]},
+        "cross_sell_links[0].show.unit_price_from_minor",
+        "cannot be asked here; only what is sold has a price",
+    ),
+    "link that shows what it leaves out": (
+        {"cross_sell_links": [link(show=SKU | {"except_skus": ["1"]})]},
+        "cross_sell_links[0].show.except_skus[0]",
+        "both put in and left out",
+    ),
+    "class that says nothing": (classes(), "product_classes[0]", "says nothing; needs no_discount"),
+    "class of a floor and no discount": (
+        classes(no_discount=True, floor_bp=1),
+        "product_classes[0].floor_bp",
+        "stands beside no_discount, which keeps all of the price",
+    ),
+    "class of everything": (
+        classes(products={}, no_earn=True),
+        "product_classes[0].products",
+        "is every product, so no_earn would switch off all promotions",
+    ),
+    "class of an own offer": (
+        classes(products={"own_offer": "favourite"}, no_earn=True),
+        "product_classes[0].products.own_offer",
+        "a class is a rule of the chain",
+    ),
+    "class that nothing fits": (
+        classes(products={"brands": ["b"], "except_brands": ["b"]}, no_earn=True),
+        "product_classes[0].products.except_brands[0]",
+        "both put in and left out",
+    ),
     "group that is never reached": (
         {"till_groups": [{"group_id": "a"}, {"group_id": "b"}]},
         "till_groups[1]",
@@ -347,40 +282,22 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
         "already",
     ),
     "NUL in a text": (
-        {"promotions": [promotion(who={"segments": ["a", "b\0"]})]},
-        "promotions[0].who.segments[1]",
+        asking({"code": "segments", "any_of": ["a", "b\0"]}),
+        "promotions[0].conditions[0].any_of[1]",
         "NUL",
     ),
 }
 
 
 @pytest.mark.parametrize("changes", VALID.values(), ids=VALID.keys())
-def test_nothing_is_wrong_with(changes: dict[str, Any]) -> None:
-    assert check_program(program(**changes)) == ()
+def test_nothing_is_wrong_with(changes: Tree) -> None:
+    assert problems(changes) == ()
 
 
 @pytest.mark.parametrize(("changes", "path", "reason"), WRONG.values(), ids=WRONG.keys())
-def test_is_found(changes: dict[str, Any], path: str, reason: str) -> None:
-    problems = check_program(program(**changes))
-    assert [problem.path for problem in problems] == [path]
-    assert reason in problems[0].reason
-
-
-def test_every_problem_is_found_at_once() -> None:
-    found = check_program(
-        program(promotions=[promotion(lane="reward"), promotion(when={"to_date": "2026-99-99"})])
-    )
-    assert [problem.path for problem in found] == [
-        "promotions[1].promotion_id",
-        "promotions[0].lane",
-        "promotions[1].when.to_date",
-    ]
+def test_is_found(changes: Tree, path: str, reason: str) -> None:
+    check_wrong(changes, path, reason)
 
 
 def test_backslashes_are_not_nul() -> None:
-    assert check_program(program(promotions=[promotion(who={"segments": [r"\u0000"]})])) == ()
-
-
-def test_every_benefit_has_its_lanes() -> None:
-    kinds = Benefit.__args__
-    assert set(LANES_ALLOWED) == {kind.__struct_config__.tag for kind in kinds}
+    assert problems(asking({"code": "segments", "any_of": [r"\u0000"]})) == ()

@@ -88,7 +88,7 @@ class _PriceBaseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PriceBase.V
     """The price as sent."""
 
 class PriceBase(_PriceBase, metaclass=_PriceBaseEnumTypeWrapper):
-    """Of which price the percentages of a promotion are."""
+    """Of which price the benefits of a promotion are."""
 
 PRICE_BASE_UNSPECIFIED: PriceBase.ValueType  # 0
 PRICE_BASE_LANE_START: PriceBase.ValueType  # 1
@@ -329,6 +329,7 @@ class _RoundingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Rounding.Val
     ROUNDING_DOWN: _Rounding.ValueType  # 1
     ROUNDING_HALF_UP: _Rounding.ValueType  # 2
     ROUNDING_UP: _Rounding.ValueType  # 3
+    ROUNDING_HALF_DOWN: _Rounding.ValueType  # 4
 
 class Rounding(_Rounding, metaclass=_RoundingEnumTypeWrapper):
     """How a share is rounded to a whole minor unit."""
@@ -337,6 +338,7 @@ ROUNDING_UNSPECIFIED: Rounding.ValueType  # 0
 ROUNDING_DOWN: Rounding.ValueType  # 1
 ROUNDING_HALF_UP: Rounding.ValueType  # 2
 ROUNDING_UP: Rounding.ValueType  # 3
+ROUNDING_HALF_DOWN: Rounding.ValueType  # 4
 Global___Rounding: _TypeAlias = Rounding  # noqa: Y015
 
 class _RoundedOn:
@@ -855,7 +857,9 @@ class Promotion(_message.Message):
     on_stickers: _builtins.bool
     """Optional. Works on lines with a markdown sticker, too."""
     base: Global___PriceBase.ValueType
-    """Optional. Of which price percentages are; default LANE_START."""
+    """Optional. Of which price its benefits are; default RUNNING. Pieces that it may claim have not
+    been lowered since the lane's start.
+    """
     exclusive_group: _builtins.str
     """Optional. Of the promotions of a group one takes effect; at most 64 characters of a-z 0-9 _ -."""
     exclusive: Global___Exclusivity.ValueType
@@ -975,7 +979,7 @@ class Limits(_message.Message):
     TOTAL_MINOR_FIELD_NUMBER: _builtins.int
     ON_SHORTAGE_FIELD_NUMBER: _builtins.int
     times_per_receipt: _builtins.int
-    """Optional. Sets, or articles lowered, of one receipt, 0 to 1,000,000."""
+    """Optional. Sets of one receipt, 0 to 1,000,000; benefits on pieces have pieces.count_max."""
     discount_max_minor: _builtins.int
     """Optional. Money off a receipt, minor units, 0 to 10^12."""
     customer_times: _builtins.int
@@ -2031,6 +2035,7 @@ class Benefit(_message.Message):
         RATE_BP_FIELD_NUMBER: _builtins.int
         WHICH_FIELD_NUMBER: _builtins.int
         PER_ARTICLE_FIELD_NUMBER: _builtins.int
+        SPREAD_FIELD_NUMBER: _builtins.int
         n: _builtins.int
         """Required. 2 to 1,000."""
         rate_bp: _builtins.int
@@ -2039,6 +2044,10 @@ class Benefit(_message.Message):
         """Optional. The cheapest of the n, or the dearest; default CHEAPEST."""
         per_article: _builtins.bool
         """Optional. The n are of one article; otherwise of the whole set; default true."""
+        spread: _builtins.bool
+        """Optional. The discount is spread over all pieces of the set, so that each of them can be
+        returned at its printed price; otherwise the lowered ones bear it; default true.
+        """
         def __init__(
             self,
             *,
@@ -2046,14 +2055,20 @@ class Benefit(_message.Message):
             rate_bp: _builtins.int = ...,
             which: Global___Pick.ValueType = ...,
             per_article: _builtins.bool | None = ...,
+            spread: _builtins.bool | None = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["_per_article", b"_per_article", "per_article", b"per_article"]  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_per_article", b"_per_article", "_spread", b"_spread", "per_article", b"per_article", "spread", b"spread"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["_per_article", b"_per_article", "n", b"n", "per_article", b"per_article", "rate_bp", b"rate_bp", "which", b"which"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_per_article", b"_per_article", "_spread", b"_spread", "n", b"n", "per_article", b"per_article", "rate_bp", b"rate_bp", "spread", b"spread", "which", b"which"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         _WhichOneofReturnType__per_article: _TypeAlias = _typing.Literal["per_article"]  # noqa: Y015
         _WhichOneofArgType__per_article: _TypeAlias = _typing.Literal["_per_article", b"_per_article"]  # noqa: Y015
+        _WhichOneofReturnType__spread: _TypeAlias = _typing.Literal["spread"]  # noqa: Y015
+        _WhichOneofArgType__spread: _TypeAlias = _typing.Literal["_spread", b"_spread"]  # noqa: Y015
+        @_typing.overload
         def WhichOneof(self, oneof_group: _WhichOneofArgType__per_article) -> _WhichOneofReturnType__per_article | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__spread) -> _WhichOneofReturnType__spread | None: ...
 
     @_typing.final
     class NPlusM(_message.Message):
@@ -2066,6 +2081,7 @@ class Benefit(_message.Message):
         PER_ARTICLE_FIELD_NUMBER: _builtins.int
         AS_QUANTITY_FIELD_NUMBER: _builtins.int
         PARTLY_FIELD_NUMBER: _builtins.int
+        SPREAD_FIELD_NUMBER: _builtins.int
         pay_count: _builtins.int
         """Required. Pieces to pay, 1 to 1,000."""
         free_count: _builtins.int
@@ -2076,6 +2092,10 @@ class Benefit(_message.Message):
         """Optional. Who has N is offered M more pieces; otherwise only full sets count; default true."""
         partly: _builtins.bool
         """Optional. Pieces above N of the last set are free although M are not there; default true."""
+        spread: _builtins.bool
+        """Optional. The discount is spread over all pieces of the set, so that each of them can be
+        returned at its printed price; otherwise the lowered ones bear it; default true.
+        """
         def __init__(
             self,
             *,
@@ -2084,10 +2104,11 @@ class Benefit(_message.Message):
             per_article: _builtins.bool | None = ...,
             as_quantity: _builtins.bool | None = ...,
             partly: _builtins.bool | None = ...,
+            spread: _builtins.bool | None = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["_as_quantity", b"_as_quantity", "_partly", b"_partly", "_per_article", b"_per_article", "as_quantity", b"as_quantity", "partly", b"partly", "per_article", b"per_article"]  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_as_quantity", b"_as_quantity", "_partly", b"_partly", "_per_article", b"_per_article", "_spread", b"_spread", "as_quantity", b"as_quantity", "partly", b"partly", "per_article", b"per_article", "spread", b"spread"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["_as_quantity", b"_as_quantity", "_partly", b"_partly", "_per_article", b"_per_article", "as_quantity", b"as_quantity", "free_count", b"free_count", "partly", b"partly", "pay_count", b"pay_count", "per_article", b"per_article"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_as_quantity", b"_as_quantity", "_partly", b"_partly", "_per_article", b"_per_article", "_spread", b"_spread", "as_quantity", b"as_quantity", "free_count", b"free_count", "partly", b"partly", "pay_count", b"pay_count", "per_article", b"per_article", "spread", b"spread"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         _WhichOneofReturnType__as_quantity: _TypeAlias = _typing.Literal["as_quantity"]  # noqa: Y015
         _WhichOneofArgType__as_quantity: _TypeAlias = _typing.Literal["_as_quantity", b"_as_quantity"]  # noqa: Y015
@@ -2095,12 +2116,16 @@ class Benefit(_message.Message):
         _WhichOneofArgType__partly: _TypeAlias = _typing.Literal["_partly", b"_partly"]  # noqa: Y015
         _WhichOneofReturnType__per_article: _TypeAlias = _typing.Literal["per_article"]  # noqa: Y015
         _WhichOneofArgType__per_article: _TypeAlias = _typing.Literal["_per_article", b"_per_article"]  # noqa: Y015
+        _WhichOneofReturnType__spread: _TypeAlias = _typing.Literal["spread"]  # noqa: Y015
+        _WhichOneofArgType__spread: _TypeAlias = _typing.Literal["_spread", b"_spread"]  # noqa: Y015
         @_typing.overload
         def WhichOneof(self, oneof_group: _WhichOneofArgType__as_quantity) -> _WhichOneofReturnType__as_quantity | None: ...
         @_typing.overload
         def WhichOneof(self, oneof_group: _WhichOneofArgType__partly) -> _WhichOneofReturnType__partly | None: ...
         @_typing.overload
         def WhichOneof(self, oneof_group: _WhichOneofArgType__per_article) -> _WhichOneofReturnType__per_article | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__spread) -> _WhichOneofReturnType__spread | None: ...
 
     @_typing.final
     class CheapestFree(_message.Message):
@@ -2112,6 +2137,7 @@ class Benefit(_message.Message):
         FREE_COUNT_FIELD_NUMBER: _builtins.int
         WHICH_FIELD_NUMBER: _builtins.int
         RATE_BP_FIELD_NUMBER: _builtins.int
+        SPREAD_FIELD_NUMBER: _builtins.int
         set_count: _builtins.int
         """Required. Pieces in a set, 2 to 1,000."""
         free_count: _builtins.int
@@ -2120,6 +2146,10 @@ class Benefit(_message.Message):
         """Optional. The cheapest of the set, or the dearest; default CHEAPEST."""
         rate_bp: _builtins.int
         """Optional. How much off them, basis points, 1 to 10,000; default 10,000."""
+        spread: _builtins.bool
+        """Optional. The discount is spread over all pieces of the set, so that each of them can be
+        returned at its printed price; otherwise the lowered ones bear it; default true.
+        """
         def __init__(
             self,
             *,
@@ -2127,19 +2157,24 @@ class Benefit(_message.Message):
             free_count: _builtins.int | None = ...,
             which: Global___Pick.ValueType = ...,
             rate_bp: _builtins.int | None = ...,
+            spread: _builtins.bool | None = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["_free_count", b"_free_count", "_rate_bp", b"_rate_bp", "free_count", b"free_count", "rate_bp", b"rate_bp"]  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_free_count", b"_free_count", "_rate_bp", b"_rate_bp", "_spread", b"_spread", "free_count", b"free_count", "rate_bp", b"rate_bp", "spread", b"spread"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["_free_count", b"_free_count", "_rate_bp", b"_rate_bp", "free_count", b"free_count", "rate_bp", b"rate_bp", "set_count", b"set_count", "which", b"which"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_free_count", b"_free_count", "_rate_bp", b"_rate_bp", "_spread", b"_spread", "free_count", b"free_count", "rate_bp", b"rate_bp", "set_count", b"set_count", "spread", b"spread", "which", b"which"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         _WhichOneofReturnType__free_count: _TypeAlias = _typing.Literal["free_count"]  # noqa: Y015
         _WhichOneofArgType__free_count: _TypeAlias = _typing.Literal["_free_count", b"_free_count"]  # noqa: Y015
         _WhichOneofReturnType__rate_bp: _TypeAlias = _typing.Literal["rate_bp"]  # noqa: Y015
         _WhichOneofArgType__rate_bp: _TypeAlias = _typing.Literal["_rate_bp", b"_rate_bp"]  # noqa: Y015
+        _WhichOneofReturnType__spread: _TypeAlias = _typing.Literal["spread"]  # noqa: Y015
+        _WhichOneofArgType__spread: _TypeAlias = _typing.Literal["_spread", b"_spread"]  # noqa: Y015
         @_typing.overload
         def WhichOneof(self, oneof_group: _WhichOneofArgType__free_count) -> _WhichOneofReturnType__free_count | None: ...
         @_typing.overload
         def WhichOneof(self, oneof_group: _WhichOneofArgType__rate_bp) -> _WhichOneofReturnType__rate_bp | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__spread) -> _WhichOneofReturnType__spread | None: ...
 
     @_typing.final
     class BuyGet(_message.Message):
@@ -2153,6 +2188,7 @@ class Benefit(_message.Message):
         RATE_BP_FIELD_NUMBER: _builtins.int
         PARTLY_FIELD_NUMBER: _builtins.int
         WHICH_FIELD_NUMBER: _builtins.int
+        SPREAD_FIELD_NUMBER: _builtins.int
         buy_count: _builtins.int
         """Required. Pieces to buy, 1 to 1,000."""
         get_count: _builtins.int
@@ -2163,6 +2199,10 @@ class Benefit(_message.Message):
         """Optional. Fewer than get_count are given if there are no more."""
         which: Global___Pick.ValueType
         """Optional. The cheapest of the other ones are given, or the dearest; default CHEAPEST."""
+        spread: _builtins.bool
+        """Optional. The discount is spread over all pieces of the set, so that each of them can be
+        returned at its printed price; otherwise the lowered ones bear it; default true.
+        """
         @_builtins.property
         def get_products(self) -> Global___ProductSet:
             """Required. What is cheaper."""
@@ -2176,19 +2216,24 @@ class Benefit(_message.Message):
             rate_bp: _builtins.int | None = ...,
             partly: _builtins.bool = ...,
             which: Global___Pick.ValueType = ...,
+            spread: _builtins.bool | None = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["_get_count", b"_get_count", "_rate_bp", b"_rate_bp", "get_count", b"get_count", "get_products", b"get_products", "rate_bp", b"rate_bp"]  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_get_count", b"_get_count", "_rate_bp", b"_rate_bp", "_spread", b"_spread", "get_count", b"get_count", "get_products", b"get_products", "rate_bp", b"rate_bp", "spread", b"spread"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["_get_count", b"_get_count", "_rate_bp", b"_rate_bp", "buy_count", b"buy_count", "get_count", b"get_count", "get_products", b"get_products", "partly", b"partly", "rate_bp", b"rate_bp", "which", b"which"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_get_count", b"_get_count", "_rate_bp", b"_rate_bp", "_spread", b"_spread", "buy_count", b"buy_count", "get_count", b"get_count", "get_products", b"get_products", "partly", b"partly", "rate_bp", b"rate_bp", "spread", b"spread", "which", b"which"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         _WhichOneofReturnType__get_count: _TypeAlias = _typing.Literal["get_count"]  # noqa: Y015
         _WhichOneofArgType__get_count: _TypeAlias = _typing.Literal["_get_count", b"_get_count"]  # noqa: Y015
         _WhichOneofReturnType__rate_bp: _TypeAlias = _typing.Literal["rate_bp"]  # noqa: Y015
         _WhichOneofArgType__rate_bp: _TypeAlias = _typing.Literal["_rate_bp", b"_rate_bp"]  # noqa: Y015
+        _WhichOneofReturnType__spread: _TypeAlias = _typing.Literal["spread"]  # noqa: Y015
+        _WhichOneofArgType__spread: _TypeAlias = _typing.Literal["_spread", b"_spread"]  # noqa: Y015
         @_typing.overload
         def WhichOneof(self, oneof_group: _WhichOneofArgType__get_count) -> _WhichOneofReturnType__get_count | None: ...
         @_typing.overload
         def WhichOneof(self, oneof_group: _WhichOneofArgType__rate_bp) -> _WhichOneofReturnType__rate_bp | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__spread) -> _WhichOneofReturnType__spread | None: ...
 
     @_typing.final
     class BundlePrice(_message.Message):
@@ -2317,7 +2362,7 @@ class Benefit(_message.Message):
 
     @_typing.final
     class ReceiptDiscount(_message.Message):
-        """A rate or an amount off the set as a whole, shared over its articles."""
+        """A rate or an amount off the set as a whole, or a price for it, shared over its articles."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -2327,18 +2372,21 @@ class Benefit(_message.Message):
         ROUNDING_FIELD_NUMBER: _builtins.int
         SHARE_FIELD_NUMBER: _builtins.int
         REMAINDER_FIELD_NUMBER: _builtins.int
+        PRICE_MINOR_FIELD_NUMBER: _builtins.int
         rate_bp: _builtins.int
-        """One of the two. Basis points of what the set costs, 0 to 10,000."""
+        """One of the three. Basis points of what the set costs, 0 to 10,000."""
         amount_minor: _builtins.int
-        """One of the two. Minor units, 0 to 10^12."""
+        """One of the three. Minor units, 0 to 10^12."""
         max_minor: _builtins.int
-        """Optional. With rate_bp: at most so much, minor units, 0 to 10^12; 0 is no bound."""
+        """Optional. Not with amount_minor: at most so much, minor units, 0 to 10^12; 0 is no bound."""
         rounding: Global___Rounding.ValueType
         """Optional. Default HALF_UP."""
         share: Global___Share.ValueType
         """Optional. Default PROPORTIONAL."""
         remainder: Global___Remainder.ValueType
         """Optional. Default LARGEST."""
+        price_minor: _builtins.int
+        """One of the three. What the set costs then, if that is less, minor units, 0 to 10^12."""
         def __init__(
             self,
             *,
@@ -2348,10 +2396,11 @@ class Benefit(_message.Message):
             rounding: Global___Rounding.ValueType = ...,
             share: Global___Share.ValueType = ...,
             remainder: Global___Remainder.ValueType = ...,
+            price_minor: _builtins.int = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "max_minor", b"max_minor", "rate_bp", b"rate_bp", "remainder", b"remainder", "rounding", b"rounding", "share", b"share"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "max_minor", b"max_minor", "price_minor", b"price_minor", "rate_bp", b"rate_bp", "remainder", b"remainder", "rounding", b"rounding", "share", b"share"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
