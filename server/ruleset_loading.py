@@ -17,6 +17,7 @@ from msgspec import Struct, inspect
 from rewards.compilation import decode_or_compile
 from rewards.ruleset import COMPILED_FORM, CompiledProgram, CompiledRuleset, Ruleset
 from server.store.feeds import VersionRecord
+from server.store.packed import unpack
 
 STEP_ITEMS = 250
 """Decoded at a time: about a millisecond."""
@@ -82,7 +83,7 @@ def decode_in_steps(stored: bytes, rest_s: float = STEP_REST_S) -> CompiledRules
     """Read what `encode_ruleset` wrote, as `decode_ruleset` does, resting between steps.
 
     Args:
-        stored: the compiled form.
+        stored: the compiled form, unpacked.
         rest_s: how long to rest, seconds.
 
     Returns:
@@ -96,12 +97,13 @@ def decode_in_steps(stored: bytes, rest_s: float = STEP_REST_S) -> CompiledRules
 
 
 def _load(stored: bytes) -> Ruleset | None:
-    compiled = decode_in_steps(stored)
+    compiled = decode_in_steps(unpack(stored))
     return None if compiled is None else Ruleset(compiled)
 
 
 def _compile(record: VersionRecord, content: bytes) -> Ruleset:
-    return Ruleset(decode_or_compile(record.version, record.compiled, content))
+    stored = unpack(record.compiled)
+    return Ruleset(decode_or_compile(record.version, stored, unpack(content)))
 
 
 def _settle() -> None:

@@ -14,6 +14,7 @@ from rewards.program import Program
 from rewards.program_diff import FIELDS_MAX, Difference, diff_programs
 from server.authoring.messages import BuildRequest, Built, Compared, ProgramChange, Summary
 from server.program_review import names_in, review_program, review_unknown
+from server.store.packed import pack, unpack
 
 PROBLEMS_MAX = 10_000
 """More are counted by nobody, and a message has its bound."""
@@ -114,8 +115,8 @@ class Draft:
         except ClashError as error:
             return Built(clash=error.problem)
         return Built(
-            content=msgspec.msgpack.encode(programs),
-            compiled=compile_encoded(wanted.version, programs),
+            content=pack(msgspec.msgpack.encode(programs)),
+            compiled=pack(compile_encoded(wanted.version, programs)),
             promotion_count=sum(len(program.promotions) for program in programs),
             changes_nothing=wanted.must_change and not self.compare(wanted.newest, NOTHING).changes,
         )
@@ -153,8 +154,10 @@ def take_version(content: bytes, program_id: str) -> Draft | None:
         UnreadableError: another build stored it.
     """
     if not program_id:
-        return Draft([_program(raw) for raw in _RAW.decode(content)], is_whole=True)
-    raws = [raw for raw in _RAW.decode(content) if _NAMED.decode(raw).program_id == program_id]
+        return Draft([_program(raw) for raw in _raws(content)], is_whole=True)
+    raws = [
+        raw for raw in _raws(content) if _NAMED.decode(raw).program_id == program_id
+    ]
     return Draft([_program(raws[0])], is_whole=False) if raws else None
 
 
@@ -172,7 +175,7 @@ def replace_program(content: bytes, program: Program) -> tuple[Program, ...]:
         ClashError: a promotion id, or the chain, is another program's.
         UnreadableError: a program that stays cannot be read.
     """
-    raws = [(_NAMED.decode(raw), raw) for raw in _RAW.decode(content)]
+    raws = [(_NAMED.decode(raw), raw) for raw in _raws(content)]
     _check_chain(program, [named for named, _ in raws])
     others = [_program(raw) for named, raw in raws if named.program_id != program.program_id]
     _check_promotion_ids(program, others)
@@ -229,7 +232,7 @@ def _readable(content: bytes) -> tuple[dict[str, Program], tuple[str, ...]]:
     """The programs of a version, and the ids of those that this build cannot read."""
     programs: dict[str, Program] = {}
     unread: list[str] = []
-    for raw in _RAW.decode(content):
+    for raw in _raws(content):
         try:
             program = _program(raw)
         except UnreadableError as error:
@@ -237,6 +240,10 @@ def _readable(content: bytes) -> tuple[dict[str, Program], tuple[str, ...]]:
         else:
             programs[program.program_id] = program
     return programs, tuple(unread)
+
+
+def _raws(content: bytes) -> tuple[msgspec.Raw, ...]:
+    return _RAW.decode(unpack(content))
 
 
 def _program(raw: msgspec.Raw) -> Program:

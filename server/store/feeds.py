@@ -51,7 +51,7 @@ class StoreRecord(Struct, frozen=True):
 
 
 class VersionRecord(Struct, frozen=True):
-    """A version of the ruleset in its compiled form."""
+    """A version of the ruleset in its compiled form, packed."""
 
     version: int
     effective_at_us: int
@@ -82,7 +82,7 @@ class Feeds:
         return None if row is None else VersionRecord(*row.values())
 
     async def content_of(self, version: int) -> bytes:
-        """The programs of a version that there is, as stored."""
+        """The programs of a version that there is, packed."""
         async with self._database.reading() as connection:
             content = await connection.fetchval(SELECT_CONTENT, version)
         assert isinstance(content, bytes)

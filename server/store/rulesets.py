@@ -1,8 +1,9 @@
 """Publishes programs: each publishing adds one immutable version of the whole ruleset.
 
-Content is stored and read as bytes: what is in it is the business of `server.authoring`.
+Content is stored and read as packed bytes: what is in it is the business of `server.authoring`.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -11,6 +12,7 @@ from msgspec import Struct
 from rewards.program import ProfileField
 from server.store.database import Database
 from server.store.facts import AnyConnection
+from server.store.packed import unpack
 from server.store.rejections import EffectiveTooEarlyError
 
 PUBLISH_TIMEOUT_S = 60.0
@@ -77,7 +79,7 @@ class Publication(Struct, frozen=True, kw_only=True):
 
 
 class BuiltVersion(Struct, frozen=True):
-    """What a version is made of: the programs, and the form that servers load."""
+    """What a version is made of: the programs, and the form that servers load, both packed."""
 
     content: bytes
     compiled: bytes
@@ -157,7 +159,7 @@ async def newest_fields(database: Database, chain_id: str) -> tuple[ProfileField
     """
     async with database.reading() as connection:
         newest = await _read_newest(connection)
-    programs = _FIELDS.decode(newest.content)
+    programs = await asyncio.to_thread(_decode_fields, newest.content)
     return tuple(
         field
         for program in programs
@@ -167,7 +169,7 @@ async def newest_fields(database: Database, chain_id: str) -> tuple[ProfileField
 
 
 async def content_of(database: Database, version: int) -> bytes | None:
-    """Read the content of a version; None if there is no such version.
+    """Read the content of a version, packed; None if there is no such version.
 
     Raises:
         RetryError: the database cannot be reached just now.
@@ -210,6 +212,10 @@ def _effective_at(publication: Publication, newest: _Newest, now_us: int) -> int
     if effective_at_us < earliest_us:
         raise EffectiveTooEarlyError(earliest_us)
     return effective_at_us
+
+
+def _decode_fields(content: bytes) -> tuple[_ProgramFields, ...]:
+    return _FIELDS.decode(unpack(content))
 
 
 async def _read_newest(connection: AnyConnection) -> _Newest:

@@ -15,6 +15,7 @@ from server.authoring.messages import BuildRequest
 from server.ruleset_loading import decode_in_steps
 from server.store.database import Database
 from server.store.feeds import Feeds
+from server.store.packed import unpack
 from server.store.rejections import EffectiveTooEarlyError
 from server.store.rulesets import (
     EMPTY_CONTENT,
@@ -90,7 +91,7 @@ async def newest_programs(database: Database) -> tuple[Program, ...]:
     heads = await versions_before(database, 0, 1)
     content = await content_of(database, heads[0].version) if heads else EMPTY_CONTENT
     assert content is not None
-    return msgspec.msgpack.decode(content, type=tuple[Program, ...])
+    return msgspec.msgpack.decode(unpack(content), type=tuple[Program, ...])
 
 
 async def test_the_first_version_is_effective_after_the_lead(database: Database) -> None:
@@ -101,9 +102,10 @@ async def test_the_first_version_is_effective_after_the_lead(database: Database)
     assert await feeds.version_of(1) == record
     assert await feeds.version_of(2) is None
     content = await feeds.content_of(1)
-    compiled = decode_or_compile(record.version, record.compiled, content)
+    stored = unpack(record.compiled)
+    compiled = decode_or_compile(record.version, stored, unpack(content))
     assert compiled.programs.keys() == {"chain-a"}
-    assert decode_in_steps(record.compiled) == compiled
+    assert decode_in_steps(stored) == compiled
 
 
 async def test_a_program_replaces_the_one_with_its_id_and_leaves_the_others(
