@@ -20,6 +20,7 @@ from rewards.trace import Condition
 
 EARNING_STATES = (CustomerState.ACTIVE, CustomerState.EARN_ONLY)
 DAYS_A_WEEK = 7
+BIN_MIN = 6
 _CHANNEL_NAMES = {number: name for name, number in CHANNEL_NUMBERS.items()}
 _TENDER_NAMES = {kind.value: kind.name.lower() for kind in TenderKind}
 _AS_SENT, _LANE_START = BASES["as_sent"], BASES["lane_start"]
@@ -47,7 +48,7 @@ def tokens_of(program: CompiledProgram, sale: Sale, facts: Facts) -> frozenset[s
     found.update(token("zone", name) for name in store.zones)
     found.update(token("trigger", name) for name in header.manual_triggers)
     found.update(token("tender", _TENDER_NAMES[one.kind]) for one in sale.tenders)
-    found.update(token("bin", one.card_bin) for one in sale.tenders if one.card_bin)
+    found.update(token("bin", start) for one in sale.tenders for start in _bins(one.card_bin))
     if header.staff_purchase:
         found.add(token("staff", "purchase"))
     if customer.account_id:
@@ -56,6 +57,11 @@ def tokens_of(program: CompiledProgram, sale: Sale, facts: Facts) -> frozenset[s
         if customer.tier:
             found.add(token("tier", customer.tier))
     return frozenset(found)
+
+
+def _bins(card_bin: str) -> list[str]:
+    """A card's BIN and the shorter ones that it begins with: 6 to 8 digits name an issuer."""
+    return [card_bin[:length] for length in range(BIN_MIN, len(card_bin) + 1)]
 
 
 def number_of(name: str, facts: Facts) -> int | None:
