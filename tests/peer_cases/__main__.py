@@ -13,6 +13,8 @@ from tests.peer_cases.run import Result, run_cases
 
 HERE = Path(__file__).parent
 CASES = HERE / "peer_cases.jsonl"
+OWN_CASES = HERE / "own_cases.jsonl"
+"""Cases of ours in the same form, about what the file hints at and does not hold."""
 DEVIATIONS = HERE / "deviations.toml"
 SHORTFALLS = HERE / "shortfalls.toml"
 

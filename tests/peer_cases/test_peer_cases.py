@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from tests.peer_cases.__main__ import CASES, DEVIATIONS, SHORTFALLS, reasons_of
+from tests.peer_cases.__main__ import CASES, DEVIATIONS, OWN_CASES, SHORTFALLS, reasons_of
 from tests.peer_cases.case import Case, read_cases
 from tests.peer_cases.program import translate
 from tests.peer_cases.run import EVALUATORS, Result, run_cases
@@ -27,6 +27,12 @@ def test_exactly_the_listed_cases_fail(results: dict[str, Result]) -> None:
     regressed = {case_id: failed[case_id] for case_id in failed.keys() - listed.keys()}
     assert regressed == {}
     assert sorted(listed.keys() - failed.keys()) == [], "these pass now: take them off the list"
+
+
+def test_our_own_cases_pass() -> None:
+    cases, unknown = read_cases(OWN_CASES)
+    assert unknown == {}
+    assert {one.case.title: one.differences for one in run_cases(cases) if not one.passed} == {}
 
 
 def test_no_case_is_listed_twice() -> None:
