@@ -36,7 +36,7 @@ def n_plus_m(deal: Deal, benefit: NPlusM) -> Proposal:
     pieces = count_of(runs)
     if not pieces:
         return failed(Condition.NOT_COUNTED)
-    left, times, capped, lacking = deal.count_max, 0, False, pay
+    left, times, capped, lacking = deal.count_max, 0, False, pay + free
     begun: list[tuple[Item, int]] = []
     taken: list[Taken] = []
     for group in groups_of(runs, benefit.per_article):
