@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from datetime import date, datetime
+from datetime import date, datetime, time
 from pathlib import Path
 
 from rewards.program import Program
@@ -42,7 +42,7 @@ def read_program(path: Path) -> Program:
     """
     tree = _parse(path, _read_text(path))
     try:
-        return shape_program(_with_date_texts(tree))
+        return shape_program(_with_texts(tree))
     except ProgramShapeError as error:
         raise ProgramFileError(path, error.problem.path, error.problem.reason) from None
 
@@ -69,12 +69,14 @@ def _parse(path: Path, text: str) -> dict[str, object]:
         raise ProgramFileError(path, "", "is nested too deeply") from None
 
 
-def _with_date_texts(node: object) -> object:
-    """Spell dates that TOML knows as such (written without quotes) as the text they stand for."""
+def _with_texts(node: object) -> object:
+    """Spell dates and times that TOML knows as such (written without quotes) as texts."""
     if isinstance(node, dict):
-        return {key: _with_date_texts(child) for key, child in node.items()}
+        return {key: _with_texts(child) for key, child in node.items()}
     if isinstance(node, list):
-        return [_with_date_texts(child) for child in node]
+        return [_with_texts(child) for child in node]
     if isinstance(node, date) and not isinstance(node, datetime):
         return node.isoformat()
+    if isinstance(node, time) and not (node.second or node.microsecond):
+        return node.isoformat("minutes")
     return node

@@ -70,7 +70,7 @@ def _with_choices(reason: str, kind: inspect.Type | None, value: object) -> str:
     """Add what is allowed where a closed set of words is."""
     if isinstance(kind, inspect.LiteralType):
         return f"{value!r} is not one of: {', '.join(map(str, kind.values))}"
-    reason = reason.replace("`", "")
+    reason = reason.replace("`", "").replace(" | null", "")
     if isinstance(kind, inspect.UnionType):
         return f"{reason}; its code is one of: {', '.join(_tags_of(kind))}"
     found = "" if isinstance(value, dict | list) or value is None else f", found {value!r}"
@@ -82,7 +82,7 @@ def _look_up(path: str, tree: object) -> tuple[inspect.Type | None, object]:
     kind: inspect.Type | None = inspect.type_info(Program)
     for step in _STEP.finditer(path):
         name, index = step[1], step[2]
-        kind = _type_below(kind, tree, name)
+        kind = _present(_type_below(_present(kind), tree, name))
         tree = _value_below(tree, name, index)
     return _resolved(kind, tree), tree
 
@@ -104,6 +104,14 @@ def _type_below(kind: inspect.Type | None, tree: object, name: str | None) -> in
     if isinstance(resolved, inspect.StructType):
         return next((field.type for field in resolved.fields if field.name == name), None)
     return None
+
+
+def _present(kind: inspect.Type | None) -> inspect.Type | None:
+    """Of what may be missing take what it is if it is there."""
+    if not isinstance(kind, inspect.UnionType):
+        return kind
+    members = [one for one in kind.types if not isinstance(one, inspect.NoneType)]
+    return members[0] if len(members) == 1 else kind
 
 
 def _resolved(kind: inspect.Type | None, tree: object) -> inspect.Type | None:

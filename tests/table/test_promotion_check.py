@@ -73,6 +73,7 @@ VALID: dict[str, Tree] = {
     "an amount off for each cost": promotions(
         OFF, cost={**COST, "each": True}, limits={"times_per_receipt": 3}
     ),
+    "a gift for each cost": promotions(GIFT, cost={**COST, "each": True}),
     "all limits": limited(
         N_PLUS_M,
         times_per_receipt=2,
