@@ -155,9 +155,7 @@ def take_version(content: bytes, program_id: str) -> Draft | None:
     """
     if not program_id:
         return Draft([_program(raw) for raw in _raws(content)], is_whole=True)
-    raws = [
-        raw for raw in _raws(content) if _NAMED.decode(raw).program_id == program_id
-    ]
+    raws = [raw for raw in _raws(content) if _NAMED.decode(raw).program_id == program_id]
     return Draft([_program(raws[0])], is_whole=False) if raws else None
 
 
