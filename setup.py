@@ -1,4 +1,4 @@
-"""The one extension; LOYALTY_EXT_CHECKED=1 builds it with every run-time check of Cython on."""
+"""The extensions; LOYALTY_EXT_CHECKED=1 builds it with every run-time check of Cython on."""
 
 import os
 
@@ -7,7 +7,10 @@ from setuptools import Extension, setup
 
 checked = os.environ.get("LOYALTY_EXT_CHECKED", "0") == "1"
 flags = ["-O1", "-g"] if checked else ["-O3"]
-kernel = Extension("ext.kernel", ["ext/kernel.pyx"], extra_compile_args=flags)
+names = ["kernel", "packing"]
+kernels = [
+    Extension(f"ext.{name}", [f"ext/{name}.pyx"], extra_compile_args=flags) for name in names
+]
 directives = {
     "language_level": 3,
     "embedsignature": True,
@@ -18,5 +21,5 @@ directives = {
     "overflowcheck": checked,
 }
 # cythonize compares file times only: without force a flipped switch would change nothing.
-modules = cythonize([kernel], build_dir="build/cython", force=True, compiler_directives=directives)
+modules = cythonize(kernels, build_dir="build/cython", force=True, compiler_directives=directives)
 setup(ext_modules=modules)

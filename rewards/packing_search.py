@@ -1,0 +1,329 @@
+"""Which applications of one part of a packing to choose: branch and bound, depth first.
+
+A node has decided how often some applications are taken and how often others may still be. Its
+bound is that of `packing_bound`; the solution behind the bound, rounded, is tried as a packing.
+Then an application of the row with the fewest ways left is taken, or may not be; or a promotion
+of an exclusive group fires, or may not. Every tie goes to the lower number.
+"""
+
+from collections.abc import Iterable, Sequence
+from math import gcd
+
+from msgspec import Struct
+
+from rewards.packing_bound import FAR, FRACTION_BITS, ONE, Budget, Relaxation, Scope, Uses
+from rewards.rounding import floor_div
+
+SHIFT_MAX = 32
+SCALED_BITS = 58
+"""The largest value times all pieces stays below 2^58 when it is shifted."""
+BOUND_MAX = 2**62 - 1
+SCATTER = 2_654_435_761
+"""Multiplier that spreads consecutive numbers over 32 bits."""
+SAVED_DEPTH_MAX = 64
+SAVED_ROWS_MAX = 128
+ROWS_MAX = 1_024
+"""A larger part is not searched: its basis would not fit into the memory of a till's answer."""
+_FRACTION_MIN = ONE >> 10
+_NEARLY_ONE = ONE >> 6
+_LEVEL_BITS = FRACTION_BITS - 6
+
+
+class Part(Struct, frozen=True):
+    """Applications that compete for the same rows; all sequences but `rooms` are by application.
+
+    Attributes:
+        numbers: of the applications in the whole problem, ascending.
+        values: worth of one time, above 0.
+        times: how often at most, 1 or more.
+        uses: (row, count of one time), not empty.
+        promotions: their promotions.
+        groups: exclusive group, or -1 if a row alone keeps the promotions of the group apart.
+        rooms: pieces of each row.
+        pieces: all pieces of the problem; each time of an application uses at least one.
+    """
+
+    numbers: tuple[int, ...]
+    values: tuple[int, ...]
+    times: tuple[int, ...]
+    uses: tuple[Uses, ...]
+    promotions: tuple[int, ...]
+    groups: tuple[int, ...]
+    rooms: tuple[int, ...]
+    pieces: int
+
+
+class Frame(Struct):
+    """A branching under way.
+
+    Attributes:
+        application: which one is taken first, and then may be only less often than `count`.
+        count: how often; 0 if its promotion fires first, and then may not.
+        bound: of the node.
+        active: the node's applications.
+        left: how often the application could be taken at the node.
+        saved: the node's basis, None if it is not kept.
+        is_first: the first of both ways is being searched.
+    """
+
+    application: int
+    count: int
+    bound: int
+    active: list[int]
+    left: int
+    saved: tuple[list[int], list[list[int]], list[int]] | None
+    is_first: bool = True
+
+
+class Search:
+    """The search of one part; `run` once."""
+
+    def __init__(self, part: Part, steps_max: int) -> None:
+        """Scale the values.
+
+        Args:
+            part: what to choose from.
+            steps_max: budget, 0 or more.
+        """
+        self._part = part
+        self._divisor = gcd(*part.values)
+        self._values = [floor_div(value, self._divisor) for value in part.values]
+        self._shift = min(SHIFT_MAX, SCALED_BITS - (max(self._values) * part.pieces).bit_length())
+        self._scaled = _scaled(self._values, self._shift, part.pieces)
+        self._rooms = list(part.rooms)
+        self._left = list(part.times)
+        self._taken = [0] * len(part.values)
+        self._total = 0
+        self._scope = Scope(self._rooms, list(part.times), list(range(len(part.values))))
+        self._budget = Budget(steps_max, _cost(part))
+        self._bound = BOUND_MAX
+        self.times = [0] * len(part.values)
+        self.total = 0
+
+    @property
+    def steps(self) -> int:
+        """Steps used."""
+        return self._budget.steps
+
+    def run(self) -> tuple[int, int]:
+        """Search; `times` is what was found.
+
+        Returns:
+            Total and bound in the unit of the values; they are equal if the total is proved.
+        """
+        bound = self._start()
+        if bound > self.total and len(self._rooms) <= ROWS_MAX:
+            self._relaxation = Relaxation(self._scaled, self._part.uses, len(self._rooms))
+            bound = self._explore(bound)
+        return self.total * self._divisor, max(bound, self.total) * self._divisor
+
+    def _start(self) -> int:
+        """Take what is worth most a piece, and bound the rest by prices without a basis."""
+        sizes = [sum(count for _, count in uses) for uses in self._part.uses]
+        densities = [floor_div(v, size) for v, size in zip(self._scaled, sizes, strict=True)]
+        order = sorted(self._scope.active, key=lambda n: (-densities[n], n))
+        self._fill([(n, self._left[n]) for n in order])
+        prices = [0] * len(self._rooms)
+        for n, uses in enumerate(self._part.uses):
+            price = -floor_div(-self._scaled[n], sizes[n])
+            for row, _ in uses:
+                prices[row] = max(prices[row], price)
+        by_rows = sum(room * price for room, price in zip(self._rooms, prices, strict=True))
+        by_times = sum(t * v for t, v in zip(self._left, self._scaled, strict=True))
+        worth = self._unscaled(min(by_rows, by_times, FAR))
+        return min(worth, max(self._values) * self._part.pieces)
+
+    def _unscaled(self, worth: int) -> int:
+        """Whole units in a shifted bound."""
+        if self._shift >= 0:
+            return worth >> self._shift
+        return min(BOUND_MAX, worth << -self._shift)
+
+    def _enough(self) -> int:
+        """Shifted bound up to which nothing better can follow."""
+        if self._shift >= 0:
+            return ((self.total - self._total + 1) << self._shift) - 1
+        return (self.total - self._total) >> -self._shift
+
+    def _explore(self, bound: int) -> int:
+        """Search all nodes, or as many as the budget allows; return the bound that is left."""
+        frames: list[Frame] = []
+        branch = self._visit(bound)
+        while not self._budget.is_spent:
+            if branch is not None:
+                frames.append(self._first(*branch, len(frames)))
+            elif not self._turn(frames):
+                return self.total
+            branch = self._visit(frames[-1].bound)
+        return max(self._bound, *(frame.bound for frame in frames if frame.is_first), 0)
+
+    def _visit(self, bound: int) -> tuple[int, int] | None:
+        """Bound the node, and say on what to branch, if it may hold something better."""
+        self._bound = bound
+        self._fit()
+        if not self._scope.active:
+            self._fill([])
+            return None
+        worth = self._relaxation.solve(self._scope, self._enough(), self._budget)
+        self._bound = min(bound, self._total + self._unscaled(worth))
+        if self._budget.is_spent or self._bound <= self.total:
+            return None
+        self._round()
+        if self._bound <= self.total:
+            return None
+        self._fix()
+        return self._choose() if self._scope.active else None
+
+    def _fit(self) -> None:
+        """Count how often each application still fits; drop those that do not."""
+        times = [0] * len(self._left)
+        for n in self._scope.active:
+            fits = [floor_div(self._rooms[row], count) for row, count in self._part.uses[n]]
+            times[n] = min(self._left[n], *fits)
+        active = [n for n in self._scope.active if times[n] > 0]
+        self._scope = Scope(self._rooms, times, active)
+
+    def _round(self) -> None:
+        """Try what the bound's solution takes, whole times first, then whatever still fits."""
+        amounts = {n: self._relaxation.amount(self._scope, n) for n in self._scope.active}
+        margins = self._relaxation.margins
+        order = sorted(
+            self._scope.active,
+            key=lambda n: (-(min(amounts[n], ONE) >> _LEVEL_BITS), -margins[n], n),
+        )
+        whole = [(n, (amounts[n] + _NEARLY_ONE) >> FRACTION_BITS) for n in order]
+        self._fill([*whole, *((n, self._left[n]) for n in order)])
+
+    def _fill(self, wishes: Iterable[tuple[int, int]]) -> None:
+        """Grant wishes in turn as far as they fit, and keep the packing if it is the best."""
+        rooms, times, total = self._rooms.copy(), self._taken.copy(), self._total
+        fired: dict[int, int] = {}
+        for n, wish in wishes:
+            promotion, group = self._part.promotions[n], self._part.groups[n]
+            if group >= 0 and fired.get(group, promotion) != promotion:
+                continue
+            fits = [floor_div(rooms[row], count) for row, count in self._part.uses[n]]
+            count = min(wish, self._taken[n] + self._left[n] - times[n], *fits)
+            if count > 0:
+                times[n] += count
+                total += count * self._values[n]
+                fired[group] = promotion
+                for row, pieces in self._part.uses[n]:
+                    rooms[row] -= pieces * count
+        if total > self.total:
+            self.times, self.total = times, total
+
+    def _fix(self) -> None:
+        """Drop the applications that cannot be part of anything better."""
+        worth, margins = self._relaxation.worth, self._relaxation.margins
+        kept = []
+        for n in self._scope.active:
+            with_it = self._unscaled(worth + margins[n]) if margins[n] < 0 else BOUND_MAX
+            if self._total + with_it > self.total:
+                kept.append(n)
+            else:
+                self._scope.times[n] = 0
+        self._scope.active = kept
+
+    def _choose(self) -> tuple[int, int]:
+        """Application to branch on, and how often to take it; 0 to branch on its promotion."""
+        amounts = {n: self._relaxation.amount(self._scope, n) for n in self._scope.active}
+        fractions = {n: amount & (ONE - 1) for n, amount in amounts.items()}
+        split = [n for n, f in fractions.items() if _FRACTION_MIN < f < ONE - _FRACTION_MIN]
+        if split:
+            row = self._tightest(split)
+            split = [n for n in split if any(used == row for used, _ in self._part.uses[n])]
+            chosen = max(split, key=lambda n: (fractions[n], -n))
+            count = (amounts[chosen] >> FRACTION_BITS) + 1
+        else:
+            chosen = max(amounts, key=lambda n: (amounts[n], -n))
+            count = max(1, (amounts[chosen] + _FRACTION_MIN) >> FRACTION_BITS)
+        if any(self._rivals(chosen, n) for n in self._scope.active):
+            return chosen, 0
+        return chosen, min(count, self._scope.times[chosen])
+
+    def _tightest(self, split: Sequence[int]) -> int:
+        """Row of a split application with few ways to use it and a high price."""
+        ways = [0] * len(self._rooms)
+        for n in self._scope.active:
+            for row, _ in self._part.uses[n]:
+                ways[row] += 1
+        prices = self._relaxation.prices
+        best = -1
+        for row in sorted({row for n in split for row, _ in self._part.uses[n]}):
+            if best < 0 or (
+                ways[row] ** 2 * (prices[best] + 1) < ways[best] ** 2 * (prices[row] + 1)
+            ):
+                best = row
+        return best
+
+    def _rivals(self, one: int, other: int) -> bool:
+        """Whether two applications are of promotions that exclude each other."""
+        groups, promotions = self._part.groups, self._part.promotions
+        return 0 <= groups[one] == groups[other] and promotions[one] != promotions[other]
+
+    def _first(self, application: int, count: int, depth: int) -> Frame:
+        """Go the first way of a branching."""
+        keep = depth < SAVED_DEPTH_MAX and len(self._rooms) <= SAVED_ROWS_MAX
+        saved = self._relaxation.saved() if keep else None
+        active, left = self._scope.active, self._left[application]
+        self._scope.active = [n for n in active if not self._rivals(application, n)]
+        self._take(application, count)
+        return Frame(application, count, self._bound, active, left, saved)
+
+    def _take(self, application: int, count: int) -> None:
+        self._left[application] -= count
+        self._taken[application] += count
+        self._total += count * self._values[application]
+        for row, pieces in self._part.uses[application]:
+            self._rooms[row] -= pieces * count
+
+    def _turn(self, frames: list[Frame]) -> bool:
+        """Go back to the last branching with a second way worth going, and go it."""
+        while frames:
+            frame = frames[-1]
+            if frame.is_first:
+                self._take(frame.application, -frame.count)
+                frame.is_first = False
+                if frame.bound > self.total:
+                    self._second(frame)
+                    return True
+            self._left[frame.application] = frame.left
+            frames.pop()
+        return False
+
+    def _second(self, frame: Frame) -> None:
+        """Go the second way of a branching."""
+        self._scope.active = frame.active
+        if frame.count > 0:
+            self._left[frame.application] = frame.count - 1
+        else:
+            own = self._part.promotions[frame.application]
+            self._scope.active = [n for n in frame.active if self._part.promotions[n] != own]
+        if frame.saved is not None:
+            self._relaxation.restore(frame.saved)
+
+
+def _scaled(values: Sequence[int], shift: int, pieces: int) -> list[int]:
+    """Shift values, up if bits are lost, and raise each by a fraction of its own.
+
+    The fractions make equal values differ, without which the basis changes in circles, and favour
+    the lower number. Over all pieces they stay below one half: they raise no bound by a unit.
+    """
+    if shift < 0:
+        return [-(-value >> -shift) for value in values]
+    width = floor_div(1 << shift, 2 * pieces * len(values))
+    return [
+        (value << shift) + width * (len(values) - number) - ((_scattered(number) * width) >> 32)
+        for number, value in enumerate(values)
+    ]
+
+
+def _scattered(number: int) -> int:
+    """Some number of 32 bits, another one for each number."""
+    return (number + 1) * SCATTER & 0xFFFF_FFFF
+
+
+def _cost(part: Part) -> int:
+    """Steps of one pass: 1, and 1 more for each 8,192 numbers that it may look at."""
+    return 1 + ((len(part.rooms) ** 2 + sum(map(len, part.uses))) >> 13)
