@@ -33,6 +33,11 @@ class Worker:
         """Take over a process that was just started."""
         self._process = process
 
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self._process.pid
+
     async def ask(self, request: Request, kind: type[_Answer]) -> _Answer:
         """Ask, and wait for the answer.
 
@@ -87,10 +92,12 @@ class Workshop:
     async def worker(self) -> AsyncIterator[Worker]:
         """A worker for one operation; ended when the operation is."""
         async with self._places:
-            worker = await asyncio.to_thread(_start)
+            # Whoever goes away while it starts leaves no process behind.
+            starting = asyncio.ensure_future(asyncio.to_thread(_start))
             try:
-                yield worker
+                yield await asyncio.shield(starting)
             finally:
+                worker = await starting
                 await asyncio.shield(asyncio.to_thread(worker.end))
 
 
