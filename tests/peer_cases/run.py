@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
+from ext import kernel
 from rewards.allocate import allocate
 from rewards.compilation import compile_ruleset
 from rewards.evaluate import Evaluation, evaluate
@@ -28,7 +29,16 @@ def _by_reference(
     return evaluate(rules, sale, facts, allocate, only)
 
 
-EVALUATORS: Mapping[str, Evaluator] = {"reference": _by_reference}
+def _shared_by_kernel(
+    rules: ProgramRules, sale: Sale, facts: Facts, only: Collection[int] | None
+) -> Evaluation:
+    return evaluate(rules, sale, facts, kernel.allocate, only)
+
+
+EVALUATORS: Mapping[str, Evaluator] = {
+    "reference": _by_reference,
+    "shared by the kernel": _shared_by_kernel,
+}
 """All of them must meet the expectation, and each other."""
 
 
