@@ -34,6 +34,29 @@ CARD_KIND = 1
 ARTICLES = 1_000
 CATEGORIES = 100
 LINES = 10
+CUSTOMER_COLUMNS = (
+    "account_id",
+    "customer_id",
+    "chain_id",
+    "customer_number",
+    "state",
+    "language_code",
+    "segments",
+    "field_state",
+)
+PRODUCT_COLUMNS = (
+    "chain_id",
+    "sku",
+    "name",
+    "categories",
+    "brand",
+    "properties",
+    "no_discount",
+    "no_earn",
+    "no_cross_sell",
+    "minimum_price_minor",
+    "change",
+)
 DAY_US = 86_400_000_000
 _LARGE = (ReceiptAmount(500_000),)
 _NAMES = (LocalText("ru", "Акция"), LocalText("en", "Offer"))
@@ -131,7 +154,7 @@ async def _fill(
         CHAIN,
         STORE,
     )
-    await connection.copy_records_to_table("product", records=_products())
+    await connection.copy_records_to_table("product", records=_products(), columns=PRODUCT_COLUMNS)
     await connection.execute("update feed set change = 1")
     now_us = system_clock()
     compiled = compile_encoded(1, (bench_program(count),))
@@ -143,10 +166,12 @@ async def _fill(
         compiled,
     )
     numbers = range(1, accounts + 1)
-    await connection.copy_records_to_table("account", records=((n, 1) for n in numbers))
+    await connection.copy_records_to_table(
+        "account", records=((n, 1) for n in numbers), columns=("account_id", "version")
+    )
     fields = f'{{"field0": [{now_us}, null], "field5": [{now_us - 400 * DAY_US}, null]}}'
     customers = ((n, n, CHAIN, str(n), 1, "ru", ["a"], fields) for n in numbers)
-    await connection.copy_records_to_table("customer", records=customers)
+    await connection.copy_records_to_table("customer", records=customers, columns=CUSTOMER_COLUMNS)
     identifiers = ((hash_identifier(CHAIN, CARD_KIND, str(n)), 1, n, n) for n in numbers)
     await connection.copy_records_to_table("identifier", records=identifiers)
 

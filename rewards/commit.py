@@ -7,6 +7,8 @@ from msgspec import Struct
 from rewards.facts import NO_ACCOUNT
 from rewards.ledger import NOTHING, Movement
 
+UNCHANGED = -1
+
 
 class KeyKind(IntEnum):
     """What a commit key stands for."""
@@ -64,6 +66,8 @@ class Commit(Struct, frozen=True, gc=False):
         account_version: the version all was decided on; another version loses.
         effective_at_us: when it counts, UTC microseconds.
         recorded_at_us: the server's clock at the decision, UTC microseconds.
+        purchases: by how much the account's count of purchases changes.
+        last_purchase_day: local day of the account's last purchase from now on; UNCHANGED.
     """
 
     keys: tuple[CommitKey, ...]
@@ -73,5 +77,7 @@ class Commit(Struct, frozen=True, gc=False):
     account_version: int = 0
     receipt: StoredReceipt | None = None
     movement: Movement = NOTHING
+    purchases: int = 0
+    last_purchase_day: int = UNCHANGED
     answers: tuple[StoredAnswer, ...] = ()
     exceptions: tuple[ExceptionEntry, ...] = ()

@@ -8,12 +8,14 @@ from hashlib import blake2b
 
 from msgspec import Struct
 
+from rewards.list_price import FoundPrice, PricePlace, Scope
 from rewards.product import Product
 from rewards.program import ProfileField
 from rewards.refusal import Reason, Refusal
 from server.authoring.process import Workshop
 from server.clock import Clock
 from server.codec.back_office_pb import ImportedCustomer
+from server.codec.price_pb import ImportedPrice
 from server.codec.sale_pb import HashIdentifier
 from server.profile_answer import KEPT_CHECKS, YES_NO
 from server.publishing import Publishing
@@ -23,6 +25,7 @@ from server.store import audit, imports, rulesets
 from server.store.database import Database
 from server.store.feeds import StoreRecord
 from server.store.imports import AnswerRow, CustomerRow, IdentifierRow
+from server.store.price_imports import import_prices
 from server.store.rejections import CustomerNumberError, IdentifierTakenError
 from server.store.rulesets import VersionHead
 
@@ -103,6 +106,26 @@ class BackOffice:
             text = "has the same hash as another number; the chain must change one of the two"
             raise _inconsistent(path, text) from error
 
+    async def import_prices(self, chain_id: str, prices: Sequence[ImportedPrice]) -> None:
+        """Insert, replace and remove prices of a list.
+
+        Raises:
+            Refusal: INCONSISTENT for two prices in one place.
+        """
+        kept: list[FoundPrice] = []
+        removed: list[PricePlace] = []
+        seen: dict[PricePlace, int] = {}
+        for n, price in enumerate(prices):
+            place = _place(chain_id, price)
+            first = seen.setdefault(place, n)
+            if first != n:
+                raise _inconsistent(f"prices[{n}]", f"is also at prices[{first}]")
+            if price.price_minor is None:
+                removed.append(place)
+            else:
+                kept.append(FoundPrice(place, price.unit, price.price_minor))
+        await import_prices(self._database, chain_id, kept, removed)
+
     async def audit(self) -> audit.Audit:
         """Prove over the whole database that the ledger is balanced."""
         return await audit.audit_ledger(self._database)
@@ -133,6 +156,9 @@ class BackOffice:
                 _answer_row(answer, fields, f"{path}.answers[{n}].value")
                 for n, answer in enumerate(customer.answers)
             ),
+            tier=customer.tier,
+            counters=customer.counters,
+            offers=customer.offers,
         )
 
 
@@ -141,6 +167,14 @@ def customer_id_of(chain_id: str, customer_number: str) -> int:
     text = f"{chain_id}\x00{customer_number}".encode()
     digest = blake2b(text, digest_size=8, person=b"customer").digest()
     return int.from_bytes(digest, "big") & CUSTOMER_ID_MAX or 1
+
+
+def _place(chain_id: str, price: ImportedPrice) -> PricePlace:
+    """Where a price stands; a customer is named by the id that facts have."""
+    name = price.scope_name
+    if price.scope == Scope.CUSTOMER:
+        name = str(customer_id_of(chain_id, name))
+    return PricePlace(price.list_code, price.sku, price.scope, name)
 
 
 def _answer_row(

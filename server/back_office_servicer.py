@@ -15,6 +15,7 @@ from server.back_office import BackOffice
 from server.codec.back_office_pb import customers_from_pb, products_from_pb, stores_from_pb
 from server.codec.message import parsed
 from server.codec.plan_pb import history_to_pb, plan_to_pb, roll_back_from_pb, wanted_from_pb
+from server.codec.price_pb import prices_from_pb
 from server.store.database import RetryError
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -78,6 +79,12 @@ class BackOfficeServicer(BackOfficeServiceServicer):
     ) -> pb.ImportCustomersResponse:
         """Insert or replace customers."""
         return await _answered(context, self._import_customers(request))
+
+    async def ImportPrices(
+        self, request: pb.ImportPricesRequest, context: Context
+    ) -> pb.ImportPricesResponse:
+        """Insert, replace and remove prices of a list."""
+        return await _answered(context, self._import_prices(request))
 
     async def AuditLedger(
         self, request: pb.AuditLedgerRequest, context: Context
@@ -148,6 +155,11 @@ class BackOfficeServicer(BackOfficeServiceServicer):
         chain_id, customers = customers_from_pb(request, self._back_office.clock())
         await self._back_office.import_customers(chain_id, customers)
         return pb.ImportCustomersResponse(imported=len(customers))
+
+    async def _import_prices(self, request: pb.ImportPricesRequest) -> pb.ImportPricesResponse:
+        chain_id, prices = prices_from_pb(request)
+        await self._back_office.import_prices(chain_id, prices)
+        return pb.ImportPricesResponse(imported=len(prices))
 
     async def _audit(self) -> pb.AuditLedgerResponse:
         found = await self._back_office.audit()

@@ -16,24 +16,34 @@ BATCHES_APART_S = 0.006
 
 
 class Wanted(Struct, frozen=True, gc=False):
-    """What one call looks up: its keys, and the hashes of the identifiers it was given."""
+    """What one call looks up: keys, hashes of the identifiers it was given, prices of lists."""
 
     key_ids: tuple[bytes, ...]
     identifier_hashes: tuple[bytes, ...]
+    price_keys: tuple[bytes, ...] = ()
 
 
 class Seen(Struct, frozen=True):
-    """What was found: taken keys, and the customer of the first identifier that anybody has."""
+    """What was found.
+
+    Attributes:
+        keys: those that are taken.
+        customer: that of the first identifier that anybody has.
+        prices: (unit, minor units) of the prices that are there.
+    """
 
     keys: dict[bytes, KnownKey]
     customer: KnownCustomer | None
+    prices: dict[bytes, tuple[int, int]] = {}
 
 
 class FactSource(Protocol):
     """What look-ups need of the database."""
 
-    async def find(self, key_ids: Sequence[bytes], hashes: Sequence[bytes]) -> Found:
-        """Look up keys and customers."""
+    async def find(
+        self, key_ids: Sequence[bytes], hashes: Sequence[bytes], price_keys: Sequence[bytes] = ()
+    ) -> Found:
+        """Look up keys, customers and prices."""
 
     async def recover(self) -> None:
         """Wait until the next attempt makes sense."""
@@ -103,8 +113,9 @@ class Lookups:
     async def _serve(self, batch: list[tuple[Wanted, "asyncio.Future[Seen]"]]) -> None:
         key_ids = [key_id for wanted, _ in batch for key_id in wanted.key_ids]
         hashes = [digest for wanted, _ in batch for digest in wanted.identifier_hashes]
+        price_keys = [key for wanted, _ in batch for key in wanted.price_keys]
         try:
-            found = await self._source.find(key_ids, hashes)
+            found = await self._source.find(key_ids, hashes, price_keys)
         except RetryError:
             self._queue = batch + self._queue
             self._wake.set()
@@ -132,4 +143,6 @@ def seen_by(wanted: Wanted, found: Found) -> Seen:
         owner = found.identifiers.get(digest)
         if owner is not None and owner in found.customers:
             return Seen(keys, found.customers[owner])
-    return Seen(keys, None)
+    if not wanted.price_keys:
+        return Seen(keys, None)
+    return Seen(keys, None, {k: found.prices[k] for k in wanted.price_keys if k in found.prices})

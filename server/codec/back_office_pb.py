@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from loyalty.v1 import back_office_service_pb2 as pb
 from rewards import limits
-from rewards.facts import CustomerState
+from rewards.facts import CustomerState, OwnOffer
 from rewards.product import Product
 from rewards.refusal import Reason, Refusal
 from server.codec import check
@@ -22,6 +22,10 @@ PROPERTIES_MAX = 50
 SEGMENTS_MAX = 100
 IMPORTED_IDENTIFIERS_MAX = 8
 PRODUCT_NAME_MAX = 200
+COUNTERS_MAX = 100
+COUNT_MAX = 10**15
+OFFERS_MAX = 50
+OFFER_CATEGORIES_MAX = 50
 
 KINDS = {"card": 1, "phone": 2, "qr_token": 3, "email": 4, "app": 5}
 """IdentifierKind of the contract by the names that imports use."""
@@ -32,6 +36,7 @@ STATES = {
     "blocked": CustomerState.BLOCKED,
 }
 
+_CODE = re.compile(r"[a-z0-9_\-]+")
 _PAIR = re.compile(r"[^=]{1,64}=.{1,128}", re.DOTALL)
 _PAIR_MAX = 64 + 1 + 128
 
@@ -45,6 +50,9 @@ class ImportedCustomer(NamedTuple):
     segments: tuple[str, ...]
     identifiers: tuple[tuple[int, str], ...]
     answers: tuple[tuple[str, str, int], ...]
+    tier: str = ""
+    counters: tuple[tuple[str, int], ...] = ()
+    offers: tuple[OwnOffer, ...] = ()
 
 
 def stores_from_pb(request: pb.ImportStoresRequest) -> list[StoreRecord]:
@@ -126,6 +134,10 @@ def _product(product: pb.Product, path: str) -> Product:
         minimum_price_minor=check.number_of(
             product.minimum_price_minor, floor_path, 0, limits.AMOUNT_MINOR_MAX
         ),
+        weighed=product.weighed,
+        list_price_minor=check.number_of(
+            product.list_price_minor, f"{path}.list_price_minor", 0, limits.AMOUNT_MINOR_MAX
+        ),
     )
 
 
@@ -147,7 +159,48 @@ def _customer(customer: pb.Customer, path: str, now_us: int) -> ImportedCustomer
             _answer(answer, f"{path}.answers[{n}]", now_us)
             for n, answer in enumerate(customer.answers)
         ),
+        tier=check.optional_text_of(customer.tier, f"{path}.tier"),
+        counters=_counters(customer.counters, f"{path}.counters"),
+        offers=_offers(customer.offers, f"{path}.offers"),
     )
+
+
+def _counters(counters: Sequence[pb.ImportedCounter], path: str) -> tuple[tuple[str, int], ...]:
+    check.count_of(len(counters), path, COUNTERS_MAX)
+    _check_unique([one.counter_code for one in counters], path, "counter_code")
+    return tuple(
+        sorted(
+            (
+                code_of(one.counter_code, f"{path}[{n}].counter_code"),
+                check.number_of(one.count, f"{path}[{n}].count", 0, COUNT_MAX),
+            )
+            for n, one in enumerate(counters)
+        )
+    )
+
+
+def _offers(offers: Sequence[pb.ImportedOffer], path: str) -> tuple[OwnOffer, ...]:
+    check.count_of(len(offers), path, OFFERS_MAX)
+    _check_unique([one.offer_code for one in offers], path, "offer_code")
+    found = [_offer(one, f"{path}[{n}]") for n, one in enumerate(offers)]
+    return tuple(sorted(found, key=lambda offer: offer.offer_code))
+
+
+def _offer(offer: pb.ImportedOffer, path: str) -> OwnOffer:
+    amount_path = f"{path}.amount_from_minor"
+    return OwnOffer(
+        code_of(offer.offer_code, f"{path}.offer_code"),
+        check.number_of(offer.amount_from_minor, amount_path, 0, limits.AMOUNT_MINOR_MAX),
+        _texts(offer.categories, f"{path}.categories", OFFER_CATEGORIES_MAX),
+    )
+
+
+def code_of(code: str, path: str) -> str:
+    """Pass a code as programs spell codes."""
+    check.text_of(code, path)
+    if not _CODE.fullmatch(code):
+        _refuse_text(path, f"{code!r} is not a code of a-z 0-9 _ -")
+    return code
 
 
 def _identifier(identifier: pb.ImportedIdentifier, path: str) -> tuple[int, str]:

@@ -16,6 +16,9 @@ from server.ctl.say import CtlError
 SEPARATOR = ";"
 IDENTIFIER_PREFIX = "identifier."
 ANSWER_PREFIX = "answer."
+COUNTER_PREFIX = "counter."
+OFFER_AMOUNT_PREFIX = "offer_amount."
+OFFER_PREFIX = "offer."
 _YES = frozenset({"1", "yes", "true"})
 _NO = frozenset({"", "0", "no", "false"})
 
@@ -44,12 +47,17 @@ PRODUCT_COLUMNS = Columns(
         "no_earn",
         "no_cross_sell",
         "minimum_price_minor",
+        "weighed",
+        "list_price_minor",
     ),
 )
 CUSTOMER_COLUMNS = Columns(
     ("customer_number",),
-    ("segments", "state", "language_code", "answered_at"),
-    (IDENTIFIER_PREFIX, ANSWER_PREFIX),
+    ("segments", "state", "language_code", "answered_at", "tier"),
+    (IDENTIFIER_PREFIX, ANSWER_PREFIX, COUNTER_PREFIX, OFFER_AMOUNT_PREFIX, OFFER_PREFIX),
+)
+PRICE_COLUMNS = Columns(
+    ("sku",), ("price_minor", "unit", "zone", "segment", "customer_number", "removed")
 )
 
 
@@ -102,6 +110,8 @@ def product_of(row: Row) -> pb.Product:
         no_earn=_flag(row, "no_earn"),
         no_cross_sell=_flag(row, "no_cross_sell"),
         minimum_price_minor=_number(row, "minimum_price_minor"),
+        weighed=_flag(row, "weighed"),
+        list_price_minor=_number(row, "list_price_minor"),
     )
 
 
@@ -119,7 +129,49 @@ def customer_of(row: Row) -> pb.Customer:
         state=row.get("state", ""),
         language_code=row.get("language_code", ""),
         answers=_answers(row),
+        tier=row.get("tier", ""),
+        counters=[
+            pb.ImportedCounter(counter_code=code, count=_number(row, f"{COUNTER_PREFIX}{code}"))
+            for code in _filled(row, COUNTER_PREFIX)
+        ],
+        offers=_offers(row),
     )
+
+
+def price_of(row: Row) -> pb.ListedPrice:
+    """Read a price of a list: for a zone, a segment or a customer if one is named."""
+    price = pb.ListedPrice(sku=row["sku"], unit=row.get("unit", ""), removed=_flag(row, "removed"))
+    scopes = [name for name in ("zone", "segment", "customer_number") if row.get(name)]
+    if len(scopes) > 1:
+        raise ValueError(f"{scopes[1]}: a price is for one of {' and '.join(scopes)}, not for both")
+    if scopes:
+        setattr(price, scopes[0], row[scopes[0]])
+    if not price.removed and not row.get("price_minor", "").strip():
+        raise ValueError("price_minor: is empty, and the price is not marked removed")
+    price.price_minor = _number(row, "price_minor")
+    return price
+
+
+def _filled(row: Row, prefix: str) -> list[str]:
+    """What the columns of a prefix are called that have something in them."""
+    return [
+        column.removeprefix(prefix)
+        for column, cell in row.items()
+        if column.startswith(prefix) and cell
+    ]
+
+
+def _offers(row: Row) -> list[pb.ImportedOffer]:
+    """Own offers: `offer_amount.x` holds the threshold of x, `offer.x` its categories."""
+    codes = dict.fromkeys(_filled(row, OFFER_AMOUNT_PREFIX) + _filled(row, OFFER_PREFIX))
+    return [
+        pb.ImportedOffer(
+            offer_code=code,
+            amount_from_minor=_number(row, f"{OFFER_AMOUNT_PREFIX}{code}"),
+            categories=_split(row.get(f"{OFFER_PREFIX}{code}", "")),
+        )
+        for code in codes
+    ]
 
 
 def _answers(row: Row) -> list[pb.ImportedAnswer]:

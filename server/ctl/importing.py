@@ -1,4 +1,4 @@
-"""`loyaltyctl import`: stores, articles and customers from CSV files, in batches."""
+"""`loyaltyctl import`: stores, articles, prices and customers from CSV files, in batches."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -19,11 +19,13 @@ from rich.progress import (
 from loyalty.v1 import back_office_service_pb2 as pb
 from server.ctl.feed_file import (
     CUSTOMER_COLUMNS,
+    PRICE_COLUMNS,
     PRODUCT_COLUMNS,
     STORE_COLUMNS,
     Columns,
     Row,
     customer_of,
+    price_of,
     product_of,
     read_rows,
     store_of,
@@ -41,6 +43,9 @@ app = typer.Typer(
 )
 
 File = Annotated[Path, typer.Argument(help="a CSV file", show_default=False)]
+PriceList = Annotated[
+    str, typer.Option("--list", help="code of the list, as promotions name it", show_default=False)
+]
 Chain = Annotated[str, typer.Option(help="whose they are", show_default=False)]
 
 _Message = TypeVar("_Message")
@@ -65,7 +70,7 @@ def stores(file: File, chain: Chain, target: Target = TARGET) -> None:
 
 @app.command()
 def products(file: File, chain: Chain, target: Target = TARGET) -> None:
-    """Import articles: sku, name, categories, brand, properties, no_..., minimum_price_minor."""
+    """Import articles: sku, name, categories, brand, properties, no_..., weighed, ..."""
     with back_office(target) as stub:
         _import(
             file,
@@ -82,7 +87,7 @@ def products(file: File, chain: Chain, target: Target = TARGET) -> None:
 
 @app.command()
 def customers(file: File, chain: Chain, target: Target = TARGET) -> None:
-    """Import customers: customer_number, identifier.card, ..., answer.sex, ..., answered_at."""
+    """Import customers: customer_number, identifier.card, ..., tier, counter.x, offer.x, ..."""
     with back_office(target) as stub:
         _import(
             file,
@@ -92,6 +97,24 @@ def customers(file: File, chain: Chain, target: Target = TARGET) -> None:
             lambda batch: (
                 stub.ImportCustomers(
                     pb.ImportCustomersRequest(chain_id=chain, customers=batch),
+                    timeout=CALL_TIMEOUT_S,
+                ).imported
+            ),
+        )
+
+
+@app.command()
+def prices(file: File, chain: Chain, price_list: PriceList, target: Target = TARGET) -> None:
+    """Import prices of a list: sku, price_minor, unit, zone, segment, customer_number, removed."""
+    with back_office(target) as stub:
+        _import(
+            file,
+            target,
+            PRICE_COLUMNS,
+            price_of,
+            lambda batch: (
+                stub.ImportPrices(
+                    pb.ImportPricesRequest(chain_id=chain, list_code=price_list, prices=batch),
                     timeout=CALL_TIMEOUT_S,
                 ).imported
             ),

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from rewards.birthday import BIRTH_DATE_FIELD, birth_day_of
 from rewards.commit import Commit
 from rewards.facts import NO_ACCOUNT
 from rewards.rounding import floor_div
@@ -17,8 +18,12 @@ DAY_US = 86_400_000_000
 
 LOCK_ACCOUNTS = """
 update account a
-   set version = a.version + 1
-  from unnest($1::bigint[], $2::bigint[]) as expected (account_id, version)
+   set version = a.version + 1,
+       purchases = greatest(0, a.purchases + expected.purchases),
+       last_purchase_day = case when expected.last_day < 0 then a.last_purchase_day
+                                else expected.last_day end
+  from unnest($1::bigint[], $2::bigint[], $3::integer[], $4::integer[])
+    as expected (account_id, version, purchases, last_day)
  where a.account_id = expected.account_id
    and a.version = expected.version
 returning a.account_id
@@ -84,11 +89,14 @@ select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::t
 
 CHANGE_FIELD_STATES = """
 update customer c
-   set field_state = c.field_state || change.field_state
+   set field_state = c.field_state || change.field_state,
+       birth_day = coalesce(change.birth_day, c.birth_day)
   from (select account_id, customer_id,
-               jsonb_object_agg(field_code, jsonb_build_array(answered_at_us, kept)) as field_state
-          from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::text[])
-            as answer (account_id, customer_id, field_code, answered_at_us, kept)
+               jsonb_object_agg(field_code, jsonb_build_array(answered_at_us, kept)) as field_state,
+               max(birth_day) as birth_day
+          from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::text[],
+                      $6::smallint[])
+            as answer (account_id, customer_id, field_code, answered_at_us, kept, birth_day)
          group by account_id, customer_id) as change
  where c.account_id = change.account_id
    and c.customer_id = change.customer_id
@@ -164,7 +172,7 @@ async def write_batch(connection: AnyConnection, commits: Sequence[Commit]) -> W
 
 async def _lock_accounts(connection: AnyConnection, commits: Sequence[Commit]) -> set[int]:
     expected = sorted(
-        (commit.account_id, commit.account_version)
+        (commit.account_id, commit.account_version, commit.purchases, commit.last_purchase_day)
         for commit in commits
         if commit.account_id != NO_ACCOUNT
     )
@@ -298,6 +306,7 @@ async def _insert_answers(connection: AnyConnection, commits: Sequence[Commit]) 
             answer.field_code,
             commit.effective_at_us,
             answer.kept_value,
+            birth_day_of(answer.value) if answer.field_code == BIRTH_DATE_FIELD else None,
         )
         for commit, answer in answered
     ]

@@ -12,7 +12,7 @@ from typing import TypeVar
 import asyncpg
 
 from rewards.commit import Commit
-from server.store import commits, facts
+from server.store import commits, facts, prices
 from server.store.commits import KeysTakenError, WrittenBatch
 from server.store.embedded import EmbeddedPostgres
 from server.store.facts import AnyConnection, KnownCustomer, KnownKey
@@ -50,18 +50,20 @@ class RetryError(StoreError):
 class Found:
     """Rows that one round of look-ups found."""
 
-    __slots__ = ("customers", "identifiers", "keys")
+    __slots__ = ("customers", "identifiers", "keys", "prices")
 
     def __init__(
         self,
         keys: dict[bytes, KnownKey],
         identifiers: dict[bytes, tuple[int, int]],
         customers: dict[tuple[int, int], KnownCustomer],
+        prices: dict[bytes, tuple[int, int]] | None = None,
     ) -> None:
         """Keep the rows."""
         self.keys = keys
         self.identifiers = identifiers
         self.customers = customers
+        self.prices = prices or {}
 
 
 assert READERS_MAX + ALONE_MAX + 2 < PoolSettings().size_max, "look-ups and batches need their own"
@@ -146,8 +148,10 @@ class Database:
         except Exception as error:
             raise store_error(error, fate_unknown=False) from error
 
-    async def find(self, key_ids: Sequence[bytes], hashes: Sequence[bytes]) -> Found:
-        """Look up keys, and customers by the hashes of their identifiers.
+    async def find(
+        self, key_ids: Sequence[bytes], hashes: Sequence[bytes], price_keys: Sequence[bytes] = ()
+    ) -> Found:
+        """Look up keys, customers by the hashes of their identifiers, and prices of lists.
 
         Raises:
             RetryError: the database cannot be reached just now.
@@ -157,7 +161,8 @@ class Database:
             identifiers = await facts.read_identifiers(connection, hashes) if hashes else {}
             account_ids = sorted({account_id for account_id, _ in identifiers.values()})
             customers = await facts.read_customers(connection, account_ids) if account_ids else {}
-            return Found(keys, identifiers, customers)
+            found = await prices.read_prices(connection, price_keys) if price_keys else {}
+            return Found(keys, identifiers, customers, found)
 
     async def known_keys(self, key_ids: Sequence[bytes]) -> dict[bytes, KnownKey]:
         """Read which keys exist.

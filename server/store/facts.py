@@ -6,7 +6,7 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
-from rewards.facts import CustomerFacts, FieldState
+from rewards.facts import CustomerFacts, FieldState, OwnOffer
 from rewards.ledger import OwnedLot
 from server.store.pool import Connection, PooledConnection
 
@@ -25,7 +25,8 @@ select identifier_hash, customer_id, account_id
 """
 
 SELECT_CUSTOMERS = """
-select c.account_id, c.customer_id, c.state, c.language_code, c.segments, c.field_state, a.version
+select c.account_id, c.customer_id, c.state, c.language_code, c.segments, c.field_state,
+       c.tier, c.birth_day, c.counters, c.offers, a.version, a.purchases, a.last_purchase_day
   from customer c
   join account a on a.account_id = c.account_id
  where c.account_id = any($1::bigint[])
@@ -39,7 +40,7 @@ select account_id, asset_code, amount_minor
 """
 
 SELECT_RECEIPT = """
-select ruleset_version, evaluated_at_us, recorded_at_us, request, answer
+select ruleset_version, evaluated_at_us, recorded_at_us, request, facts, answer
   from receipt
  where key_id = $1 and day = $2
 """
@@ -59,7 +60,7 @@ select asset_code, sum(remaining_minor)::bigint as pending_minor
  group by asset_code
 """
 
-SELECT_ACCOUNT = "select version from account where account_id = $1"
+SELECT_ACCOUNT = "select version, purchases from account where account_id = $1"
 
 SELECT_ACCOUNT_LOCKED = "select version from account where account_id = $1 for update"
 
@@ -85,6 +86,8 @@ HOT_STATEMENTS = {
 """What calls of a till run; a test explains each on a million rows without statistics."""
 
 _FIELD_STATES = msgspec.json.Decoder(dict[str, FieldState])
+_COUNTERS = msgspec.json.Decoder(dict[str, int])
+_OFFERS = msgspec.json.Decoder(tuple[OwnOffer, ...])
 
 
 class KnownKey(Struct, frozen=True, gc=False):
@@ -97,10 +100,24 @@ class KnownKey(Struct, frozen=True, gc=False):
 
 
 class KnownCustomer(Struct, frozen=True):
-    """A customer with what is known of the profile fields (personal: never stored elsewhere)."""
+    """A customer with what is personal and never stored elsewhere.
+
+    Attributes:
+        fields: what is known of the profile fields.
+        birth_day: month * 100 + day; None is not known.
+    """
 
     facts: CustomerFacts
     fields: dict[str, FieldState]
+    birth_day: int | None = None
+
+
+class AccountRow(Struct, frozen=True, gc=False):
+    """An account: its version, its purchases so far, and its balances in minor units by asset."""
+
+    version: int
+    purchases: int
+    balances: dict[str, int]
 
 
 class StoredRow(Struct, frozen=True, gc=False):
@@ -110,6 +127,7 @@ class StoredRow(Struct, frozen=True, gc=False):
     evaluated_at_us: int
     recorded_at_us: int
     request: bytes
+    facts: bytes
     answer: bytes
 
 
@@ -174,15 +192,14 @@ async def read_answers(
     return {row["field_code"]: row["value"] for row in rows}
 
 
-async def read_account(
-    connection: AnyConnection, account_id: int
-) -> tuple[int, dict[str, int]] | None:
-    """Read an account's version, and then its balances in minor units by asset."""
-    version = await connection.fetchval(SELECT_ACCOUNT, account_id)
-    if version is None:
+async def read_account(connection: AnyConnection, account_id: int) -> AccountRow | None:
+    """Read an account's version and purchases, and then its balances."""
+    account = await connection.fetchrow(SELECT_ACCOUNT, account_id)
+    if account is None:
         return None
     rows = await connection.fetch(SELECT_BALANCES, [account_id])
-    return version, {row["asset_code"]: row["amount_minor"] for row in rows}
+    balances = {row["asset_code"]: row["amount_minor"] for row in rows}
+    return AccountRow(account["version"], account["purchases"], balances)
 
 
 async def lock_account(connection: AnyConnection, account_id: int) -> None:
@@ -191,7 +208,21 @@ async def lock_account(connection: AnyConnection, account_id: int) -> None:
 
 
 def _customer(row: asyncpg.Record, balances: dict[int, list[tuple[str, int]]]) -> KnownCustomer:
-    account_id, customer_id, state, language_code, segments, fields, version = row.values()
+    (
+        account_id,
+        customer_id,
+        state,
+        language_code,
+        segments,
+        fields,
+        tier,
+        birth_day,
+        counters,
+        offers,
+        version,
+        purchases,
+        last_purchase_day,
+    ) = row.values()
     facts = CustomerFacts(
         account_id,
         version,
@@ -200,5 +231,11 @@ def _customer(row: asyncpg.Record, balances: dict[int, list[tuple[str, int]]]) -
         language_code,
         frozenset(segments),
         tuple(balances.get(account_id, ())),
+        tier,
+        None,
+        purchases,
+        last_purchase_day,
+        tuple(sorted(_COUNTERS.decode(counters).items())) if counters else (),
+        _OFFERS.decode(offers) if offers else (),
     )
-    return KnownCustomer(facts, _FIELD_STATES.decode(fields))
+    return KnownCustomer(facts, _FIELD_STATES.decode(fields), birth_day)

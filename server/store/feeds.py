@@ -32,7 +32,7 @@ select chain_id, store_id, time_zone, currency_code, language_code, zones, name
 
 SELECT_PRODUCTS = """
 select chain_id, sku, name, categories, brand, properties, no_discount, no_earn, no_cross_sell,
-       minimum_price_minor
+       minimum_price_minor, weighed, list_price_minor
   from product
  where change > $1 and change <= $2
 """
@@ -135,6 +135,8 @@ class Feeds:
                     row["no_earn"],
                     row["no_cross_sell"],
                     row["minimum_price_minor"],
+                    row["weighed"],
+                    row["list_price_minor"],
                 ),
             )
             for row in rows

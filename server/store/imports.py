@@ -1,10 +1,13 @@
 """Writes what the back office imports: stores, articles and customers, a batch a transaction."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import asyncpg
+import msgspec
 from msgspec import Struct
 
+from rewards.birthday import BIRTH_DATE_FIELD, birth_day_of
+from rewards.facts import OwnOffer
 from rewards.product import Product
 from server.store.array_literal import array_literal
 from server.store.database import Database
@@ -37,13 +40,13 @@ do update set time_zone = excluded.time_zone,
 # An article that is as it was keeps its change: servers then have nothing to load.
 UPSERT_PRODUCTS = """
 insert into product as p (chain_id, sku, name, categories, brand, properties, no_discount, no_earn,
-                          no_cross_sell, minimum_price_minor, change)
+                          no_cross_sell, minimum_price_minor, weighed, list_price_minor, change)
 select $1, sku, name, categories::text[], brand, properties::text[], no_discount, no_earn,
-       no_cross_sell, minimum_price_minor, $11
+       no_cross_sell, minimum_price_minor, weighed, list_price_minor, $13
   from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::boolean[],
-              $8::boolean[], $9::boolean[], $10::bigint[])
+              $8::boolean[], $9::boolean[], $10::bigint[], $11::boolean[], $12::bigint[])
     as new (sku, name, categories, brand, properties, no_discount, no_earn, no_cross_sell,
-            minimum_price_minor)
+            minimum_price_minor, weighed, list_price_minor)
 on conflict (chain_id, sku)
 do update set name = excluded.name,
               categories = excluded.categories,
@@ -53,13 +56,15 @@ do update set name = excluded.name,
               no_earn = excluded.no_earn,
               no_cross_sell = excluded.no_cross_sell,
               minimum_price_minor = excluded.minimum_price_minor,
+              weighed = excluded.weighed,
+              list_price_minor = excluded.list_price_minor,
               change = excluded.change
         where (p.name, p.categories, p.brand, p.properties, p.no_discount, p.no_earn,
-               p.no_cross_sell, p.minimum_price_minor)
+               p.no_cross_sell, p.minimum_price_minor, p.weighed, p.list_price_minor)
               is distinct from
               (excluded.name, excluded.categories, excluded.brand, excluded.properties,
                excluded.no_discount, excluded.no_earn, excluded.no_cross_sell,
-               excluded.minimum_price_minor)
+               excluded.minimum_price_minor, excluded.weighed, excluded.list_price_minor)
 """
 
 SELECT_STORES_OF_CHAIN = """
@@ -80,14 +85,19 @@ do update set version = a.version + 1
 # A number whose id belongs to another number is not returned.
 UPSERT_CUSTOMERS = """
 insert into customer as c (account_id, customer_id, chain_id, customer_number, state, language_code,
-                           segments, field_state)
-select customer_id, customer_id, $1, customer_number, state, language_code, segments::text[], '{}'
-  from unnest($2::bigint[], $3::text[], $4::smallint[], $5::text[], $6::text[])
-    as new (customer_id, customer_number, state, language_code, segments)
+                           segments, field_state, tier, counters, offers)
+select customer_id, customer_id, $1, customer_number, state, language_code, segments::text[], '{}',
+       tier, counters::jsonb, offers::jsonb
+  from unnest($2::bigint[], $3::text[], $4::smallint[], $5::text[], $6::text[], $7::text[],
+              $8::text[], $9::text[])
+    as new (customer_id, customer_number, state, language_code, segments, tier, counters, offers)
 on conflict (account_id, customer_id)
 do update set state = excluded.state,
               language_code = excluded.language_code,
-              segments = excluded.segments
+              segments = excluded.segments,
+              tier = excluded.tier,
+              counters = excluded.counters,
+              offers = excluded.offers
         where c.chain_id = excluded.chain_id
           and c.customer_number = excluded.customer_number
 returning c.customer_id
@@ -117,12 +127,14 @@ on conflict do nothing
 # At most one answer a field: the newest of the batch.
 MERGE_FIELD_STATES = """
 update customer c
-   set field_state = c.field_state || fresh.field_state
+   set field_state = c.field_state || fresh.field_state,
+       birth_day = coalesce(fresh.birth_day, c.birth_day)
   from (select a.customer_id,
                jsonb_object_agg(a.field_code, jsonb_build_array(a.answered_at_us, a.kept))
-                 as field_state
-          from unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[])
-            as a (customer_id, field_code, answered_at_us, kept)
+                 as field_state,
+               max(a.birth_day) as birth_day
+          from unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::smallint[])
+            as a (customer_id, field_code, answered_at_us, kept, birth_day)
           join customer now on now.account_id = a.customer_id and now.customer_id = a.customer_id
          where a.answered_at_us > coalesce((now.field_state -> a.field_code ->> 0)::bigint, -1)
          group by a.customer_id) as fresh
@@ -180,6 +192,7 @@ class CustomerRow(Struct, frozen=True):
     Attributes:
         customer_id: also the account's id: a hash of chain and number, 1 to 2^63-1.
         state: 1 active, 2 earn only, 3 blocked.
+        counters: (counter code, count).
     """
 
     customer_id: int
@@ -189,6 +202,9 @@ class CustomerRow(Struct, frozen=True):
     segments: tuple[str, ...]
     identifiers: tuple[IdentifierRow, ...]
     answers: tuple[AnswerRow, ...]
+    tier: str = ""
+    counters: tuple[tuple[str, int], ...] = ()
+    offers: tuple[OwnOffer, ...] = ()
 
 
 async def import_stores(database: Database, stores: Sequence[StoreRecord]) -> None:
@@ -240,6 +256,8 @@ async def import_products(database: Database, chain_id: str, products: Sequence[
             product.no_earn,
             product.no_cross_sell,
             product.minimum_price_minor,
+            product.weighed,
+            product.list_price_minor,
         )
         for product in products
     ]
@@ -336,6 +354,9 @@ async def _write_customers(
             customer.state,
             customer.language_code,
             array_literal(customer.segments),
+            customer.tier,
+            _json_or_none(dict(customer.counters)),
+            _json_or_none(customer.offers),
         )
         for customer in customers
     )
@@ -381,9 +402,23 @@ async def _write_answers(connection: AnyConnection, customers: Sequence[Customer
         INSERT_ANSWERS, *_columns(rows), IMPORT_CHANNEL, NO_KEY, timeout=IMPORT_TIMEOUT_S
     )
     # Sorted by instant, so the last one of a field stays in the dictionary.
-    newest = {(owner, code): (at_us, answer.kept_value) for owner, code, at_us, answer in answers}
-    states = [(owner, code, at_us, kept) for (owner, code), (at_us, kept) in newest.items()]
+    newest = {(owner, code): (at_us, answer) for owner, code, at_us, answer in answers}
+    states = [
+        (
+            owner,
+            code,
+            at_us,
+            answer.kept_value,
+            birth_day_of(answer.value) if code == BIRTH_DATE_FIELD else None,
+        )
+        for (owner, code), (at_us, answer) in newest.items()
+    ]
     await connection.execute(MERGE_FIELD_STATES, *_columns(states), timeout=IMPORT_TIMEOUT_S)
+
+
+def _json_or_none(kept: Mapping[str, int] | Sequence[OwnOffer]) -> str | None:
+    """What a customer may have none of; most have none, and null costs a look-up nothing."""
+    return msgspec.json.encode(kept).decode() if kept else None
 
 
 def _columns(rows: Sequence[tuple[object, ...]]) -> list[tuple[object, ...]]:

@@ -202,15 +202,14 @@ class CheckoutOperation:
         command, context = self._command, self._context
         store = context.reference.store(command.key.chain_id, command.key.store_id)
         exceptions: list[ExceptionEntry] = []
-        customer = work.customer_of(command.sale, seen)
         now_us = context.clock()
-        frozen = await self._freeze(customer.account_id, now_us)
+        frozen = await self._freeze(work.account_of(seen), now_us)
         check_currency(store, frozen.rules.program, command.sale.header.currency_code)
         if frozen.problem is not None:
             self._except(exceptions, ExceptionKind.TOKEN, frozen.problem)
         self._check_business(seen, exceptions)
         scene = work.Scene(context, store, frozen.rules, command.sale, frozen.at_us)
-        facts = work.gather_facts(scene, customer)
+        facts = await self._facts(scene, seen, deadline_s)
         decision = work.decide_prices(scene, facts)
         found = self._differences(decision.evaluation, frozen, exceptions)
         decision, skipped = _add_extras(scene, decision, facts, seen)
@@ -222,6 +221,13 @@ class CheckoutOperation:
         if command.sale.header.mode == SaleMode.TRAINING:
             return Decided(None, answer)
         return Decided(self._commit(sold, seen, answer), answer)
+
+    async def _facts(self, scene: work.Scene, seen: Seen, deadline_s: float) -> Facts:
+        try:
+            return await work.gather_facts(scene, seen, deadline_s)
+        except TimeoutError:
+            text = "no time was left before the write; nothing is recorded"
+            raise Refusal(Reason.DEADLINE_PASSED, text) from None
 
     async def _freeze(self, account_id: int, now_us: int) -> Frozen:
         command, reference = self._command, self._context.reference
@@ -331,12 +337,13 @@ class CheckoutOperation:
             keys.append(CommitKey(command.basket_key_id, KeyKind.BASKET, command.key_id))
         kept = (command.closed, command.basket_id, command.outcome)
         grants = sold.decision.evaluation.grants
+        customer = sold.facts.customer
         return Commit(
             keys=tuple(keys),
             effective_at_us=at_us,
             recorded_at_us=sold.now_us,
-            account_id=sold.facts.customer.account_id,
-            account_version=sold.facts.customer.account_version,
+            account_id=customer.account_id,
+            account_version=customer.account_version,
             receipt=StoredReceipt(
                 key_id=command.key_id,
                 ruleset_version=rules.version,
@@ -346,6 +353,8 @@ class CheckoutOperation:
                 answer=answer,
             ),
             movement=earn(command.key_id, rules.program, grants),
+            purchases=1,
+            last_purchase_day=max(customer.last_purchase_day, sold.facts.store.local_day),
             exceptions=sold.exceptions,
         )
 

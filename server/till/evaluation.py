@@ -8,13 +8,14 @@ from rewards.decide import (
     decide_lines_and_rewards,
     decide_prompts,
 )
-from rewards.facts import ANONYMOUS, UNKNOWN, CustomerFacts, Facts
+from rewards.facts import ANONYMOUS, NO_ACCOUNT, UNKNOWN, CustomerFacts, Facts
 from rewards.hints import Hint
 from rewards.ruleset import CompiledLink, ProgramRules
 from rewards.sale import EntryMethod, Sale
 from server.codec.asked import Asked, Skipped
 from server.lookups import Seen
 from server.reference import StoreInfo
+from server.till.asked_facts import asked_of_customer, list_prices
 from server.till.context import Context, voice_of
 
 _SURE_FIRST: dict[int, int] = {
@@ -31,13 +32,9 @@ def identifier_hashes(sale: Sale) -> tuple[bytes, ...]:
     return tuple(found.identifier_hash for found in ordered)
 
 
-def customer_of(sale: Sale, seen: Seen | None) -> CustomerFacts:
-    """The customer of a sale, as rules see them; nobody while the facts could not be read."""
-    if seen is None:
-        return ANONYMOUS
-    if seen.customer is not None:
-        return seen.customer.facts
-    return UNKNOWN if sale.header.identifiers else ANONYMOUS
+def account_of(seen: Seen) -> int:
+    """The account of a sale's customer; NO_ACCOUNT is none."""
+    return NO_ACCOUNT if seen.customer is None else seen.customer.facts.account_id
 
 
 class Scene(NamedTuple):
@@ -54,12 +51,38 @@ class Scene(NamedTuple):
     at_us: int
 
 
-def gather_facts(scene: Scene, customer: CustomerFacts) -> Facts:
-    """Put together everything that the decision reads."""
+async def gather_facts(scene: Scene, seen: Seen | None, deadline_s: float) -> Facts:
+    """Put together everything that the decision reads.
+
+    Args:
+        scene: the sale, and when and by which rules it is evaluated.
+        seen: what was looked up; None if there was no time for it.
+        deadline_s: the loop's time at which waiting for prices of lists ends.
+
+    Raises:
+        TimeoutError: the time is up; only for a program that uses price lists.
+    """
     articles = scene.context.reference.catalogue(scene.sale.header.chain_id).products
     skus = sorted({line.sku for line in scene.sale.lines})
     products = tuple([articles[sku] for sku in skus if sku in articles])
-    return Facts(customer, scene.store.facts_at(scene.rules, scene.at_us), products)
+    store = scene.store.facts_at(scene.rules, scene.at_us)
+    customer = _customer_of(scene, seen, store.local_day)
+    program = scene.rules.program
+    if seen is None or not program.price_lists:
+        return Facts(customer, store, products)
+    prices = await list_prices(
+        scene.context.lookups, program, scene.sale, store, customer, deadline_s
+    )
+    return Facts(customer, store, products, (), prices)
+
+
+def _customer_of(scene: Scene, seen: Seen | None, local_day: int) -> CustomerFacts:
+    """The customer of a sale, as rules see them; nobody while the facts could not be read."""
+    if seen is None:
+        return ANONYMOUS
+    if seen.customer is not None:
+        return asked_of_customer(scene.rules, seen.customer, local_day)
+    return UNKNOWN if scene.sale.header.identifiers else ANONYMOUS
 
 
 def decide_prices(scene: Scene, facts: Facts) -> Decision:

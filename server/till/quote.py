@@ -53,7 +53,7 @@ async def quote(context: Context, request: pb.QuoteRequest, deadline_s: float) -
     check_currency(store, rules.program, sale.header.currency_code)
     seen = await _facts_in_time(context, sale, deadline_s)
     scene = work.Scene(context, store, rules, sale, at_us)
-    facts = work.gather_facts(scene, work.customer_of(sale, seen))
+    seen, facts = await _gathered(scene, seen, deadline_s)
     decision, skipped = _decide(scene, facts, seen, deadline_s)
     hints = find_hints(rules, sale, facts, decision.evaluation)
     asked = work.asked_of(scene, facts, decision, skipped, basket_id, hints)
@@ -97,6 +97,16 @@ async def _facts_in_time(context: Context, sale: Sale, deadline_s: float) -> See
         return await context.lookups.look_up(Wanted((), hashes), deadline_s - FACTS_RESERVE_S)
     except TimeoutError:
         return None
+
+
+async def _gathered(
+    scene: work.Scene, seen: Seen | None, deadline_s: float
+) -> tuple[Seen | None, Facts]:
+    """All facts; those of a stranger if there is no time for prices of lists."""
+    try:
+        return seen, await work.gather_facts(scene, seen, deadline_s - FACTS_RESERVE_S)
+    except TimeoutError:
+        return None, await work.gather_facts(scene, None, deadline_s)
 
 
 def _decide(

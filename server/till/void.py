@@ -3,10 +3,12 @@
 from typing import NamedTuple
 
 import msgspec
+from msgspec import Struct
 
 from loyalty.v1 import answer_pb2
 from loyalty.v1 import till_service_pb2 as pb
-from rewards.commit import Commit, CommitKey, KeyKind, StoredReceipt
+from rewards.commit import UNCHANGED, Commit, CommitKey, KeyKind, StoredReceipt
+from rewards.facts import CustomerFacts
 from rewards.ledger import Movement, take_back
 from rewards.limits import TEXT_ID_MAX
 from rewards.refusal import Reason, Refusal
@@ -15,7 +17,13 @@ from rewards.sale import ReceiptKey, fingerprint_of, key_id_of
 from server.codec import check
 from server.codec.sale_pb import receipt_key_from_pb
 from server.lookups import Seen, Wanted
-from server.store.facts import KnownKey, read_account, read_lots_of_key
+from server.store.facts import (
+    AccountRow,
+    KnownKey,
+    StoredRow,
+    read_account,
+    read_lots_of_key,
+)
 from server.till.break_off import void_key_id_of
 from server.till.context import Context, voice_of
 from server.till.durable import Decided, run_durable
@@ -23,6 +31,16 @@ from server.till.stored import stored_checkout
 
 _ENCODER = msgspec.msgpack.Encoder()
 _SLIP, _EMPHASIS = answer_pb2.TEXT_PLACE_SLIP, answer_pb2.TEXT_STYLE_EMPHASIS
+
+
+class _CustomerOfFacts(Struct, frozen=True, array_like=True):
+    """The first part of the facts of a sale; the rest is not read."""
+
+    customer: CustomerFacts
+
+
+_FACTS = msgspec.msgpack.Decoder(_CustomerOfFacts)
+_NO_ACCOUNT_ROW = AccountRow(0, 0, {})
 
 
 class VoidCommand(NamedTuple):
@@ -84,16 +102,17 @@ class VoidOperation:
         receipt = self._receipt(seen)
         stored = await stored_checkout(context, command.key_id, receipt, deadline_s)
         rules = await context.reference.rules_of(command.key.chain_id, stored.ruleset_version)
-        version, balances, movement = await self._movement(receipt.account_id)
+        account, movement = await self._movement(receipt.account_id)
+        purchases, last_day = _taken_back(account, stored)
         now_us = context.clock()
-        answer = self._answer(rules, movement, balances, now_us)
+        answer = self._answer(rules, movement, account.balances, now_us)
         request = _ENCODER.encode((command.key_id, command.reason_code, command.cashier_id))
         commit = Commit(
             keys=(CommitKey(command.void_key_id, KeyKind.VOID, fingerprint_of(request)),),
             effective_at_us=now_us,
             recorded_at_us=now_us,
             account_id=receipt.account_id,
-            account_version=version,
+            account_version=account.version,
             receipt=StoredReceipt(
                 key_id=command.void_key_id,
                 ruleset_version=stored.ruleset_version,
@@ -103,6 +122,8 @@ class VoidOperation:
                 answer=answer,
             ),
             movement=movement,
+            purchases=purchases,
+            last_purchase_day=last_day,
         )
         return Decided(commit, answer)
 
@@ -117,15 +138,14 @@ class VoidOperation:
             raise Refusal(Reason.RECEIPT_STATE, "the receipt was broken off", metadata)
         return known
 
-    async def _movement(self, account_id: int) -> tuple[int, dict[str, int], Movement]:
-        """Account version, balances, and what is taken back. The version is read first."""
+    async def _movement(self, account_id: int) -> tuple[AccountRow, Movement]:
+        """The account, and what is taken back. The account is read first."""
         async with self._context.database.reading() as connection:
             account = await read_account(connection, account_id) if account_id else None
             if account is None:
-                return 0, {}, take_back(self._command.void_key_id, ())
+                return _NO_ACCOUNT_ROW, take_back(self._command.void_key_id, ())
             lots = await read_lots_of_key(connection, account_id, self._command.key_id)
-        version, balances = account
-        return version, balances, take_back(self._command.void_key_id, lots)
+        return account, take_back(self._command.void_key_id, lots)
 
     def _answer(
         self, rules: ProgramRules, movement: Movement, balances: dict[str, int], now_us: int
@@ -149,3 +169,16 @@ class VoidOperation:
             text = slip.say(f"slip_taken_back_{asset.kind}", amount=amount, asset=name)
             response.texts.add(place=_SLIP, style=_EMPHASIS, text=text)
         return response.SerializeToString()
+
+
+def _taken_back(account: AccountRow, stored: StoredRow) -> tuple[int, int]:
+    """How the purchase is uncounted: the change of the count, and the day of the last one.
+
+    The day before the sale is known from its facts; it is the last one again if nothing was bought
+    after the sale.
+    """
+    before = _FACTS.decode(stored.facts).customer
+    if not before.account_id:
+        return 0, UNCHANGED
+    bought_since = account.purchases != before.purchases + 1
+    return -1, UNCHANGED if bought_since else before.last_purchase_day

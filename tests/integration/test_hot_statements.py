@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from server.store import commits, facts
+from server.store import commits, facts, prices
 
 ROWS = 1_000_000
 HOT_TABLES = ("commit_key", "receipt", "account", "balance", "posting", "lot", "customer")
@@ -39,8 +39,16 @@ FILL = (
          from generate_series(1, $1::bigint) n""",
     """insert into profile_answer
        select n, n, 'surname', 1, 'x', 1, '', '' from generate_series(1, $1::bigint) n""",
+    """insert into price_list_entry
+       select decode(lpad(to_hex(n), 32, '0'), 'hex'), 'c', 'card', n::text, 4, '', 1, 100
+         from generate_series(1, $1::bigint) n""",
 )
-TABLES = (*(t for t in HOT_TABLES if t != "receipt"), "receipt_other", "identifier")
+TABLES = (
+    *(t for t in HOT_TABLES if t != "receipt"),
+    "receipt_other",
+    "identifier",
+    "price_list_entry",
+)
 
 
 async def _plans(dsn: str) -> dict[str, list[dict[str, Any]]]:
@@ -52,7 +60,11 @@ async def _plans(dsn: str) -> dict[str, list[dict[str, Any]]]:
             await connection.execute(f"alter table {table} set (autovacuum_enabled = false)")
         for statement in FILL:
             await connection.execute(statement, ROWS, timeout=120)
-        statements = {**commits.HOT_STATEMENTS, **facts.HOT_STATEMENTS}
+        statements = {
+            **commits.HOT_STATEMENTS,
+            **facts.HOT_STATEMENTS,
+            **prices.HOT_STATEMENTS,
+        }
         return {
             name: _nodes(await _explained(connection, statement))
             for name, statement in statements.items()
@@ -91,4 +103,5 @@ def test_no_hot_statement_scans_a_table(pg_dsn: str) -> None:
     ]
     assert not scanned
     read = {node.get("Relation Name") for nodes in plans.values() for node in nodes}
-    assert {"account", "commit_key", "customer", "identifier", "balance", "lot"} <= read
+    hot = {"account", "commit_key", "customer", "identifier", "balance", "lot", "price_list_entry"}
+    assert hot <= read

@@ -38,7 +38,9 @@ class FakeFacts:
     def release(self) -> None:
         self._free.set()
 
-    async def find(self, key_ids: Sequence[bytes], hashes: Sequence[bytes]) -> Found:
+    async def find(
+        self, key_ids: Sequence[bytes], hashes: Sequence[bytes], price_keys: Sequence[bytes] = ()
+    ) -> Found:
         self.asked.append((list(key_ids), list(hashes)))
         await asyncio.sleep(self.read_s)
         await self._free.wait()

@@ -809,6 +809,8 @@ class Product(_message.Message):
     NO_EARN_FIELD_NUMBER: _builtins.int
     NO_CROSS_SELL_FIELD_NUMBER: _builtins.int
     MINIMUM_PRICE_MINOR_FIELD_NUMBER: _builtins.int
+    WEIGHED_FIELD_NUMBER: _builtins.int
+    LIST_PRICE_MINOR_FIELD_NUMBER: _builtins.int
     sku: _builtins.str
     """Required. Article, 1 to 64 characters."""
     name: _builtins.str
@@ -823,6 +825,10 @@ class Product(_message.Message):
     """Optional. Is never shown as cross-sell."""
     minimum_price_minor: _builtins.int
     """Optional. Lowest unit price, minor units, 0 to 10^12."""
+    weighed: _builtins.bool
+    """Optional. Sold by weight, volume or length, not by the piece."""
+    list_price_minor: _builtins.int
+    """Optional. Price of a unit without promotions, minor units, 0 to 10^12; 0 is not known."""
     @_builtins.property
     def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Optional. Categories from the root down, at most 10."""
@@ -843,10 +849,12 @@ class Product(_message.Message):
         no_earn: _builtins.bool = ...,
         no_cross_sell: _builtins.bool = ...,
         minimum_price_minor: _builtins.int = ...,
+        weighed: _builtins.bool = ...,
+        list_price_minor: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["brand", b"brand", "categories", b"categories", "minimum_price_minor", b"minimum_price_minor", "name", b"name", "no_cross_sell", b"no_cross_sell", "no_discount", b"no_discount", "no_earn", b"no_earn", "properties", b"properties", "sku", b"sku"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["brand", b"brand", "categories", b"categories", "list_price_minor", b"list_price_minor", "minimum_price_minor", b"minimum_price_minor", "name", b"name", "no_cross_sell", b"no_cross_sell", "no_discount", b"no_discount", "no_earn", b"no_earn", "properties", b"properties", "sku", b"sku", "weighed", b"weighed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -959,6 +967,64 @@ class ImportedAnswer(_message.Message):
 Global___ImportedAnswer: _TypeAlias = ImportedAnswer  # noqa: Y015
 
 @_typing.final
+class ImportedCounter(_message.Message):
+    """A counter of a customer's history, as its source counts it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNTER_CODE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    counter_code: _builtins.str
+    """Required. Counter, 1 to 64 characters of a-z 0-9 _ -."""
+    count: _builtins.int
+    """Required. 0 to 10^15."""
+    def __init__(
+        self,
+        *,
+        counter_code: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "counter_code", b"counter_code"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportedCounter: _TypeAlias = ImportedCounter  # noqa: Y015
+
+@_typing.final
+class ImportedOffer(_message.Message):
+    """What a customer was promised for themselves."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFER_CODE_FIELD_NUMBER: _builtins.int
+    AMOUNT_FROM_MINOR_FIELD_NUMBER: _builtins.int
+    CATEGORIES_FIELD_NUMBER: _builtins.int
+    offer_code: _builtins.str
+    """Required. Offer, 1 to 64 characters of a-z 0-9 _ -."""
+    amount_from_minor: _builtins.int
+    """Optional. What a receipt must come to, minor units, 0 to 10^12; 0 if it is about products."""
+    @_builtins.property
+    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. The customer's categories, at most 50."""
+
+    def __init__(
+        self,
+        *,
+        offer_code: _builtins.str = ...,
+        amount_from_minor: _builtins.int = ...,
+        categories: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_from_minor", b"amount_from_minor", "categories", b"categories", "offer_code", b"offer_code"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportedOffer: _TypeAlias = ImportedOffer  # noqa: Y015
+
+@_typing.final
 class Customer(_message.Message):
     """A customer."""
 
@@ -970,12 +1036,17 @@ class Customer(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
     ANSWERS_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    COUNTERS_FIELD_NUMBER: _builtins.int
+    OFFERS_FIELD_NUMBER: _builtins.int
     customer_number: _builtins.str
     """Required. The chain's own number of the customer, 1 to 64 characters."""
     state: _builtins.str
     """Optional. State by name: active (default), earn_only, blocked."""
     language_code: _builtins.str
     """Optional. Language; empty is the store's."""
+    tier: _builtins.str
+    """Optional. Tier, at most 64 characters; empty is none."""
     @_builtins.property
     def identifiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportedIdentifier]:
         """Required. 1 to 8 identifiers."""
@@ -988,6 +1059,14 @@ class Customer(_message.Message):
     def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportedAnswer]:
         """Optional. Answers, at most 50."""
 
+    @_builtins.property
+    def counters(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportedCounter]:
+        """Optional. Counters, at most 100; those that are not named are gone."""
+
+    @_builtins.property
+    def offers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportedOffer]:
+        """Optional. Own offers, at most 50; those that are not named are gone."""
+
     def __init__(
         self,
         *,
@@ -997,10 +1076,13 @@ class Customer(_message.Message):
         state: _builtins.str = ...,
         language_code: _builtins.str = ...,
         answers: _abc.Iterable[Global___ImportedAnswer] | None = ...,
+        tier: _builtins.str = ...,
+        counters: _abc.Iterable[Global___ImportedCounter] | None = ...,
+        offers: _abc.Iterable[Global___ImportedOffer] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "customer_number", b"customer_number", "identifiers", b"identifiers", "language_code", b"language_code", "segments", b"segments", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "counters", b"counters", "customer_number", b"customer_number", "identifiers", b"identifiers", "language_code", b"language_code", "offers", b"offers", "segments", b"segments", "state", b"state", "tier", b"tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1055,6 +1137,112 @@ class ImportCustomersResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ImportCustomersResponse: _TypeAlias = ImportCustomersResponse  # noqa: Y015
+
+@_typing.final
+class ListedPrice(_message.Message):
+    """A price of a list, for everybody or for whom it names. Of several that fit a receipt the most
+    personal counts: a customer's, then a segment's, a zone's, everybody's; of equals the lowest.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SKU_FIELD_NUMBER: _builtins.int
+    ZONE_FIELD_NUMBER: _builtins.int
+    SEGMENT_FIELD_NUMBER: _builtins.int
+    CUSTOMER_NUMBER_FIELD_NUMBER: _builtins.int
+    PRICE_MINOR_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    REMOVED_FIELD_NUMBER: _builtins.int
+    sku: _builtins.str
+    """Required. Article, 1 to 64 characters."""
+    zone: _builtins.str
+    """Stores of this zone, 1 to 64 characters."""
+    segment: _builtins.str
+    """Customers of this segment, 1 to 64 characters."""
+    customer_number: _builtins.str
+    """The customer with this number of the chain, 1 to 64 characters."""
+    price_minor: _builtins.int
+    """Required, unless removed. Price of a unit, minor units, 0 to 10^12."""
+    unit: _builtins.str
+    """Optional. Unit by name: piece, kilogram, litre, metre; a line in another unit has no price on
+    the list. Empty is any unit.
+    """
+    removed: _builtins.bool
+    """Optional. There is no such price any more; price_minor and unit are not given."""
+    def __init__(
+        self,
+        *,
+        sku: _builtins.str = ...,
+        zone: _builtins.str = ...,
+        segment: _builtins.str = ...,
+        customer_number: _builtins.str = ...,
+        price_minor: _builtins.int = ...,
+        unit: _builtins.str = ...,
+        removed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["customer_number", b"customer_number", "scope", b"scope", "segment", b"segment", "zone", b"zone"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_number", b"customer_number", "price_minor", b"price_minor", "removed", b"removed", "scope", b"scope", "segment", b"segment", "sku", b"sku", "unit", b"unit", "zone", b"zone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_scope: _TypeAlias = _typing.Literal["zone", "segment", "customer_number"]  # noqa: Y015
+    _WhichOneofArgType_scope: _TypeAlias = _typing.Literal["scope", b"scope"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_scope) -> _WhichOneofReturnType_scope | None: ...
+
+Global___ListedPrice: _TypeAlias = ListedPrice  # noqa: Y015
+
+@_typing.final
+class ImportPricesRequest(_message.Message):
+    """Imports prices of a list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHAIN_ID_FIELD_NUMBER: _builtins.int
+    LIST_CODE_FIELD_NUMBER: _builtins.int
+    PRICES_FIELD_NUMBER: _builtins.int
+    chain_id: _builtins.str
+    """Required. Chain, 1 to 64 characters."""
+    list_code: _builtins.str
+    """Required. List as promotions name it, 1 to 64 characters of a-z 0-9 _ -."""
+    @_builtins.property
+    def prices(self) -> _containers.RepeatedCompositeFieldContainer[Global___ListedPrice]:
+        """Required. 1 to 10,000 prices."""
+
+    def __init__(
+        self,
+        *,
+        chain_id: _builtins.str = ...,
+        list_code: _builtins.str = ...,
+        prices: _abc.Iterable[Global___ListedPrice] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_id", b"chain_id", "list_code", b"list_code", "prices", b"prices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportPricesRequest: _TypeAlias = ImportPricesRequest  # noqa: Y015
+
+@_typing.final
+class ImportPricesResponse(_message.Message):
+    """Prices are imported."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMPORTED_FIELD_NUMBER: _builtins.int
+    imported: _builtins.int
+    """How many."""
+    def __init__(
+        self,
+        *,
+        imported: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["imported", b"imported"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportPricesResponse: _TypeAlias = ImportPricesResponse  # noqa: Y015
 
 @_typing.final
 class AuditLedgerRequest(_message.Message):

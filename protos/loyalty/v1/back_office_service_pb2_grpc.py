@@ -80,6 +80,11 @@ class BackOfficeServiceStub:
                 request_serializer=loyalty_dot_v1_dot_back__office__service__pb2.ImportCustomersRequest.SerializeToString,
                 response_deserializer=loyalty_dot_v1_dot_back__office__service__pb2.ImportCustomersResponse.FromString,
                 _registered_method=True)
+        self.ImportPrices = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/ImportPrices',
+                request_serializer=loyalty_dot_v1_dot_back__office__service__pb2.ImportPricesRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_back__office__service__pb2.ImportPricesResponse.FromString,
+                _registered_method=True)
         self.AuditLedger = channel.unary_unary(
                 '/loyalty.v1.BackOfficeService/AuditLedger',
                 request_serializer=loyalty_dot_v1_dot_back__office__service__pb2.AuditLedgerRequest.SerializeToString,
@@ -149,8 +154,16 @@ class BackOfficeServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ImportCustomers(self, request, context):
-        """Customers of a chain, in batches. A customer that is there gets the new segments, state and
-        language; identifiers and answers are added, balances stay.
+        """Customers of a chain, in batches. A customer that is there gets the new segments, state,
+        language, tier, counters and offers; identifiers and answers are added, balances stay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportPrices(self, request, context):
+        """Prices of a list, in batches. A price that is there is replaced; promotions with the benefit
+        price_list use them from the next receipt on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -210,6 +223,11 @@ def add_BackOfficeServiceServicer_to_server(servicer, server):
                     servicer.ImportCustomers,
                     request_deserializer=loyalty_dot_v1_dot_back__office__service__pb2.ImportCustomersRequest.FromString,
                     response_serializer=loyalty_dot_v1_dot_back__office__service__pb2.ImportCustomersResponse.SerializeToString,
+            ),
+            'ImportPrices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportPrices,
+                    request_deserializer=loyalty_dot_v1_dot_back__office__service__pb2.ImportPricesRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_back__office__service__pb2.ImportPricesResponse.SerializeToString,
             ),
             'AuditLedger': grpc.unary_unary_rpc_method_handler(
                     servicer.AuditLedger,
@@ -461,6 +479,33 @@ class BackOfficeService:
             '/loyalty.v1.BackOfficeService/ImportCustomers',
             loyalty_dot_v1_dot_back__office__service__pb2.ImportCustomersRequest.SerializeToString,
             loyalty_dot_v1_dot_back__office__service__pb2.ImportCustomersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportPrices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.BackOfficeService/ImportPrices',
+            loyalty_dot_v1_dot_back__office__service__pb2.ImportPricesRequest.SerializeToString,
+            loyalty_dot_v1_dot_back__office__service__pb2.ImportPricesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -52,8 +52,12 @@ class BackOfficeServiceStub:
     ImportProducts: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.ImportProductsRequest, _back_office_service_pb2.ImportProductsResponse]
     """Articles of a chain, in batches. An article that is there is replaced."""
     ImportCustomers: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.ImportCustomersRequest, _back_office_service_pb2.ImportCustomersResponse]
-    """Customers of a chain, in batches. A customer that is there gets the new segments, state and
-    language; identifiers and answers are added, balances stay.
+    """Customers of a chain, in batches. A customer that is there gets the new segments, state,
+    language, tier, counters and offers; identifiers and answers are added, balances stay.
+    """
+    ImportPrices: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.ImportPricesRequest, _back_office_service_pb2.ImportPricesResponse]
+    """Prices of a list, in batches. A price that is there is replaced; promotions with the benefit
+    price_list use them from the next receipt on.
     """
     AuditLedger: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.AuditLedgerRequest, _back_office_service_pb2.AuditLedgerResponse]
     """Proves over the whole database that the ledger is balanced. Reads one snapshot."""
@@ -82,8 +86,12 @@ class BackOfficeServiceAsyncStub(BackOfficeServiceStub):
     ImportProducts: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.ImportProductsRequest, _back_office_service_pb2.ImportProductsResponse]  # type: ignore[assignment]
     """Articles of a chain, in batches. An article that is there is replaced."""
     ImportCustomers: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.ImportCustomersRequest, _back_office_service_pb2.ImportCustomersResponse]  # type: ignore[assignment]
-    """Customers of a chain, in batches. A customer that is there gets the new segments, state and
-    language; identifiers and answers are added, balances stay.
+    """Customers of a chain, in batches. A customer that is there gets the new segments, state,
+    language, tier, counters and offers; identifiers and answers are added, balances stay.
+    """
+    ImportPrices: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.ImportPricesRequest, _back_office_service_pb2.ImportPricesResponse]  # type: ignore[assignment]
+    """Prices of a list, in batches. A price that is there is replaced; promotions with the benefit
+    price_list use them from the next receipt on.
     """
     AuditLedger: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.AuditLedgerRequest, _back_office_service_pb2.AuditLedgerResponse]  # type: ignore[assignment]
     """Proves over the whole database that the ledger is balanced. Reads one snapshot."""
@@ -163,8 +171,18 @@ class BackOfficeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _back_office_service_pb2.ImportCustomersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_back_office_service_pb2.ImportCustomersResponse, _abc.Awaitable[_back_office_service_pb2.ImportCustomersResponse]]:
-        """Customers of a chain, in batches. A customer that is there gets the new segments, state and
-        language; identifiers and answers are added, balances stay.
+        """Customers of a chain, in batches. A customer that is there gets the new segments, state,
+        language, tier, counters and offers; identifiers and answers are added, balances stay.
+        """
+
+    @_abc_1.abstractmethod
+    def ImportPrices(
+        self,
+        request: _back_office_service_pb2.ImportPricesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_back_office_service_pb2.ImportPricesResponse, _abc.Awaitable[_back_office_service_pb2.ImportPricesResponse]]:
+        """Prices of a list, in batches. A price that is there is replaced; promotions with the benefit
+        price_list use them from the next receipt on.
         """
 
     @_abc_1.abstractmethod

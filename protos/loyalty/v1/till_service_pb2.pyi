@@ -644,7 +644,9 @@ class QuoteRequest(_message.Message):
 
     @_builtins.property
     def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Choice]:
-        """Optional. Choices made, at most 100; no promotion of this version offers options."""
+        """Optional. Choices made, at most 100; they are not read yet. A gift of a choice_group is chosen by
+        adding its article: the next Quote settles it.
+        """
 
     def __init__(
         self,
@@ -780,7 +782,9 @@ class CheckoutRequest(_message.Message):
 
     @_builtins.property
     def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Choice]:
-        """Optional. Choices made, at most 100; no promotion of this version offers options."""
+        """Optional. Choices made, at most 100; they are not read yet. A gift of a choice_group is chosen by
+        adding its article: the next Quote settles it.
+        """
 
     def __init__(
         self,
@@ -1016,7 +1020,9 @@ class ForwardRequest(_message.Message):
 
     @_builtins.property
     def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Choice]:
-        """Optional. Choices made, at most 100; no promotion of this version offers options."""
+        """Optional. Choices made, at most 100; they are not read yet. A gift of a choice_group is chosen by
+        adding its article: the next Quote settles it.
+        """
 
     def __init__(
         self,
