@@ -371,6 +371,7 @@ def test_balance(balances: tuple[tuple[str, int], ...], failure: Failure) -> Non
 
 CASH = make.tender(TenderKind.CASH, 100)
 BANK = make.tender(TenderKind.CARD, 100, card_bin="220220")
+LONG_BIN = make.tender(TenderKind.CARD, 100, card_bin="22022012")
 
 
 @pytest.mark.parametrize(
@@ -387,6 +388,12 @@ BANK = make.tender(TenderKind.CARD, 100, card_bin="220220")
         (Tender(card_bins=("427600",)), (BANK,), False),
         (Tender(("cash",), ("427600",)), (BANK,), False),
         (Tender(("cash",), ("220220",)), (BANK,), True),
+        (Tender(card_bins=("220220",)), (LONG_BIN,), True),
+        (
+            Tender(card_bins=("22022012",)),
+            (BANK,),
+            False,
+        ),
     ],
 )
 def test_tender(condition: Tender, tenders: tuple[Any, ...], holds: bool) -> None:
