@@ -101,6 +101,9 @@ class Draft:
 
     def compare(self, base: bytes, newest: bytes) -> Compared:
         """Say what it changes against a base, and whether the newest version would take it."""
+        if not self.programs and not self.is_whole:
+            # What was sent could not be read; that is said apart.
+            return Compared((), None, ())
         before, unread = _readable(base)
         after = {program.program_id: program for program in self.programs}
         if not self.is_whole:

@@ -28,7 +28,9 @@ def stub(
     with serving({"LOYALTY_DSN": dsn}, logs) as (server,):
         seed(server.target)
         with grpc.insecure_channel(server.target) as channel:
-            yield BackOfficeServiceStub(channel)
+            opened: Any = BackOfficeServiceStub(channel)
+            opened.target = server.target
+            yield opened
     drop_database(dsn)
 
 
@@ -169,15 +171,12 @@ def test_importing_again_counts_again(stub: Any) -> None:
 def test_a_program_is_validated_against_stores_and_articles(stub: Any) -> None:
     program = test_program(till_groups=[{"group_id": "all", "stores": ["s1", "nowhere"]}])
     program.promotions[0].products.categories.append("coffee")
-    program.promotions[1].lane = program.promotions[0].lane
+    program.promotions[0].lane = program.promotions[1].lane
     response = stub.ValidateProgram(bo.ValidateProgramRequest(program=program))
     assert [(problem.path, problem.reason) for problem in response.problems] == [
-        ("promotions[1].lane", "points_rate cannot stand in lane price; allowed: reward"),
+        ("promotions[0].lane", "percent_off cannot stand in lane reward; allowed: price, basket"),
+        ("promotions[0].products.categories[1]", "no article is in category 'coffee'"),
         ("till_groups[0].stores[1]", "no store of the chain is 'nowhere'"),
-        (
-            "promotions[0].products.categories[1]",
-            "no article is in category 'coffee'",
-        ),
     ]
 
 
@@ -196,12 +195,12 @@ def test_a_program_with_a_bad_field_is_a_problem_not_a_refusal(stub: Any) -> Non
 def test_an_invalid_program_is_not_published(stub: Any) -> None:
     before = len(stub.GetRuleset(bo.GetRulesetRequest()).versions)
     program = test_program(currency_code="QQQ")
-    program.promotions[1].lane = program.promotions[0].lane
+    program.promotions[0].lane = program.promotions[1].lane
     with pytest.raises(grpc.RpcError) as refused:
         stub.PublishProgram(bo.PublishProgramRequest(program=program, published_by="test"))
     code, reason, metadata = reason_of(refused.value)
     assert (code, reason, metadata["problems"]) == (INVALID, "PROGRAM_INVALID", "2")
-    assert fields_of(refused.value) == ["program.currency_code", "program.promotions[1].lane"]
+    assert fields_of(refused.value) == ["program.currency_code", "program.promotions[0].lane"]
     assert len(stub.GetRuleset(bo.GetRulesetRequest()).versions) == before
 
 
@@ -256,3 +255,119 @@ def test_an_empty_ledger_is_not_balanced(stub: Any) -> None:
     found = stub.AuditLedger(bo.AuditLedgerRequest())
     assert not found.balanced
     assert "empty" in found.problems[0]
+
+
+def test_a_plan_says_what_would_change_and_what_is_not_known(stub: Any) -> None:
+    publish(stub, test_program())
+    program = test_program(till_groups=[{"group_id": "all", "stores": ["s1", "nowhere"]}])
+    program.promotions[0].gives[0].percent_off.rate_bp = 1_500
+    before = len(stub.ListRulesetVersions(bo.ListRulesetVersionsRequest()).versions)
+    plan = stub.PlanProgram(bo.PlanProgramRequest(program=program))
+    assert [(p.path, p.reason) for p in plan.warnings] == [
+        ("till_groups[0].stores[1]", "no store of the chain is 'nowhere'")
+    ]
+    (change,) = plan.programs
+    assert (change.program_id, change.chain_id) == ("test", CHAIN)
+    assert change.change == bo.CHANGE_KIND_CHANGED
+    first = change.items[0]
+    assert (first.kind, first.item_id) == ("promotion", "tea-10")
+    assert [(f.path, f.old_value, f.new_value) for f in first.fields] == [
+        ("gives[percent_off].rate_bp", "1000", "1500")
+    ]
+    assert len(plan.problems) == 0
+    assert plan.base_version == plan.newest_version > 0
+    assert len(stub.ListRulesetVersions(bo.ListRulesetVersionsRequest()).versions) == before
+
+
+def test_a_plan_of_a_program_with_a_bad_field_names_it(stub: Any) -> None:
+    program = test_program()
+    program.promotions[0].gives[0].percent_off.rate_bp = 10_001
+    plan = stub.PlanProgram(bo.PlanProgramRequest(program=program))
+    assert [problem.path for problem in plan.problems] == ["promotions[0].gives[0].rate_bp"]
+    assert len(plan.programs) == 0
+
+
+TOO_LATE_US = 2**62
+BAD_CALLS = {
+    "plan of nothing": ("PlanProgram", {}, "content", "FIELD_REQUIRED"),
+    "plan of version 0": ("PlanProgram", {"version": 0}, "content", "FIELD_REQUIRED"),
+    "plan at no instant": (
+        "PlanProgram",
+        {"version": 1, "effective_at_us": TOO_LATE_US},
+        "effective_at_us",
+        "OUT_OF_RANGE",
+    ),
+    "plan of a program with NUL": (
+        "PlanProgram",
+        {"version": 1, "program_id": "\0"},
+        "program_id",
+        "BAD_TEXT",
+    ),
+    "plan of no such program": (
+        "PlanProgram",
+        {"version": 1, "program_id": "nope"},
+        "program_id",
+        "INCONSISTENT",
+    ),
+    "back to nothing": ("RollBackRuleset", {"published_by": "x"}, "version", "FIELD_REQUIRED"),
+    "back by nobody": ("RollBackRuleset", {"version": 1}, "published_by", "FIELD_REQUIRED"),
+    "back to a large number": (
+        "RollBackRuleset",
+        {"version": 2**64 - 1, "published_by": "x"},
+        "version",
+        "OUT_OF_RANGE",
+    ),
+    "a large page": ("ListRulesetVersions", {"page_size": 51}, "page_size", "OUT_OF_RANGE"),
+    "a long chain": ("ListRulesetVersions", {"chain_id": "x" * 65}, "chain_id", "OUT_OF_RANGE"),
+}
+
+
+@pytest.mark.parametrize(
+    ("call", "fields", "path", "reason"), BAD_CALLS.values(), ids=BAD_CALLS.keys()
+)
+def test_a_call_is_refused(
+    stub: Any, call: str, fields: dict[str, Any], path: str, reason: str
+) -> None:
+    with pytest.raises(grpc.RpcError) as refused:
+        getattr(stub, call)(getattr(bo, f"{call}Request")(**fields))
+    assert reason_of(refused.value)[:2] == (INVALID, reason)
+    assert fields_of(refused.value) == [path]
+
+
+@pytest.mark.parametrize("call", ["PlanProgram", "RollBackRuleset"])
+def test_a_version_that_there_is_not_is_refused(stub: Any, call: str) -> None:
+    request = getattr(bo, f"{call}Request")(version=999_999)
+    if call == "RollBackRuleset":
+        request.published_by = "test"
+    with pytest.raises(grpc.RpcError) as refused:
+        getattr(stub, call)(request)
+    code, reason, metadata = reason_of(refused.value)
+    assert (code, reason, metadata["version"]) == (PRECONDITION, "NO_RULESET", "999999")
+
+
+def test_rolling_back_and_history(stub: Any) -> None:
+    old = publish(stub, test_program(prompts_max=1))
+    publish(stub, test_program(prompts_max=2))
+    plan = stub.PlanProgram(bo.PlanProgramRequest(version=old))
+    request = bo.RollBackRulesetRequest(
+        version=old, published_by="test", newest_version=plan.newest_version
+    )
+    rolled = stub.RollBackRuleset(request)
+    assert (rolled.version, rolled.promotion_count) == (plan.newest_version + 1, 2)
+    history = stub.ListRulesetVersions(bo.ListRulesetVersionsRequest(chain_id=CHAIN, page_size=2))
+    assert [version.version for version in history.versions] == [rolled.version, rolled.version - 1]
+    assert history.next_before_version == rolled.version - 1
+    newest = history.versions[0]
+    assert (newest.published_by, newest.effective_at_us) == ("test", rolled.effective_at_us)
+    assert [(c.kind, c.changed) for c in newest.programs[0].counts] == [("setting", 1)]
+    assert history.live_version <= rolled.version
+
+
+@pytest.mark.parametrize("call", ["ValidateProgram", "PlanProgram", "PublishProgram"])
+def test_bytes_that_are_no_message_are_refused(stub: Any, call: str) -> None:
+    path = f"/loyalty.v1.BackOfficeService/{call}"
+    with grpc.insecure_channel(stub.target) as channel:
+        send: Any = channel.unary_unary(path)
+        with pytest.raises(grpc.RpcError) as refused:
+            send(b"\xff\xff")
+    assert reason_of(refused.value)[:2] == (INVALID, "MALFORMED_MESSAGE")
