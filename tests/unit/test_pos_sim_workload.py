@@ -17,6 +17,7 @@ from pos_sim.sale import Place, add_piece, plan_payment, write_sale
 from pos_sim.shelf import read_shelves
 from pos_sim.workload import PROGRAMS, Basket, Item, Workload
 from rewards.authored import ProductSet
+from rewards.condition import Segments
 from rewards.program import Program
 from rewards.program_check import check_program
 
@@ -156,7 +157,7 @@ def test_a_shipped_program_is_valid(path: Path) -> None:
 
 def product_sets(program: Program) -> list[ProductSet]:
     return [
-        *(promotion.what.products for promotion in program.promotions),
+        *(promotion.products for promotion in program.promotions),
         *(link.basket for link in program.cross_sell_links),
         *(link.show for link in program.cross_sell_links),
     ]
@@ -175,10 +176,11 @@ def test_the_grocery_program_speaks_of_what_the_demo_sells(demo: Workload) -> No
         assert set(products.brands) <= known["brands"]
         assert set(products.properties) <= known["properties"]
     segments = {segment for customer in demo.customers for segment in customer.segments}
-    wanted = {s for p in program.promotions for s in p.who.segments}
+    asked = [c for p in program.promotions for c in p.conditions if isinstance(c, Segments)]
+    wanted = {segment for condition in asked for segment in condition.any_of + condition.none_of}
     assert wanted | {s for link in program.cross_sell_links for s in link.segments} <= segments
-    asked = {field.field_code for field in program.profile_fields}
-    assert asked == {a.field_code for c in demo.customers for a in c.answers}
+    fields = {field.field_code for field in program.profile_fields}
+    assert fields == {a.field_code for c in demo.customers for a in c.answers}
 
 
 def write_csv(path: Path, rows: list[tuple[object, ...]]) -> None:
