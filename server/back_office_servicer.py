@@ -8,7 +8,6 @@ import structlog
 from google.protobuf.message import Message
 
 from loyalty.v1 import back_office_service_pb2 as pb
-from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceServicer
 from rewards.refusal import Reason, Refusal
 from server import status
 from server.back_office import BackOffice
@@ -26,8 +25,12 @@ _Response = TypeVar("_Response")
 _log = structlog.get_logger(__name__)
 
 
-class BackOfficeServicer(BackOfficeServiceServicer):
-    """The calls of the back office."""
+class BackOfficeServicer:
+    """The calls of the back office, under their names in the contract: none may be missing.
+
+    Attributes:
+        calls_on_bodies: calls that take their request as it came.
+    """
 
     def __init__(self, back_office: BackOffice) -> None:
         """Serve a back office.
