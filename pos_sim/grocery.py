@@ -20,6 +20,8 @@ ANONYMOUS_SHARE = 0.25
 AWAY_SHARE = 0.15
 """Of a customer's receipts, how many are not at the store where they shop most."""
 PHONE_SHARE = 0.3
+COUPON_SHARE = 0.04
+COUPON_CODES = ("МЁД2026", "СЛАДКО", "сладко100", "SWEET10", "ЧУЖОЙ-КОД")
 ITEMS_MAX = 60
 BETWEEN_RECEIPTS_US = 40_000
 UNARY_EVERY = 8
@@ -142,7 +144,13 @@ class _Shopping:
             business_date=opened_at.date().isoformat(),
             customer_number=person.customer.customer_number if person else "",
             given=self._draw_identifier(person) if person else None,
+            coupon_codes=self._coupon_codes(index),
         )
+
+    def _coupon_codes(self, index: int) -> tuple[str, ...]:
+        """Few customers show a code; some of those codes are of another chain."""
+        chance = self._run.chance(f"coupon/{index}")
+        return (chance.choice(COUPON_CODES),) if chance.random() < COUPON_SHARE else ()
 
     def _draw_person(self) -> Person | None:
         if self._rng.random() < ANONYMOUS_SHARE:

@@ -20,7 +20,7 @@ from pos_sim.tally import Tally
 from pos_sim.till import Books, Till
 from pos_sim.till_client import TillClient
 from pos_sim.unary_link import UnaryLink
-from pos_sim.workload import Basket, Given, TillPlan, Workload
+from pos_sim.workload import Basket, Given, Workload
 
 TIMEOUT_MS = 2_250
 """The service level of a till's call."""
@@ -87,18 +87,14 @@ async def replay(
         known = _known_customers(workload)
         await _open_books(workload, known, clients, books.auditor)
         tills = [
-            Till(_place(workload, plan), run, client, settings.habits, books)
-            for plan, client in zip(workload.tills, clients, strict=True)
+            Till(place, run, client, settings.habits, books)
+            for place, client in zip(_places(workload), clients, strict=True)
         ]
         started_at = time.monotonic()
         await _work(tills, settings.rate, lambda: _goes_on(books.tally, len(tills), on_done))
         seconds = time.monotonic() - started_at
         mismatches = await _close_books(workload, known, clients, books.auditor)
     return Replayed(books, seconds, len(books.auditor.customers), mismatches)
-
-
-def _place(workload: Workload, plan: TillPlan) -> Place:
-    return Place(workload.chain_id, workload.currency_code, plan)
 
 
 @asynccontextmanager
@@ -204,3 +200,11 @@ async def _identify_all(
         raise ReplayError(f"customers cannot be identified: {failures[0]}")
     for number in numbers:
         yield number, answers[number]
+
+
+def _places(workload: Workload) -> list[Place]:
+    """Where each till stands, in the order of the tills."""
+    prices = workload.product_prices()
+    return [
+        Place(workload.chain_id, workload.currency_code, plan, prices) for plan in workload.tills
+    ]

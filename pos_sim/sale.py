@@ -1,5 +1,7 @@
 """How a till writes a basket down as the contract's `Sale`."""
 
+from collections.abc import Iterable, Mapping
+
 from msgspec import Struct
 
 from loyalty.v1.answer_pb2 import PieceToAdd
@@ -11,7 +13,9 @@ from loyalty.v1.receipt_pb2 import (
     Identifier,
     Line,
     LineAction,
+    LineKind,
     PriceSource,
+    QuantityUnit,
     Sale,
     SaleMode,
     Tender,
@@ -28,11 +32,16 @@ PRICE_SCALE = 2
 
 
 class Place(Struct, frozen=True):
-    """Where a receipt is rung up."""
+    """Where a receipt is rung up.
+
+    Attributes:
+        prices: Of a piece by sku, minor units, for what the server proposes to add.
+    """
 
     chain_id: str
     currency_code: str
     till: TillPlan
+    prices: Mapping[str, int] = {}
 
     @property
     def cashier_id(self) -> str:
@@ -48,14 +57,40 @@ def write_sale(place: Place, basket: Basket) -> Sale:
     return sale
 
 
-def add_piece(sale: Sale, piece: PieceToAdd) -> Sale:
-    """Scan the pieces that the server proposes on top of the line they belong to."""
-    changed = _copy(sale)
-    line = next(line for line in changed.lines if line.line_id == piece.line_id)
-    line.quantity_milli += piece.quantity_milli
-    line.amount_minor = price_of(line.unit_price_scaled, line.quantity_milli)
+def add_pieces(
+    sale: Sale, offered: Iterable[PieceToAdd], prices: Mapping[str, int]
+) -> tuple[Sale, int]:
+    """Scan what the server proposes: on top of a line with the same article, or on a new one.
+
+    Of a group to choose from the customer takes the first; what the till knows no price of is
+    declined.
+
+    Returns:
+        The sale, and how many proposals were taken.
+    """
+    changed, chosen, taken = _copy(sale), set[int](), 0
+    for piece in offered:
+        if piece.choice_group in chosen or not (piece.line_id or piece.sku in prices):
+            continue
+        if piece.choice_group:
+            chosen.add(piece.choice_group)
+        if piece.line_id:
+            line = next(line for line in changed.lines if line.line_id == piece.line_id)
+        else:
+            number = len(changed.lines) + 1
+            line = changed.lines.add()
+            line.CopyFrom(_line(number, _new_item(piece.sku, prices[piece.sku])))
+        line.quantity_milli += piece.quantity_milli
+        line.amount_minor = price_of(line.unit_price_scaled, line.quantity_milli)
+        taken += 1
     _settle_control_totals(changed)
-    return changed
+    return changed, taken
+
+
+def _new_item(sku: str, price_minor: int) -> Item:
+    """An article of which nothing is scanned yet."""
+    unit, kind = QuantityUnit.QUANTITY_UNIT_PIECE, LineKind.LINE_KIND_GOODS
+    return Item(sku, 0, price_minor, unit, kind)
 
 
 def plan_payment(sale: Sale, amount_minor: int) -> Sale:
@@ -102,6 +137,7 @@ def _header(place: Place, basket: Basket) -> Header:
         currency_code=place.currency_code,
         language_code=till.language_code,
         identifiers=[write_identifier(basket.given)] if basket.given else [],
+        coupon_codes=basket.coupon_codes,
         capabilities=Capabilities(
             split_line=True,
             zero_price=True,

@@ -108,6 +108,7 @@ def _article(
 ) -> Article:
     size_name = shelf.sizes[size]
     properties = [*shelf.properties, *([f"size={size_name}"] if size_name else [])]
+    price_minor = _price(shelf, size, rng)
     told = Product(
         sku=str(number),
         name=" ".join(filter(None, [name, f"«{brand}»", size_name])),
@@ -118,9 +119,11 @@ def _article(
         no_earn=shelf.no_earn,
         no_cross_sell=shelf.no_cross_sell,
         minimum_price_minor=shelf.minimum_price_minor,
+        weighed=shelf.weighed,
+        list_price_minor=price_minor,
     )
     barcode = "" if shelf.weighed else _ean13(f"469000{number:06d}")
-    return Article(told, shelf, _price(shelf, size, rng), barcode)
+    return Article(told, shelf, price_minor, barcode)
 
 
 def _price(shelf: Shelf, size: int, rng: random.Random) -> int:

@@ -12,6 +12,9 @@ from rich.text import Text as RichText
 from loyalty.v1.answer_pb2 import (
     Answer,
     AssetBalance,
+    CouponState,
+    Lane,
+    LaneProof,
     LineResult,
     Reward,
     RewardKind,
@@ -27,6 +30,18 @@ from pos_sim.showcase import Shown
 from pos_sim.slip import print_slip
 from pos_sim.wording import Wording
 
+_QUANTITIES = (
+    TraceCondition.TRACE_CONDITION_QUANTITY,
+    TraceCondition.TRACE_CONDITION_PRODUCTS,
+)
+_COUNTS = (
+    TraceCondition.TRACE_CONDITION_ARTICLES,
+    TraceCondition.TRACE_CONDITION_PURCHASE,
+    TraceCondition.TRACE_CONDITION_HISTORY,
+    TraceCondition.TRACE_CONDITION_BALANCE,
+    TraceCondition.TRACE_CONDITION_BIRTHDAY,
+)
+"""What is missing is no money; of a balance in the asset's minor unit."""
 _RANK = {
     TraceOutcome.TRACE_OUTCOME_FIRED: 0,
     TraceOutcome.TRACE_OUTCOME_LOST: 1,
@@ -69,17 +84,33 @@ def show_answer(console: Console, shown: Shown, names: Mapping[str, str], store_
     wording = Wording(shown.sale.header.language_code)
     view = _View(shown.sale, shown.response.answer, names, wording)
     slip = print_slip(shown.sale, shown.response.answer, names, store_name, wording)
-    for title, content in (
-        ("basket", _basket(view)),
-        ("rewards", _rewards(view)),
-        ("prompts", _prompts(view)),
-        ("cross_sell", _cross_sell(view)),
-        ("texts", _texts(view)),
-        ("trace", _trace(view)),
-    ):
+    for title, content in _panels(view):
         console.print(Panel(content, title=wording[title], title_align="left"))
     paper = RichText("\n".join(slip))
     console.print(Panel(paper, title=wording["slip"], title_align="left", expand=False))
+
+
+def _panels(view: _View) -> Iterator[tuple[str, RenderableType]]:
+    """The panels with their titles; what few receipts have only where it is there."""
+    yield "basket", _basket(view)
+    yield "rewards", _rewards(view)
+    yield "prompts", _prompts(view)
+    yield "cross_sell", _cross_sell(view)
+    yield "texts", _texts(view)
+    if view.answer.coupons:
+        yield "coupons", _coupons(view)
+    if view.answer.hints:
+        yield "hints", Group(*(RichText(hint.text) for hint in view.answer.hints))
+    yield "trace", _trace(view)
+
+
+def _coupons(view: _View) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    for coupon in view.answer.coupons:
+        applied = coupon.state == CouponState.COUPON_STATE_APPLIED
+        mark = RichText("+" if applied else "-", style="green" if applied else "dim")
+        table.add_row(mark, RichText(coupon.code), RichText(coupon.text))
+    return table
 
 
 def _basket(view: _View) -> RenderableType:
@@ -130,18 +161,27 @@ def _rewards(view: _View) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     decimals = {b.asset_code: b.decimals for b in view.answer.rewards.balances}
     for reward in view.answer.rewards.rewards:
-        amount = format_amount(
-            reward.amount_minor, decimals.get(reward.asset_code, 0), view.wording.language_code
-        )
         kind = RewardKind.Name(reward.kind).removeprefix("REWARD_KIND_")
         table.add_row(
-            RichText(f"+{amount}", style="bold green"),
+            RichText(_reward_amount(view, reward, decimals), style="bold green"),
             RichText(reward.text),
             RichText(_validity(view, reward), style="dim"),
             RichText(kind, style="dim"),
         )
     balances = ", ".join(_balance(view, balance) for balance in view.answer.rewards.balances)
     return Group(table, RichText(f"{view.wording['balance']}: {balances}", style="bold"))
+
+
+def _reward_amount(view: _View, reward: Reward, decimals: Mapping[str, int]) -> str:
+    """How much of an asset or of money, or how many."""
+    if reward.asset_code:
+        asset_decimals = decimals.get(reward.asset_code, 0)
+        amount = format_amount(reward.amount_minor, asset_decimals, view.wording.language_code)
+    elif reward.amount_minor:
+        amount = view.wording.money(reward.amount_minor)
+    else:
+        amount = str(max(1, reward.count))
+    return f"+{amount}"
 
 
 def _validity(view: _View, reward: Reward) -> str:
@@ -205,7 +245,16 @@ def _trace(view: _View) -> RenderableType:
             RichText(entry.promotion_id, style="green" if fired else "dim"),
             RichText(_reason(view.wording, entry), style="" if fired else "dim"),
         )
-    return table
+    proofs = [RichText(_proof(view, proof), style="dim") for proof in view.answer.lane_proofs]
+    return Group(table, *proofs)
+
+
+def _proof(view: _View, proof: LaneProof) -> str:
+    """What is known of the combination of a lane."""
+    lane = Lane.Name(proof.lane).removeprefix("LANE_").lower()
+    if proof.optimal:
+        return f"{lane}: {view.wording['optimal']}"
+    return f"{lane}: {view.wording['not_proved']} {view.wording.money(proof.bound_minor)}"
 
 
 def _reason(wording: Wording, entry: TraceEntry) -> str:
@@ -222,8 +271,10 @@ def _reason(wording: Wording, entry: TraceEntry) -> str:
 def _shortage(wording: Wording, entry: TraceEntry) -> str:
     if not entry.missing:
         return ""
-    if entry.condition == TraceCondition.TRACE_CONDITION_QUANTITY:
+    if entry.condition in _QUANTITIES:
         missing = format_quantity(entry.missing, wording.language_code)
+    elif entry.condition in _COUNTS:
+        missing = str(entry.missing)
     else:
         missing = wording.money(entry.missing)
     return f" ({wording['lacking']} {missing})"

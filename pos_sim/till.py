@@ -29,7 +29,7 @@ from pos_sim.profile_answer import answer_prompt
 from pos_sim.promise import find_broken
 from pos_sim.refusal import GaveUpError, Refusal, RefusedError
 from pos_sim.run import Run
-from pos_sim.sale import Place, add_piece, plan_payment, write_identifier, write_sale
+from pos_sim.sale import Place, add_pieces, plan_payment, write_identifier, write_sale
 from pos_sim.showcase import Showcase
 from pos_sim.tally import Tally
 from pos_sim.till_client import TillClient
@@ -184,10 +184,10 @@ class Till:
         self._books.tally.quote_latency.record(loop.time() - intended_at - spent_s)
         offered = receipt.quoted.answer.lines.to_add if receipt.quoted else ()
         if offered and receipt.intent.add_pieces:
-            for piece in offered:
-                receipt.sale = add_piece(receipt.sale, piece)
-            self._books.tally.pieces_added += len(offered)
-            await self._quote_once(receipt)
+            receipt.sale, taken = add_pieces(receipt.sale, offered, self._place.prices)
+            self._books.tally.pieces_added += taken
+            if taken:
+                await self._quote_once(receipt)
 
     async def _quote_once(self, receipt: _Open) -> None:
         token = receipt.quoted.token if receipt.quoted else b""

@@ -49,6 +49,7 @@ class Basket(Struct, frozen=True):
         opened_at_us: The till's clock when the receipt is opened, UTC microseconds.
         utc_offset_minutes: Offset of the till's zone at that instant.
         business_date: As the till labels it.
+        coupon_codes: Codes that the customer shows.
     """
 
     index: int
@@ -58,6 +59,7 @@ class Basket(Struct, frozen=True):
     business_date: str
     customer_number: str = ""
     given: Given | None = None
+    coupon_codes: tuple[str, ...] = ()
 
     @property
     def is_beyond_limit(self) -> bool:
@@ -108,6 +110,14 @@ class Workload(Struct, frozen=True):
     def product_names(self) -> dict[str, str]:
         """Names of the articles by sku, as in the tills' own product feed."""
         return {product.sku: product.name for product in self.products}
+
+    def product_prices(self) -> dict[str, int]:
+        """Prices of a unit by sku, minor units, of the articles sold by the piece."""
+        return {
+            product.sku: product.list_price_minor
+            for product in self.products
+            if product.list_price_minor and not product.weighed
+        }
 
     def store_named(self, store_id: str) -> Store:
         """The store with this id."""

@@ -13,7 +13,7 @@ from loyalty.v1.receipt_pb2 import LineKind, QuantityUnit
 from pos_sim import grocery, online_retail
 from pos_sim.amount import format_amount, format_quantity, price_of, round_half_up
 from pos_sim.run import Run
-from pos_sim.sale import Place, add_piece, plan_payment, write_sale
+from pos_sim.sale import Place, add_pieces, plan_payment, write_sale
 from pos_sim.shelf import read_shelves
 from pos_sim.workload import PROGRAMS, Basket, Item, Workload
 from rewards.authored import ProductSet
@@ -132,7 +132,9 @@ def test_control_totals_follow_what_is_scanned(demo: Workload) -> None:
     place = Place(demo.chain_id, demo.currency_code, till)
     sale = write_sale(place, till.baskets[0])
     line = next(line for line in sale.lines if line.quantity_milli % 1000 == 0)
-    grown = add_piece(sale, PieceToAdd(line_id=line.line_id, quantity_milli=2_000))
+    piece = PieceToAdd(line_id=line.line_id, sku=line.sku, quantity_milli=2_000)
+    grown, taken = add_pieces(sale, [piece], {})
+    assert taken == 1
     paid = plan_payment(grown, 100)
     for written in (sale, grown, paid):
         totals = written.header.control_totals
@@ -142,6 +144,20 @@ def test_control_totals_follow_what_is_scanned(demo: Workload) -> None:
     assert added == 2 * line.unit_price_scaled
     assert [tender.amount_minor for tender in paid.tenders] == [100]
     assert not sale.tenders
+
+
+def test_of_a_choice_the_first_gift_with_a_known_price_is_scanned(demo: Workload) -> None:
+    till = demo.tills[0]
+    place = Place(demo.chain_id, demo.currency_code, till)
+    sale = write_sale(place, till.baskets[0])
+    offered = [
+        PieceToAdd(sku=sku, quantity_milli=1_000, choice_group=1) for sku in ("x", "honey", "jam")
+    ]
+    grown, taken = add_pieces(sale, offered, {"honey": 199, "jam": 99})
+    assert taken == 1
+    assert len(grown.lines) == len(sale.lines) + 1
+    assert (grown.lines[-1].sku, grown.lines[-1].amount_minor) == ("honey", 199)
+    assert len({line.line_id for line in grown.lines}) == len(grown.lines)
 
 
 PROGRAM_FILES = sorted(PROGRAMS.glob("*.toml"))
