@@ -102,6 +102,7 @@ def _compile_program(program: Program) -> CompiledProgram:
             one.no_discount,
             one.no_earn,
             one.no_coupon,
+            one.no_cross_sell,
             one.floor_bp,
         )
         for one in program.product_classes

@@ -1,6 +1,6 @@
 """Products as rules see them, and which of many product sets a product is in."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 
@@ -152,7 +152,9 @@ class Catalogue:
         for pair in product.properties:
             self._by_property.setdefault(pair, []).append(product.sku)
 
-    def articles_of(self, chosen: ProductSet, count_max: int) -> tuple[str, ...]:
+    def articles_of(
+        self, chosen: ProductSet, count_max: int, may_show: Callable[[Product], bool]
+    ) -> tuple[str, ...]:
         """List articles of a set that may be shown, by sku, at most `count_max`."""
         skus = [sku for sku in chosen.skus if sku in self.products]
         for category in chosen.categories:
@@ -161,10 +163,11 @@ class Catalogue:
             skus.extend(self._by_brand.get(brand, ()))
         for pair in chosen.properties:
             skus.extend(self._by_property.get(pair, ()))
-        shown = (sku for sku in dict.fromkeys(skus) if self._may_show(chosen, self.products[sku]))
+        known = (self.products[sku] for sku in dict.fromkeys(skus))
+        shown = (p.sku for p in known if self._fits(chosen, p) and may_show(p))
         return tuple(sku for sku, _ in zip(shown, range(count_max), strict=False))
 
-    def _may_show(self, chosen: ProductSet, product: Product) -> bool:
+    def _fits(self, chosen: ProductSet, product: Product) -> bool:
         return not product.no_cross_sell and fits_rest(chosen, product.sku, product)
 
 

@@ -209,6 +209,7 @@ class ProductClass(Authored, frozen=True):
     no_discount: bool = False
     no_earn: bool = False
     no_coupon: bool = False
+    no_cross_sell: bool = False
     floor_bp: ShareBp = 0
 
 

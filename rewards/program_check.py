@@ -89,9 +89,9 @@ def _check_product_class(path: str, rule: ProductClass) -> Iterator[Problem]:
     if rule.products.own_offer:
         reason = "is another set for each customer, but a class is a rule of the chain"
         yield Problem(f"{path}.products.own_offer", reason)
-    flags = [key for key in ("no_discount", "no_earn", "no_coupon") if getattr(rule, key)]
+    flags = [key for key in ("no_discount", "no_earn", "no_coupon", "no_cross_sell") if getattr(rule, key)]
     if not flags and not rule.floor_bp:
-        yield Problem(path, "says nothing; needs no_discount, no_earn, no_coupon or floor_bp")
+        yield Problem(path, "says nothing; needs no_discount, no_earn, no_coupon, no_cross_sell or floor_bp")
     if rule.no_discount and rule.floor_bp:
         yield Problem(f"{path}.floor_bp", "stands beside no_discount, which keeps all of the price")
     if flags and rule.products == EVERYTHING:

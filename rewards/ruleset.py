@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from rewards.benefit import Benefit
 from rewards.gate import BasketGate, NumberGate, TokenGate
-from rewards.product import SetIndex, SetMemo
+from rewards.product import Product, SetIndex, SetMemo
 from rewards.program import (
     Asset,
     Cost,
@@ -109,6 +109,7 @@ class CompiledClass(Struct, frozen=True, array_like=True):
     no_discount: bool
     no_earn: bool
     no_coupon: bool
+    no_cross_sell: bool
     floor_bp: int
 
 
@@ -174,6 +175,11 @@ class ProgramRules:
         self.program = program
         self.sets = SetMemo(program.sets)
         self.link_sets = SetMemo(program.link_sets)
+        self._hidden = {one.set_number for one in program.classes if one.no_cross_sell}
+
+    def may_show(self, product: Product) -> bool:
+        """Whether a product may be shown as cross-sell: no product class of the chain forbids it."""
+        return self._hidden.isdisjoint(self.sets.sets_of(product.sku, product))
 
 
 class Ruleset:

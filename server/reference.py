@@ -157,7 +157,7 @@ class Reference:
         self._catalogues: dict[str, Catalogue] = {}
         self._live: list[tuple[int, Ruleset]] = []
         self._old: OrderedDict[int, Ruleset] = OrderedDict()
-        self._shelves: dict[tuple[int, bytes], tuple[str, ...]] = {}
+        self._shelves: dict[tuple[int, int, bytes], tuple[str, ...]] = {}
         self._store_change = 0
         self._product_change = 0
         self._loop: asyncio.Task[None] | None = None
@@ -229,12 +229,15 @@ class Reference:
         """The chain's articles."""
         return self._catalogues.get(chain_id, _EMPTY_CATALOGUE)
 
-    def shelf(self, catalogue: Catalogue, link: CompiledLink) -> tuple[str, ...]:
+    def shelf(
+        self, catalogue: Catalogue, rules: ProgramRules, link: CompiledLink
+    ) -> tuple[str, ...]:
         """What a link shows; worked out once for a catalogue."""
-        key = (id(catalogue), link.tag)
+        key = (id(catalogue), rules.version, link.tag)
         found = self._shelves.get(key)
         if found is None:
-            found = catalogue.articles_of(link.link.show, ARTICLES_A_LINK_MAX)
+            show = link.link.show
+            found = catalogue.articles_of(show, ARTICLES_A_LINK_MAX, rules.may_show)
             self._shelves[key] = found
         return found
 

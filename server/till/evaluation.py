@@ -102,7 +102,7 @@ def add_items(scene: Scene, decision: Decision, facts: Facts) -> Decision:
     catalogue = reference.catalogue(scene.sale.header.chain_id)
 
     def shelf(link: CompiledLink) -> tuple[str, ...]:
-        return reference.shelf(catalogue, link)
+        return reference.shelf(catalogue, scene.rules, link)
 
     return decide_cross_sell(decision, scene.rules, scene.sale, facts, shelf)
 

@@ -45,7 +45,7 @@ def shown(
         make.sale(*(lines or (make.line("s1"),))),
         articles,
         frozenset(segments),
-        lambda link: CATALOGUE.articles_of(link.link.show, 50),
+        lambda link: CATALOGUE.articles_of(link.link.show, 50, rules.may_show),
         most,
     )
     return [item.sku for item in items]

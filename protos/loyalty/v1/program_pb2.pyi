@@ -1174,6 +1174,7 @@ class ProductClass(_message.Message):
     NO_EARN_FIELD_NUMBER: _builtins.int
     NO_COUPON_FIELD_NUMBER: _builtins.int
     FLOOR_BP_FIELD_NUMBER: _builtins.int
+    NO_CROSS_SELL_FIELD_NUMBER: _builtins.int
     no_discount: _builtins.bool
     """Optional. No promotion lowers their price."""
     no_earn: _builtins.bool
@@ -1184,6 +1185,8 @@ class ProductClass(_message.Message):
     """Optional. Lowest part of the amount sent that may remain to be paid, basis points, 0 to
     10,000.
     """
+    no_cross_sell: _builtins.bool
+    """Optional. They are never shown as cross-sell."""
     @_builtins.property
     def products(self) -> Global___ProductSet:
         """Required. Products it is about."""
@@ -1196,10 +1199,11 @@ class ProductClass(_message.Message):
         no_earn: _builtins.bool = ...,
         no_coupon: _builtins.bool = ...,
         floor_bp: _builtins.int = ...,
+        no_cross_sell: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["products", b"products"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["floor_bp", b"floor_bp", "no_coupon", b"no_coupon", "no_discount", b"no_discount", "no_earn", b"no_earn", "products", b"products"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["floor_bp", b"floor_bp", "no_coupon", b"no_coupon", "no_cross_sell", b"no_cross_sell", "no_discount", b"no_discount", "no_earn", b"no_earn", "products", b"products"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
