@@ -61,21 +61,24 @@ def sets_asked(program: Program) -> tuple[ProductSet, ...]:
     return tuple(chosen for chosen in found if _is_fixed(chosen))
 
 
-def figures_of(sets: Sequence[ProductSet], products: Mapping[str, Product]) -> Figures:
+def figures_of(
+    sets: Sequence[ProductSet], products: Mapping[str, Product]
+) -> tuple[SetFigures, ...]:
     """Look at every article once.
 
     Args:
         sets: what `sets_asked` gave.
         products: all articles of the chain by sku.
+
+    Returns:
+        The figures of each set, in the order of the sets.
     """
     index: SetIndex = index_sets(sets)
     found: list[list[Product]] = [[] for _ in sets]
     for sku, product in products.items():
         for number in sets_of(index, sku, product):
             found[number].append(product)
-    return {
-        chosen: _figures(chosen, articles) for chosen, articles in zip(sets, found, strict=True)
-    }
+    return tuple(_figures(chosen, articles) for chosen, articles in zip(sets, found, strict=True))
 
 
 def check_figures(program: Program, figures: Figures) -> Iterator[Problem]:
@@ -83,7 +86,7 @@ def check_figures(program: Program, figures: Figures) -> Iterator[Problem]:
 
     Args:
         program: without problems by itself.
-        figures: of the sets that `sets_asked` lists.
+        figures: of the sets that `sets_asked` lists; nothing is said of one that is missing.
     """
     for index, promotion in enumerate(program.promotions):
         for number, benefit in enumerate(promotion.gives):

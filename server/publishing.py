@@ -9,6 +9,7 @@ import asyncio
 
 from msgspec import Struct
 
+from rewards.catalogue_check import figures_of
 from rewards.limits import INSTANT_US_MAX, TEXT_ID_MAX
 from rewards.problem import Problem
 from rewards.refusal import Reason, Refusal
@@ -204,13 +205,14 @@ class Publishing:
         return draft
 
     async def _unknown(self, worker: Worker, draft: Drafted) -> tuple[Problem, ...]:
-        """Where the draft names stores or articles that are not known."""
+        """Where the draft asks for what its stores and articles do not have."""
         if not draft.chain_id:
             return ()
         stores = await imports.stores_of_chain(self._database, draft.chain_id)
         products = self._reference.catalogue(draft.chain_id).products
         unknown = await asyncio.to_thread(unknown_names, draft.names, stores, products)
-        request = ReviewRequest(unknown, foreign_store(draft.currency_code, stores))
+        figures = await asyncio.to_thread(figures_of, draft.sets, products) if products else ()
+        request = ReviewRequest(unknown, foreign_store(draft.currency_code, stores), figures)
         return await worker.ask(request, tuple[Problem, ...])
 
     async def _compared(

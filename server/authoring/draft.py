@@ -4,15 +4,25 @@ Pure; runs in the worker, because with many promotions each step holds the inter
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 import msgspec
 from msgspec import Struct
 
+from rewards.authored import ProductSet
+from rewards.catalogue_check import check_figures, sets_asked
 from rewards.compilation import compile_encoded
 from rewards.problem import Problem
 from rewards.program import Program
 from rewards.program_diff import FIELDS_MAX, Difference, diff_programs
-from server.authoring.messages import BuildRequest, Built, Compared, ProgramChange, Summary
+from server.authoring.messages import (
+    BuildRequest,
+    Built,
+    Compared,
+    ProgramChange,
+    ReviewRequest,
+    Summary,
+)
 from server.program_review import names_in, review_program, review_unknown
 from server.store.packed import pack, unpack
 
@@ -85,6 +95,10 @@ class Draft:
         """What a single program names, by kind."""
         return {} if self.is_whole or not self.programs else names_in(self.programs[0])
 
+    def sets(self) -> tuple[ProductSet, ...]:
+        """What of a single program is held against the articles."""
+        return () if self.is_whole or not self.programs else sets_asked(self.programs[0])
+
     def field_checks(self) -> tuple[tuple[str, str, str], ...]:
         """Each profile field as (chain, field, how its answers are checked)."""
         return tuple(
@@ -93,11 +107,12 @@ class Draft:
             for field in program.profile_fields
         )
 
-    def review(
-        self, unknown: dict[str, tuple[str, ...]], foreign: tuple[str, str] | None
-    ) -> tuple[Problem, ...]:
-        """Where a single program names what is not known."""
-        return review_unknown(self.programs[0], unknown, foreign)
+    def review(self, request: ReviewRequest) -> tuple[Problem, ...]:
+        """Where a single program asks for what stores and articles do not have."""
+        (program,) = self.programs
+        found = review_unknown(program, request.unknown, request.foreign_store)
+        figures = dict(zip(self.sets(), request.figures, strict=True)) if request.figures else {}
+        return (*found, *islice(check_figures(program, figures), PROBLEMS_MAX - len(found)))
 
     def compare(self, base: bytes, newest: bytes) -> Compared:
         """Say what it changes against a base, and whether the newest version would take it."""

@@ -8,6 +8,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from rewards.authored import ProductSet
+from rewards.catalogue_check import SetFigures
 from rewards.problem import Problem
 from rewards.program_diff import Difference
 
@@ -34,15 +36,17 @@ class TakeRequest(Struct, frozen=True, tag=True):
 
 
 class ReviewRequest(Struct, frozen=True, tag=True):
-    """Say where the draft names what is not known.
+    """Say where the draft names what is not known, or what articles leave without effect.
 
     Attributes:
         unknown: by kind, as `Drafted.names`.
+        figures: of each of `Drafted.sets`; none if there are no articles.
         foreign_store: (store, currency) of a store that sells in another currency, or none.
     """
 
     unknown: dict[str, tuple[str, ...]]
     foreign_store: tuple[str, str] | None
+    figures: tuple[SetFigures, ...] = ()
 
 
 class CompareRequest(Struct, frozen=True, tag=True):
@@ -93,6 +97,7 @@ class Drafted(Struct, frozen=True):
         version, program_id, effective_at_us, published_by: fields of the call, where it has them.
         problems: what makes it impossible to publish.
         names: what it names, by kind, each once; see `program_review`.
+        sets: what of it is held against the articles; see `catalogue_check`.
         field_checks: (chain, profile field, how its answers are checked).
     """
 
@@ -106,6 +111,7 @@ class Drafted(Struct, frozen=True):
     currency_code: str = ""
     problems: tuple[Problem, ...] = ()
     names: dict[str, tuple[str, ...]] = {}
+    sets: tuple[ProductSet, ...] = ()
     field_checks: tuple[tuple[str, str, str], ...] = ()
 
 

@@ -59,7 +59,7 @@ class Worker:
             case TakeRequest():
                 return self._take(request)
             case ReviewRequest():
-                return self._draft.review(request.unknown, request.foreign_store)
+                return self._draft.review(request)
             case CompareRequest():
                 newest = request.base if request.newest is None else request.newest
                 return self._draft.compare(request.base, newest)
@@ -90,6 +90,7 @@ class Worker:
             currency_code=program.currency_code,
             problems=self._draft.problems(),
             names={} if request.method == "PublishProgram" else self._draft.names(),
+            sets=() if request.method == "PublishProgram" else self._draft.sets(),
             field_checks=self._draft.field_checks(),
         )
 

@@ -12,7 +12,15 @@ from grpc_status import rpc_status
 from loyalty.v1 import back_office_service_pb2 as bo
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
 from tests.pg import create_database, drop_database
-from tests.serving import CHAIN, publish, reason_of, seed, serving, test_program
+from tests.serving import (
+    CHAIN,
+    publish,
+    reason_of,
+    seed,
+    serving,
+    test_program,
+    wait_until,
+)
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
@@ -178,6 +186,21 @@ def test_a_program_is_validated_against_stores_and_articles(stub: Any) -> None:
         ("promotions[0].products.categories[1]", "no article is in category 'coffee'"),
         ("till_groups[0].stores[1]", "no store of the chain is 'nowhere'"),
     ]
+
+
+def test_a_program_is_validated_against_how_articles_are_sold(stub: Any) -> None:
+    leaf = bo.Product(sku="leaf", name="Leaf", weighed=True)
+    stub.ImportProducts(bo.ImportProductsRequest(chain_id=CHAIN, products=[leaf]))
+    program = test_program()
+    program.promotions[0].products.Clear()
+    program.promotions[0].products.skus.append("leaf")
+    request = bo.ValidateProgramRequest(program=program)
+    wait_until(lambda: not stub.ValidateProgram(request).problems, "the article is known")
+    gives = program.promotions[0].gives[0]
+    gives.n_plus_m.pay_count = gives.n_plus_m.free_count = 1
+    (problem,) = stub.ValidateProgram(bo.ValidateProgramRequest(program=program)).problems
+    assert problem.path == "promotions[0].products.skus[0]"
+    assert problem.reason == "'leaf' is not sold by the piece, and n_plus_m takes pieces"
 
 
 def test_a_valid_program_has_no_problems(stub: Any) -> None:

@@ -10,6 +10,8 @@ import msgspec
 import pytest
 
 from loyalty.v1 import back_office_service_pb2 as pb
+from rewards.benefit import FixedPrice
+from rewards.catalogue_check import SetFigures
 from rewards.compilation import compile_ruleset
 from rewards.problem import Problem
 from rewards.program import Program
@@ -196,6 +198,20 @@ async def test_a_worker_says_where_unknown_names_stand() -> None:
         "promotions[0].products.categories[0]",
         "promotions[1].products.categories[0]",
     ]
+
+
+async def test_a_worker_holds_prices_against_those_of_articles() -> None:
+    cheap = msgspec.structs.replace(
+        program("a", "x").promotions[0], gives=(FixedPrice(500),), promotion_id="y"
+    )
+    async with Workshop().worker() as worker:
+        changed = msgspec.structs.replace(program("a", "x"), promotions=(cheap,))
+        request = pb.PlanProgramRequest(program=program_to_pb(changed))
+        draft = await worker.ask(ReadRequest("PlanProgram", request.SerializeToString()), Drafted)
+        assert draft.sets == (cheap.products,)
+        review = ReviewRequest({}, None, (SetFigures(1, 0, (), 500),))
+        (found,) = await worker.ask(review, tuple[Problem, ...])
+    assert found.path == "promotions[0].gives[0].price_minor"
 
 
 async def test_what_is_no_message_or_has_no_program_is_said() -> None:
