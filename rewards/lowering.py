@@ -1,0 +1,249 @@
+"""A sale and its facts as flat integers, as the kernel reads them.
+
+Names become the numbers of the plan; names that the plan does not know fall away, as no rule asks
+about them. Order of the list: a header of counts and flags, then the parts in the order of
+`_HEADER`, each as its row in `ext/engine_types.pxi`.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from msgspec.structs import astuple
+
+from rewards.authored import ProductSet
+from rewards.facts import CustomerState, Facts, OwnOffer
+from rewards.gate import MINUTES_A_DAY
+from rewards.plan import NONE, Plan, lower_program
+from rewards.product import CANDIDATES_KEPT_MAX, Product, fits_rest, sets_of
+from rewards.reading import DAYS_A_WEEK, EARNING_STATES, coupon_tokens
+from rewards.ruleset import CHANNEL_NUMBERS, CompiledProgram
+from rewards.sale import Header, Line, Sale, TenderKind
+
+_LINE_ID, _SKU, _MINIMUM = 0, 1, 10
+_NUMBERS = slice(2, 15)
+_LINE_FIELDS = (
+    "quantity_milli",
+    "unit",
+    "unit_price_scaled",
+    "unit_price_scale",
+    "amount_minor",
+    "price_source",
+    "kind",
+    "action",
+    "minimum_amount_minor",
+    "no_discount",
+    "no_earn",
+    "no_spend",
+    "cancelled",
+)
+assert Line.__struct_fields__[_NUMBERS] == _LINE_FIELDS, "the kernel reads lines in this order"
+_MINUTE, _BIRTHDAY, _PURCHASE, _DAYS_SINCE_PURCHASE = range(4)
+_TENDER_NAMES = {kind.value: kind.name.lower() for kind in TenderKind}
+
+
+class Lowering:
+    """Lowers receipts for one program; remembers articles as `SetMemo` does."""
+
+    def __init__(self, program: CompiledProgram) -> None:
+        """Lower the program, too: its plan stands in `plan`."""
+        self.program = program
+        self.plan: Plan = lower_program(program)
+        tokens = self.plan.tokens
+        channels, weekdays = tokens.get("channel", {}), tokens.get("weekday", {})
+        self._channels = {n: channels[name] for name, n in CHANNEL_NUMBERS.items() if name in channels}
+        self._weekdays = [weekdays.get(str(day)) for day in range(1, DAYS_A_WEEK + 1)]
+        self._articles: dict[str, tuple[Product | None, tuple[int, ...]]] = {}
+
+    def lower(self, sale: Sale, facts: Facts, only: Collection[int] | None = None) -> list[int]:
+        """Lower a receipt.
+
+        Args:
+            sale: what was scanned.
+            facts: everything else that is read.
+            only: numbers of the promotions that may take part; without it all.
+        """
+        header, customer, plan = sale.header, facts.customer, self.plan
+        rows = [astuple(line) for line in sale.lines]
+        skus = sorted({row[_SKU] for row in rows})
+        places = {sku: place for place, sku in enumerate(skus)}
+        ranks = _ranks(rows, len(skus))
+        tokens = self._tokens(sale, facts)
+        coupons = self._coupons(sale) if header.coupon_codes else []
+        numbers = self._numbers(facts)
+        balances = _known(customer.balances, plan.assets)
+        offers = _thresholds(customer.offers, plan.own_offers)
+        quotas = _quotas(facts, plan.quotas) if facts.quotas else []
+        prices = _prices(facts, plan.price_lists, places) if facts.prices else []
+        products = {product.sku: product for product in facts.products}
+        extras = self._offered(skus, products, customer.offers) if customer.offers else []
+        chosen = [] if only is None else sorted(set(only))
+        can = header.capabilities
+        lowered = [
+            len(rows),
+            len(skus),
+            bool(ranks),
+            can.zero_price,
+            can.split_line,
+            can.add_piece,
+            bool(customer.account_id),
+            bool(customer.account_id) and customer.state in EARNING_STATES,
+            customer.state == CustomerState.ACTIVE,
+            sum([t.amount_minor for t in sale.tenders if t.kind == TenderKind.POINTS]),
+            len(tokens),
+            len(coupons),
+            len(numbers) >> 1,
+            len(balances) >> 1,
+            len(offers) >> 1,
+            len(quotas) >> 2,
+            len(prices) // 3,
+            len(extras) >> 1,
+            NONE if only is None else len(chosen),
+        ]
+        lowered += [places[row[_SKU]] for row in rows]
+        lowered += ranks
+        for row in rows:
+            lowered += row[_NUMBERS]
+        lowered += tokens
+        lowered += coupons
+        lowered += numbers
+        lowered += balances
+        lowered += offers
+        lowered += quotas
+        lowered += prices
+        lowered += extras
+        lowered += chosen
+        known, find = self._articles, products.get
+        for sku in skus:
+            product, entry = find(sku), known.get(sku)
+            if entry is None or entry[0] is not product:
+                entry = self._learn(sku, product)
+            lowered += entry[1]
+        return lowered
+
+    def _learn(self, sku: str, product: Product | None) -> tuple[Product | None, tuple[int, ...]]:
+        """Lower an article: its flags, floor and sets; remember it for this very `Product`."""
+        if len(self._articles) >= CANDIDATES_KEPT_MAX:
+            self._articles.clear()
+        found = sets_of(self.program.sets, sku, product)
+        flags = (False, False, 0)
+        if product is not None:
+            flags = (product.no_discount, product.no_earn, product.minimum_price_minor)
+        row = (*flags, self.plan.gift_skus.get(sku, NONE), len(found), *found)
+        self._articles[sku] = entry = (product, row)
+        return entry
+
+    def _tokens(self, sale: Sale, facts: Facts) -> list[int]:
+        """Numbers of the receipt's tokens but those of coupons."""
+        header, customer, store, known = sale.header, facts.customer, facts.store, self.plan.tokens
+        found: list[int] = []
+        channel = self._channels.get(header.till_type)
+        weekday = self._weekdays[(store.local_day - 1) % DAYS_A_WEEK]
+        found += [one for one in (channel, weekday) if one is not None]
+        found += _numbered(store.zones, known.get("zone"))
+        found += _numbered(header.manual_triggers, known.get("trigger"))
+        if sale.tenders:
+            kinds = [_TENDER_NAMES[one.kind] for one in sale.tenders]
+            found += _numbered(kinds, known.get("tender"))
+            bins = [one.card_bin for one in sale.tenders if one.card_bin]
+            found += _numbered(bins, known.get("bin"))
+        if header.staff_purchase:
+            found += _numbered(("purchase",), known.get("staff"))
+        if customer.account_id:
+            found += _numbered(("known",), known.get("customer"))
+            found += _numbered(customer.segments, known.get("segment"))
+            if customer.tier:
+                found += _numbered((customer.tier,), known.get("tier"))
+        return found
+
+    def _coupons(self, sale: Sale) -> list[int]:
+        """Numbers of the coupon codes that count, in the order shown."""
+        spelled = [code.partition(":")[2] for code in coupon_tokens(self.program, sale)]
+        return _numbered(spelled, self.plan.tokens.get("coupon"))
+
+    def _numbers(self, facts: Facts) -> list[int]:
+        """The numbers that gates compare, each behind its slot."""
+        customer, store = facts.customer, facts.store
+        found = [_MINUTE, store.local_day * MINUTES_A_DAY + store.local_minute]
+        if not customer.account_id:
+            return found
+        if customer.birthday_in_days is not None:
+            found += (_BIRTHDAY, customer.birthday_in_days)
+        found += (_PURCHASE, customer.purchases + 1)
+        if customer.last_purchase_day:
+            found += (_DAYS_SINCE_PURCHASE, store.local_day - customer.last_purchase_day)
+        found += _known(customer.counters, self.plan.histories)
+        found += _known(customer.balances, self.plan.balances)
+        return found
+
+    def _offered(
+        self, skus: Sequence[str], products: Mapping[str, Product], offers: Sequence[OwnOffer]
+    ) -> list[int]:
+        """Which articles are in which sets by the customer's own offer: (article, set)."""
+        index = self.program.sets
+        return [
+            one
+            for number in index.offered
+            for place, sku in enumerate(skus)
+            if _is_offered(index.sets[number], sku, products.get(sku), offers)
+            for one in (place, number)
+        ]
+
+
+def _ranks(rows: Sequence[tuple[object, ...]], articles_count: int) -> list[int]:
+    """The order of lines by their ids; empty where no two lines could be one item."""
+    if articles_count == len(rows) and not any([row[_MINIMUM] for row in rows]):
+        return []
+    line_ids = [str(row[_LINE_ID]) for row in rows]
+    ranks = {line_id: rank for rank, line_id in enumerate(sorted(set(line_ids)))}
+    return [ranks[line_id] for line_id in line_ids]
+
+
+def _numbered(names: Collection[str], known: Mapping[str, int] | None) -> list[int]:
+    return [known[name] for name in names if name in known] if known else []
+
+
+def _known(pairs: Sequence[tuple[str, int]], known: Mapping[str, int]) -> list[int]:
+    """Pairs of a name and a value, as number and value."""
+    if not known:
+        return []
+    return [one for name, value in pairs if name in known for one in (known[name], value)]
+
+
+def _thresholds(offers: Sequence[OwnOffer], known: Mapping[str, int]) -> list[int]:
+    return _known([(offer.offer_code, offer.amount_from_minor) for offer in offers], known)
+
+
+def _quotas(facts: Facts, known: Mapping[str, int]) -> list[int]:
+    return [
+        one
+        for quota in facts.quotas
+        if quota.promotion_id in known
+        for one in (
+            known[quota.promotion_id],
+            quota.customer_times,
+            quota.total_times,
+            quota.total_minor,
+        )
+    ]
+
+
+def _prices(facts: Facts, known: Mapping[str, int], places: Mapping[str, int]) -> list[int]:
+    return [
+        one
+        for price in facts.prices
+        if price.list_code in known and price.sku in places
+        for one in (known[price.list_code], places[price.sku], price.price_minor)
+    ]
+
+
+def _is_offered(
+    chosen: ProductSet, sku: str, product: Product | None, offers: Sequence[OwnOffer]
+) -> bool:
+    """Whether the customer's own offer names a category of an article."""
+    if product is None or not fits_rest(chosen, sku, product):
+        return False
+    return any(
+        category in offer.categories
+        for offer in offers
+        if offer.offer_code == chosen.own_offer
+        for category in product.categories
+    )
