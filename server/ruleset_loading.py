@@ -1,18 +1,19 @@
 """Loads a version of the ruleset into memory, in steps that no call notices.
 
 Decoding ten thousand promotions at once is one step of C that holds the interpreter for some 70 ms,
-most of it in the garbage collector. So their forms are decoded a few at a time in a thread, which
-rests between, and what was loaded is taken out of the collector's sight.
+most of it in the garbage collector. So lists and maps of a program are decoded a few entries at a
+time in a thread, which rests between, and what was loaded is taken out of the collector's sight.
 """
 
 import asyncio
 import gc
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any, get_args, get_origin
 
 import msgspec
-from msgspec import Struct, inspect
+from msgspec import Struct
 
 from rewards.compilation import decode_or_compile
 from rewards.ruleset import COMPILED_FORM, CompiledProgram, CompiledRuleset, Ruleset
@@ -24,33 +25,14 @@ STEP_ITEMS = 250
 STEP_REST_S = 0.001
 
 
-def _item_types() -> dict[str, type[Struct]]:
-    """Lists of structs in a compiled program: what can be many, and is decoded in steps."""
-    kind = inspect.type_info(CompiledProgram)
-    assert isinstance(kind, inspect.StructType)
-    return {
-        field.name: field.type.item_type.cls
-        for field in kind.fields
-        if isinstance(field.type, inspect.VarTupleType)
-        and isinstance(field.type.item_type, inspect.StructType)
-    }
-
-
-_DECODERS: dict[str, msgspec.msgpack.Decoder[Any]] = {
-    name: msgspec.msgpack.Decoder(kind) for name, kind in _item_types().items()
-}
+_RAWS = msgspec.msgpack.Decoder(tuple[msgspec.Raw, ...])
+_NAMED_RAWS = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
 _RULESET = msgspec.msgpack.Decoder(tuple[int, dict[str, msgspec.Raw]])
-_SHALLOW_PROGRAM = msgspec.msgpack.Decoder(
-    msgspec.defstruct(
-        "_ShallowProgram",
-        [
-            (field.name, tuple[msgspec.Raw, ...] if field.name in _DECODERS else field.type)
-            for field in msgspec.structs.fields(CompiledProgram)
-        ],
-        array_like=True,
-    )
-)
-"""A compiled program whose long lists are still spelled."""
+
+
+@cache
+def _decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:
+    return msgspec.msgpack.Decoder(kind)
 
 
 async def load_version(record: VersionRecord) -> Ruleset | None:
@@ -92,7 +74,7 @@ def decode_in_steps(stored: bytes, rest_s: float = STEP_REST_S) -> CompiledRules
     if stored[: len(COMPILED_FORM)] != COMPILED_FORM:
         return None
     version, raws = _RULESET.decode(memoryview(stored)[len(COMPILED_FORM) :])
-    programs = {chain_id: _program(raw, rest_s) for chain_id, raw in raws.items()}
+    programs = {key: _struct(raw, CompiledProgram, rest_s) for key, raw in raws.items()}
     return CompiledRuleset(version, programs)
 
 
@@ -114,19 +96,36 @@ def _settle() -> None:
     gc.freeze()
 
 
-def _program(spelled: msgspec.Raw, rest_s: float) -> CompiledProgram:
-    shallow = _SHALLOW_PROGRAM.decode(spelled)
-    values: dict[str, Any] = {
-        name: tuple(_items(name, value, rest_s)) if name in _DECODERS else value
-        for name, value in msgspec.structs.asdict(shallow).items()
+def _struct(spelled: msgspec.Raw, kind: type[Struct], rest_s: float) -> Any:
+    """Read a struct field by field: what may be long, in steps."""
+    fields = msgspec.structs.fields(kind)
+    if kind.__struct_config__.array_like:
+        parts: Iterable[msgspec.Raw] = _RAWS.decode(spelled)
+    else:
+        named = _NAMED_RAWS.decode(spelled)
+        parts = (named[field.encode_name] for field in fields)
+    found = {
+        field.name: _value(part, field.type, rest_s)
+        for field, part in zip(fields, parts, strict=True)
     }
-    return CompiledProgram(**values)
+    return kind(**found)
 
 
-def _items(name: str, raws: tuple[msgspec.Raw, ...], rest_s: float) -> Iterator[Struct]:
-    decode = _DECODERS[name].decode
-    for first in range(0, len(raws), STEP_ITEMS):
-        if first:
+def _value(spelled: msgspec.Raw, kind: Any, rest_s: float) -> Any:
+    if isinstance(kind, type) and issubclass(kind, Struct):
+        return _struct(spelled, kind, rest_s)
+    match get_origin(kind), get_args(kind):
+        case (origin, (item, last)) if origin is tuple and last is ...:
+            return tuple(_items(_RAWS.decode(spelled), item, rest_s))
+        case (origin, (key, item)) if origin is dict and key is str:
+            named = _NAMED_RAWS.decode(spelled)
+            return dict(zip(named, _items(named.values(), item, rest_s), strict=True))
+    return _decoder(kind).decode(spelled)
+
+
+def _items(spelled: Iterable[msgspec.Raw], kind: Any, rest_s: float) -> Iterator[Any]:
+    decode = _decoder(kind).decode
+    for place, item in enumerate(spelled, start=1):
+        yield decode(item)
+        if not place % STEP_ITEMS:
             time.sleep(rest_s)
-        for raw in raws[first : first + STEP_ITEMS]:
-            yield decode(raw)
