@@ -225,7 +225,7 @@ async def test_what_is_no_message_or_has_no_program_is_said() -> None:
 async def test_a_failure_has_the_workers_trace() -> None:
     async with Workshop().worker() as worker:
         with pytest.raises(WorkerError, match="DecodeError"):
-            await worker.ask(CompareRequest(b"\xc1", None), Compared)
+            await worker.ask(SummarizeRequest(b"\xc1", NOTHING), Summary)
 
 
 async def test_a_worker_that_dies_is_an_error_and_leaves_no_process() -> None:
