@@ -22,6 +22,8 @@ from rewards.wording import LINK_FIGURES
 
 __all__ = ["LANES_ALLOWED", "Problem", "benefit_code", "check_program"]
 
+_CLASS_FLAGS = ("no_discount", "no_earn", "no_coupon", "no_cross_sell")
+
 
 def check_program(program: Program) -> tuple[Problem, ...]:
     """Find every place where fields of a program contradict each other or what must hold.
@@ -89,13 +91,13 @@ def _check_product_class(path: str, rule: ProductClass) -> Iterator[Problem]:
     if rule.products.own_offer:
         reason = "is another set for each customer, but a class is a rule of the chain"
         yield Problem(f"{path}.products.own_offer", reason)
-    flags = [key for key in ("no_discount", "no_earn", "no_coupon", "no_cross_sell") if getattr(rule, key)]
+    flags = [key for key in _CLASS_FLAGS if getattr(rule, key)]
     if not flags and not rule.floor_bp:
-        yield Problem(path, "says nothing; needs no_discount, no_earn, no_coupon, no_cross_sell or floor_bp")
+        yield Problem(path, f"says nothing; needs {', '.join(_CLASS_FLAGS)} or floor_bp")
     if rule.no_discount and rule.floor_bp:
         yield Problem(f"{path}.floor_bp", "stands beside no_discount, which keeps all of the price")
     if flags and rule.products == EVERYTHING:
-        reason = f"is every product, so {flags[0]} would switch off all promotions"
+        reason = f"is every product: {flags[0]} would switch off all there is of it"
         yield Problem(f"{path}.products", reason)
 
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import inspect
 
+from loyalty.v1 import authored_pb2, benefit_pb2, condition_pb2, receipt_pb2
 from loyalty.v1 import program_pb2 as pb
-from loyalty.v1 import receipt_pb2
 from rewards import authored, benefit, condition
 from rewards import program as types
 from rewards.benefit import ALL_PIECES, Benefit, BundlePart, BundlePrice, NPlusM, PercentOff
@@ -34,11 +34,16 @@ STRUCTS: list[type[msgspec.Struct]] = sorted(
 )
 
 
+FILES = [module.DESCRIPTOR for module in (authored_pb2, condition_pb2, benefit_pb2, pb)]
+MESSAGES: dict[str, Descriptor] = {
+    name: message for file in FILES for name, message in file.message_types_by_name.items()
+}
+
+
 def message_of(struct: type[msgspec.Struct]) -> Descriptor:
     """The message of the same name, on its own or inside the union that it is a kind of."""
     outer = [name for name, union in UNIONS.items() if struct in union.__args__]
-    messages = pb.DESCRIPTOR.message_types_by_name
-    where = messages[outer[0]].nested_types_by_name if outer else messages
+    where = MESSAGES[outer[0]].nested_types_by_name if outer else MESSAGES
     return where[struct.__name__]
 
 
@@ -147,15 +152,14 @@ def test_message_and_type_have_the_same_fields(struct: type[msgspec.Struct]) -> 
 
 
 def test_every_message_has_its_type() -> None:
-    top = pb.DESCRIPTOR.message_types_by_name
-    nested = [kind for name in UNIONS for kind in top[name].nested_types_by_name]
-    assert sorted([*(top.keys() - UNIONS.keys()), *nested]) == [s.__name__ for s in STRUCTS]
+    nested = [kind for name in UNIONS for kind in MESSAGES[name].nested_types_by_name]
+    assert sorted([*(MESSAGES.keys() - UNIONS.keys()), *nested]) == [s.__name__ for s in STRUCTS]
 
 
 @pytest.mark.parametrize("union", UNIONS)
 def test_kinds_of_a_union_are_named_by_their_codes(union: str) -> None:
     kinds = {kind.__struct_config__.tag: kind.__name__ for kind in UNIONS[union].__args__}
-    descriptor = pb.DESCRIPTOR.message_types_by_name[union]
+    descriptor = MESSAGES[union]
     fields = descriptor.oneofs_by_name[UNION_ONEOF].fields
     assert {field.name: kind_of(field).name for field in fields} == kinds
     assert len(fields) == len(descriptor.fields)
@@ -223,7 +227,7 @@ def names_of(enum: Any) -> set[str]:
 def test_words_are_the_names_of_enum_values() -> None:
     """Every word is a value, every value is a word somewhere; a place may take fewer of them."""
     found = words_by_enum()
-    own = {enum.full_name for enum in pb.DESCRIPTOR.enum_types_by_name.values()}
+    own = {enum.full_name for file in FILES for enum in file.enum_types_by_name.values()}
     assert own <= found.keys()
     enums = {
         field.enum_type.full_name: field.enum_type
@@ -268,7 +272,7 @@ def test_an_optional_field_that_is_set_to_zero_is_not_the_default() -> None:
 def test_an_optional_field_that_is_not_set_is_its_default() -> None:
     message = minimal()
     gives = message.promotions[0].gives
-    gives.add().n_plus_m.MergeFrom(pb.Benefit.NPlusM(pay_count=2, free_count=1))
+    gives.add().n_plus_m.MergeFrom(benefit_pb2.Benefit.NPlusM(pay_count=2, free_count=1))
     bundle = gives.add().bundle_price
     bundle.rate_bp = 100
     bundle.parts.add().products.skus.append("1")

@@ -59,6 +59,7 @@ VALID: dict[str, Tree] = {
     },
     "texts need no default language": {"texts": [template("slip_saved", "text", "en")]},
     "nothing earned, no coupon": classes(no_discount=True, no_earn=True, no_coupon=True),
+    "no cross-sell": classes(no_cross_sell=True),
     "a floor": classes(floor_bp=3_000),
     "a floor for everything": classes(products={}, floor_bp=3_000),
     "a floor by price": classes(products={"unit_price_to_minor": 100}, floor_bp=3_000),
@@ -259,7 +260,7 @@ WRONG: Wrong = {
     "class of everything": (
         classes(products={}, no_earn=True),
         "product_classes[0].products",
-        "is every product, so no_earn would switch off all promotions",
+        "is every product: no_earn would switch off all there is of it",
     ),
     "class of an own offer": (
         classes(products={"own_offer": "favourite"}, no_earn=True),
