@@ -14,6 +14,7 @@ from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
 from tests.pg import create_database, drop_database
 from tests.serving import (
     CHAIN,
+    PROGRAM,
     publish,
     reason_of,
     seed,
@@ -168,6 +169,50 @@ def test_customer_refused(stub: Any, one: bo.Customer, path: str, reason: str) -
         stub.ImportCustomers(bo.ImportCustomersRequest(chain_id=CHAIN, customers=[one]))
     assert reason_of(refused.value)[:2] == (INVALID, reason)
     assert fields_of(refused.value) == [path]
+
+
+def listed(price_minor: int, **fields: Any) -> bo.ListedPrice:
+    return bo.ListedPrice(sku="sku0", price_minor=price_minor, **fields)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "path"),
+    [
+        ({"list_code": "Card"}, "BAD_TEXT", "list_code"),
+        ({"prices": []}, "FIELD_REQUIRED", "prices"),
+        ({"prices": [listed(-1)]}, "OUT_OF_RANGE", "prices[0].price_minor"),
+        ({"prices": [listed(1, unit="mile")]}, "UNKNOWN_ENUM_VALUE", "prices[0].unit"),
+        ({"prices": [listed(1, removed=True)]}, "INCONSISTENT", "prices[0].removed"),
+        ({"prices": [listed(1), listed(2)]}, "INCONSISTENT", "prices[1]"),
+    ],
+)
+def test_a_bad_price_is_refused(stub: Any, changes: dict[str, Any], reason: str, path: str) -> None:
+    request = bo.ImportPricesRequest(
+        **{"chain_id": CHAIN, "list_code": "card", "prices": [listed(1)], **changes}
+    )
+    with pytest.raises(grpc.RpcError) as refused:
+        stub.ImportPrices(request)
+    assert reason_of(refused.value)[:2] == (INVALID, reason)
+    assert fields_of(refused.value) == [path]
+
+
+@pytest.mark.parametrize(
+    ("keys", "path"),
+    [
+        ({"limits": {"customer_times": 1}}, "promotions[0].limits.customer_times"),
+        ({"limits": {"total_minor": 1_000}}, "promotions[0].limits.total_minor"),
+        ({"cost": {"asset_code": "points", "amount_minor": 5}}, "promotions[0].cost"),
+    ],
+)
+def test_what_nobody_accounts_for_is_not_published(
+    stub: Any, keys: dict[str, Any], path: str
+) -> None:
+    program = test_program(promotions=[{**PROGRAM["promotions"][0], **keys}])
+    response = stub.ValidateProgram(bo.ValidateProgramRequest(program=program))
+    assert path in {problem.path for problem in response.problems}
+    with pytest.raises(grpc.RpcError) as refused:
+        stub.PublishProgram(bo.PublishProgramRequest(program=program, published_by="test"))
+    assert path in str(refused.value)
 
 
 def test_importing_again_counts_again(stub: Any) -> None:
