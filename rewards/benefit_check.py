@@ -113,18 +113,6 @@ def check_unique_benefits(path: str, gives: Sequence[Benefit]) -> Iterator[Probl
             yield Problem(f"{path}[{index}]", f"is the same as {path}[{first}]")
 
 
-def has_rate(benefit: Benefit) -> bool:
-    """Whether it takes a percentage off a price."""
-    match benefit:
-        case PercentOff() | NthItem() | CheapestFree() | BuyGet():
-            return True
-        case ReceiptDiscount() | BundlePrice():
-            return benefit.rate_bp > 0
-        case QuantityTiers():
-            return any(tier.rate_bp for tier in benefit.tiers)
-    return False
-
-
 def repeats(benefit: Benefit) -> bool:
     """Whether it makes sets, of which a receipt can hold several."""
     return isinstance(benefit, COUNTED) or (

@@ -6,8 +6,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from rewards.authored import LocalText
-from rewards.benefit import Message, ReceiptDiscount
-from rewards.benefit_check import has_rate, repeats
+from rewards.benefit import Message, PriceBenefit, ReceiptDiscount
+from rewards.benefit_check import repeats
 from rewards.program import Asset, AssetName, CouponRules, Limits, PluralForm, Program, Promotion
 from tests.peer_cases.case import Case, CasePromotion
 from tests.peer_cases.conditions import conditions_of, when_of
@@ -154,7 +154,7 @@ def _promotion(case: Case, source: CasePromotion, plan: Plan, promotion_id: str)
         cost=plan.cost,
         stackable=not alone,
         on_stickers=True,
-        base=base_of(case, source) if any(map(has_rate, plan.gives)) else "lane_start",
+        base=base_of(case, source) if isinstance(plan.gives[0], PriceBenefit) else "running",
         exclusive_group=f"{group}{plan.group}" if (group := group_of(source)) else "",
         exclusive=exclusive,
     )
