@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from rewards.birthday import BIRTH_DATE_FIELD
 from rewards.condition import (
     Balance,
     Birthday,
@@ -134,7 +135,11 @@ def _check_condition(path: str, condition: Condition, scope: Scope) -> Iterator[
                 yield Problem(f"{path}.from_minor", "is 0, which everybody owns; say how much")
         case NthPurchase() | DaysSincePurchase() | History():
             yield from _check_past(path, condition)
-        case KnownCustomer() | StaffPurchase() | Birthday():
+        case Birthday():
+            if not scope.has_birth_date:
+                reason = f"never holds: no profile field {BIRTH_DATE_FIELD} is checked as date"
+                yield Problem(path, reason)
+        case KnownCustomer() | StaffPurchase():
             pass
 
 

@@ -29,11 +29,13 @@ class Scope(Struct, frozen=True):
     Attributes:
         asset_kinds: kind of each asset, by code.
         any_case: coupon codes are compared without regard to capitals.
+        has_birth_date: customers can be asked for their date of birth.
     """
 
     language_code: str
     asset_kinds: Mapping[str, str]
     any_case: bool
+    has_birth_date: bool
 
 
 def check_unique(path: str, key: str, values: Sequence[object]) -> Iterator[Problem]:

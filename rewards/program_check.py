@@ -6,6 +6,7 @@ Must not know where the program came from; `Problem.path` names the place in eve
 from collections.abc import Iterator
 
 from rewards.benefit_check import LANES_ALLOWED, benefit_code
+from rewards.birthday import BIRTH_DATE_FIELD
 from rewards.lane_check import check_lanes
 from rewards.problem import Problem, Scope, check_languages, check_unique
 from rewards.product_set_check import (
@@ -76,6 +77,10 @@ def _check_promotions(program: Program) -> Iterator[Problem]:
         language_code=program.language_code,
         asset_kinds={asset.code: asset.kind for asset in program.assets},
         any_case=program.coupon_rules.any_case,
+        has_birth_date=any(
+            field.field_code == BIRTH_DATE_FIELD and field.check == "date"
+            for field in program.profile_fields
+        ),
     )
     for index, promotion in enumerate(program.promotions):
         yield from check_promotion(f"promotions[{index}]", promotion, scope)

@@ -52,6 +52,7 @@ def program(**changes: Any) -> Program:
         "currency_code": "RUB",
         "language_code": "ru",
         "assets": [asset("points"), asset("stamps"), asset("later", "deferred_discount")],
+        "profile_fields": [{"field_code": "birth_date", "questions": texts(), "check": "date"}],
         "point_value_micros": 1_000_000,
     }
     return msgspec.convert(fields | changes, Program)

@@ -7,7 +7,7 @@ import pytest
 
 from rewards.condition import Condition
 from rewards.condition_check import condition_code
-from tests.program_tree import SKU, Tree, Wrong, asking, check_wrong, problems
+from tests.program_tree import SKU, Tree, Wrong, asking, check_wrong, problems, texts
 
 PLACE = "promotions[0].conditions[0]"
 
@@ -146,6 +146,19 @@ WRONG: Wrong = {
         asking(one("nth_purchase", n=1, every=True)),
         PLACE,
         "is every purchase",
+    ),
+    "a birthday that nobody is asked for": (
+        {**asking(one("birthday")), "profile_fields": []},
+        PLACE,
+        "never holds: no profile field birth_date is checked as date",
+    ),
+    "a birthday that is a text": (
+        {
+            **asking(one("birthday")),
+            "profile_fields": [{"field_code": "birth_date", "questions": texts(), "check": "text"}],
+        },
+        PLACE,
+        "never holds",
     ),
     "days that cross": (
         asking(one("days_since_purchase", from_days=9, to_days=8)),
