@@ -75,7 +75,7 @@ WRONG: Wrong = {
         "'points' is already at assets[0]",
     ),
     "asset without the default language": (
-        {"language_code": "en", "assets": [asset("points")]},
+        {"language_code": "en", "assets": [asset("points")], "profile_fields": []},
         "assets[0].names",
         "lacks the program's default language en",
     ),
