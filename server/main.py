@@ -6,6 +6,7 @@ import hashlib
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -15,22 +16,19 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
-from ext import kernel
 from loyalty.v1 import back_office_service_pb2
 from rewards.allocate import allocate
 from rewards.decide import Evaluator
-from rewards.evaluate import Evaluation, evaluate
-from rewards.facts import Facts
-from rewards.ruleset import ProgramRules
-from rewards.sale import Sale
+from rewards.evaluate import evaluate
 from server.back_office import BackOffice
 from server.back_office_servicer import BackOfficeServicer, back_office_handlers
 from server.clock import Clock, shifted_clock, system_clock
 from server.codec.sale_pb import HashIdentifier
+from server.evaluator import kernel_evaluator, prepare
 from server.log import set_up_log
 from server.lookups import Lookups
 from server.pipeline import Pipeline
-from server.reference import POLL_S, Reference
+from server.reference import POLL_S, Prepare, Reference, prepare_nothing
 from server.session import GO_AWAY_GRACE_MS, Sessions
 from server.settings import Settings, read_settings
 from server.store.database import Database
@@ -109,7 +107,8 @@ async def _composed(settings: Settings) -> AsyncIterator[Context]:
     await database.open()
     try:
         await ensure_partitions(database, clock())
-        reference = Reference(Feeds(database), clock)
+        evaluator, prepare_rules = _evaluator(settings)
+        reference = Reference(Feeds(database), clock, prepare_rules)
         await reference.refresh()
         context = Context(
             clock=clock,
@@ -119,7 +118,7 @@ async def _composed(settings: Settings) -> AsyncIterator[Context]:
             database=database,
             signer=TokenSigner(await shared_secrets(database, "token", clock())),
             hash_identifier=await _identifier_hash(database, clock()),
-            evaluate=_evaluator(settings),
+            evaluate=evaluator,
         )
         reference.start()
         context.lookups.start()
@@ -149,13 +148,11 @@ def _clock(settings: Settings) -> Clock:
     return shifted_clock(Path(settings.clock_file))
 
 
-def _evaluator(settings: Settings) -> Evaluator:
-    share = kernel.allocate if settings.evaluator == "kernel" else allocate
-
-    def reference(rules: ProgramRules, sale: Sale, facts: Facts) -> Evaluation:
-        return evaluate(rules, sale, facts, share)
-
-    return reference
+def _evaluator(settings: Settings) -> tuple[Evaluator, Prepare]:
+    """The evaluator of the setting, and what it does with rules as they are loaded."""
+    if settings.evaluator == "kernel":
+        return kernel_evaluator, prepare
+    return partial(evaluate, allocate=allocate), prepare_nothing
 
 
 async def _identifier_hash(database: Database, now_us: int) -> HashIdentifier:

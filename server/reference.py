@@ -6,7 +6,7 @@ could not ask the database within the publishing lead says so, and leaves health
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time
 from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
@@ -38,6 +38,13 @@ _MINUTE_US = 60_000_000
 _DAY_US = 86_400_000_000
 _EMPTY_CATALOGUE = Catalogue({})
 _log = structlog.get_logger(__name__)
+
+
+Prepare = Callable[[ProgramRules], object]
+
+
+def prepare_nothing(rules: ProgramRules) -> None:
+    """For an evaluator that takes rules as they are."""
 
 
 class ReferenceSource(Protocol):
@@ -144,13 +151,17 @@ class StoreInfo:
 class Reference:
     """What this process knows of stores, articles and rulesets."""
 
-    def __init__(self, source: ReferenceSource, clock: Clock) -> None:
+    def __init__(
+        self, source: ReferenceSource, clock: Clock, prepare: Prepare = prepare_nothing
+    ) -> None:
         """Start empty; `refresh` loads.
 
         Args:
             source: where the data comes from.
             clock: the server's clock.
+            prepare: what the evaluator does with rules as they are loaded, in a thread.
         """
+        self._prepare = prepare
         self._source = source
         self._clock = clock
         self._stores: dict[tuple[str, str], StoreInfo] = {}
@@ -265,6 +276,8 @@ class Reference:
         found = await load_version(record)
         if found is None:
             found = await compile_version(record, await self._source.content_of(record.version))
+        for rules in found.by_chain.values():
+            await asyncio.to_thread(self._prepare, rules)
         return found
 
     async def _refresh_rulesets(self, now_us: int) -> None:

@@ -61,13 +61,23 @@ PROMOTIONS = [
 ]
 
 
+BORN = {
+    "field_code": "birth_date",
+    "questions": [{"language_code": "ru", "text": "Дата рождения?"}],
+    "check": "date",
+}
+
+
 @pytest.fixture
 def target(place: dict[str, str], log_dir: Path, tmp_path: Path) -> Iterator[str]:
     clock_file = tmp_path / "clock"
     set_offset(clock_file, 0)
     with serving({**place, "LOYALTY_CLOCK_FILE": str(clock_file)}, log_dir) as servers:
         with grpc.insecure_channel(servers[0].target) as channel:
-            publish(BackOfficeServiceStub(channel), test_program(promotions=PROMOTIONS))
+            publish(
+                BackOfficeServiceStub(channel),
+                test_program(promotions=PROMOTIONS, profile_fields=[BORN]),
+            )
         yield servers[0].target
 
 
