@@ -1,0 +1,224 @@
+"""What changes nothing: the order of lines and promotions, a line in two, an offer taken up.
+
+And what grows as it should: copies of a set, receipts of the largest size.
+"""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from rewards.allocate import allocate
+from rewards.authored import ProductSet
+from rewards.basket import share_capped
+from rewards.benefit import Benefit, BundlePrice, BuyGet, CheapestFree, NPlusM, NthItem
+from rewards.evaluate import Evaluation
+from rewards.facts import Facts
+from rewards.limits import LINES_MAX, MILLI, PIECES_MAX
+from rewards.program import LaneSetting
+from rewards.rounding import floor_div
+from rewards.sale import Line, Sale, Unit
+from tests import make
+from tests.property.case import BENEFITS, ONE_LINE, Case, cases, drawn_line, known, promotions
+from tests.property.case import settings as drawn_settings
+
+
+def paid(evaluation: Evaluation) -> int:
+    return sum(outcome.amount_minor for outcome in evaluation.outcomes if outcome is not None)
+
+
+def given_by(evaluation: Evaluation) -> Counter[int]:
+    """Money off, by promotion."""
+    off: Counter[int] = Counter()
+    for outcome in evaluation.outcomes:
+        for one in outcome.adjustments if outcome is not None else ():
+            off[one.number] -= one.amount_minor
+    return off
+
+
+def offered(evaluation: Evaluation) -> list[tuple[int, str, int, int, int]]:
+    return [
+        (one.number, one.sku, one.quantity_milli, one.amount_minor, one.choice_group)
+        for one in evaluation.offers
+    ]
+
+
+def besides_lines(evaluation: Evaluation) -> tuple[Any, ...]:
+    """All that an evaluation says but of lines."""
+    return (
+        offered(evaluation),
+        evaluation.grants,
+        evaluation.trace,
+        evaluation.messages,
+        evaluation.spends,
+        evaluation.coupons,
+        evaluation.proofs,
+    )
+
+
+@given(cases(), st.randoms(use_true_random=False))
+def test_the_order_of_lines_and_of_promotions_changes_nothing(case: Case, random: Any) -> None:
+    order = list(range(len(case.sale.lines)))
+    random.shuffle(order)
+    shuffled = list(case.promotions)
+    random.shuffle(shuffled)
+    moved = case.with_lines(*[case.sale.lines[n] for n in order])
+    before, after = case.evaluate(), moved._replace(promotions=tuple(shuffled)).evaluate()
+    assert [before.outcomes[n] for n in order] == list(after.outcomes)
+    assert besides_lines(before) == besides_lines(after)
+    pointed = [
+        [sale.lines[offer.position].line_id if offer.position >= 0 else "" for offer in made]
+        for sale, made in ((case.sale, before.offers), (moved.sale, after.offers))
+    ]
+    assert pointed[0] == pointed[1]
+
+
+@st.composite
+def splits(draw: st.DrawFn) -> tuple[Sale, Sale]:
+    """A receipt without line minimums, and the same with one of its lines in two."""
+    drawn = draw(st.lists(ONE_LINE, min_size=1, max_size=5))
+    lines = [drawn_line(n, one, floors=False) for n, one in enumerate(drawn)]
+    position = draw(st.integers(0, len(lines) - 1))
+    whole = lines[position]
+    step_milli = MILLI if whole.unit == Unit.PIECE else 337
+    count = floor_div(whole.quantity_milli, step_milli)
+    assume(count > 1)
+    first = draw(st.integers(1, count - 1))
+    part_minor = first * floor_div(whole.amount_minor, count)
+    rest_minor, rest_milli = whole.amount_minor - part_minor, (count - first) * step_milli
+    line_ids = draw(st.permutations(["l9", whole.line_id]))
+    parts = [
+        replace(
+            whole, line_id=line_ids[0], quantity_milli=first * step_milli, amount_minor=part_minor
+        ),
+        replace(whole, line_id=line_ids[1], quantity_milli=rest_milli, amount_minor=rest_minor),
+    ]
+    split = [*lines[:position], *parts, *lines[position + 1 :]]
+    codes: dict[str, Any] = {"coupon_codes": ("sale",), "manual_triggers": ("ticket",)}
+    return make.sale(*lines, **codes), make.sale(*split, **codes)
+
+
+@given(splits(), promotions(), drawn_settings(), known())
+def test_a_line_in_two_costs_and_earns_the_same(
+    sales: tuple[Sale, Sale], drawn: Any, settings: dict[str, Any], facts: Facts
+) -> None:
+    whole, split = (Case(drawn, settings, sale, facts).evaluate() for sale in sales)
+    assert paid(whole) == paid(split)
+    assert given_by(whole) == given_by(split)
+    assert besides_lines(whole) == besides_lines(split)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 30)), min_size=1, max_size=4),
+    st.integers(1, 12),
+    st.integers(1, 4),
+    st.integers(0, 4),
+)
+def test_who_takes_up_an_offered_piece_pays_no_more(
+    scanned: list[tuple[str, int]], pay: int, free: int, times: int
+) -> None:
+    """Lines of one price a sku; taking all offers up at once settles them for good."""
+    promotion = make.n_plus_m(pay, free, times_per_receipt=times)
+    prices = {"a": 100, "b": 37}
+    lines = [make.line(sku, n, prices[sku], f"l{i}") for i, (sku, n) in enumerate(scanned)]
+    before = make.evaluated([promotion], make.sale(*lines))
+    added = [
+        replace(
+            lines[offer.position],
+            line_id=f"added{n}",
+            quantity_milli=offer.quantity_milli,
+            amount_minor=prices[lines[offer.position].sku] * floor_div(offer.quantity_milli, MILLI),
+        )
+        for n, offer in enumerate(before.offers)
+    ]
+    after = make.evaluated([promotion], make.sale(*lines, *added))
+    assert paid(after) == paid(before)
+    assert after.offers == ()
+
+
+# --- copies -------------------------------------------------------------------------------------
+
+
+def of_size(size: int) -> list[Benefit]:
+    """Benefits of which every `size` pieces fire once."""
+    return [
+        CheapestFree(size),
+        CheapestFree(size, which="dearest", spread=False),
+        NthItem(size, 5_000, per_article=False),
+        NPlusM(size - 1, 1, per_article=False, as_quantity=False, partly=False),
+        BundlePrice(set_count=size, rate_bp=5_000),
+        BuyGet(size - 1, ProductSet()),
+    ]
+
+
+@given(
+    st.integers(1, 40),
+    st.integers(2, 6),
+    st.lists(st.sampled_from((100, 7, 99, 333)), min_size=1, max_size=5),
+    st.integers(0, 5),
+    st.integers(0, 50),
+)
+def test_copies_of_a_set_fire_so_many_times_up_to_the_cap(
+    copies: int, size: int, prices: list[int], kind: int, times_max: int
+) -> None:
+    prices = (prices * size)[:size]
+    lines = [make.line(f"s{n}", copies, price) for n, price in enumerate(prices)]
+    promotion = make.promotion(gives=of_size(size)[kind], times_per_receipt=times_max)
+    evaluation = make.evaluated([promotion], make.sale(*lines))
+    (entry,) = evaluation.trace
+    assert entry.times == min(copies, times_max or copies)
+
+
+@given(
+    st.integers(0, 10**6),
+    st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 100)), min_size=1, max_size=8),
+)
+def test_a_capped_share_sums_and_stays_in_its_rooms(
+    total: int, drawn: list[tuple[int, int]]
+) -> None:
+    weights = [weight for weight, _ in drawn]
+    rooms = [floor_div(weight * percent, 100) for weight, percent in drawn]
+    total = min(total, sum(rooms))
+    parts = share_capped(total, weights, rooms, allocate)
+    assert sum(parts) == total
+    assert all(0 <= part <= room for part, room in zip(parts, rooms, strict=True))
+    whole = sum(weights)
+    if all(total * weight <= room * whole for weight, room in zip(weights, rooms, strict=True)):
+        # Nothing is held back: each part lies within one unit of its exact share.
+        exact = [
+            (part * whole, total * weight) for part, weight in zip(parts, weights, strict=True)
+        ]
+        assert all(abs(part - share) <= whole for part, share in exact)
+
+
+# --- the largest receipt ------------------------------------------------------------------------
+
+
+def largest_receipt() -> tuple[Line, ...]:
+    pieces = floor_div(PIECES_MAX, LINES_MAX)
+    return tuple(make.line(f"s{n:03}", pieces, 100 + n % 97, f"l{n}") for n in range(LINES_MAX))
+
+
+@pytest.mark.parametrize("variants", BENEFITS)
+def test_the_largest_receipt_under_each_kind_of_benefit(variants: tuple[Benefit, ...]) -> None:
+    sale = make.sale(*largest_receipt())
+    for gives in variants:
+        promotion = make.promotion(gives=gives)
+        evaluation = make.evaluated([promotion], sale)
+        off = given_by(evaluation)
+        assert paid(evaluation) == sale.header.amount_minor - off[0]
+
+
+def test_the_largest_receipt_in_a_lane_of_mode_best() -> None:
+    promotions = [
+        make.percent(1_000, "a", base="lane_start"),
+        make.promotion("b", CheapestFree(3), base="lane_start"),
+    ]
+    lanes = (LaneSetting("price", "best", 1_000),)
+    evaluation = make.evaluated(promotions, make.sale(*largest_receipt()), lanes=lanes)
+    (proof,) = evaluation.proofs
+    assert proof.gap_minor >= 0
+    assert sum(given_by(evaluation).values()) > 0
