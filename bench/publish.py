@@ -216,6 +216,9 @@ def _figures(observed: Observed, size: Size) -> dict[str, object]:
         "longest_stall_loading_ms": _stall_ms(observed.beats, observed.loading),
         "longest_stall_quiet_ms": _stall_ms(observed.beats, [observed.quiet]),
         "longest_late_beat_ms": round(_late_ms(observed.beats, busy, "late_ms"), 1),
+        "longest_late_beat_quiet_ms": round(
+            _late_ms(observed.beats, [observed.quiet], "late_ms"), 1
+        ),
         "p99_quote_ms_while_publishing": _p99(busy_ms),
         "p99_quote_ms_quiet": _p99(quiet_ms),
         "quotes_while_publishing": len(busy_ms),
