@@ -17,7 +17,7 @@ cdef extern from "Python.h":
 
 cdef enum:
     CAPACITY_MAX = 10_000
-    PIECES_MAX = 1 << 20
+    PIECES_MAX = 65_536
 
 cdef int64_t VALUE_MAX = (<int64_t> 1 << 50) - 1
 cdef int64_t NUMBER_MAX = <int64_t> 1 << 62
@@ -317,7 +317,7 @@ cdef struct Desk:
 cdef int64_t *_set_up(Search *search, Desk *desk, int64_t n, int64_t r, int64_t u) noexcept nogil:
     """Give the arrays of a part their places, for n applications, r rows, u uses; or NULL."""
     cdef Part *part = &search.part
-    cdef int64_t total = 15 * n + 3 + 2 * u + 9 * r + 3 * (n + r + 1) + 3 * (n + 1) + (n + r)
+    cdef int64_t total = 15 * n + 3 + 2 * u + 10 * r + 3 * (n + r + 1) + 3 * (n + 1) + (n + r)
     cdef int64_t *arena = <int64_t *> malloc(total * sizeof(int64_t))
     cdef int64_t *rest = arena
     if arena == NULL:
@@ -347,6 +347,7 @@ cdef int64_t *_set_up(Search *search, Desk *desk, int64_t n, int64_t r, int64_t 
     part.direction = _carve(&rest, r)
     part.ways = _carve(&rest, r)
     part.basic = _carve(&rest, r)
+    part.listed = _carve(&rest, r)
     search.rooms_left = _carve(&rest, r)
     part.turns = <Turn *> _carve(&rest, 3 * (n + r + 1))
     search.wishes = <Wish *> _carve(&rest, 3 * (n + 1))
@@ -506,7 +507,16 @@ cdef int _check_shape(list arrays) except -1:
         raise ValueError("each use needs a class and a count")
     if len(limits) != len(groups):
         raise ValueError("each promotion needs times_max and a group")
-    if [0, *sorted(offsets), len(classes)] != [offsets[0], *offsets, max(offsets)]:
+    return 0
+
+
+cdef int _check_offsets(const int64_t *offsets, int64_t count, int64_t uses) except -1:
+    """Refuse offsets that would read what is not there."""
+    cdef int64_t index
+    cdef bint is_good = offsets[0] == 0 and offsets[count] == uses
+    for index in range(count):
+        is_good = is_good and offsets[index] <= offsets[index + 1]
+    if not is_good:
         raise ValueError("offsets must ascend from 0 to the number of uses")
     return 0
 
@@ -573,6 +583,7 @@ def pack(
             numbers[3], numbers[4], numbers[5], numbers[6], numbers[7], numbers[8],
             _read_number(steps_max),
         )
+        _check_offsets(problem.offsets, problem.applications_count, len(arrays[5]))
         answer.times = rest
         with nogil:
             status = pack_arrays(&problem, &answer)

@@ -1,9 +1,9 @@
 # The linear bound of a part: twin of `rewards.packing_bound`, which says what everything means.
 #
 # Overflow: the largest scaled value (at most price_max) times all pieces is below 2^60; counts of
-# an application that fits sum to at most 2 * 2^20 + 1. So a margin is above -2^62, one product of
+# an application that fits sum to at most 2 * 2^16 + 1. So a margin is above -2^62, one product of
 # times and margin or of room and price is below 2^60, and sums of them stop at FAR = 2^61. An
-# entry of the inverse is at most 2^41 (else the basis is given up), so a slant or an entry of a
+# entry of the inverse is at most 2^45 (else the basis is given up), so a slant or an entry of a
 # column is below 2^63. Products of two entries, and sums of them, are taken in 128 bits.
 
 cdef extern from *:
@@ -14,7 +14,7 @@ cdef extern from *:
     #define PACKING_HALF ((__int128)1 << (PACKING_BITS - 1))
     #define PACKING_ONE ((int64_t)1 << PACKING_BITS)
     #define PACKING_FAR ((int64_t)1 << 61)
-    #define PACKING_SPOILED_AT ((int64_t)1 << 41)
+    #define PACKING_SPOILED_AT ((int64_t)1 << 45)
     #define PACKING_TINY ((int64_t)1 << 20)
     #define PACKING_TOLERANCE ((int64_t)1 << 18)
 
@@ -40,43 +40,66 @@ cdef extern from *:
         return length < (unsigned __int128)PACKING_FAR ? (int64_t)length : PACKING_FAR;
     }
 
-    /* How often the basis takes a column. */
+    /* How often the basis takes a column; only the listed rows have something left. */
     static inline int64_t packing_amount(
-        const int64_t *entries, const int64_t *slack, int64_t count)
+        const int64_t *entries, const int64_t *slack, const int64_t *listed, int64_t count)
     {
         __int128 sum = 0;
-        for (int64_t row = 0; row < count; row++)
-            sum += (__int128)entries[row] * slack[row];
+        for (int64_t index = 0; index < count; index++)
+            sum += (__int128)entries[listed[index]] * slack[listed[index]];
         return packing_clamp(sum, -PACKING_FAR, PACKING_FAR);
     }
 
-    /* Divide a direction by its pivot, towards zero; the largest magnitude. */
-    static inline int64_t packing_divide(int64_t *direction, int64_t pivot, int64_t count)
+    /* Squared length of a direction, in units in which it cannot overflow. */
+    static inline int64_t packing_square_length(const int64_t *entries, int64_t count)
+    {
+        int64_t sum = 0;
+        for (int64_t row = 0; row < count; row++) {
+            int64_t size = (entries[row] < 0 ? -entries[row] : entries[row]) >> 16;
+            size = size > ((int64_t)1 << 24) ? (int64_t)1 << 24 : size;
+            sum += size * size;
+        }
+        return sum;
+    }
+
+    /* Divide the listed entries by the pivot, towards zero; the largest magnitude. */
+    static inline int64_t packing_divide(
+        int64_t *direction, int64_t pivot, const int64_t *listed, int64_t count)
     {
         int64_t largest = 0;
-        for (int64_t row = 0; row < count; row++) {
-            if (direction[row] == 0)
-                continue;
-            __int128 quotient = ((__int128)direction[row] * ((__int128)1 << PACKING_BITS)) / pivot;
-            direction[row] = (int64_t)quotient;
-            int64_t size = direction[row] < 0 ? -direction[row] : direction[row];
-            largest = size > largest ? size : largest;
+        for (int64_t index = 0; index < count; index++) {
+            int64_t entry = direction[listed[index]];
+            entry = (int64_t)(((__int128)entry * ((__int128)1 << PACKING_BITS)) / pivot);
+            direction[listed[index]] = entry;
+            entry = entry < 0 ? -entry : entry;
+            largest = entry > largest ? entry : largest;
         }
         return largest;
     }
 
-    /* Take factor times a direction off other entries; the largest magnitude left. */
+    /* Take factor times the listed entries of a direction off others; the largest magnitude. */
     static inline int64_t packing_eliminate(
-        int64_t *entries, const int64_t *direction, int64_t factor, int64_t count)
+        int64_t *restrict entries, const int64_t *restrict direction, int64_t factor,
+        const int64_t *restrict listed, int64_t count)
     {
         int64_t largest = 0;
-        for (int64_t row = 0; row < count; row++) {
+        for (int64_t index = 0; index < count; index++) {
+            int64_t row = listed[index];
             __int128 product = (__int128)factor * direction[row] + PACKING_HALF;
-            entries[row] -= (int64_t)(product >> PACKING_BITS);
-            int64_t size = entries[row] < 0 ? -entries[row] : entries[row];
-            largest = size > largest ? size : largest;
+            int64_t entry = entries[row] - (int64_t)(product >> PACKING_BITS);
+            entries[row] = entry;
+            entry = entry < 0 ? -entry : entry;
+            largest = entry > largest ? entry : largest;
         }
         return largest;
+    }
+
+    /* An excess in units in which its square cannot overflow. */
+    static inline int64_t packing_square_excess(int64_t excess)
+    {
+        excess >>= 16;
+        excess = excess > ((int64_t)1 << 31) ? (int64_t)1 << 31 : excess;
+        return excess * excess;
     }
 
     static inline int packing_is_less(int64_t a, int64_t b, int64_t c, int64_t d)
@@ -105,12 +128,17 @@ cdef extern from *:
     ) noexcept nogil
     int64_t packing_length(int64_t above, int64_t slant) noexcept nogil
     int64_t packing_amount(
-        const int64_t *entries, const int64_t *slack, int64_t count
+        const int64_t *entries, const int64_t *slack, const int64_t *listed, int64_t count
     ) noexcept nogil
-    int64_t packing_divide(int64_t *direction, int64_t pivot, int64_t count) noexcept nogil
+    int64_t packing_square_length(const int64_t *entries, int64_t count) noexcept nogil
+    int64_t packing_divide(
+        int64_t *direction, int64_t pivot, const int64_t *listed, int64_t count
+    ) noexcept nogil
     int64_t packing_eliminate(
-        int64_t *entries, const int64_t *direction, int64_t factor, int64_t count
+        int64_t *entries, const int64_t *direction, int64_t factor,
+        const int64_t *listed, int64_t count
     ) noexcept nogil
+    int64_t packing_square_excess(int64_t excess) noexcept nogil
     bint packing_is_less(int64_t a, int64_t b, int64_t c, int64_t d) noexcept nogil
     int64_t packing_quotient(int64_t whole, int64_t by) noexcept nogil
     int64_t packing_bit_length(int64_t value) noexcept nogil
@@ -155,6 +183,7 @@ cdef struct Part:
     int64_t *column
     int64_t *direction
     int64_t *ways
+    int64_t *listed
     int64_t *basic
     int64_t *inverse
     Turn *turns
@@ -227,6 +256,19 @@ cdef void _refine(Part *part) noexcept nogil:
         part.prices[row] = max(0, min(part.price_max, part.prices[row]))
 
 
+cdef int64_t _list_nonzero(
+    const int64_t *numbers, int64_t count, int64_t *listed
+) noexcept nogil:
+    """List where the numbers are not zero; return at how many places."""
+    cdef int64_t found = 0
+    cdef int64_t place
+    for place in range(count):
+        if numbers[place] != 0:
+            listed[found] = place
+            found += 1
+    return found
+
+
 cdef void _evaluate(Part *part) noexcept nogil:
     """Compute the bound at the prices, and how often the basis takes its columns there."""
     cdef int64_t count = part.rows_count
@@ -246,8 +288,11 @@ cdef void _evaluate(Part *part) noexcept nogil:
                 for use in range(part.offsets[application], part.offsets[application + 1]):
                     part.slack[part.rows[use]] -= part.counts[use] * times
     part.worth = worth
+    index = _list_nonzero(part.slack, count, part.listed)
     for row in range(count):
-        part.amounts[row] = packing_amount(part.inverse + row * count, part.slack, count)
+        part.amounts[row] = packing_amount(
+            part.inverse + row * count, part.slack, part.listed, index
+        )
 
 
 cdef inline int64_t _excess(Part *part, int64_t place, int64_t *sign) noexcept nogil:
@@ -265,14 +310,20 @@ cdef inline int64_t _excess(Part *part, int64_t place, int64_t *sign) noexcept n
 
 cdef int64_t _worst(Part *part) noexcept nogil:
     """Place of the basis furthest out of its limits, -1 if none is."""
-    cdef int64_t worst = TOLERANCE
+    cdef int64_t count = part.rows_count
     cdef int64_t found = -1
-    cdef int64_t place, excess, sign
-    for place in range(part.rows_count):
+    cdef int64_t worst = 0
+    cdef int64_t worst_length = 1
+    cdef int64_t place, excess, sign, length
+    for place in range(count):
         excess = _excess(part, place, &sign)
-        if excess > worst:
-            worst = excess
-            found = place
+        if excess > TOLERANCE:
+            excess = packing_square_excess(excess)
+            length = packing_square_length(part.inverse + place * count, count)
+            if found < 0 or packing_is_less(worst, length, excess, worst_length):
+                found = place
+                worst = excess
+                worst_length = length
     return found
 
 
@@ -347,7 +398,7 @@ cdef bint _exchange(Part *part, int64_t place, int64_t entering) noexcept nogil:
     """Put a column into the basis at a place; False if that would spoil it."""
     cdef int64_t count = part.rows_count
     cdef int64_t *direction = part.inverse + place * count
-    cdef int64_t row, use, entry
+    cdef int64_t row, use, used, entry
     for row in range(count):
         if entering < part.count:
             entry = 0
@@ -360,12 +411,13 @@ cdef bint _exchange(Part *part, int64_t place, int64_t entering) noexcept nogil:
         part.column[row] = entry
     if -TINY < part.column[place] < TINY:
         return False
-    if packing_divide(direction, part.column[place], count) > SPOILED_AT:
+    used = _list_nonzero(direction, count, part.listed)
+    if packing_divide(direction, part.column[place], part.listed, used) > SPOILED_AT:
         return False
     for row in range(count):
         if row != place and part.column[row] != 0:
             entry = packing_eliminate(
-                part.inverse + row * count, direction, part.column[row], count
+                part.inverse + row * count, direction, part.column[row], part.listed, used
             )
             if entry > SPOILED_AT:
                 return False

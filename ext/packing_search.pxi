@@ -48,7 +48,9 @@ cdef enum:
     SAVED_ROWS_MAX = 128
     ROWS_MAX = 1024
     FRAMES_FIRST = 64
-    LEVEL_BITS = FRACTION_BITS - 6
+    NONE_FIRED = -1
+    SEVERAL_FIRED = -2
+    LEVEL_BITS = 26  # FRACTION_BITS - 6; an expression here breaks the checked build
 
 # An application's turn to be tried: higher levels first, then higher margins, then lower numbers.
 cdef struct Wish:
@@ -169,7 +171,7 @@ cdef void _begin_trial(Search *search) noexcept nogil:
     memcpy(part.trial, part.taken, part.count * sizeof(int64_t))
     for n in range(part.count):
         if part.groups[n] >= 0:
-            part.fired[part.groups[n]] = -1
+            part.fired[part.groups[n]] = NONE_FIRED
 
 
 cdef int64_t _grant(Search *search, int64_t n, int64_t wish) noexcept nogil:
@@ -178,7 +180,7 @@ cdef int64_t _grant(Search *search, int64_t n, int64_t wish) noexcept nogil:
     cdef int64_t group = part.groups[n]
     cdef int64_t count = min(wish, part.taken[n] + part.left[n] - part.trial[n])
     cdef int64_t use
-    if group >= 0 and part.fired[group] >= 0 and part.fired[group] != part.promotions[n]:
+    if group >= 0 and part.fired[group] not in (NONE_FIRED, part.promotions[n]):
         return 0
     count = _fits(part, search.rooms_left, n, count)
     if count <= 0:
@@ -310,8 +312,43 @@ cdef inline bint _uses_row(Part *part, int64_t n, int64_t row) noexcept nogil:
     return False
 
 
+cdef int64_t _torn(Part *part) noexcept nogil:
+    """The most taken application of groups of which several promotions are taken; -1 for none."""
+    cdef int64_t chosen = -1
+    cdef int64_t most = -1
+    cdef int64_t index, n, group, amount
+    for index in range(part.active_count):
+        group = part.groups[part.active[index]]
+        if group >= 0:
+            part.fired[group] = NONE_FIRED
+    for index in range(part.active_count):
+        n = part.active[index]
+        group = part.groups[n]
+        if group >= 0 and _amount(part, n) > FRACTION_MIN:
+            if part.fired[group] == NONE_FIRED:
+                part.fired[group] = part.promotions[n]
+            elif part.fired[group] != part.promotions[n]:
+                part.fired[group] = SEVERAL_FIRED
+    for index in range(part.active_count):
+        n = part.active[index]
+        group = part.groups[n]
+        if group >= 0 and part.fired[group] == SEVERAL_FIRED:
+            amount = _amount(part, n)
+            if amount > most or (amount == most and n < chosen):
+                most = amount
+                chosen = n
+    return chosen
+
+
 cdef int64_t _choose(Part *part, int64_t *count) noexcept nogil:
     """Application to branch on, and how often to take it; 0 to branch on its promotion."""
+    cdef int64_t torn = _torn(part)
+    count[0] = 0
+    return torn if torn >= 0 else _choose_often(part, count)
+
+
+cdef int64_t _choose_often(Part *part, int64_t *count) noexcept nogil:
+    """Application to branch on, and how often to take it."""
     cdef int64_t row = _tightest(part)
     cdef int64_t chosen = -1
     cdef int64_t most = -1
@@ -332,9 +369,6 @@ cdef int64_t _choose(Part *part, int64_t *count) noexcept nogil:
     else:
         count[0] = max(1, (amount + FRACTION_MIN) >> FRACTION_BITS)
     count[0] = min(count[0], part.times[chosen])
-    for index in range(part.active_count):
-        if _rivals(part, chosen, part.active[index]):
-            count[0] = 0
     return chosen
 
 

@@ -18,7 +18,7 @@ from rewards.packing_search import BOUND_MAX, Part, Search
 from rewards.rounding import floor_div
 
 CAPACITY_MAX = 10_000
-PIECES_MAX = 2**20
+PIECES_MAX = 2**16
 VALUE_MAX = 2**50 - 1
 NUMBER_MAX = 2**62
 
@@ -85,7 +85,7 @@ def pack(
     """Choose how often to take each application so that their worth is greatest.
 
     Args:
-        capacities: pieces of each class, 0..10,000, at most 2^20 together.
+        capacities: pieces of each class, 0..10,000, at most 2^16 together.
         applications: what may be taken, in canonical order.
         parties: limits, by promotion.
         steps_max: budget of the proof, 0..2^62; never time. A step is one pass over a part of

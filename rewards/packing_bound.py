@@ -20,12 +20,15 @@ ONE = 1 << FRACTION_BITS
 HALF = ONE >> 1
 FAR = 1 << 61
 """Stands for any larger number, so that the kernel's 64 bits suffice."""
-SPOILED_AT = 1 << 41
+SPOILED_AT = 1 << 45
 """A basis with a larger entry has lost its precision and is given up."""
 TINY = 1 << 20
 """Entries nearer to zero count as zero."""
 TOLERANCE = 1 << 18
 REFINE_EVERY = 16
+_LENGTH_BITS = 16
+_LENGTH_MAX = 1 << 24
+_EXCESS_MAX = 1 << 31
 PASSES_MAX = 40
 """Passes over a node whose parent's basis is at hand; a fresh basis needs more."""
 
@@ -187,12 +190,18 @@ class Relaxation:
         return self.amounts[place] - times_max, -1
 
     def _worst(self, scope: Scope) -> int:
-        """Place of the basis furthest out of its limits, -1 if none is."""
-        worst, found = TOLERANCE, -1
+        """Place of the basis furthest out of its limits, -1 if none is.
+
+        An excess is measured by the length of its direction, so that the bound falls steeply.
+        """
+        found, worst, worst_length = -1, 0, 1
         for place in self.rows:
             excess, _ = self._excess(scope, place)
-            if excess > worst:
-                worst, found = excess, place
+            if excess > TOLERANCE:
+                square = min(excess >> _LENGTH_BITS, _EXCESS_MAX) ** 2
+                length = sum(map(_square, self.inverse[place]))
+                if found < 0 or square * worst_length > worst * length:
+                    found, worst, worst_length = place, square, length
         return found
 
     def _step(self, scope: Scope, place: int) -> bool:
@@ -262,6 +271,11 @@ class Relaxation:
         self.basic[place] = entering
         self.place[entering] = place
         return largest <= SPOILED_AT
+
+
+def _square(entry: int) -> int:
+    """Share of an entry in the squared length of its direction."""
+    return min(abs(entry) >> _LENGTH_BITS, _LENGTH_MAX) ** 2
 
 
 def _scaled(factor: int, entry: int) -> int:

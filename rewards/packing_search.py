@@ -228,6 +228,9 @@ class Search:
     def _choose(self) -> tuple[int, int]:
         """Application to branch on, and how often to take it; 0 to branch on its promotion."""
         amounts = {n: self._relaxation.amount(self._scope, n) for n in self._scope.active}
+        torn = self._torn(amounts)
+        if torn:
+            return max(torn, key=lambda n: (amounts[n], -n)), 0
         fractions = {n: amount & (ONE - 1) for n, amount in amounts.items()}
         split = [n for n, f in fractions.items() if _FRACTION_MIN < f < ONE - _FRACTION_MIN]
         if split:
@@ -238,9 +241,16 @@ class Search:
         else:
             chosen = max(amounts, key=lambda n: (amounts[n], -n))
             count = max(1, (amounts[chosen] + _FRACTION_MIN) >> FRACTION_BITS)
-        if any(self._rivals(chosen, n) for n in self._scope.active):
-            return chosen, 0
         return chosen, min(count, self._scope.times[chosen])
+
+    def _torn(self, amounts: dict[int, int]) -> list[int]:
+        """Applications of groups of which the bound's solution takes several promotions."""
+        groups, promotions = self._part.groups, self._part.promotions
+        taken = [n for n in amounts if groups[n] >= 0 and amounts[n] > _FRACTION_MIN]
+        fired: dict[int, set[int]] = {}
+        for n in taken:
+            fired.setdefault(groups[n], set()).add(promotions[n])
+        return [n for n in taken if len(fired[groups[n]]) > 1]
 
     def _tightest(self, split: Sequence[int]) -> int:
         """Row of a split application with few ways to use it and a high price."""
