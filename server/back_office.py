@@ -119,7 +119,7 @@ class BackOffice:
             place = _place(chain_id, price)
             first = seen.setdefault(place, n)
             if first != n:
-                raise _inconsistent(f"prices[{n}]", f"is also at prices[{first}]")
+                raise _inconsistent(f"prices[{n}].sku", f"is also at prices[{first}]")
             if price.price_minor is None:
                 removed.append(place)
             else:

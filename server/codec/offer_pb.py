@@ -27,6 +27,7 @@ _COUPON_WHY: Mapping[int, str] = {
     Condition.BALANCE: "coupon_customer",
     Condition.STAFF: "coupon_customer",
     Condition.OWN_OFFER: "coupon_customer",
+    Condition.PRODUCTS: "coupon_products",
     Condition.FLOOR: "coupon_products",
 }
 """Text for a coupon whose promotion failed for other reasons than that a little is missing."""

@@ -183,7 +183,7 @@ def listed(price_minor: int, **fields: Any) -> bo.ListedPrice:
         ({"prices": [listed(-1)]}, "OUT_OF_RANGE", "prices[0].price_minor"),
         ({"prices": [listed(1, unit="mile")]}, "UNKNOWN_ENUM_VALUE", "prices[0].unit"),
         ({"prices": [listed(1, removed=True)]}, "INCONSISTENT", "prices[0].removed"),
-        ({"prices": [listed(1), listed(2)]}, "INCONSISTENT", "prices[1]"),
+        ({"prices": [listed(1), listed(2)]}, "INCONSISTENT", "prices[1].sku"),
     ],
 )
 def test_a_bad_price_is_refused(stub: Any, changes: dict[str, Any], reason: str, path: str) -> None:

@@ -117,23 +117,41 @@ STORES = """store_id,time_zone,currency_code,language_code,name,zones
 n1,Europe/Moscow,RUB,ru,North,north;city
 n2,Asia/Novosibirsk,RUB,ru,South,
 """
-PRODUCTS = """sku,name,categories,properties,no_discount,minimum_price_minor
-milk,Milk,food;dairy,fat=3;size=1,yes,100
-bread,"Bread, white",food,,,
+PRODUCTS = """sku,name,categories,properties,no_discount,minimum_price_minor,weighed
+milk,Milk,food;dairy,fat=3;size=1,yes,100,no
+bread,"Bread, white",food,,,,
 """
 CUSTOMERS = """customer_number,identifier.card,identifier.phone,segments,answer.sex,answered_at
 c1,111;112,+79000000001,vip;old,male,2026-01-02T03:04:05+03:00
 c2,113,,,,
 """
+RULE_FACTS = """customer_number,identifier.card,tier,counter.visits,offer_amount.x,offer.x
+c1,111,gold,7,150000,dairy;bread
+c2,113,,,,
+"""
+PRICES = """sku,price_minor,unit,zone,segment,customer_number,removed
+milk,8900,piece,,,,
+milk,8500,,north,,,
+milk,8000,,,vip,,
+milk,7000,,,,c1,
+bread,,,,,,yes
+"""
 
 
 @pytest.mark.parametrize(
     ("what", "text", "count"),
-    [("stores", STORES, 2), ("products", PRODUCTS, 2), ("customers", CUSTOMERS, 2)],
+    [
+        ("stores", STORES, 2),
+        ("products", PRODUCTS, 2),
+        ("customers", CUSTOMERS, 2),
+        ("customers", RULE_FACTS, 2),
+        ("prices", PRICES, 5),
+    ],
 )
 def test_a_file_is_imported(world: World, tmp_path: Path, what: str, text: str, count: int) -> None:
     file = write(tmp_path / f"{what}.csv", text)
-    done = world.ctl("import", what, file, "--chain", "csv")
+    price_list = ("--list", "card") if what == "prices" else ()
+    done = world.ctl("import", what, file, "--chain", "csv", *price_list)
     assert done.returncode == 0, done.stderr
     assert f"{file}: {count} imported" in done.stdout
 
@@ -162,6 +180,17 @@ BAD_FILES = {
         STORES.replace("Asia/Novosibirsk", "Asia/Nowhere"),
         "line 3: time_zone: Asia/Nowhere is not a time zone of IANA",
     ),
+    "a price for two": (
+        "prices",
+        "sku,price_minor,zone,segment\nmilk,1,north,vip\n",
+        "line 2: segment: a price is for one of zone and segment, not for both",
+    ),
+    "no price": ("prices", "sku,price_minor\nmilk,\n", "line 2: price_minor: is empty"),
+    "two prices in one place": (
+        "prices",
+        "sku,price_minor\nmilk,1\nmilk,2\n",
+        "line 3: sku: is also at prices[0]",
+    ),
     "no instant of the answers": (
         "customers",
         CUSTOMERS.replace("2026-01-02T03:04:05+03:00", ""),
@@ -175,7 +204,8 @@ def test_a_file_is_refused_by_line(
     world: World, tmp_path: Path, what: str, text: str, reason: str
 ) -> None:
     file = write(tmp_path / "bad.csv", text)
-    done = world.ctl("import", what, file, "--chain", "bad")
+    price_list = ("--list", "card") if what == "prices" else ()
+    done = world.ctl("import", what, file, "--chain", "bad", *price_list)
     assert done.returncode == 2
     assert f"error: {file}: {reason}" in done.stderr
 

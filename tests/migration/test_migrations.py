@@ -116,3 +116,46 @@ async def test_a_malformed_file_is_named(
     (tmp_path / "20260101_09_bad.sql").write_text(text)
     with pytest.raises(MigrationError, match=rf"20260101_09_bad.*{reason}|{reason}.*20260101_09"):
         await migrate(pg_empty_dsn, tmp_path)
+
+
+BEFORE_RULE_FACTS = """
+insert into account values (1, 5), (2, 1), (3, 1);
+insert into commit_key values
+    (decode(repeat('01', 16), 'hex'), 1, '', 1, 20000),
+    (decode(repeat('02', 16), 'hex'), 1, '', 1, 20003),
+    (decode(repeat('03', 16), 'hex'), 3, '', 1, 20004),
+    (decode(repeat('04', 16), 'hex'), 4, '', 2, 20004),
+    (decode(repeat('05', 16), 'hex'), 1, '', 0, 20004);
+insert into customer values
+    (1, 1, 'c', '1', 1, 'ru', '{}', '{}'),
+    (2, 2, 'c', '2', 1, 'ru', '{}', '{}'),
+    (3, 3, 'c', '3', 1, 'ru', '{}', '{}');
+insert into profile_answer values
+    (1, 1, 'birth_date', 1, '1980-01-01', 1, '', ''),
+    (1, 1, 'birth_date', 2, '1980-02-29', 1, '', ''),
+    (2, 2, 'birth_date', 1, 'in spring', 1, '', '');
+"""
+
+
+async def test_purchases_and_birthdays_of_before_are_counted(
+    pg_empty_dsn: str, tmp_path: Path
+) -> None:
+    init = MIGRATIONS_DIR / "20261122_01_init.sql"
+    (tmp_path / init.name).write_text(init.read_text())
+    await migrate(pg_empty_dsn, tmp_path)
+    connection = await asyncpg.connect(pg_empty_dsn, timeout=10)
+    try:
+        await connection.execute(BEFORE_RULE_FACTS)
+        await migrate(pg_empty_dsn)
+        accounts = (
+            "select account_id, version, purchases, last_purchase_day from account order by 1"
+        )
+        assert [tuple(row) for row in await connection.fetch(accounts)] == [
+            (1, 5, 1, 719163 + 20003),
+            (2, 1, 0, 0),
+            (3, 1, 0, 0),
+        ]
+        born = "select birth_day from customer order by customer_id"
+        assert [row["birth_day"] for row in await connection.fetch(born)] == [229, None, None]
+    finally:
+        await connection.close()

@@ -9,11 +9,36 @@ import pytest
 from loyalty.v1 import answer_pb2 as pb
 from rewards.allocate import allocate
 from rewards.authored import LocalText, ProductSet
+from rewards.benefit import (
+    AmountOff,
+    Benefit,
+    CouponReward,
+    DrawEntries,
+    Gift,
+    GiftCertificate,
+    Message,
+    MoneyTransfer,
+    NthItem,
+    PercentOff,
+    PointsRate,
+    Prize,
+    Status,
+)
+from rewards.condition import (
+    Condition,
+    Coupon,
+    Products,
+    ReceiptAmount,
+    Segments,
+    Weekdays,
+    Zones,
+)
 from rewards.decide import decide_cross_sell, decide_lines_and_rewards, decide_prompts
 from rewards.evaluate import evaluate
+from rewards.hints import find_hints
 from rewards.product import Catalogue
-from rewards.program import CrossSellLink
-from rewards.sale import Capabilities
+from rewards.program import CrossSellLink, Promotion
+from rewards.sale import Capabilities, Line
 from server.codec.answer_pb import fill_answer
 from server.codec.asked import Asked, Skipped, Voice
 from server.texts import Speaker
@@ -102,3 +127,191 @@ def test_another_reason_comes_before_being_switched_off() -> None:
 )
 def test_what_is_said_of_an_item(text: str, said: str) -> None:
     assert [item.text for item in answered(text=text).cross_sell.items] == [said]
+
+
+# --- what promotions give -----------------------------------------------------------------------
+
+
+def given(
+    *promotions: Promotion,
+    lines: tuple[Line, ...] = (),
+    language: str = "ru",
+    **changes: Any,
+) -> pb.Answer:
+    """The answer to a receipt under some promotions."""
+    rules, facts = make.rules(*promotions), make.facts()
+    sale = make.sale(*(lines or (make.line("tea", pieces=2, price_minor=5_000),)), **changes)
+    decision = decide_lines_and_rewards(rules, sale, facts, EVALUATE)
+    speaker = Speaker(language, "RUB", {})
+    hints = find_hints(rules, sale, facts, decision.evaluation)
+    answer = pb.Answer()
+    asked = Asked(
+        b"id",
+        rules.program,
+        1,
+        make.NOON_US,
+        sale,
+        facts,
+        decision,
+        Skipped(),
+        CATALOGUE,
+        Voice(speaker, speaker, UTC),
+        hints,
+    )
+    fill_answer(answer, asked)
+    return answer
+
+
+OTHER_REWARDS: dict[str, tuple[Benefit, tuple[Any, ...], str, str]] = {
+    "coupons": (
+        CouponReward("spring", 7, 2),
+        (pb.REWARD_KIND_COUPON, "spring", 2, 0),
+        "p: 2 купона",
+        "Вы получаете: 2 купона",
+    ),
+    "certificate": (
+        GiftCertificate(50_000),
+        (pb.REWARD_KIND_GIFT_CERTIFICATE, "", 0, 50_000),
+        "p: подарочный сертификат на 500,00\xa0₽",
+        "Подарочный сертификат: 500,00\xa0₽",
+    ),
+    "prize": (
+        Prize("toys"),
+        (pb.REWARD_KIND_PRIZE, "toys", 1, 0),
+        "p: 1 приз",
+        "Вы получаете: 1 приз",
+    ),
+    "status": (
+        Status("gold"),
+        (pb.REWARD_KIND_STATUS, "gold", 0, 0),
+        "p: статус «gold»",
+        "Ваш статус: gold",
+    ),
+    "draw entries": (
+        DrawEntries("car", 5),
+        (pb.REWARD_KIND_DRAW_ENTRY, "car", 5, 0),
+        "p: 5 шансов в розыгрыше",
+        "Вы участвуете в розыгрыше: 5 шансов",
+    ),
+    "money": (
+        MoneyTransfer("phone", rate_bp=100),
+        (pb.REWARD_KIND_MONEY_TRANSFER, "phone", 0, 100),
+        "p: 1,00\xa0₽ на ваш счёт",
+        "На ваш счёт: 1,00\xa0₽",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("benefit", "fields", "text", "printed"), OTHER_REWARDS.values(), ids=OTHER_REWARDS
+)
+def test_a_reward_that_is_no_asset_is_given_and_printed(
+    benefit: Benefit, fields: tuple[Any, ...], text: str, printed: str
+) -> None:
+    answer = given(make.promotion("p", benefit))
+    (reward,) = answer.rewards.rewards
+    assert (reward.kind, reward.detail_code, reward.count, reward.amount_minor) == fields
+    assert (reward.asset_code, reward.active_from_us) == ("", make.NOON_US)
+    assert reward.text == text
+    slip = [line.text for line in answer.texts if line.place == pb.TEXT_PLACE_SLIP]
+    assert slip[0] == printed
+    assert not answer.rewards.balances
+
+
+def test_rewards_of_one_promotion_have_ids_of_their_own() -> None:
+    gives = (PointsRate("points", 500), CouponReward("spring", 7))
+    answer = given(make.promotion("p", gives))
+    ids = {reward.id for reward in answer.rewards.rewards}
+    assert len(ids) == len(answer.rewards.rewards) == 2
+    assert [balance.asset_code for balance in answer.rewards.balances] == ["points"]
+
+
+def test_messages_stand_where_they_belong_and_questions_are_acknowledged() -> None:
+    def message(text: str, place: Any, is_question: bool = False) -> Message:
+        return Message((LocalText("ru", text),), place, is_question)
+
+    answer = given(
+        make.promotion(
+            "p",
+            (
+                message("Спросите паспорт", "cashier", is_question=True),
+                message("Добро пожаловать", "customer_display"),
+                message("До встречи", "slip"),
+            ),
+        )
+    )
+    assert [(text.text, text.place, text.must_acknowledge) for text in answer.texts] == [
+        ("Спросите паспорт", pb.TEXT_PLACE_CASHIER, True),
+        ("Добро пожаловать", pb.TEXT_PLACE_CUSTOMER_DISPLAY, False),
+        ("До встречи", pb.TEXT_PLACE_SLIP, False),
+    ]
+
+
+def test_gifts_to_choose_share_a_group_and_say_what_they_cost() -> None:
+    gift = Gift(("spray", "laces"), price_minor=100, choice=True)
+    answer = given(make.promotion("p", gift))
+    pieces = answer.lines.to_add
+    assert [(piece.sku, piece.line_id, piece.amount_minor) for piece in pieces] == [
+        ("laces", "", 100),
+        ("spray", "", 100),
+    ]
+    assert len({piece.choice_group for piece in pieces}) == 1
+    assert pieces[0].choice_group
+    assert len({piece.id for piece in pieces}) == 2
+    assert pieces[0].text == "На выбор — laces, 1 шт. за 1,00\xa0₽: p"
+    assert pieces[1].text == "На выбор — Spray {750 ml}, 1 шт. за 1,00\xa0₽: p"
+
+
+def coupon(*conditions: Condition, **keys: Any) -> Promotion:
+    return make.promotion("p", conditions=(Coupon(("TEA",)), *conditions), **keys)
+
+
+COUPONS: dict[str, tuple[Promotion, str]] = {
+    "applied": (coupon(), "Купон tea: p"),
+    "short of money": (
+        coupon(ReceiptAmount(12_000)),
+        "Купон tea: не хватает покупок ещё на 20,00\xa0₽",
+    ),
+    "short of pieces": (
+        coupon(Products(quantity_from_milli=5_000)),
+        "Купон tea: не хватает ещё 3 шт.",
+    ),
+    "another customer": (coupon(Segments(("vip",))), "Купон tea не для этого покупателя"),
+    "another day": (coupon(Weekdays((1,))), "Купон tea сейчас не действует"),
+    "another shop": (coupon(Zones(("north",))), "Купон tea здесь не действует"),
+    "none of its goods": (
+        coupon(products=ProductSet(skus=("cake",))),
+        "Купон tea: нет подходящих товаров",
+    ),
+}
+
+
+@pytest.mark.parametrize(("promotion", "text"), COUPONS.values(), ids=COUPONS)
+def test_a_coupon_says_what_became_of_it(promotion: Promotion, text: str) -> None:
+    answer = given(promotion, coupon_codes=("tea",))
+    assert [(one.code, one.text) for one in answer.coupons] == [("tea", text)]
+
+
+def test_a_coupon_says_what_it_lost_to() -> None:
+    best = make.promotion("best", priority=9)
+    answer = given(best, coupon(), coupon_codes=("TEA", "no"))
+    assert [one.text for one in answer.coupons] == [
+        "Купон TEA не действует вместе с акцией «best»",
+        "Купон no не найден",
+    ]
+
+
+def test_the_kind_of_an_adjustment_is_that_of_the_first_price_benefit() -> None:
+    promotion = make.promotion("p", (AmountOff(100), PercentOff(1_000)))
+    (line,) = given(promotion).lines.lines
+    assert {one.kind for one in line.adjustments} == {pb.ADJUSTMENT_KIND_AMOUNT_OFF}
+
+
+def test_hints_are_worded_for_the_cashier() -> None:
+    near = make.promotion("near", conditions=(ReceiptAmount(10_500),))
+    third = make.promotion("third", NthItem(3, 5_000), priority=3, stackable=True)
+    answer = given(near, third, language="en")
+    assert [(hint.promotion_id, hint.line_id, hint.text) for hint in answer.hints] == [
+        ("third", "tea", "1 more, and you get third"),
+        ("near", "", "Buy for RUB5.00 more, and you get near"),
+    ]

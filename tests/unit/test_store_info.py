@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rewards.benefit import CouponReward, GiftCertificate
 from rewards.facts import AssetWindow
 from server.reference import StoreInfo
 from tests import make
@@ -148,3 +149,35 @@ def test_a_lot_that_starts_at_once_starts_at_each_sale() -> None:
     here, rules = store("UTC"), make.rules(assets=(make.asset(),))
     for at_us in (utc("2026-11-22 12:00"), utc("2026-11-22 13:00")):
         assert here.facts_at(rules, at_us).windows == (("points", AssetWindow(at_us, 0)),)
+
+
+@pytest.mark.parametrize(
+    ("zone", "instant", "minute"),
+    [
+        ("Europe/Moscow", "2026-11-22 00:00", 180),
+        ("Europe/Moscow", "2026-11-22 20:59", 1_439),
+        ("Europe/Berlin", "2026-03-29 00:59", 119),
+        ("Europe/Berlin", "2026-03-29 01:00", 180),
+        ("Europe/Berlin", "2026-10-25 01:30", 150),
+        ("Asia/Kolkata", "2026-11-22 00:00", 330),
+    ],
+)
+def test_the_minute_is_that_of_the_wall_clock(zone: str, instant: str, minute: int) -> None:
+    assert store(zone).facts_at(make.rules(), utc(instant)).local_minute == minute
+
+
+@given(st.sampled_from(ZONES), st.integers(1_262_304_000, 1_893_456_000))
+def test_the_minute_is_that_of_the_zone(zone: str, at_s: int) -> None:
+    moment = datetime.fromtimestamp(at_s, ZoneInfo(zone))
+    minute = store(zone).facts_at(make.rules(), at_s * SECOND_US).local_minute
+    assert minute == moment.hour * 60 + moment.minute
+
+
+def test_what_is_valid_for_days_ends_with_the_local_day_so_many_days_later() -> None:
+    gives = (CouponReward("series", 2), GiftCertificate(100, 30))
+    rules = make.rules(make.promotion(gives=gives))
+    facts = store("Europe/Berlin").facts_at(rules, utc("2026-10-24 12:00"))
+    assert facts.day_ends == (
+        (2, utc("2026-10-26 23:00") - 1),
+        (30, utc("2026-11-23 23:00") - 1),
+    )
