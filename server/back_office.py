@@ -22,9 +22,14 @@ from server.publishing import Publishing
 from server.reference import Reference
 from server.ruleset_history import RulesetHistory
 from server.store import audit, imports, rulesets
+from server.store.customer_imports import (
+    AnswerRow,
+    CustomerRow,
+    IdentifierRow,
+    import_customers,
+)
 from server.store.database import Database
 from server.store.feeds import StoreRecord
-from server.store.imports import AnswerRow, CustomerRow, IdentifierRow
 from server.store.price_imports import import_prices
 from server.store.rejections import CustomerNumberError, IdentifierTakenError
 from server.store.rulesets import VersionHead
@@ -97,7 +102,7 @@ class BackOffice:
             for n, customer in enumerate(customers)
         ]
         try:
-            await imports.import_customers(self._database, chain_id, rows)
+            await import_customers(self._database, chain_id, rows)
         except IdentifierTakenError as error:
             path = f"customers[{error.row}].identifiers[{error.identifier}]"
             raise _inconsistent(path, "belongs to another customer") from error

@@ -32,6 +32,7 @@ from server.known_names import foreign_store, unknown_names
 from server.profile_answer import KEPT_CHECKS
 from server.reference import PUBLISH_LEAD_US, Reference
 from server.store import imports, rulesets
+from server.store.customer_imports import keep_values
 from server.store.database import Database, RetryError
 from server.store.rejections import EffectiveTooEarlyError
 from server.store.rulesets import (
@@ -270,7 +271,7 @@ class Publishing:
                 for chain, code, checked_as in draft.field_checks
                 if chain == chain_id and checked_as in KEPT_CHECKS
             }
-            await imports.keep_values(self._database, chain_id, sorted(codes - before))
+            await keep_values(self._database, chain_id, sorted(codes - before))
 
 
 def invalid_program(problems: tuple[Problem, ...]) -> Refusal:

@@ -10,18 +10,16 @@ import pytest
 
 from rewards.product import Product
 from server.store.array_literal import array_literal
-from server.store.database import Database
-from server.store.feeds import Feeds, StoreRecord
-from server.store.imports import (
+from server.store.customer_imports import (
     AnswerRow,
     CustomerRow,
     IdentifierRow,
     import_customers,
-    import_products,
-    import_stores,
     keep_values,
-    stores_of_chain,
 )
+from server.store.database import Database
+from server.store.feeds import Feeds, StoreRecord
+from server.store.imports import import_products, import_stores, stores_of_chain
 from server.store.rejections import CustomerNumberError, IdentifierTakenError
 
 CHAIN = "chain"
