@@ -9,45 +9,56 @@ cdef int64_t *_read_numbers(Arena *arena, list lowered) except NULL:
     return numbers
 
 
-cdef const int64_t *_next_rows(
-    const int64_t **at, const int64_t *end, int64_t count, Py_ssize_t width
-) except NULL:
-    """Step over some rows; refuses those that are not there."""
-    cdef const int64_t *rows = at[0]
-    if count < 0 or width < 0 or count * width > end - rows:
+cdef struct Reader:
+    const int64_t *at
+    int64_t left
+
+
+cdef const int64_t *_next_rows(Reader *reader, int64_t count, size_t width) except NULL:
+    """Step over some rows of so many bytes; refuses those that are not there."""
+    cdef const int64_t *rows = reader.at
+    cdef int64_t integers = <int64_t> (width // sizeof(int64_t))
+    if count < 0 or count > reader.left // integers:
         raise ValueError("the lowered receipt is too short")
-    at[0] = rows + count * width
+    reader.at = rows + count * integers
+    reader.left -= count * integers
     return rows
 
 
 cdef int _read_receipt(Scene *scene, list lowered) except -1:
     """Find the parts of a lowered receipt (rewards/lowering.py says in which order they come)."""
-    cdef const int64_t *at = _read_numbers(&scene.kept, lowered)
-    cdef const int64_t *end = at + len(lowered)
+    cdef Reader reader
     cdef const Header *h
     cdef Py_ssize_t n
-    h = scene.header = <const Header *> _next_rows(&at, end, 1, sizeof(Header) // 8)
-    scene.skus = _next_rows(&at, end, h.lines_count, 1)
-    scene.ranks = _next_rows(&at, end, h.lines_count if h.has_ranks else 0, 1)
-    scene.lines = <const Line *> _next_rows(&at, end, h.lines_count, sizeof(Line) // 8)
-    scene.token_numbers = _next_rows(&at, end, h.tokens_count, 1)
-    scene.coupon_numbers = _next_rows(&at, end, h.coupons_count, 1)
-    scene.number_pairs = _next_rows(&at, end, h.numbers_count, 2)
-    scene.balance_pairs = _next_rows(&at, end, h.balances_count, 2)
-    scene.offer_pairs = _next_rows(&at, end, h.offers_count, 2)
-    scene.quota_rows = <const Quota *> _next_rows(&at, end, h.quotas_count, 4)
-    scene.price_rows = _next_rows(&at, end, h.prices_count, 3)
-    scene.extra_pairs = _next_rows(&at, end, h.extras_count, 2)
-    scene.only = _next_rows(&at, end, _most(h.only_count, 0), 1)
+    cdef size_t one = sizeof(int64_t)
+    reader.at = _read_numbers(&scene.kept, lowered)
+    reader.left = len(lowered)
+    h = scene.header = <const Header *> _next_rows(&reader, 1, sizeof(Header))
+    scene.skus = _next_rows(&reader, h.lines_count, one)
+    scene.ranks = _next_rows(&reader, h.lines_count if h.has_ranks else 0, one)
+    scene.lines = <const Line *> _next_rows(&reader, h.lines_count, sizeof(Line))
+    scene.token_numbers = _next_rows(&reader, h.tokens_count, one)
+    scene.coupon_numbers = _next_rows(&reader, h.coupons_count, one)
+    scene.number_pairs = _next_rows(&reader, h.numbers_count, 2 * one)
+    scene.balance_pairs = _next_rows(&reader, h.balances_count, 2 * one)
+    scene.offer_pairs = _next_rows(&reader, h.offers_count, 2 * one)
+    scene.quota_rows = <const Quota *> _next_rows(&reader, h.quotas_count, sizeof(Quota))
+    scene.price_rows = _next_rows(&reader, h.prices_count, 3 * one)
+    scene.extra_pairs = _next_rows(&reader, h.extras_count, 2 * one)
+    scene.only = _next_rows(&reader, _most(h.only_count, 0), one)
     _check_numbers(scene)
     scene.articles = <const Article **> _take(
         &scene.kept, h.articles_count, sizeof(const Article *)
     )
     for n in range(h.articles_count):
-        scene.articles[n] = <const Article *> _next_rows(&at, end, 1, sizeof(Article) // 8)
-        _check_all(_next_rows(&at, end, scene.articles[n].sets_count, 1),
-                   scene.articles[n].sets_count, 1, scene.plan.sets_count)
-    if at != end:
+        scene.articles[n] = <const Article *> _next_rows(&reader, 1, sizeof(Article))
+        _check_all(
+            _next_rows(&reader, scene.articles[n].sets_count, one),
+            scene.articles[n].sets_count,
+            1,
+            scene.plan.sets_count,
+        )
+    if reader.left:
         raise ValueError("the lowered receipt is too long")
     return 0
 

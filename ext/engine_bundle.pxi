@@ -45,7 +45,7 @@ cdef int64_t _next_bundle(Scene *scene, Bundles *bundles) except? -1:
     cdef Run *run
     cdef Run *own
     cdef Item *item
-    cdef int64_t needed, pieces
+    cdef int64_t needed = 0, pieces
     bundles.bundle.count = 0
     for n in range(bundles.parts_count):
         needed = bundles.counts[n]
@@ -268,23 +268,30 @@ cdef int _part_by_floors(
     bint last,
     int64_t *parts,
 ) except -1:
-    """Round every share down, again and again as rooms fill up; then hand out what is left."""
-    cdef int64_t *open_weights = _int64s(&scene.scratch, count)
-    cdef int64_t given = 1, left = total_minor, whole, more
+    """Round every share down; what a full room cannot take goes to the others by weight."""
+    cdef int64_t left = total_minor, whole, more
     cdef Py_ssize_t n, place
-    memset(parts, 0, <size_t> count * sizeof(int64_t))
-    while given:
-        given = 0
+    cdef bint fits = False
+    # A full room stands with its amount in `parts` and is marked by a weight of -1.
+    cdef int64_t *open_weights = _int64s(&scene.scratch, count)
+    memcpy(open_weights, weights, <size_t> count * sizeof(int64_t))
+    while not fits:
+        fits = True
+        left, whole = total_minor, 0
         for n in range(count):
-            open_weights[n] = weights[n] if rooms[n] > parts[n] else 0
-        whole = _sum_of(open_weights, count)
+            if open_weights[n] < 0:
+                left -= rooms[n]
+            else:
+                whole += open_weights[n]
         for n in range(count):
-            if open_weights[n]:
-                more = _scaled(left, open_weights[n], whole, DOWN)
-                more = _least(rooms[n] - parts[n], more)
-                parts[n] += more
-                given += more
-        left -= given
+            if open_weights[n] >= 0:
+                parts[n] = _scaled(left, open_weights[n], whole, DOWN) if whole else 0
+        for n in range(count):
+            if parts[n] > rooms[n]:
+                fits = False
+                parts[n] = rooms[n]
+                open_weights[n] = NOBODY
+    left = total_minor - _sum_of(parts, count)
     while left:
         for n in range(count):
             place = count - 1 - n if last else n
@@ -307,20 +314,25 @@ cdef bint _is_gift(const int64_t *given, const Item *item) noexcept:
     return False
 
 
+cdef int64_t _pieces_of(Scene *scene, const Deal *deal, bint gifts_only) except? -1:
+    """Pieces among the promotion's own products, those that cost nothing too."""
+    cdef const Item *item
+    cdef int64_t pieces = 0
+    cdef Py_ssize_t n
+    for n in range(deal.items.count):
+        item = &scene.items[deal.items.items[n]]
+        if item.counted and (not gifts_only or _is_gift(deal.arguments, item)):
+            pieces += _open_milli(deal, item) // MILLI
+    return pieces
+
+
 cdef int64_t _gift_times(Scene *scene, const Deal *deal, int64_t pieces) except? -1:
     """How often the promotion's products call for the gift."""
     cdef const int64_t *given = deal.arguments
-    cdef int64_t each = given[2], own = 0, whole, times
-    cdef const Item *item
-    cdef Py_ssize_t n
+    cdef int64_t each = given[2], own, whole, times
     if not each:
         return deal.repeats_max if deal.items.count else 0
-    if not given[4]:
-        return pieces // each
-    for n in range(deal.items.count):
-        item = &scene.items[deal.items.items[n]]
-        if item.counted and _is_gift(given, item):
-            own += _open_milli(deal, item) // MILLI
+    own = _pieces_of(scene, deal, True) if given[4] else 0
     if not own:
         return pieces // each
     # Pieces of the gift do not call for a gift themselves, as the M of N+M do not.
@@ -329,6 +341,14 @@ cdef int64_t _gift_times(Scene *scene, const Deal *deal, int64_t pieces) except?
     if pieces - times * whole >= each:
         times += 1
     return _most((pieces - own) // each, times)
+
+
+cdef int64_t _spare_milli(Scene *scene, const Deal *deal, int64_t times) except? -1:
+    """How much of the gift may be free: where it calls for itself, what is called for is paid."""
+    cdef int64_t each = deal.arguments[2]
+    if not each or not _pieces_of(scene, deal, True):
+        return UNLIMITED
+    return _most(0, _pieces_of(scene, deal, False) - times * each) * MILLI
 
 
 cdef int _gift(Scene *scene, const Deal *deal, Proposal *proposal) except -1:
@@ -365,11 +385,14 @@ cdef int64_t _find_gifts(
     """Take the pieces of the gift that were scanned; for how many times they are there."""
     cdef const int64_t *given = deal.arguments
     cdef int64_t whole = _product(given[0], times), left = whole, own, most = 0, all_own = 0
+    cdef int64_t spare = _spare_milli(scene, deal, times)
     cdef Py_ssize_t n
     for n in range(given[5]):
         own = 0
         if given[4]:
-            own = _find_gift(scene, deal, given[6 + n], left if given[3] else whole, proposal)
+            own = _least(left if given[3] else whole, spare)
+            own = _find_gift(scene, deal, given[6 + n], own, proposal)
+        spare -= own
         left -= own
         missing[n] = whole - own
         all_own += own

@@ -430,6 +430,16 @@ cdef int _decide(Scene *scene, const Entry *entry) except -1:
     return 0
 
 
+cdef Entry _run_member(Scene *scene, int64_t group, int64_t number) except *:
+    """Let a member take effect; if it does, it is the one of its group."""
+    cdef Entry entry = _take_effect(scene, number)
+    if entry.times:
+        _put(scene, &scene.winners[group], number)
+        if scene.lane == LANE_EXCLUSIVE:
+            scene.exclusive_by = number
+    return entry
+
+
 cdef Entry _run_group(Scene *scene, int64_t group, int64_t asked) except *:
     """Let the first member of a group take effect that can, the chosen one before others.
 
@@ -440,10 +450,7 @@ cdef Entry _run_group(Scene *scene, int64_t group, int64_t asked) except *:
     cdef Py_ssize_t n, count
     cdef Entry entry
     if scene.plan.chooses[group] == CHOOSE_FIRST:
-        entry = _take_effect(scene, asked)
-        if entry.times:
-            _put(scene, winner, asked)
-        return entry
+        return _run_member(scene, group, asked)
     members = <Member *> _take(
         &scene.kept, scene.lane_end - scene.lane_start, sizeof(Member)
     )
@@ -453,9 +460,7 @@ cdef Entry _run_group(Scene *scene, int64_t group, int64_t asked) except *:
         if _is_put(scene, winner):
             entry = Entry(members[n].number, LOST, 0, winner.value, NO_CONDITION, 0)
         else:
-            entry = _take_effect(scene, members[n].number)
-            if entry.times:
-                _put(scene, winner, entry.number)
+            entry = _run_member(scene, group, members[n].number)
         _decide(scene, &entry)
     return scene.decisions[scene.decided[asked].value]
 

@@ -145,7 +145,7 @@ cdef struct Arena:
     size_t used
 
 cdef enum:
-    CHUNK_BYTES = 1 << 16
+    CHUNK_BYTES = 65536
 
 
 cdef Chunk *_new_chunk(size_t size) except NULL:

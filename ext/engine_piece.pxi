@@ -47,11 +47,13 @@ cdef Chosen _choose_pieces(
     """
     cdef Chosen chosen
     cdef Py_ssize_t n
+    cdef int64_t own
     if pieces[0] or pieces[2] or not _pays_for_all(scene, deal, items):
         return _some_pieces(scene, deal, items, pieces)
     chosen = _new_chosen(scene, items.count)
     for n in range(items.count):
-        _choose(scene, deal, &chosen, items.items[n], _open_milli(deal, &scene.items[items.items[n]]))
+        own = _open_milli(deal, &scene.items[items.items[n]])
+        _choose(scene, deal, &chosen, items.items[n], own)
     return chosen
 
 

@@ -16,7 +16,7 @@ cdef int _n_plus_m(Scene *scene, const Deal *deal, Proposal *proposal) except -1
     cdef int64_t pay = given[0], free = given[1], whole = given[0] + given[1]
     cdef Runs runs = _counted_runs(scene, deal, deal.items)
     cdef Runs group
-    cdef int64_t left = _count_max(deal), times = 0, lacking = pay
+    cdef int64_t left = _count_max(deal), times = 0, lacking = whole
     cdef int64_t full, rest, sets, fired, pieces
     cdef Py_ssize_t n, groups_count = 0, start = 0, begun = 0
     cdef Py_ssize_t *ends

@@ -107,7 +107,7 @@ cdef enum:
     FACT_NUMBERS = 4
 
 cdef enum:
-    NUMBER_LIMIT = 1 << 17
+    NUMBER_LIMIT = 131072
 
 # --- rows of the plan (rewards/plan.py), field by field in its order --------------------------
 

@@ -14,9 +14,9 @@ from rewards.facts import CustomerState, Facts, OwnOffer
 from rewards.gate import MINUTES_A_DAY
 from rewards.plan import NONE, Plan, lower_program
 from rewards.product import CANDIDATES_KEPT_MAX, Product, fits_rest, sets_of
-from rewards.reading import DAYS_A_WEEK, EARNING_STATES, coupon_tokens
+from rewards.reading import BIN_MIN, DAYS_A_WEEK, EARNING_STATES, coupon_tokens
 from rewards.ruleset import CHANNEL_NUMBERS, CompiledProgram
-from rewards.sale import Header, Line, Sale, TenderKind
+from rewards.sale import Line, Sale, TenderKind
 
 _LINE_ID, _SKU, _MINIMUM = 0, 1, 10
 _NUMBERS = slice(2, 15)
@@ -49,7 +49,9 @@ class Lowering:
         self.plan: Plan = lower_program(program)
         tokens = self.plan.tokens
         channels, weekdays = tokens.get("channel", {}), tokens.get("weekday", {})
-        self._channels = {n: channels[name] for name, n in CHANNEL_NUMBERS.items() if name in channels}
+        self._channels = {
+            n: channels[name] for name, n in CHANNEL_NUMBERS.items() if name in channels
+        }
         self._weekdays = [weekdays.get(str(day)) for day in range(1, DAYS_A_WEEK + 1)]
         self._articles: dict[str, tuple[Product | None, tuple[int, ...]]] = {}
 
@@ -143,7 +145,7 @@ class Lowering:
         if sale.tenders:
             kinds = [_TENDER_NAMES[one.kind] for one in sale.tenders]
             found += _numbered(kinds, known.get("tender"))
-            bins = [one.card_bin for one in sale.tenders if one.card_bin]
+            bins = [start for one in sale.tenders for start in _bins(one.card_bin)]
             found += _numbered(bins, known.get("bin"))
         if header.staff_purchase:
             found += _numbered(("purchase",), known.get("staff"))
@@ -190,11 +192,16 @@ class Lowering:
 
 def _ranks(rows: Sequence[tuple[object, ...]], articles_count: int) -> list[int]:
     """The order of lines by their ids; empty where no two lines could be one item."""
-    if articles_count == len(rows) and not any([row[_MINIMUM] for row in rows]):
+    if articles_count == len(rows) and not [row for row in rows if row[_MINIMUM]]:
         return []
     line_ids = [str(row[_LINE_ID]) for row in rows]
     ranks = {line_id: rank for rank, line_id in enumerate(sorted(set(line_ids)))}
     return [ranks[line_id] for line_id in line_ids]
+
+
+def _bins(card_bin: str) -> list[str]:
+    """A card's BIN and the shorter ones that it begins with."""
+    return [card_bin[:length] for length in range(BIN_MIN, len(card_bin) + 1)]
 
 
 def _numbered(names: Collection[str], known: Mapping[str, int] | None) -> list[int]:

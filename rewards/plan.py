@@ -259,11 +259,8 @@ class _Writer:
             for one in program.classes
         ]
         called = [program.called_by.get(name, ()) for name in self.tokens.numbers]
-        assets = [
-            (code in program.assets and program.assets[code].kind == "points",)
-            + (code in self.multiplied,)
-            for code in self.assets.numbers
-        ]
+        points = {code for code, asset in program.assets.items() if asset.kind == "points"}
+        assets = [(code in points, code in self.multiplied) for code in self.assets.numbers]
         named = (len(self.numbers.numbers), len(self.offers.numbers), program.point_value_micros)
         return (
             array("q", [*named, *program.steps_max]),

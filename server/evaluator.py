@@ -22,9 +22,7 @@ class PreparedProgram:
         self._engine = Engine(self._lowering.plan.tables)
         self._memo = TraceMemo()
 
-    def evaluate(
-        self, sale: Sale, facts: Facts, only: Collection[int] | None = None
-    ) -> Evaluation:
+    def evaluate(self, sale: Sale, facts: Facts, only: Collection[int] | None = None) -> Evaluation:
         """Evaluate a receipt, as `rewards.evaluate.evaluate` does."""
         found = Found(*self._engine.evaluate(self._lowering.lower(sale, facts, only)))
         plan = self._lowering.plan
@@ -43,7 +41,7 @@ def prepare(rules: ProgramRules) -> PreparedProgram:
     return prepared
 
 
-def evaluate_by_kernel(
+def kernel_evaluator(
     rules: ProgramRules, sale: Sale, facts: Facts, only: Collection[int] | None = None
 ) -> Evaluation:
     """Evaluate a receipt by the kernel.

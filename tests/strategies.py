@@ -1,0 +1,229 @@
+"""Random cases of the promotion engine: a program, and a receipt with facts that its rules ask for.
+
+`cases` draws by hypothesis; `seeded_case` takes a case from a seed, for long runs. Most promotions
+of a case have something on the receipt, and about half of those fire.
+"""
+
+from typing import Any, NamedTuple
+
+from hypothesis import strategies as st
+
+from rewards.compilation import compile_ruleset
+from rewards.facts import (
+    ANONYMOUS,
+    AssetWindow,
+    CustomerFacts,
+    CustomerState,
+    Facts,
+    ListPrice,
+    OwnOffer,
+    Quota,
+)
+from rewards.limits import MILLI
+from rewards.product import Product
+from rewards.program import Program
+from rewards.rounding import floor_div, round_half_up
+from rewards.ruleset import ProgramRules, Ruleset
+from rewards.sale import (
+    Capabilities,
+    Line,
+    LineAction,
+    LineKind,
+    PriceSource,
+    Sale,
+    Tender,
+    TenderKind,
+    Unit,
+)
+from tests import make
+from tests.programs import (
+    BINS,
+    COUNTERS,
+    COUPONS,
+    LISTS,
+    OFFERS,
+    PRICE_KINDS,
+    PRICES,
+    REWARD_KINDS,
+    SEGMENTS,
+    SKUS,
+    TRIGGERS,
+    Drawing,
+    Maker,
+    Seeded,
+    make_program,
+)
+
+WINDOWS = (
+    ("points", AssetWindow(make.NOON_US, 0)),
+    ("next", AssetWindow(make.NOON_US, make.NOON_US + make.DAY_US)),
+    ("stamps", AssetWindow(make.NOON_US + make.HOUR_US, 0)),
+)
+WEIGHED = "e"
+UNKNOWN = "f"
+TILLS = (
+    make.ABLE,
+    make.ABLE,
+    make.ABLE,
+    Capabilities(zero_price=True, add_piece=True),
+    Capabilities(split_line=True, add_piece=True),
+    Capabilities(split_line=True, zero_price=True),
+    Capabilities(),
+)
+FLAGS: tuple[dict[str, Any], ...] = (
+    *({},) * 16,
+    {"no_discount": True},
+    {"no_earn": True},
+    {"price_source": PriceSource.STICKER},
+    {"kind": LineKind.GIFT_CARD},
+    {"kind": LineKind.SERVICE},
+    {"kind": LineKind.DEPOSIT},
+    {"cancelled": True},
+    {"action": LineAction.RETURN},
+)
+
+
+class Case(NamedTuple):
+    """A program and a receipt."""
+
+    program: Program
+    sale: Sale
+    facts: Facts
+
+    def rules(self) -> ProgramRules:
+        """The program as it is evaluated."""
+        return Ruleset(compile_ruleset(1, (self.program,))).by_chain[self.program.chain_id]
+
+
+def _products(one: Maker) -> tuple[Product, ...]:
+    """Articles a to e are in the feed; sometimes with floors and flags."""
+    floors = [one.pick((0, 0, 0, 0, 60, 1, 1_000)) for _ in "abcde"]
+    return (
+        make.product("a", "", ("food",), "acme", ("colour=red",), minimum_price_minor=floors[0]),
+        make.product("b", "", ("food", "sweets"), minimum_price_minor=floors[1]),
+        make.product(
+            "c", "", ("food",), "best", ("colour=red", "size=big"), no_earn=floors[2] == 1
+        ),
+        make.product("d", "", ("drink",), "acme", no_discount=floors[3] == 1_000),
+        make.product("e", "", ("drink",), minimum_price_minor=floors[4]),
+    )
+
+
+def _line(one: Maker, number: int) -> Line:
+    sku = one.pick(SKUS)
+    price_minor = one.pick(PRICES)
+    pieces = one.pick((1, 2, 3, 1, 5, 12, 4))
+    milli = pieces * (337 if sku == WEIGHED else MILLI)
+    whole_minor = round_half_up(price_minor * milli, MILLI)
+    amount_minor = whole_minor - floor_div(whole_minor * one.pick((0, 0, 0, 0, 1, 50)), 100)
+    lowest_minor = floor_div(amount_minor * one.pick((0, 0, 0, 0, 0, 50, 99)), 100)
+    return make.line(
+        sku,
+        price_minor=price_minor,
+        line_id=f"l{one.pick('73519') if number < 5 else ''}{number}",
+        amount_minor=amount_minor,
+        quantity_milli=milli,
+        unit=Unit.KILOGRAM if sku == WEIGHED else Unit.PIECE,
+        minimum_amount_minor=lowest_minor,
+        **one.pick(FLAGS),
+    )
+
+
+def _tenders(one: Maker, lines: tuple[Line, ...]) -> tuple[Tender, ...]:
+    if not one.once_in(2):
+        return ()
+    kinds = (TenderKind.CARD, TenderKind.CASH, TenderKind.POINTS)
+    made = []
+    for kind in one.some(kinds, 1):
+        card_bin = one.pick((*BINS, "42760012")) if kind == TenderKind.CARD else ""
+        made.append(make.tender(kind, one.pick((150, 1, 10_000)), card_bin=card_bin))
+    return tuple(made)
+
+
+def _sale(one: Maker, lines_max: int) -> Sale:
+    lines = tuple(_line(one, number) for number in range(1 + one.below(lines_max)))
+    codes = tuple(one.pick((code, code.lower(), code.upper())) for code in one.some(COUPONS))
+    return make.sale(
+        *lines,
+        tenders=_tenders(one, lines),
+        capabilities=one.pick(TILLS),
+        till_type=one.pick((1, 1, 2, 5)),
+        coupon_codes=codes + (("unknown",) if one.once_in(6) else ()),
+        manual_triggers=one.some(TRIGGERS),
+        staff_purchase=one.once_in(6),
+    )
+
+
+def _customer(one: Maker) -> CustomerFacts:
+    if one.once_in(10):
+        return ANONYMOUS
+    states = (CustomerState.ACTIVE,) * 8 + (CustomerState.EARN_ONLY, CustomerState.BLOCKED)
+    offers = (OwnOffer("stretch", one.pick((200, 50))), OwnOffer("favourite", 0, ("drink",)))
+    return make.customer(
+        segments=one.some(SEGMENTS),
+        state=one.pick(states),
+        balances=(("points", one.pick((100, 10_000, 0, -5))), ("stamps", one.pick((9, 40, 0)))),
+        tier=one.pick(("gold", "", "silver")),
+        birthday_in_days=one.pick((0, None, 3, -2)),
+        purchases=one.pick((1, 0, 2, 5)),
+        last_purchase_day=one.pick((make.TODAY.toordinal() - 6, 0)),
+        counters=tuple((code, one.pick((2, 4))) for code in one.some(COUNTERS)),
+        offers=tuple(offer for offer in offers if offer.offer_code in one.some(OFFERS)),
+    )
+
+
+def _quotas(one: Maker, program: Program) -> tuple[Quota, ...]:
+    limited = [
+        promotion.promotion_id
+        for promotion in program.promotions
+        if promotion.limits.customer_times
+        or promotion.limits.total_times
+        or promotion.limits.total_minor
+    ]
+    return tuple(
+        Quota(
+            promotion_id,
+            one.pick((-1, 2, -1, 5, -1, 0)),
+            one.pick((-1, 50, -1, 9, -1, 0)),
+            one.pick((-1, 40, 300, 10_000, 1, 77, 1_000, 0)),
+        )
+        for promotion_id in limited
+        if not one.once_in(8)
+    )
+
+
+def _facts(one: Maker, program: Program) -> Facts:
+    store = make.store_facts(
+        zones=one.some(("north", "south"), 1),
+        local_minute=one.pick((900, 900, 1_380, 0)),
+        windows=WINDOWS,
+    )
+    prices = tuple(
+        ListPrice(list_code, sku, one.pick((80, 0, 98, 500)))
+        for list_code in LISTS
+        for sku in one.some(SKUS)
+    )
+    customer = _customer(one)
+    quotas = _quotas(one, program)
+    return make.facts(*_products(one), customer=customer, store=store, quotas=quotas, prices=prices)
+
+
+def make_case(one: Maker, promotions_max: int = 6, lines_max: int = 6, best: bool = False) -> Case:
+    """A case in which some kinds of benefits are left out, so that the others meet more often."""
+    prices = one.some(PRICE_KINDS, 2)
+    kinds = (*prices, *one.some(REWARD_KINDS, 1))
+    program = make_program(one, kinds, promotions_max, best)
+    return Case(program, _sale(one, lines_max), _facts(one, program))
+
+
+def seeded_case(
+    seed: int, promotions_max: int = 12, lines_max: int = 12, best: bool = False
+) -> Case:
+    """The case of a seed: the same on every machine."""
+    return make_case(Maker(Seeded(seed)), promotions_max, lines_max, best)
+
+
+@st.composite
+def cases(draw: st.DrawFn, promotions_max: int = 6, lines_max: int = 6, best: bool = False) -> Case:
+    """Draw a case."""
+    return make_case(Maker(Drawing(draw)), promotions_max, lines_max, best)
