@@ -1,7 +1,8 @@
 """What a promotion gives: each benefit a small value `{code, args}`.
 
 Benefits on prices stand in the lanes price and basket. Rewards stand in any lane: they give on what
-is to be paid at their place, in the lane reward on what is paid in the end. What each does exactly stands in `docs/engine.md`.
+is to be paid at their place, in the lane reward on what is paid in the end. What each does exactly
+stands in `docs/engine.md`.
 """
 
 from typing import Annotated, Literal

@@ -729,8 +729,8 @@ class Benefit(_message.Message):
         choice: _builtins.bool
         """Optional. The customer chooses one."""
         counts_in_basket: _builtins.bool
-        """Optional. Pieces of it that were scanned are the gift and become as cheap, only what is missing
-        is added; otherwise the gift always comes on top; default true.
+        """Optional. Pieces of it that were scanned are the gift and become as cheap, only what is
+        missing is added; otherwise the gift always comes on top; default true.
         """
         @_builtins.property
         def skus(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
