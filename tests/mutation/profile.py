@@ -1,0 +1,18 @@
+"""The hypothesis profile of a mutation run, loaded with `pytest -p` ahead of tests/conftest.py.
+
+Few examples, always the same ones: a verdict must depend on the mutant alone, and thousands of
+runs must end. A failure is not shrunk, because nobody reads it.
+"""
+
+from hypothesis import Phase, settings
+
+NAME = "mutation"
+
+settings.register_profile(
+    NAME,
+    max_examples=15,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=(Phase.explicit, Phase.generate),
+)
