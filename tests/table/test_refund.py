@@ -5,7 +5,8 @@ from collections.abc import Collection
 import pytest
 
 from rewards.allocate import allocate
-from rewards.benefit import CheapestFree, CouponReward, PercentOff, PointsRate, ReceiptDiscount
+from rewards.authored import ProductSet
+from rewards.benefit import CheapestFree, CouponReward, PercentOff, ReceiptDiscount
 from rewards.evaluate import Evaluation, evaluate
 from rewards.facts import Facts
 from rewards.program import Cost, Policy, Promotion
@@ -154,7 +155,7 @@ def test_a_promotion_forbids_to_break_its_set() -> None:
 def test_nothing_fires_that_did_not_fire_at_the_sale() -> None:
     # Below 600 another promotion would be better; it did not run then and does not run now.
     big = make.promotion("big", ReceiptDiscount(amount_minor=100), receipt_amount_from_minor=600)
-    small = make.points(10_000, "small", products=make.ProductSet(skus=("salt",)))
+    small = make.points(10_000, "small", products=ProductSet(skus=("salt",)))
     lines = [make.line("tea", 2, 300)]
     refund = refunded([big, small], lines, {"tea": 1_000})
     assert refund.rewards == ()
@@ -170,7 +171,7 @@ def test_never_more_than_was_sold() -> None:
 
 def test_a_cost_comes_back_with_what_it_was_paid_for() -> None:
     stamps = make.promotion(
-        "stamps", PercentOff(5_000), cost=Cost("points", 10), products=make.ProductSet()
+        "stamps", PercentOff(5_000), cost=Cost("points", 10), products=ProductSet()
     )
     known = make.facts(customer=make.customer(balances=(("points", 20),)))
     refund = refunded([stamps], [make.line("tea", 2, 100)], {"tea": 1_000}, facts=known)
