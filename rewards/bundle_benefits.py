@@ -3,7 +3,9 @@
 What each does exactly stands in `docs/engine.md`.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
+
+import msgspec
 
 from rewards.basket import Item, share_capped
 from rewards.benefit import BundlePrice, Gift, ReceiptDiscount
@@ -106,27 +108,37 @@ def _found(deal: Deal, benefit: Gift, times: int) -> tuple[list[Taken], dict[str
     given_milli = benefit.quantity_milli * times
     spare_milli = _spare_milli(deal, benefit, times)
     taken: list[Taken] = []
-    missing: dict[str, int] = {}
-    left_milli = given_milli
-    for sku in sorted(set(benefit.skus)):
-        free_milli = min(left_milli if benefit.choice else given_milli, spare_milli)
-        found = _in_basket(deal, benefit, sku, free_milli)
-        taken += found
-        own_milli = sum([one.quantity_milli for one in found])
-        spare_milli -= own_milli
-        left_milli -= own_milli
-        missing[sku] = given_milli - own_milli
-    if benefit.choice:
-        missing = dict.fromkeys(missing, left_milli)
+    missing = dict.fromkeys(sorted(benefit.skus), given_milli)
+    for item in deal.parts[0] if benefit.counts_in_basket else ():
+        if item.sku not in missing:
+            continue
+        is_own = item in deal.items
+        milli = min(missing[item.sku], deal.open_milli(item))
+        milli = min(milli, spare_milli) if is_own else milli
+        if item.counted:
+            milli -= milli % MILLI
+        if milli:
+            taken.append(_given(deal, benefit, item, milli))
+            spare_milli -= milli if is_own else 0
+            for sku in missing if benefit.choice else (item.sku,):
+                missing[sku] -= milli
     return taken, missing
 
 
+def _given(deal: Deal, benefit: Gift, item: Item, milli: int) -> Taken:
+    """Some of an item brought to the price of the gift."""
+    price_minor = deal.price_minor(item, milli)
+    discount = price_minor - floor_div(benefit.price_minor * milli, MILLI)
+    return Taken(item, milli, max(0, min(discount, deal.room_minor(item, price_minor))))
+
+
 def _spare_milli(deal: Deal, benefit: Gift, times: int) -> int:
-    """How much of the gift may be free: where it calls for itself, what is called for is paid."""
-    if not benefit.for_each_count or not _pieces_of(deal, benefit.skus):
+    """How much of the promotion's own products may be a gift: what calls for it is paid."""
+    if not benefit.for_each_count:
         return UNLIMITED
-    pieces = _pieces_of(deal, {item.sku for item in deal.items})
-    return max(0, pieces - times * benefit.for_each_count) * MILLI
+    pieces = count_of(counted_runs(deal, deal.items))
+    spare = pieces - times * benefit.for_each_count
+    return (spare + sum(_for_nothing(deal, benefit).values())) * MILLI
 
 
 def _gift_offers(deal: Deal, benefit: Gift, missing: dict[str, int]) -> tuple[Offer, ...]:
@@ -245,46 +257,47 @@ def _hand_out(left: int, parts: list[int], rooms: Sequence[int], last: bool) -> 
 
 
 def _gift_times(deal: Deal, benefit: Gift) -> int:
-    """How often the promotion's products call for the gift."""
+    """How often the promotion's products call for the gift.
+
+    Pieces of the gift do not call for a gift themselves, as the M of N+M do not.
+    """
     if not benefit.for_each_count:
         return deal.repeats_max if deal.items else 0
-    pieces = count_of(counted_runs(deal, deal.items))
-    plain = floor_div(pieces, benefit.for_each_count)
-    if not benefit.counts_in_basket:
-        return plain
-    own = _pieces_of(deal, benefit.skus)
-    if not own:
-        return plain
-    # Pieces of the gift do not call for a gift themselves, as the M of N+M do not.
-    gift_pieces = floor_div(benefit.quantity_milli, MILLI)
-    full, rest = divmod(pieces, benefit.for_each_count + gift_pieces)
-    begun = 1 if rest >= benefit.for_each_count else 0
-    return max(floor_div(pieces - own, benefit.for_each_count), full + begun)
+    low, high = 0, _calls(deal, benefit, 0)
+    while benefit.counts_in_basket and low < high:
+        middle = floor_div(low + high + 1, 2)
+        if _calls(deal, benefit, middle) >= middle:
+            low = middle
+        else:
+            high = middle - 1
+    return high + (1 if _calls(deal, benefit, high) > high else 0)
 
 
-def _pieces_of(deal: Deal, skus: Collection[str]) -> int:
-    """Pieces of some articles among the promotion's own products, those that cost nothing too."""
-    own = [item for item in deal.items if item.counted and item.sku in skus]
-    return sum([floor_div(deal.open_milli(item), MILLI) for item in own])
+def _calls(deal: Deal, benefit: Gift, times: int) -> int:
+    """How often what is paid calls for the gift, if it is given so many times."""
+    own = _own_pieces(deal, benefit)
+    free_max = floor_div(benefit.quantity_milli * times, MILLI)
+    if benefit.choice:
+        free = min(sum(own.values()), free_max)
+    else:
+        free = sum([min(pieces, free_max) for pieces in own.values()])
+    priced = max(0, free - sum(_for_nothing(deal, benefit).values()))
+    return floor_div(count_of(counted_runs(deal, deal.items)) - priced, benefit.for_each_count)
 
 
-def _in_basket(deal: Deal, benefit: Gift, sku: str, given_milli: int) -> list[Taken]:
-    """The pieces of the gift that were scanned, brought to its price."""
-    if not benefit.counts_in_basket:
-        return []
-    taken = []
-    for item in deal.parts[0]:
-        if item.sku == sku and given_milli:
-            milli = min(given_milli, deal.open_milli(item))
-            if item.counted:
-                milli -= milli % MILLI
-            price_minor = deal.price_minor(item, milli)
-            discount = price_minor - floor_div(benefit.price_minor * milli, MILLI)
-            discount = max(0, min(discount, deal.room_minor(item, price_minor)))
-            if milli:
-                taken.append(Taken(item, milli, discount))
-                given_milli -= milli
-    return taken
+def _own_pieces(deal: Deal, benefit: Gift) -> dict[str, int]:
+    """By sku the pieces of the gift among the promotion's own products."""
+    own: dict[str, int] = {}
+    for item in deal.items:
+        if item.counted and item.sku in benefit.skus:
+            own[item.sku] = own.get(item.sku, 0) + floor_div(deal.open_milli(item), MILLI)
+    return own
+
+
+def _for_nothing(deal: Deal, benefit: Gift) -> dict[str, int]:
+    """Those of them that cost nothing as they are."""
+    free = [item for item in deal.items if not deal.price_rank(item)]
+    return _own_pieces(msgspec.structs.replace(deal, items=tuple(free)), benefit)
 
 
 BUNDLE_BENEFITS: dict[type, Callable[..., Proposal]] = {

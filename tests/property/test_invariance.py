@@ -14,7 +14,15 @@ from msgspec.structs import replace
 from rewards.allocate import allocate
 from rewards.authored import ProductSet
 from rewards.basket import share_capped
-from rewards.benefit import Benefit, BundlePrice, BuyGet, CheapestFree, NPlusM, NthItem
+from rewards.benefit import (
+    Benefit,
+    BundlePrice,
+    BuyGet,
+    CheapestFree,
+    Gift,
+    NPlusM,
+    NthItem,
+)
 from rewards.evaluate import Evaluation
 from rewards.facts import Facts
 from rewards.limits import LINES_MAX, MILLI, PIECES_MAX
@@ -137,6 +145,46 @@ def test_who_takes_up_an_offered_piece_pays_no_more(
     after = make.evaluated([promotion], make.sale(*lines, *added))
     assert paid(after) == paid(before)
     assert after.offers == ()
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 9)), min_size=1, max_size=4),
+    st.sampled_from((Gift(("a",)), Gift(("b",)), Gift(("a", "b")), Gift(("a", "b"), choice=True))),
+    st.sampled_from((ProductSet(), ProductSet(skus=("a",)), ProductSet(skus=("a", "c")))),
+    st.tuples(st.integers(0, 4), st.integers(1, 3), st.sampled_from((0, 10, 200))),
+    st.integers(0, 3),
+)
+def test_who_takes_up_an_offered_gift_pays_its_price_and_is_offered_no_more(
+    scanned: list[tuple[str, int]],
+    gives: Gift,
+    products: ProductSet,
+    says: tuple[int, int, int],
+    times: int,
+) -> None:
+    """Whether the till adds it at the gift's price or at its own."""
+    every, pieces, price = says
+    gives = replace(gives, for_each_count=every, quantity_milli=pieces * MILLI, price_minor=price)
+    promotion = make.promotion(gives=gives, products=products, times_per_receipt=times)
+    prices = {"a": 100, "b": 37, "c": 60}
+    lines = [make.line(sku, n, prices[sku], f"l{i}") for i, (sku, n) in enumerate(scanned)]
+    before = make.evaluated([promotion], make.sale(*lines))
+    taken = before.offers[:1] if gives.choice else before.offers
+    for own_price in (True, False):
+        added = [
+            make.line(
+                one.sku,
+                floor_div(one.quantity_milli, MILLI),
+                prices[one.sku] if own_price else price,
+                f"added{n}",
+            )
+            for n, one in enumerate(taken)
+        ]
+        after = make.evaluated([promotion], make.sale(*lines, *added))
+        worth = [
+            min(line.amount_minor, one.amount_minor) for line, one in zip(added, taken, strict=True)
+        ]
+        assert paid(after) <= paid(before) + sum(worth)
+        assert after.offers == ()
 
 
 # --- copies -------------------------------------------------------------------------------------

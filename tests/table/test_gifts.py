@@ -148,6 +148,25 @@ def test_a_gift_of_the_same_article_is_as_n_plus_m(scanned: int, paid: int, to_a
         assert (to_pay(evaluation), offered(evaluation)) == (paid * 100, to_add * 1_000)
 
 
+@pytest.mark.parametrize(
+    ("loaves", "mugs", "paid", "to_add"),
+    [
+        (1, 0, 1, 0),
+        (2, 0, 2, 2),  # a loaf and a mug
+        (3, 0, 2, 1),
+        (3, 1, 2, 0),
+        (2, 1, 2, 1),
+        (4, 1, 3, 0),
+        (5, 1, 4, 2),
+    ],
+)
+def test_a_loaf_and_a_mug_for_two_loaves(loaves: int, mugs: int, paid: int, to_add: int) -> None:
+    gives = Gift(("хлеб", "кружка"), for_each_count=2)
+    counted = [make.line(sku, n, 100) for sku, n in (("хлеб", loaves), ("кружка", mugs)) if n]
+    evaluation = sold(bread_gift(gives), *counted)
+    assert (to_pay(evaluation), offered(evaluation)) == (paid * 100, to_add * 1_000)
+
+
 def test_what_the_till_added_of_the_same_article_settles_it() -> None:
     promotion = make.promotion("same", Gift(("хлеб",), for_each_count=2), products=BREAD)
     lines = (make.line("хлеб", 2, 100, line_id="1"), make.line("хлеб", 1, 0, line_id="2"))
