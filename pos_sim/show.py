@@ -57,6 +57,7 @@ class _View(Struct, frozen=True):
     answer: Answer
     names: Mapping[str, str]
     wording: Wording
+    hints: tuple[str, ...] = ()
 
     def name(self, sku: str) -> str:
         """Name of an article."""
@@ -82,7 +83,7 @@ def show_answer(console: Console, shown: Shown, names: Mapping[str, str], store_
         store_name: Heads the slip.
     """
     wording = Wording(shown.sale.header.language_code)
-    view = _View(shown.sale, shown.response.answer, names, wording)
+    view = _View(shown.sale, shown.response.answer, names, wording, shown.hints)
     slip = print_slip(shown.sale, shown.response.answer, names, store_name, wording)
     for title, content in _panels(view):
         console.print(Panel(content, title=wording[title], title_align="left"))
@@ -99,8 +100,8 @@ def _panels(view: _View) -> Iterator[tuple[str, RenderableType]]:
     yield "texts", _texts(view)
     if view.answer.coupons:
         yield "coupons", _coupons(view)
-    if view.answer.hints:
-        yield "hints", Group(*(RichText(hint.text) for hint in view.answer.hints))
+    if view.hints:
+        yield "hints", Group(*map(RichText, view.hints))
     yield "trace", _trace(view)
 
 

@@ -304,7 +304,7 @@ class Till:
         books.tally.answered += 1
         if not books.auditor.note_sold(receipt.basket.customer_number, response):
             books.tally.answered_before += 1
-        books.showcase.offer(request.sale, response)
+        books.showcase.offer(request.sale, response, receipt.quoted)
         self._check(receipt, find_broken(request.sale, response.answer, committed=True))
         try:
             await self._follow_up(receipt, request, response)

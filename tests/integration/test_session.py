@@ -148,7 +148,8 @@ def test_sigterm_drains(place: dict[str, str], log_dir: Path) -> None:
 
 def test_a_new_version_drops_no_call(place: dict[str, str], log_dir: Path) -> None:
     """While tills sell, a version is published: no call fails, and both versions have sold."""
-    promotions = [{**PROGRAM["promotions"][0], "gives": {"code": "percent_off", "rate_bp": 2_000}}]
+    gives = [{"code": "percent_off", "rate_bp": 2_000}]
+    promotions = [{**PROGRAM["promotions"][0], "gives": gives}]
     changed = test_program(promotions=[*promotions, PROGRAM["promotions"][1]])
 
     async def sell(target: str, versions: set[int], stop: asyncio.Event) -> None:

@@ -215,3 +215,38 @@ async def test_a_server_must_end_with_zero(tmp_path: Path) -> None:
 def test_a_run_names_its_keys_by_epoch() -> None:
     key = Run(1, 99).receipt_key("demo", "s01", "t01", "2026-11-22", 12)
     assert (key.epoch, key.receipt_number, key.shift_id) == (99, "000012", "1")
+
+
+def test_a_cashier_sees_coupons_hints_other_rewards_and_proofs() -> None:
+    console, paper = written()
+    receipt = shown()
+    answer = receipt.response.answer
+    answer.coupons.add(code="TEA", state=answers.COUPON_STATE_UNKNOWN, text="Купон TEA не найден")
+    answer.rewards.rewards.add(kind=answers.REWARD_KIND_COUPON, count=2, text="Два купона")
+    answer.rewards.rewards.add(
+        kind=answers.REWARD_KIND_GIFT_CERTIFICATE, amount_minor=50_000, text="Сертификат"
+    )
+    answer.lane_proofs.add(lane=answers.LANE_PRICE, optimal=True)
+    answer.lane_proofs.add(lane=answers.LANE_BASKET, bound_minor=150)
+    answer.texts.add(
+        place=answers.TEXT_PLACE_CASHIER, text="Спросите паспорт", must_acknowledge=True
+    )
+    answer.trace.add(
+        promotion_id="late",
+        outcome=answers.TRACE_OUTCOME_FAILED,
+        condition=answers.TRACE_CONDITION_ARTICLES,
+        missing=2,
+    )
+    show_answer(console, Shown(receipt.sale, receipt.response, ("Ещё 1 шт.",)), NAMES, "Москва")
+    text = paper.getvalue()
+    for expected in (
+        "Купон TEA не найден",
+        "+2 ",
+        "+500,00",
+        "price: лучшее сочетание, доказано",
+        "basket: найдено сочетание; лучшее дало бы ещё не более 1,50",
+        "! Спросите паспорт",
+        "разные товары (не хватило 2)",
+        "Ещё 1 шт.",
+    ):
+        assert expected in text
