@@ -191,6 +191,7 @@ def tier_of(benefit: QuantityTiers, milli: int) -> QuantityTier | None:
 
 
 def tier_discount_minor(tier: QuantityTier, milli: int, price: int, rounding: Rounding) -> int:
+    """What a tier takes off the price of a quantity."""
     if tier.rate_bp:
         return divide(price * tier.rate_bp, RATE_BP_ONE, rounding)
     if tier.amount_off_minor:
