@@ -10,8 +10,9 @@ are 64-bit integers, products of them 128-bit ones; what does not fit is refused
 evaluation stands in two arenas that are given back when it ends.
 """
 
-from cpython.list cimport PyList_Append, PyList_GET_ITEM
+from cpython.list cimport PyList_GET_ITEM, PyList_New, PyList_SET_ITEM
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc
+from cpython.ref cimport Py_INCREF
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport qsort
 from libc.string cimport memcpy, memset
@@ -80,7 +81,7 @@ cdef class Engine:
             lowered: what `rewards.lowering` gave for this plan: integers of 64 bits.
 
         Returns:
-            Lists of integers, in the order that `rewards.raising` reads; see `_as_lists`.
+            Lists of integers, () where one is empty, in the order of `rewards.raising.Found`.
 
         Raises:
             ValueError: the list is no receipt of this plan.

@@ -46,6 +46,8 @@ cdef int _read_receipt(Scene *scene, list lowered) except -1:
     scene.price_rows = _next_rows(&reader, h.prices_count, 3 * one)
     scene.extra_pairs = _next_rows(&reader, h.extras_count, 2 * one)
     scene.only = _next_rows(&reader, _most(h.only_count, 0), one)
+    if not 0 <= h.articles_count <= reader.left:
+        raise ValueError("the lowered receipt is too short")
     _check_numbers(scene)
     scene.articles = <const Article **> _take(
         &scene.kept, h.articles_count, sizeof(const Article *)
@@ -77,8 +79,6 @@ cdef int _check_all(
 cdef int _check_numbers(Scene *scene) except -1:
     cdef const Header *h = scene.header
     cdef const Plan *plan = &scene.plan
-    if h.articles_count < 0:
-        raise ValueError("the lowered receipt is too short")
     _check_all(scene.skus, h.lines_count, 1, h.articles_count)
     _check_all(scene.token_numbers, h.tokens_count, 1, plan.tokens_count)
     _check_all(scene.coupon_numbers, h.coupons_count, 1, plan.tokens_count)

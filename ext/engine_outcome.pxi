@@ -169,63 +169,98 @@ cdef void _settle_items(Scene *scene) noexcept:
 
 # --- as lists ---------------------------------------------------------------------------------
 
-cdef inline int _append(list values, int64_t value) except -1:
-    return PyList_Append(values, value)
+cdef struct SoldRun:
+    int64_t quantity_milli
+    int64_t unit_price_minor
+    int64_t amount_minor
+
+cdef struct SoldLine:
+    int64_t amount_minor
+    int64_t run_end
+    int64_t adjustment_end
+
+cdef struct Row:
+    # A row of what is found: as many of the columns count as its list says.
+    int64_t columns[6]
 
 
-cdef tuple _lines_as_lists(Scene *scene):
-    """Lists of lines, of runs and of adjustments.
-
-    Lines: for each its amount, where its runs end and where its adjustments end; -1 if it is
-    cancelled. Runs: quantity, unit price, amount. Adjustments: number, amount, quantity.
-    """
-    cdef list amounts = [], run_ends = [], adjustment_ends = []
-    cdef list runs = [[], [], []]
-    cdef list numbers = [], discounts = [], quantities = []
-    cdef const LineState *state
-    cdef const Adjustment *one
-    cdef Py_ssize_t n, m, runs_count = 0, adjustments_count = 0
-    for n in range(scene.header.lines_count):
-        state = &scene.states[n]
-        if scene.lines[n].cancelled:
-            _append(amounts, -1)
-        else:
-            _append(amounts, state.amount_minor)
-            runs_count += _add_runs(runs, &scene.lines[n], state.amount_minor)
-            for m in range(state.adjustments_count):
-                one = &scene.adjustments[state.adjustments + m]
-                _append(numbers, one.number)
-                _append(discounts, -one.discount_minor)
-                _append(quantities, one.quantity_milli)
-            adjustments_count += state.adjustments_count
-        _append(run_ends, runs_count)
-        _append(adjustment_ends, adjustments_count)
-    return amounts, run_ends, adjustment_ends, *runs, numbers, discounts, quantities
+cdef object _column(const int64_t *first, Py_ssize_t count, size_t width):
+    """Every value of one column of rows of so many bytes, as a list; () if there is none."""
+    cdef list values
+    cdef object value
+    cdef Py_ssize_t n, step = <Py_ssize_t> (width // sizeof(int64_t))
+    if not count:
+        return ()
+    values = PyList_New(count)
+    for n in range(count):
+        value = first[n * step]
+        Py_INCREF(value)
+        PyList_SET_ITEM(values, n, value)
+    return values
 
 
-cdef int _add_run_row(list runs, int64_t quantity, int64_t price, int64_t amount) except -1:
-    _append(<list> runs[0], quantity)
-    _append(<list> runs[1], price)
-    _append(<list> runs[2], amount)
-    return 0
+cdef object _flat(const Row *rows, Py_ssize_t count, Py_ssize_t width):
+    """The first columns of some rows, one row behind the other; () if there is none."""
+    cdef list values = []
+    cdef Py_ssize_t n, m
+    if not count:
+        return ()
+    for n in range(count):
+        for m in range(width):
+            values.append(rows[n].columns[m])
+    return values
 
 
-cdef int _add_runs(list runs, const Line *line, int64_t amount_minor) except -1:
+cdef int _add_runs(const Line *line, int64_t amount_minor, SoldRun *runs) except -1:
     """Part a line into runs that multiply to its amount exactly; say how many."""
-    cdef int64_t pieces, low_minor, dearer
+    cdef int64_t pieces, low_minor, dearer, cheaper
     if line.unit != UNIT_PIECE:
         low_minor = _scaled(amount_minor, MILLI, line.quantity_milli, HALF_UP)
-        _add_run_row(runs, line.quantity_milli, low_minor, amount_minor)
+        runs[0] = SoldRun(line.quantity_milli, low_minor, amount_minor)
         return 1
     pieces = line.quantity_milli // MILLI
     low_minor = amount_minor // pieces
     dearer = amount_minor - low_minor * pieces
     if not dearer:
-        _add_run_row(runs, line.quantity_milli, low_minor, amount_minor)
+        runs[0] = SoldRun(line.quantity_milli, low_minor, amount_minor)
         return 1
-    _add_run_row(runs, dearer * MILLI, low_minor + 1, dearer * (low_minor + 1))
-    _add_run_row(runs, (pieces - dearer) * MILLI, low_minor, (pieces - dearer) * low_minor)
+    cheaper = pieces - dearer
+    runs[0] = SoldRun(dearer * MILLI, low_minor + 1, dearer * (low_minor + 1))
+    runs[1] = SoldRun(cheaper * MILLI, low_minor, cheaper * low_minor)
     return 2
+
+
+cdef tuple _lines_as_lists(Scene *scene):
+    """Columns of lines, of runs and of adjustments; a cancelled line has the amount -1."""
+    cdef Py_ssize_t count = scene.header.lines_count, runs_count = 0, adjusted = 0, n, m
+    cdef SoldLine *sold = <SoldLine *> _take(&scene.kept, count, sizeof(SoldLine))
+    cdef SoldRun *runs = <SoldRun *> _take(&scene.kept, 2 * count, sizeof(SoldRun))
+    cdef Adjustment *made = <Adjustment *> _take(
+        &scene.kept, scene.adjustments_count, sizeof(Adjustment)
+    )
+    cdef const LineState *state
+    for n in range(count):
+        state = &scene.states[n]
+        sold[n].amount_minor = -1
+        if not scene.lines[n].cancelled:
+            sold[n].amount_minor = state.amount_minor
+            runs_count += _add_runs(&scene.lines[n], state.amount_minor, runs + runs_count)
+            for m in range(state.adjustments_count):
+                made[adjusted] = scene.adjustments[state.adjustments + m]
+                made[adjusted].discount_minor = -made[adjusted].discount_minor
+                adjusted += 1
+        sold[n].run_end, sold[n].adjustment_end = runs_count, adjusted
+    return (
+        _column(&sold.amount_minor, count, sizeof(SoldLine)),
+        _column(&sold.run_end, count, sizeof(SoldLine)),
+        _column(&sold.adjustment_end, count, sizeof(SoldLine)),
+        _column(&runs.quantity_milli, runs_count, sizeof(SoldRun)),
+        _column(&runs.unit_price_minor, runs_count, sizeof(SoldRun)),
+        _column(&runs.amount_minor, runs_count, sizeof(SoldRun)),
+        _column(&made.number, adjusted, sizeof(Adjustment)),
+        _column(&made.discount_minor, adjusted, sizeof(Adjustment)),
+        _column(&made.quantity_milli, adjusted, sizeof(Adjustment)),
+    )
 
 
 cdef tuple _trace_as_lists(Scene *scene):
@@ -234,10 +269,11 @@ cdef tuple _trace_as_lists(Scene *scene):
     The number is payload << 25 | condition << 20 | outcome << 17 | promotion; the payload is how
     often it fired, to whom it lost + 1, or how much is missing. A negative number is -1 - row.
     """
-    cdef list codes = [], rows = []
+    cdef int64_t *codes = _int64s(&scene.kept, scene.trace_count)
+    cdef Row *rows = NULL
     cdef const Entry *entry
     cdef int64_t payload
-    cdef Py_ssize_t n, rows_count = 0
+    cdef Py_ssize_t n, rows_count = 0, rows_size = 0
     for n in range(scene.trace_count):
         entry = &scene.trace[n]
         payload = entry.missing
@@ -246,38 +282,41 @@ cdef tuple _trace_as_lists(Scene *scene):
         elif entry.times:
             payload = entry.times
         if 0 <= payload < PAYLOAD_LIMIT and entry.number < NUMBER_LIMIT:
-            _append(
-                codes,
-                (payload << 25) | (entry.condition << 20) | (entry.outcome << 17) | entry.number,
-            )
-        else:
-            rows += [
-                entry.number,
-                entry.outcome,
-                entry.times,
-                entry.lost_to,
-                entry.condition,
-                entry.missing,
-            ]
-            rows_count += 1
-            _append(codes, -rows_count)
-    return codes, rows
+            codes[n] = (payload << 25) | (entry.condition << 20) | (entry.outcome << 17)
+            codes[n] |= entry.number
+            continue
+        rows = <Row *> _grown(&scene.kept, rows, rows_count, &rows_size, sizeof(Row))
+        rows[rows_count].columns = [
+            entry.number,
+            entry.outcome,
+            entry.times,
+            entry.lost_to,
+            entry.condition,
+            entry.missing,
+        ]
+        rows_count += 1
+        codes[n] = -rows_count
+    return _column(codes, scene.trace_count, sizeof(int64_t)), _flat(rows, rows_count, 6)
 
 
-cdef list _offers_as_list(Scene *scene):
+cdef Py_ssize_t _item_of_gift(const Scene *scene, int64_t gift) noexcept:
+    """The first item of a gift's article on the receipt; NOBODY if there is none."""
+    cdef Py_ssize_t n
+    for n in range(scene.items_count):
+        if scene.items[n].article.gift == gift:
+            return n
+    return NOBODY
+
+
+cdef object _offers_as_list(Scene *scene):
     """For each offer: promotion, position, article of the plan or -1, milli, amount, choice."""
-    cdef list rows = []
+    cdef Row *rows = <Row *> _take(&scene.kept, scene.offers_count, sizeof(Row))
     cdef const Offer *offer
-    cdef Py_ssize_t n, m, item
+    cdef Py_ssize_t n, item
     for n in range(scene.offers_count):
         offer = &scene.offers[n]
-        item = offer.item
-        if item == NOBODY:
-            for m in range(scene.items_count):
-                if scene.items[m].article.gift == offer.gift:
-                    item = m
-                    break
-        rows += [
+        item = offer.item if offer.item != NOBODY else _item_of_gift(scene, offer.gift)
+        rows[n].columns = [
             offer.number,
             -1 if item == NOBODY else scene.lines_of_items[scene.items[item].lines],
             offer.gift,
@@ -285,39 +324,56 @@ cdef list _offers_as_list(Scene *scene):
             offer.amount_minor,
             offer.choice_group,
         ]
-    return rows
+    return _flat(rows, scene.offers_count, 6)
+
+
+cdef object _grants_as_list(Scene *scene):
+    """For each grant: promotion, place, amount, value."""
+    cdef Row *rows = <Row *> _take(&scene.kept, scene.grants_count, sizeof(Row))
+    cdef const Grant *grant
+    cdef Py_ssize_t n
+    for n in range(scene.grants_count):
+        grant = &scene.grants[n]
+        rows[n].columns = [
+            grant.number, grant.place, grant.amount_minor, grant.value_minor, 0, 0
+        ]
+    return _flat(rows, scene.grants_count, 4)
+
+
+cdef object _notices_as_list(
+    Scene *scene, const Notice *notices, Py_ssize_t count, Py_ssize_t width
+):
+    """For each message promotion and place; for each spend promotion, asset and amount."""
+    cdef Row *rows = <Row *> _take(&scene.kept, count, sizeof(Row))
+    cdef Py_ssize_t n
+    for n in range(count):
+        rows[n].columns = [
+            notices[n].number, notices[n].place, notices[n].amount_minor, 0, 0, 0
+        ]
+    return _flat(rows, count, width)
+
+
+cdef object _proofs_as_list(Scene *scene):
+    """For each lane of mode best: its number, whether it is proved, the gap, the steps."""
+    cdef Row rows[4]
+    cdef const Proof *proof
+    cdef Py_ssize_t n
+    for n in range(scene.proofs_count):
+        proof = &scene.proofs[n]
+        rows[n].columns = [
+            proof.lane, proof.optimal, proof.gap_minor, proof.steps, 0, 0
+        ]
+    return _flat(rows, scene.proofs_count, 4)
 
 
 cdef tuple _as_lists(Scene *scene):
-    """All that was found; the stub says what each list holds."""
-    cdef list grants = [], messages = [], spends = [], proofs = []
-    cdef Py_ssize_t n
-    for n in range(scene.grants_count):
-        grants += [
-            scene.grants[n].number,
-            scene.grants[n].place,
-            scene.grants[n].amount_minor,
-            scene.grants[n].value_minor,
-        ]
-    for n in range(scene.messages_count):
-        messages += [scene.messages[n].number, scene.messages[n].place]
-    for n in range(scene.spends_count):
-        spends += [
-            scene.spends[n].number, scene.spends[n].place, scene.spends[n].amount_minor
-        ]
-    for n in range(scene.proofs_count):
-        proofs += [
-            scene.proofs[n].lane,
-            scene.proofs[n].optimal,
-            scene.proofs[n].gap_minor,
-            scene.proofs[n].steps,
-        ]
+    """All that was found; `rewards.raising.Found` says what each list holds."""
     return (
         *_lines_as_lists(scene),
         *_trace_as_lists(scene),
         _offers_as_list(scene),
-        grants,
-        messages,
-        spends,
-        proofs,
+        _grants_as_list(scene),
+        _notices_as_list(scene, scene.messages, scene.messages_count, 2),
+        _notices_as_list(scene, scene.spends, scene.spends_count, 3),
+        _proofs_as_list(scene),
     )

@@ -129,6 +129,9 @@ cdef int64_t _amount_of(
             earning -= earning % given[3]
         return _share_of(earning, given[0], given[1])
     if code == POINTS_FIXED:
+        # amount, for_each_count, for_each_minor
+        if given[2]:
+            return _product(given[0], _earning_minor(scene, shares, False) // given[2])
         return _product(given[0], _times_fixed(scene, shares, given[1]))
     if code == POINTS_MULTIPLIER:
         return _multiplied(scene, benefit, given, shares)

@@ -18,7 +18,7 @@ cdef int _n_plus_m(Scene *scene, const Deal *deal, Proposal *proposal) except -1
     cdef Runs group
     cdef int64_t left = _count_max(deal), times = 0, lacking = whole
     cdef int64_t full, rest, sets, fired, pieces
-    cdef Py_ssize_t n, groups_count = 0, start = 0, begun = 0
+    cdef Py_ssize_t n, groups_count = 0, start = 0, begun = 0, cheapest
     cdef Py_ssize_t *ends
     cdef bint capped = False
     if not runs.count:
@@ -35,9 +35,10 @@ cdef int _n_plus_m(Scene *scene, const Deal *deal, Proposal *proposal) except -1
         fired = _least(sets, left)
         capped = capped or fired < sets
         lacking = _least(lacking, _n_plus_m_lacks(given, rest))
-        if rest >= pay and fired == sets and _adds_for_nothing(scene, deal, group.rows[0].item):
+        cheapest = group.rows[group.count - 1].item
+        if rest >= pay and fired == sets and _adds_for_nothing(scene, deal, cheapest):
             # What is missing is worked out when it is known how often it fired.
-            proposal.offers[begun] = Offer(deal.number, group.rows[0].item, NOBODY, rest, 0, 0)
+            proposal.offers[begun] = Offer(deal.number, cheapest, NOBODY, rest, 0, 0)
             begun += 1
         if fired:
             pieces = _least(fired, full) * free + (rest - pay if fired > full else 0)

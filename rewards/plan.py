@@ -399,7 +399,7 @@ _ARGUMENTS: dict[type, Any] = {
         one.base == "as_sent",
         one.step_minor,
     ),
-    PointsFixed: lambda one: (one.amount_minor, one.for_each_count),
+    PointsFixed: lambda one: (one.amount_minor, one.for_each_count, one.for_each_minor),
     PointsMultiplier: lambda one: (one.factor_bp, ROUNDINGS[one.rounding]),
     DeferredDiscount: lambda one: (one.amount_minor, one.rate_bp),
     CouponReward: lambda one: (one.count,),

@@ -10,6 +10,7 @@ from rewards.course import Spend
 from rewards.evaluate import CouponOutcome, CouponState, Evaluation, PieceOffer
 from rewards.facts import Facts
 from rewards.gate import coupon_token
+from rewards.limits import MILLI
 from rewards.plan import Plan
 from rewards.reading import coupon_tokens
 from rewards.rewarding import Grant
@@ -41,29 +42,32 @@ class Found(NamedTuple):
         proofs: the fields of `LaneProof`.
     """
 
-    amounts: list[int]
-    run_ends: list[int]
-    adjustment_ends: list[int]
-    run_quantities: list[int]
-    run_prices: list[int]
-    run_amounts: list[int]
-    adjustment_numbers: list[int]
-    adjustment_amounts: list[int]
-    adjustment_quantities: list[int]
-    trace: list[int]
-    trace_rows: list[int]
-    offers: list[int]
-    grants: list[int]
-    messages: list[int]
-    spends: list[int]
-    proofs: list[int]
+    amounts: Sequence[int]
+    run_ends: Sequence[int]
+    adjustment_ends: Sequence[int]
+    run_quantities: Sequence[int]
+    run_prices: Sequence[int]
+    run_amounts: Sequence[int]
+    adjustment_numbers: Sequence[int]
+    adjustment_amounts: Sequence[int]
+    adjustment_quantities: Sequence[int]
+    trace: Sequence[int]
+    trace_rows: Sequence[int]
+    offers: Sequence[int]
+    grants: Sequence[int]
+    messages: Sequence[int]
+    spends: Sequence[int]
+    proofs: Sequence[int]
 
 
 class TraceMemo(dict[int, TraceEntry]):
-    """Trace entries by the number that the kernel gives: most are the same on every receipt."""
+    """Trace entries by the number that the kernel gives: most are the same on every receipt.
+
+    What lacks a sum of money differs each time and is not kept; what lacks pieces is.
+    """
 
     def __missing__(self, code: int) -> TraceEntry:
-        """Make an entry; keep it unless it says how much is missing, which differs each time."""
+        """Make an entry, and keep it if it comes again."""
         number = code & (1 << _NUMBER_BITS) - 1
         outcome = TraceOutcome(code >> _OUTCOME_AT & (1 << _OUTCOME_BITS) - 1)
         condition = Condition(code >> _CONDITION_AT & (1 << _CONDITION_BITS) - 1)
@@ -72,7 +76,7 @@ class TraceMemo(dict[int, TraceEntry]):
             entry = TraceEntry(number, outcome, 0, payload - 1, condition)
         elif outcome == TraceOutcome.FAILED:
             entry = TraceEntry(number, outcome, 0, -1, condition, payload)
-            if payload:
+            if payload % MILLI:
                 return entry
         else:
             entry = TraceEntry(number, outcome, payload, -1, condition)
@@ -101,7 +105,7 @@ def raise_evaluation(
         _offers(plan, sale, found.offers) if found.offers else (),
         _grants(program, plan, facts, found.grants) if found.grants else (),
         trace,
-        tuple(zip(found.messages[::2], found.messages[1::2], strict=True)),
+        _messages(found.messages),
         _spends(plan, found.spends),
         _coupons(program, sale, trace) if sale.header.coupon_codes else (),
         _proofs(found.proofs),
@@ -178,6 +182,10 @@ def _grants(
             Grant(number, place, asset_code, amount_minor, value_minor, starts_us, ends_us)
         )
     return tuple(raised)
+
+
+def _messages(messages: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    return tuple(zip(messages[::2], messages[1::2], strict=True)) if messages else ()
 
 
 def _spends(plan: Plan, spends: Sequence[int]) -> tuple[Spend, ...]:

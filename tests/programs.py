@@ -303,7 +303,8 @@ def _points_rate(one: Maker) -> Benefit:
 
 
 def _points_fixed(one: Maker) -> Benefit:
-    return PointsFixed(one.pick(("stamps", "points")), one.pick((1, 5, 100)), one.pick((0, 1, 2)))
+    count, minor = one.pick(((0, 0), (1, 0), (2, 0), (0, 100)))
+    return PointsFixed(one.pick(("stamps", "points")), one.pick((1, 5, 100)), count, minor)
 
 
 def _multiplier(one: Maker) -> Benefit:
