@@ -186,6 +186,12 @@ def test_two_plus_one_over_articles(prices: tuple[int, ...], paid_minor: int) ->
     assert paid(NPlusM(2, 1, per_article=False), *each(*prices)) == paid_minor
 
 
+def test_two_plus_one_over_articles_offers_the_cheapest() -> None:
+    promotion = make.promotion(gives=NPlusM(2, 1, per_article=False))
+    evaluation = sold(promotion, *each(100, 60))
+    assert [(one.sku, one.quantity_milli) for one in evaluation.offers] == [("s1", 1_000)]
+
+
 def test_two_plus_one_over_articles_is_spread_over_the_set_or_lies_on_the_free_one() -> None:
     lines = each(100, 80, 60)
     assert given(NPlusM(2, 1, per_article=False), *lines) == [75, 60, 45]
