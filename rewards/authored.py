@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 Code = Annotated[str, Meta(pattern=r"^[a-z0-9_\-]{1,64}\Z")]
 AssetCode = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}\Z")]
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
+CouponCode = Annotated[str, Meta(min_length=1, max_length=128)]
 Language = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z", max_length=35)]
 LocalDate = Annotated[str, Meta(pattern=r"^(\d{4}-\d{2}-\d{2})?\Z")]
 LocalTime = Annotated[str, Meta(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)?\Z")]

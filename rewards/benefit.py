@@ -112,7 +112,7 @@ class NPlusM(Authored, frozen=True, tag_field="code", tag="n_plus_m"):
 
     Attributes:
         per_article: the pieces are of one article; otherwise of the whole set.
-        as_quantity: who has N is offered M more pieces; otherwise only full sets count.
+        as_quantity: who has N is offered M more pieces of the cheapest article.
         partly: pieces above N of the last set are free although M are not there.
         spread: the discount is spread over all pieces of the set, so that each of them can be
             returned at its printed price; otherwise the lowered ones bear it.
@@ -261,16 +261,18 @@ class PointsRate(Authored, frozen=True, tag_field="code", tag="points_rate"):
 
 
 class PointsFixed(Authored, frozen=True, tag_field="code", tag="points_fixed"):
-    """A number of points, for the receipt or for every so many pieces of the set.
+    """A number of points, for the receipt, for every so many pieces or every so much paid.
 
     Attributes:
         amount_minor: minor units of the asset.
         for_each_count: for every so many pieces; 0 is once a receipt.
+        for_each_minor: for every so much that is paid for the set; 0 is once a receipt.
     """
 
     asset_code: AssetCode
     amount_minor: Annotated[int, Meta(ge=1, le=10**12)]
     for_each_count: Count = 0
+    for_each_minor: AmountMinor = 0
 
 
 class PointsMultiplier(Authored, frozen=True, tag_field="code", tag="points_multiplier"):

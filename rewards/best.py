@@ -178,7 +178,7 @@ def _reward_columns(
     if not fixed:
         return Columns(tuple(_giving(((n, 1),), classes[n].capacity) for n in sorted(places)))
     count = fixed[0].for_each_count
-    if not count:
+    if not count or fixed[0].for_each_minor:
         uses = tuple((place, classes[place].capacity) for place in sorted(places))
         return Columns((_giving(uses, 1),) if uses else ())
     chosen = choose(classes, places, count)
@@ -208,7 +208,10 @@ def _points_worth(
         if isinstance(benefit, PointsRate):
             points = floor_div(max(0, paid_minor) * benefit.rate_bp * WORTH_SCALE, RATE_BP_ONE)
         elif isinstance(benefit, PointsFixed) and earning:
-            points = benefit.amount_minor * WORTH_SCALE
+            steps = 1
+            if benefit.for_each_minor:
+                steps = floor_div(max(0, paid_minor), benefit.for_each_minor)
+            points = benefit.amount_minor * steps * WORTH_SCALE
         worth += _worth_of(course, benefit, points)
     return worth
 

@@ -15,6 +15,7 @@ from rewards.authored import (
     Channel,
     Code,
     Count,
+    CouponCode,
     Days,
     LocalTime,
     Name,
@@ -82,7 +83,7 @@ class StaffPurchase(Authored, frozen=True, tag_field="code", tag="staff_purchase
 class Coupon(Authored, frozen=True, tag_field="code", tag="coupon"):
     """One of these codes was shown; how letters compare is a setting of the program."""
 
-    any_of: Names
+    any_of: Annotated[tuple[CouponCode, ...], Meta(min_length=1, max_length=1_000)]
 
 
 class Trigger(Authored, frozen=True, tag_field="code", tag="trigger"):

@@ -114,6 +114,9 @@ def amount_of(
                 base -= base % benefit.step_minor
             return share_bp(base, benefit.rate_bp, benefit.rounding)
         case PointsFixed():
+            if benefit.for_each_minor:
+                base = base_minor(shares, payment)
+                return benefit.amount_minor * floor_div(base, benefit.for_each_minor)
             return benefit.amount_minor * _times(shares, benefit.for_each_count)
         case PointsMultiplier():
             return _multiplied(benefit, shares, earned)

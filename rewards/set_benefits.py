@@ -45,8 +45,8 @@ def n_plus_m(deal: Deal, benefit: NPlusM) -> Proposal:
         fired = min(sets, left)
         capped = capped or fired < sets
         lacking = min(lacking, _lacking(benefit, rest))
-        if rest >= pay and fired == sets and _adds_for_nothing(deal, benefit, group[0].item):
-            begun.append((group[0].item, rest))
+        if rest >= pay and fired == sets and _adds_for_nothing(deal, benefit, group[-1].item):
+            begun.append((group[-1].item, rest))
         if fired:
             free_count = min(fired, full) * free + (rest - pay if fired > full else 0)
             used = first(group, fired * (pay + free))

@@ -167,6 +167,9 @@ def test_points_are_valued_at_the_programs_rate(micros: int, value: int) -> None
         (PointsFixed("points", 50, 2), [make.line("a", 1, 100), make.line("b", 1, 9)], [50]),
         (PointsFixed("points", 50, 2), [make.line("a", 1, 100)], []),
         (PointsFixed("points", 50, 1), [make.weighed("a", 3_000)], []),  # no pieces
+        (PointsFixed("points", 1, 0, 500), [make.line("a", 9, 100)], [1]),
+        (PointsFixed("points", 1, 0, 500), [make.line("a", 10, 100)], [2]),
+        (PointsFixed("points", 1, 0, 500), [make.line("a", 4, 100)], []),
         (PointsFixed("points", 50), [make.weighed("a", 3_000)], [50]),
         (PointsFixed("points", 50), [make.line("a", 1, 0)], []),  # nothing is paid
         (PointsFixed("points", 50), [make.line("a", 1, 100, no_earn=True)], []),

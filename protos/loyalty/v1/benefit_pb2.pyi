@@ -488,7 +488,7 @@ class Benefit(_message.Message):
         per_article: _builtins.bool
         """Optional. The pieces are of one article; otherwise of the whole set; default true."""
         as_quantity: _builtins.bool
-        """Optional. Who has N is offered M more pieces; otherwise only full sets count; default true."""
+        """Optional. Who has N is offered M more pieces of the cheapest article; default true."""
         partly: _builtins.bool
         """Optional. Pieces above N of the last set are free although M are not there; default true."""
         spread: _builtins.bool
@@ -848,22 +848,28 @@ class Benefit(_message.Message):
         ASSET_CODE_FIELD_NUMBER: _builtins.int
         AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
         FOR_EACH_COUNT_FIELD_NUMBER: _builtins.int
+        FOR_EACH_MINOR_FIELD_NUMBER: _builtins.int
         asset_code: _builtins.str
         """Required. Asset of kind POINTS."""
         amount_minor: _builtins.int
         """Required. Minor units of the asset, 1 to 10^12."""
         for_each_count: _builtins.int
         """Optional. For every so many pieces of the set, 0 to 1,000,000; 0 is once a receipt."""
+        for_each_minor: _builtins.int
+        """Optional. For every so much that is paid for the set, minor units, 0 to 10^12; 0 is once a
+        receipt. Not together with for_each_count.
+        """
         def __init__(
             self,
             *,
             asset_code: _builtins.str = ...,
             amount_minor: _builtins.int = ...,
             for_each_count: _builtins.int = ...,
+            for_each_minor: _builtins.int = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "asset_code", b"asset_code", "for_each_count", b"for_each_count"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "asset_code", b"asset_code", "for_each_count", b"for_each_count", "for_each_minor", b"for_each_minor"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 

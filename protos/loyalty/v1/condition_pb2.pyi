@@ -248,7 +248,7 @@ class Condition(_message.Message):
         ANY_OF_FIELD_NUMBER: _builtins.int
         @_builtins.property
         def any_of(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-            """Required. Codes, 1 to 1,000 of 1 to 64 characters."""
+            """Required. Codes, 1 to 1,000 of 1 to 128 characters."""
 
         def __init__(
             self,
