@@ -16,6 +16,7 @@ from rewards.refusal import Reason, Refusal
 from server.authoring.messages import (
     BuildRequest,
     Built,
+    ClosedRequest,
     Compared,
     CompareRequest,
     Drafted,
@@ -138,7 +139,7 @@ class Publishing:
             if draft.problems:
                 raise invalid_program(draft.problems)
             async with self._one:
-                await self._keep_answers(draft)
+                await self._keep_answers(worker)
                 return await self._publish(publication, lambda v, c: _build(worker, v, c))
 
     async def roll_back(self, wanted: RollBack) -> VersionHead:
@@ -163,7 +164,7 @@ class Publishing:
             if draft.problems:
                 raise invalid_program(draft.problems)
             async with self._one:
-                await self._keep_answers(draft)
+                await self._keep_answers(worker)
                 return await self._publish(publication, build)
 
     async def plan(self, body: bytes) -> Plan:
@@ -261,17 +262,15 @@ class Publishing:
             text = "the version may have been published: look at the ruleset before trying again"
             raise Refusal(Reason.RESULT_UNKNOWN, text) from error
 
-    async def _keep_answers(self, draft: Drafted) -> None:
+    async def _keep_answers(self, worker: Worker) -> None:
         """Let rules ask about answers that came before their field had a closed set."""
-        for chain_id in sorted({chain_id for chain_id, _, _ in draft.field_checks}):
-            fields = await rulesets.newest_fields(self._database, chain_id)
-            before = {field.field_code for field in fields if field.check in KEPT_CHECKS}
-            codes = {
-                code
-                for chain, code, checked_as in draft.field_checks
-                if chain == chain_id and checked_as in KEPT_CHECKS
-            }
-            await keep_values(self._database, chain_id, sorted(codes - before))
+        heads = await rulesets.versions_before(self._database, 0, 1)
+        content = await self._content(heads[0] if heads else None)
+        request = ClosedRequest(content, KEPT_CHECKS)
+        closed = await worker.ask(request, tuple[tuple[str, str], ...])
+        for chain_id in sorted({chain for chain, _ in closed}):
+            codes = sorted(code for chain, code in closed if chain == chain_id)
+            await keep_values(self._database, chain_id, codes)
 
 
 def invalid_program(problems: tuple[Problem, ...]) -> Refusal:

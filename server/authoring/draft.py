@@ -99,13 +99,11 @@ class Draft:
         """What of a single program is held against the articles."""
         return () if self.is_whole or not self.programs else sets_asked(self.programs[0])
 
-    def field_checks(self) -> tuple[tuple[str, str, str], ...]:
-        """Each profile field as (chain, field, how its answers are checked)."""
-        return tuple(
-            (program.chain_id, field.field_code, field.check)
-            for program in self.programs
-            for field in program.profile_fields
-        )
+    def newly_closed(self, newest: bytes, checks: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+        """Profile fields whose answers were of an open set in the newest version, or not there."""
+        before, _ = _readable(newest)
+        closed = _closed_fields(before.values(), checks)
+        return tuple(sorted(_closed_fields(self.programs, checks) - closed))
 
     def review(self, request: ReviewRequest) -> tuple[Problem, ...]:
         """Where a single program asks for what stores and articles do not have."""
@@ -256,6 +254,16 @@ def _readable(content: bytes) -> tuple[dict[str, Program], tuple[str, ...]]:
         else:
             programs[program.program_id] = program
     return programs, tuple(unread)
+
+
+def _closed_fields(programs: Iterable[Program], checks: tuple[str, ...]) -> set[tuple[str, str]]:
+    """Profile fields with one of some checks, as (chain, field)."""
+    return {
+        (program.chain_id, field.field_code)
+        for program in programs
+        for field in program.profile_fields
+        if field.check in checks
+    }
 
 
 def _raws(content: bytes) -> tuple[msgspec.Raw, ...]:

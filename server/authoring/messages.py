@@ -62,6 +62,18 @@ class CompareRequest(Struct, frozen=True, tag=True):
     newest: bytes | None
 
 
+class ClosedRequest(Struct, frozen=True, tag=True):
+    """Say which profile fields of the draft get a closed set of answers, as (chain, field).
+
+    Attributes:
+        newest: content of the newest version, in which they had none.
+        checks: the checks that close the set.
+    """
+
+    newest: bytes
+    checks: tuple[str, ...]
+
+
 class BuildRequest(Struct, frozen=True, tag=True):
     """Make the next version of the draft: its content and its compiled form.
 
@@ -84,7 +96,13 @@ class SummarizeRequest(Struct, frozen=True, tag=True):
 
 
 Request = (
-    ReadRequest | TakeRequest | ReviewRequest | CompareRequest | BuildRequest | SummarizeRequest
+    ReadRequest
+    | TakeRequest
+    | ReviewRequest
+    | CompareRequest
+    | ClosedRequest
+    | BuildRequest
+    | SummarizeRequest
 )
 
 
@@ -98,7 +116,6 @@ class Drafted(Struct, frozen=True):
         problems: what makes it impossible to publish.
         names: what it names, by kind, each once; see `program_review`.
         sets: what of it is held against the articles; see `catalogue_check`.
-        field_checks: (chain, profile field, how its answers are checked).
     """
 
     is_message: bool = True
@@ -112,7 +129,6 @@ class Drafted(Struct, frozen=True):
     problems: tuple[Problem, ...] = ()
     names: dict[str, tuple[str, ...]] = {}
     sets: tuple[ProductSet, ...] = ()
-    field_checks: tuple[tuple[str, str, str], ...] = ()
 
 
 class ProgramChange(Struct, frozen=True):

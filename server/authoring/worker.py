@@ -20,6 +20,7 @@ from server.authoring.draft import Draft, UnreadableError, summarize, take_versi
 from server.authoring.frame import read_frame, write_frame
 from server.authoring.messages import (
     BuildRequest,
+    ClosedRequest,
     CompareRequest,
     Drafted,
     ReadRequest,
@@ -63,6 +64,8 @@ class Worker:
             case CompareRequest():
                 newest = request.base if request.newest is None else request.newest
                 return self._draft.compare(request.base, newest)
+            case ClosedRequest():
+                return self._draft.newly_closed(request.newest, request.checks)
             case BuildRequest():
                 return self._draft.build(request)
             case SummarizeRequest():
@@ -91,7 +94,6 @@ class Worker:
             problems=self._draft.problems(),
             names={} if request.method == "PublishProgram" else self._draft.names(),
             sets=() if request.method == "PublishProgram" else self._draft.sets(),
-            field_checks=self._draft.field_checks(),
         )
 
     def _take(self, request: TakeRequest) -> Drafted:
@@ -102,9 +104,7 @@ class Worker:
         if draft is None:
             return Drafted()
         self._draft = draft
-        return Drafted(
-            has_program=True, problems=draft.problems(), field_checks=draft.field_checks()
-        )
+        return Drafted(has_program=True, problems=draft.problems())
 
 
 def main() -> None:

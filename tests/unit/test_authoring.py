@@ -136,6 +136,20 @@ def test_a_program_of_another_build_can_be_replaced() -> None:
         take_version(newest, "a")
 
 
+def test_fields_that_get_a_closed_set_of_answers_are_named() -> None:
+    def asking(check: str) -> Program:
+        field = {"field_code": "f", "questions": NAME, "check": check, "choices": ["a", "b"]}
+        tree = msgspec.to_builtins(program("a")) | {"profile_fields": [field]}
+        return msgspec.convert(tree, Program)
+
+    draft = alone(asking("choice"))
+    checks = ("choice", "yes_no")
+    assert draft.newly_closed(NOTHING, checks) == (("chain-a", "f"),)
+    assert draft.newly_closed(content(asking("text")), checks) == (("chain-a", "f"),)
+    assert draft.newly_closed(content(asking("yes_no")), checks) == ()
+    assert alone(asking("text")).newly_closed(NOTHING, checks) == ()
+
+
 def test_that_nothing_changes_is_said_when_it_is_asked() -> None:
     one = program("a", "x")
     assert alone(one).build(BuildRequest(3, content(one), True)).changes_nothing
