@@ -379,3 +379,10 @@ def test_what_a_set_leaves_is_open_for_others(gives: Any) -> None:
     promotions = [make.promotion("set", gives, priority=1), make.promotion("p", PercentOff(1_000))]
     # Three of four make the set; 10 % off the fourth.
     assert to_pay(sold(promotions, make.line("a", 4, 100))) == 200 + 90
+
+
+def test_of_a_mixed_set_the_cheapest_article_is_offered() -> None:
+    # Ten pieces of 10 + 1: the eleventh, whichever it is, makes a piece at 50 free.
+    mixed = make.promotion(gives=NPlusM(10, 1, per_article=False))
+    sold = make.evaluated([mixed], make.sale(make.line("a", 5, 100), make.line("b", 5, 50)))
+    assert [(offer.sku, offer.quantity_milli) for offer in sold.offers] == [("b", 1_000)]
