@@ -644,8 +644,8 @@ class QuoteRequest(_message.Message):
 
     @_builtins.property
     def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Choice]:
-        """Optional. Choices made, at most 100; they are not read yet. A gift of a choice_group is chosen by
-        adding its article: the next Quote settles it.
+        """Optional. Choices made, at most 100; they are not read yet. A gift of a choice_group is
+        chosen by adding its article: the next Quote settles it.
         """
 
     def __init__(
@@ -782,8 +782,8 @@ class CheckoutRequest(_message.Message):
 
     @_builtins.property
     def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Choice]:
-        """Optional. Choices made, at most 100; they are not read yet. A gift of a choice_group is chosen by
-        adding its article: the next Quote settles it.
+        """Optional. Choices made, at most 100; they are not read yet. A gift of a choice_group is
+        chosen by adding its article: the next Quote settles it.
         """
 
     def __init__(
@@ -1020,8 +1020,8 @@ class ForwardRequest(_message.Message):
 
     @_builtins.property
     def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Choice]:
-        """Optional. Choices made, at most 100; they are not read yet. A gift of a choice_group is chosen by
-        adding its article: the next Quote settles it.
+        """Optional. Choices made, at most 100; they are not read yet. A gift of a choice_group is
+        chosen by adding its article: the next Quote settles it.
         """
 
     def __init__(
