@@ -23,7 +23,7 @@ SOURCES := pyproject.toml setup.py constraints.txt \
 SITE_PACKAGES = $(shell $(RUN) -c "import sysconfig; print(sysconfig.get_paths()['purelib'])")
 PROTOS := $(wildcard protos/loyalty/v1/*.proto)
 
-.PHONY: help setup demo serve test test-long mutate peer-cases check bench protos clean
+.PHONY: help setup demo serve test test-long mutate fuzz peer-cases check bench protos clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ test-long: $(STAMP) ## run all tests, the long ones too, with many more examples
 mutate: $(STAMP) ## run the tests on mutants of rewards/ (ARGS="--sample 400 --seed 1" or --all)
 	@$(PIP) mutmut
 	@$(RUN) -m tests.mutation $(ARGS)
+
+fuzz: $(STAMP) ## kernel against twin on random programs and receipts (ARGS="--minutes 1 --seed 7")
+	@$(RUN) -m tests.fuzz $(ARGS)
 
 peer-cases: $(STAMP) ## run scenarios of other engines (FILE=path: another file of the same form)
 	@$(RUN) -m tests.peer_cases $(if $(FILE),"$(FILE)")
