@@ -1,7 +1,8 @@
 """The programs and receipts of a seed: one program, sold to in several ways, up to the limits.
 
 What is made stays within the contract: receipts as a till may send them, programs that the check
-lets pass (but for multipliers of nothing, which do no harm). All of it follows from the seed, so that a seed is all one needs to see it again.
+lets pass (but for multipliers of nothing, which do no harm). All of it follows from the seed, so
+that a seed is all one needs to see it again.
 """
 
 from collections.abc import Iterable, Iterator
