@@ -17,6 +17,8 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport qsort
 from libc.string cimport memcpy, memset
 
+from ext.packing cimport PACK_DONE, PACK_NO_MEMORY, PackAnswer, PackProblem, pack_arrays
+
 cdef extern from "Python.h":
     ctypedef struct PyObject
     long long PyLong_AsLongLong(object value) except? -1
@@ -32,6 +34,9 @@ include "engine_set.pxi"
 include "engine_bundle.pxi"
 include "engine_reward.pxi"
 include "engine_course.pxi"
+include "engine_choice.pxi"
+include "engine_column.pxi"
+include "engine_best.pxi"
 include "engine_outcome.pxi"
 
 cdef enum:

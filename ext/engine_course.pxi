@@ -526,11 +526,3 @@ cdef void _enter_lane(Scene *scene, int64_t lane) noexcept:
         if scene.plan.promotions[scene.candidates[scene.lane_end]].lane != lane:
             break
         scene.lane_end += 1
-
-
-cdef int _run_lane(Scene *scene, int64_t lane) except -1:
-    cdef Py_ssize_t n
-    _enter_lane(scene, lane)
-    for n in range(scene.lane_start, scene.lane_end):
-        _run(scene, scene.candidates[n])
-    return 0

@@ -72,6 +72,13 @@ cdef extern from *:
     }
 
     static inline int loyalty_lowest_bit(uint64_t bits) { return __builtin_ctzll(bits); }
+
+    /* one step of FNV-1a, by words */
+    static inline uint64_t loyalty_mix(uint64_t hash, uint64_t word)
+    {
+        hash = (hash ^ word) * 1099511628211ULL;
+        return hash ^ hash >> 29;
+    }
     """
     enum:
         LOYALTY_FITS
@@ -89,6 +96,7 @@ cdef extern from *:
         int64_t left, int64_t right, int64_t other, int64_t by
     ) noexcept
     int loyalty_lowest_bit(uint64_t bits) noexcept
+    uint64_t loyalty_mix(uint64_t hash, uint64_t word) noexcept
 
 
 cdef int64_t _refused(int reason) except? -1:
@@ -193,6 +201,17 @@ cdef void *_grown(
         if count:
             memcpy(room, old, <size_t> count * width)
     return room
+
+
+cdef inline Arena _here(const Arena *arena) noexcept:
+    """Where an arena stands, to go back to by `_go_back`."""
+    return arena[0]
+
+
+cdef inline void _go_back(Arena *arena, const Arena *here) noexcept:
+    """Give back what was taken since; what was taken before stays."""
+    arena.current = here.current
+    arena.used = here.used
 
 
 cdef inline void _rewind(Arena *arena) noexcept:

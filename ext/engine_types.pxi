@@ -14,6 +14,7 @@ cdef enum:
     RATE_ONE = 10000
     BENEFITS_MAX = 8
     MICROS = 1000000
+    WORTH_SCALE = 100
 
     # Lanes, in running order.
     LANE_EXCLUSIVE = 0
