@@ -231,7 +231,7 @@ cdef Gathered _gather(
     """Bring the chosen applications of a promotion together by item."""
     cdef Gathered chosen
     cdef const Column *column
-    cdef const PieceClass *piece
+    cdef const PieceClass *piece = NULL
     cdef size_t size = <size_t> scene.items_count * sizeof(int64_t)
     cdef Py_ssize_t n, m
     chosen.milli = _int64s(&scene.scratch, scene.items_count)

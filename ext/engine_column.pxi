@@ -1,4 +1,4 @@
-"""The applications of a promotion in a best lane: pieces it fires on once, and what that takes off."""
+"""The applications of a promotion in a best lane: pieces it fires on once, and what is off then."""
 
 cdef struct Column:
     Uses uses
@@ -279,7 +279,9 @@ cdef bint _gives_dearer(
     return highest > lowest
 
 
-cdef bint *_in_both(Scene *scene, const Lane *lane, const Runs *left, const Runs *right) except NULL:
+cdef bint *_in_both(
+    Scene *scene, const Lane *lane, const Runs *left, const Runs *right
+) except NULL:
     """For each class whether it is in both."""
     cdef bint *both = <bint *> _take(&scene.scratch, lane.classes_count + 1, sizeof(bint))
     cdef bint *one = <bint *> _take(&scene.scratch, lane.classes_count + 1, sizeof(bint))
@@ -446,7 +448,7 @@ cdef int _weigh_bundle(Weighing *weighing, Runs *parts) except -1:
 # --- only rewards -----------------------------------------------------------------------------
 
 cdef int _weigh_rewards(Weighing *weighing) except -1:
-    """Applications of a promotion that only gives points: pieces, sets of pieces, or all of them."""
+    """Applications of a promotion that only gives points: pieces, sets of them, or all of them."""
     cdef Scene *scene = weighing.scene
     cdef const Promotion *promotion = weighing.promotion
     cdef const Benefit *benefit
@@ -490,10 +492,10 @@ cdef int _weigh_prices(Weighing *weighing) except -1:
     cdef Py_ssize_t n, count = _most(1, benefit.parts_count)
     cdef Runs *parts = <Runs *> _take(&scene.scratch, count, sizeof(Runs))
     cdef int64_t code = benefit.code, start, stop
+    if not benefit.parts_count:
+        sets = &promotion.target
     for n in range(count):
-        parts[n] = _places_of(
-            scene, weighing.lane, promotion, sets[n] if benefit.parts_count else promotion.target, True
-        )
+        parts[n] = _places_of(scene, weighing.lane, promotion, sets[n], True)
     if code == QUANTITY_TIERS:
         return _weigh_tiers(weighing, &parts[0])
     if code == RECEIPT_DISCOUNT:

@@ -5,7 +5,10 @@ evaluations are compared whole. Canaries change one figure of what the kernel fo
 it reads, and must be caught.
 """
 
+import tracemalloc
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -13,11 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from ext import packing
 from ext.engine import Engine
+from rewards import best
 from rewards.allocate import allocate
 from rewards.authored import ProductSet
+from rewards.benefit import BundlePart, BundlePrice, BuyGet, CheapestFree
 from rewards.evaluate import Evaluation, evaluate
 from rewards.lowering import Lowering
+from rewards.packing import Application, Packing, Party
+from rewards.program import LaneSetting
 from rewards.trace import TraceOutcome
 from server.evaluator import kernel_evaluator
 from tests import make
@@ -62,6 +70,98 @@ def test_nothing_is_left_of_the_receipt_before(one: Case, other: Case) -> None:
     before = kernel_evaluator(rules, one.sale, one.facts)
     kernel_evaluator(rules, other.sale, other.facts)
     assert kernel_evaluator(rules, one.sale, one.facts) == before
+
+
+# --- best lanes ---------------------------------------------------------------------------------
+
+
+def _pack_compiled(
+    capacities: Sequence[int],
+    applications: Sequence[Application],
+    parties: Sequence[Party],
+    steps_max: int,
+) -> Packing:
+    uses = [use for one in applications for use in one.uses]
+    times, total, bound, steps = packing.pack(
+        capacities,
+        [one.value for one in applications],
+        [one.times_max for one in applications],
+        [one.promotion for one in applications],
+        [0, *accumulate(len(one.uses) for one in applications)],
+        [number for number, _ in uses],
+        [count for _, count in uses],
+        [party.times_max for party in parties],
+        [party.group for party in parties],
+        steps_max,
+    )
+    return Packing(tuple(times), total, bound, steps)
+
+
+@pytest.fixture(scope="module")
+def packed() -> Iterator[None]:
+    """The twin packs by the kernel, too: packing has a differential test of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(best, "pack", _pack_compiled)
+        yield
+
+
+@pytest.mark.usefixtures("packed")
+class TestBestLanes:
+    @given(case=cases(best=True))
+    def test_receipts(self, case: Case) -> None:
+        _assert_twins_agree(case)
+
+    @given(seed=st.integers(0, 2**32))
+    def test_larger_programs(self, seed: int) -> None:
+        _assert_twins_agree(seeded_case(seed, best=True))
+
+    @pytest.mark.parametrize("seed", range(40))
+    def test_long_receipts(self, seed: int) -> None:
+        _assert_twins_agree(seeded_case(seed, 20, 40, best=True))
+
+    def test_more_ways_than_are_looked_at(self) -> None:
+        lanes = (LaneSetting("price", "best"),)
+        sets = make.promotion("set", CheapestFree(5), base="lane_start")
+        bundle = BundlePrice((BundlePart(ProductSet(), 3), BundlePart(EVEN, 2)), rate_bp=1_000)
+        both = (sets, make.promotion("bundle", bundle, base="lane_start"), make.points())
+        get = BuyGet(3, EVEN, 2, 5_000)
+        for promotions in ((sets,), both, (make.promotion("get", get, base="lane_start"),)):
+            program = make.program(*promotions, lanes=lanes)
+            lines = [make.line(f"s{n}", 1 + n % 3, 100 + n * 7) for n in range(18)]
+            case = Case(program, make.sale(*lines), make.facts())
+            assert not _by_twin(case).proofs[0].optimal
+            _assert_twins_agree(case)
+
+
+EVEN = ProductSet(skus=tuple(f"s{n}" for n in range(0, 18, 2)))
+
+
+# --- what is remembered -------------------------------------------------------------------------
+
+
+def test_a_changed_article_is_noticed() -> None:
+    rules = make.rules(make.percent(products=ProductSet(categories=("food",))))
+    sale = make.sale(make.line("tea", 3))
+    for categories, amount_minor in ((("food",), 270), ((), 300), (("food",), 270)):
+        facts = make.facts(make.product("tea", categories=categories))
+        (outcome,) = kernel_evaluator(rules, sale, facts).outcomes
+        assert outcome is not None
+        assert outcome.amount_minor == amount_minor
+
+
+def test_memory_is_given_back() -> None:
+    case = seeded_case(3, 20, 100, best=True)
+    rules = case.rules()
+    kernel_evaluator(rules, case.sale, case.facts)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(20):
+            kernel_evaluator(rules, case.sale, case.facts)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 50_000
 
 
 def test_the_cases_hit_what_they_are_about() -> None:
