@@ -13,8 +13,11 @@ from rich.table import Table
 
 from tests.fuzz import kernel_build
 from tests.fuzz.run import Totals, run, worker_command
+from tests.fuzz.spelling import spelled
+from tests.strategies import Case
 
 WORKERS_MAX = 2
+WIDTH = 160
 
 app = typer.Typer(add_completion=False)
 
@@ -32,7 +35,7 @@ def main(
     ] = False,
 ) -> None:
     """Compare kernel and twin; fails on a crash, a disagreement or a broken invariant."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     kernel = None if installed else _checked(console)
     first = SystemRandom().randrange(2**40) if seed is None else seed
     console.print(f"fuzz: {_kind(kernel)} kernel, from seed {first} on, {workers} workers")
@@ -60,13 +63,27 @@ def _judge_alone(console: Console, kernel: Path | None, seed: int) -> int:
     if kernel is not None:
         kernel_build.use(kernel)
     # The kernel is chosen by now, and imported by this.
-    from tests.fuzz.judge import judge
+    from tests.fuzz.judge import complaint, judge
+    from tests.fuzz.shrink import shrink
 
     verdict = judge(seed)
-    for text in verdict.findings:
-        console.print(text, markup=False)
+    for one in verdict.findings:
+        console.print(f"{one.change}: {one.text}", markup=False)
+    kinds = {one.kind: one for one in reversed(verdict.findings)}
+    for kind, one in kinds.items():
+        if complaint(one.case) == kind:
+            console.print(f"\nthe smallest case of {kind}:", style="bold")
+            for part in _parts(shrink(one.case, complaint)):
+                console.print(part, markup=False)
     console.print(f"{verdict.receipts} receipts, {len(verdict.findings)} findings")
     return int(bool(verdict.findings))
+
+
+def _parts(case: Case) -> list[str]:
+    """What one wants to see of a case."""
+    program, sale = case.program, case.sale
+    parts = [*program.promotions, *program.product_classes, *program.lanes, *sale.lines]
+    return [spelled(part) for part in [*parts, sale.header, *sale.tenders, case.facts]]
 
 
 def _run(console: Console, kernel: Path | None, seed: int, workers: int, seconds: float) -> Totals:

@@ -76,12 +76,12 @@ def _with_day_ends(facts: Facts, valid_days: Iterable[int]) -> Facts:
 def _shuffled(random: Random, sale: Sale, facts: Facts) -> tuple[Sale, Facts]:
     lines = list(sale.lines)
     random.shuffle(lines)
-    return _sale_of(sale, lines), facts
+    return sale_of(sale, lines), facts
 
 
 def _dearer(random: Random, sale: Sale, facts: Facts) -> tuple[Sale, Facts]:
     factor = 10 ** random.randrange(1, 13)
-    return _sale_of(sale, [_line_dearer(line, factor) for line in sale.lines]), facts
+    return sale_of(sale, [_line_dearer(line, factor) for line in sale.lines]), facts
 
 
 def _line_dearer(line: Line, factor: int) -> Line:
@@ -104,7 +104,7 @@ def _more(random: Random, sale: Sale, facts: Facts) -> tuple[Sale, Facts]:
     for line in sale.lines:
         milli = min(line.quantity_milli * factor, floor_div(left_milli, len(sale.lines)))
         lines.append(_line_of(line, milli) if milli >= MILLI else line)
-    return _sale_of(sale, lines), facts
+    return sale_of(sale, lines), facts
 
 
 def _line_of(line: Line, milli: int) -> Line:
@@ -121,7 +121,7 @@ def _line_of(line: Line, milli: int) -> Line:
 def _one_article(random: Random, sale: Sale, facts: Facts) -> tuple[Sale, Facts]:
     """Every line is of one of two articles, at its own price."""
     skus = [random.choice(sale.lines).sku for _ in range(2)]
-    return _sale_of(sale, [replace(line, sku=random.choice(skus)) for line in sale.lines]), facts
+    return sale_of(sale, [replace(line, sku=random.choice(skus)) for line in sale.lines]), facts
 
 
 def _other_till(random: Random, sale: Sale, facts: Facts) -> tuple[Sale, Facts]:
@@ -153,7 +153,7 @@ CHANGES = {
 }
 
 
-def _sale_of(sale: Sale, lines: list[Line]) -> Sale:
+def sale_of(sale: Sale, lines: list[Line]) -> Sale:
     """The sale with other lines; its control totals are theirs."""
     totals = make.sale(*lines).header
     header = replace(sale.header, line_count=totals.line_count, amount_minor=totals.amount_minor)

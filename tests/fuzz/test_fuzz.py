@@ -20,6 +20,7 @@ from tests.fuzz.case import CHANGES, cases_of
 from tests.fuzz.invariant import broken
 from tests.fuzz.judge import judge
 from tests.fuzz.run import run
+from tests.fuzz.shrink import shrink
 from tests.strategies import Case
 
 SEEDS = range(60)
@@ -96,7 +97,22 @@ def test_canary_a_kernel_that_differs_is_found(monkeypatch: pytest.MonkeyPatch) 
         return replace(evaluate(rules, sale, facts, allocate), trace=())
 
     monkeypatch.setattr(judging, "kernel_evaluator", without_trace)
-    assert any("trace: [0] is nothing" in text for text in judge(0).findings)
+    assert any("trace[0] is nothing" in one.text for one in judge(0).findings)
+
+
+def test_canary_a_twin_that_raises_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> Evaluation:
+        raise AssertionError("floor")
+
+    monkeypatch.setattr(judging, "evaluate", fail)
+    assert {one.kind for one in judge(0).findings} == {"twin raises"}
+
+
+def test_a_case_is_made_smaller_as_long_as_it_is_wrong() -> None:
+    case = next(c for seed in SEEDS for _, c in cases_of(seed) if len(c.sale.lines) > 5)
+    wanted = case.sale.lines[3]
+    small = shrink(case, lambda one: "wrong" if wanted in one.sale.lines else "")
+    assert (small.sale.lines, small.program.promotions) == ((wanted,), ())
 
 
 def test_canary_a_refusal_of_what_fits_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +121,7 @@ def test_canary_a_refusal_of_what_fits_is_found(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(judging, "kernel_evaluator", refuse)
     verdict = judge(0)
-    assert verdict.refused == verdict.receipts == len(verdict.findings)
+    assert verdict.receipts == len(verdict.findings) > verdict.refused == 0
 
 
 CRASH = """

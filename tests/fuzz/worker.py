@@ -21,7 +21,7 @@ class Begun(Struct, frozen=True, tag="begun"):
 
 
 class Done(Struct, frozen=True, tag="done"):
-    """A seed was judged; fields as `judge.Verdict` has them."""
+    """A seed was judged; fields as `judge.Verdict` has them, but for texts in findings."""
 
     seed: int
     receipts: int
@@ -49,7 +49,8 @@ def main(kernel: str, first: str, step: str) -> None:
     while True:
         _say(Begun(seed))
         verdict = judge(seed)
-        _say(Done(seed, verdict.receipts, verdict.refused, verdict.findings))
+        findings = tuple(f"{one.change}: {one.text}" for one in verdict.findings)
+        _say(Done(seed, verdict.receipts, verdict.refused, findings))
         seed += int(step)
 
 
