@@ -19,7 +19,15 @@ from rewards.condition import Condition, Hours, ReceiptAmount, Segments, Weekday
 from rewards.facts import AssetWindow, CustomerFacts, CustomerState, Facts, StoreFacts
 from rewards.limits import MILLI
 from rewards.product import Product
-from rewards.program import Asset, AssetName, LaneName, PluralForm, Program, Promotion
+from rewards.program import (
+    Asset,
+    AssetName,
+    LaneName,
+    LaneSetting,
+    PluralForm,
+    Program,
+    Promotion,
+)
 from rewards.sale import (
     Capabilities,
     Header,
@@ -82,12 +90,12 @@ def weekly_program(shelf: Shelf) -> Program:
         _promotion("receipt", off, "basket", ProductSet(), amount),
         _promotion("points", PointsRate("points", 100), "reward", ProductSet(), ()),
     ]
-    return _program((*weekly, *whole))
+    return bench_program((*weekly, *whole))
 
 
 def one_condition_program(shelf: Shelf) -> Program:
     """Ten per cent off one article each: what a general rule engine can say as well."""
-    return _program(
+    return bench_program(
         tuple(
             _promotion(f"single-{n}", PercentOff(1_000), "price", ProductSet(skus=(sku,)), ())
             for n, sku in enumerate(shelf.single_skus)
@@ -142,7 +150,10 @@ def _promotion(
     )
 
 
-def _program(promotions: tuple[Promotion, ...]) -> Program:
+def bench_program(
+    promotions: tuple[Promotion, ...], lanes: tuple[LaneSetting, ...] = ()
+) -> Program:
+    """A program of nothing but some promotions and points."""
     names = (AssetName("ru", (PluralForm("other", "балла"),)),)
     return Program(
         program_id="bench",
@@ -151,6 +162,7 @@ def _program(promotions: tuple[Promotion, ...]) -> Program:
         language_code="ru",
         assets=(Asset("points", "points", names),),
         promotions=promotions,
+        lanes=lanes,
         point_value_micros=1_000_000,
     )
 
@@ -161,7 +173,8 @@ def _receipt(shelf: Shelf, line_count: int, random_: random.Random) -> tuple[Sal
         chosen.append(random_.choice(shelf.products))
     pieces = [PIECES_A_LINE if line_count == 1_000 else random_.randint(1, 4) for _ in chosen]
     lines = tuple(
-        _line(number, product, pieces[number], random_) for number, product in enumerate(chosen)
+        line_of(number, product.sku, pieces[number], random_.randint(20, 200) * 100 - 1)
+        for number, product in enumerate(chosen)
     )
     customer = CustomerFacts(
         account_id=1,
@@ -171,14 +184,14 @@ def _receipt(shelf: Shelf, line_count: int, random_: random.Random) -> tuple[Sal
     )
     store = StoreFacts(frozenset({"north"}), DAY, (("points", AssetWindow(0, 0)),), NOON_MINUTE)
     products = tuple(sorted(set(chosen), key=lambda product: product.sku))
-    return Sale(_header(lines), lines, (), 0), Facts(customer, store, products)
+    return sale_of(lines), Facts(customer, store, products)
 
 
-def _line(number: int, product: Product, pieces: int, random_: random.Random) -> Line:
-    price_minor = random_.randint(20, 200) * 100 - 1
+def line_of(number: int, sku: str, pieces: int, price_minor: int) -> Line:
+    """A line of counted goods."""
     return Line(
         line_id=str(number),
-        sku=product.sku,
+        sku=sku,
         quantity_milli=pieces * MILLI,
         unit=Unit.PIECE,
         unit_price_scaled=price_minor,
@@ -188,6 +201,11 @@ def _line(number: int, product: Product, pieces: int, random_: random.Random) ->
         kind=LineKind.GOODS,
         action=LineAction.SALE,
     )
+
+
+def sale_of(lines: tuple[Line, ...]) -> Sale:
+    """A sale of some lines at a till that can do everything."""
+    return Sale(_header(lines), lines, (), 0)
 
 
 def _header(lines: Sequence[Line]) -> Header:

@@ -18,8 +18,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         dsn: a real PostgreSQL; empty starts the embedded one.
         data_dir: where the embedded PostgreSQL keeps its data.
         clock_file: shifts the clock (see `server.clock`); empty is the machine's clock.
-        evaluator: `kernel` is the compiled one, which knows no `best` lanes yet; `reference` its
-            twin in Python.
+        evaluator: `kernel` is the compiled one, `reference` its twin in Python.
         log_level: of the log on standard error.
         drain_s: how long SIGTERM waits for calls in flight, seconds.
     """
@@ -28,7 +27,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     dsn: str = ""
     data_dir: Path = Path("var/postgres")
     clock_file: str = ""
-    evaluator: Literal["kernel", "reference"] = "reference"
+    evaluator: Literal["kernel", "reference"] = "kernel"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     drain_s: float = 10.0
 
