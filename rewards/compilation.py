@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from hashlib import blake2b
 
-import msgspec
-
 from rewards.authored import LocalTexts, ProductSet
 from rewards.benefit import (
     Benefit,
@@ -26,6 +24,7 @@ from rewards.gate import (
     products_gate,
     token,
 )
+from rewards.older_form import read_programs
 from rewards.product import index_sets
 from rewards.program import CrossSellLink, ProfileField, Program, Promotion, TextTemplate
 from rewards.ruleset import (
@@ -71,8 +70,7 @@ def decode_or_compile(version: int, stored: bytes, content: bytes) -> CompiledRu
     compiled = decode_ruleset(stored)
     if compiled is not None:
         return compiled
-    programs = msgspec.msgpack.decode(content, type=tuple[Program, ...])
-    return compile_ruleset(version, programs)
+    return compile_ruleset(version, read_programs(content))
 
 
 def compile_encoded(version: int, programs: tuple[Program, ...]) -> bytes:
