@@ -11,6 +11,8 @@ import msgspec
 from rewards.program import Program
 
 Tree = dict[str, Any]
+_RAWS = msgspec.msgpack.Decoder(tuple[msgspec.Raw, ...])
+_PROGRAM = msgspec.msgpack.Decoder(Program)
 
 
 def read_programs(content: bytes) -> tuple[Program, ...]:
@@ -22,14 +24,22 @@ def read_programs(content: bytes) -> tuple[Program, ...]:
     Raises:
         msgspec.ValidationError: they are of neither form.
     """
+    return tuple(read_program(raw) for raw in _RAWS.decode(content))
+
+
+def read_program(content: bytes | msgspec.Raw) -> Program:
+    """Read one stored program, of the present form or of the first one.
+
+    Raises:
+        msgspec.ValidationError: it is of neither form.
+    """
     try:
-        return msgspec.msgpack.decode(content, type=tuple[Program, ...])
+        return _PROGRAM.decode(content)
     except msgspec.ValidationError:
-        trees: list[Tree] = msgspec.msgpack.decode(content)
-        for tree in trees:
-            for promotion in tree.get("promotions", ()):
-                _upgrade(promotion)
-        return msgspec.convert(trees, tuple[Program, ...])
+        tree: Tree = msgspec.msgpack.decode(content)
+        for promotion in tree.get("promotions", ()):
+            _upgrade(promotion)
+        return msgspec.convert(tree, Program)
 
 
 def _upgrade(promotion: Tree) -> None:

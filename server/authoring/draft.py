@@ -12,6 +12,7 @@ from msgspec import Struct
 from rewards.authored import ProductSet
 from rewards.catalogue_check import check_figures, sets_asked
 from rewards.compilation import compile_encoded
+from rewards.older_form import read_program
 from rewards.problem import Problem
 from rewards.program import Program
 from rewards.program_diff import FIELDS_MAX, Difference, diff_programs
@@ -33,7 +34,6 @@ NOTHING = msgspec.msgpack.encode(())
 """Content of a ruleset without programs."""
 
 _RAW = msgspec.msgpack.Decoder(tuple[msgspec.Raw, ...])
-_PROGRAM = msgspec.msgpack.Decoder(Program)
 
 
 class _Named(Struct, frozen=True):
@@ -272,7 +272,7 @@ def _raws(content: bytes) -> tuple[msgspec.Raw, ...]:
 
 def _program(raw: msgspec.Raw) -> Program:
     try:
-        return _PROGRAM.decode(raw)
+        return read_program(raw)
     except msgspec.ValidationError as error:
         raise UnreadableError(_NAMED.decode(raw).program_id) from error
 
