@@ -7,9 +7,10 @@ equal in everything, cut budgets and refusals too. Functions have the names of t
 
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t
 from libc.stdlib cimport calloc, free, malloc, qsort, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 
 include "packing_bound.pxi"
+include "packing_cut.pxi"
 include "packing_search.pxi"
 
 cdef extern from "Python.h":
@@ -17,7 +18,8 @@ cdef extern from "Python.h":
 
 cdef enum:
     CAPACITY_MAX = 10_000
-    PIECES_MAX = 65_536
+    PIECES_MAX = 32_768
+    GROUP_ROOM = 64
 
 cdef int64_t VALUE_MAX = (<int64_t> 1 << 50) - 1
 cdef int64_t NUMBER_MAX = <int64_t> 1 << 62
@@ -35,7 +37,9 @@ cdef struct Layout:
     int64_t *times_max  # by application: how often it could be taken if it were alone
     int64_t *load       # by class and promotion: what could be asked of it
     int64_t *most       # by promotion: how often it could be taken
-    int64_t *weight     # by promotion: what one time takes of its group's row
+    int64_t *worth      # by promotion: the most it could be, 0 if each time takes 1 of its row
+    int64_t *head       # by promotion: its first application that could be taken, -1 for none
+    int64_t *price      # by class, zero between uses
     int64_t *group      # by promotion: its group's number, -1 if a row keeps it apart
     int64_t *group_row  # by promotion
     int64_t *rooms      # by row, 0 where it cannot bind
@@ -43,7 +47,7 @@ cdef struct Layout:
     int64_t *place      # by row: number within its part
     int64_t *part_rows  # by row that stands for a part: how many rows
     int64_t *part_of    # by application: row that stands for its part, -1 for none
-    int64_t *following  # by application: the next of its part, -1 for none
+    int64_t *following  # by application: the next of its promotion, then of its part; or -1
     int64_t *size       # by row that stands for a part: applications
     int64_t *last       # by row that stands for a part: its last application so far
     int64_t *fired      # by group, for the search
@@ -121,20 +125,13 @@ cdef int _check(const PackProblem *problem) noexcept nogil:
     return PACK_DONE
 
 
-cdef int64_t *_carve(int64_t **arena, int64_t count) noexcept nogil:
-    """Take the next `count` numbers of an arena."""
-    cdef int64_t *found = arena[0]
-    arena[0] += count
-    return found
-
-
 cdef int64_t *_lay_out(Layout *layout, const PackProblem *problem) noexcept nogil:
     """Give the arrays of a layout their places; return the arena to be freed, or NULL."""
     cdef int64_t applications = problem.applications_count
     cdef int64_t promotions = problem.promotions_count
     cdef int64_t rows = problem.classes_count + 2 * promotions
     cdef int64_t ranked = max(applications, promotions) + 1
-    cdef int64_t total = 3 * applications + 5 * promotions + 9 * rows + 4 + 2 * ranked
+    cdef int64_t total = 3 * applications + 6 * promotions + 10 * rows + 4 + 2 * ranked
     cdef int64_t *arena = <int64_t *> calloc(total, sizeof(int64_t))
     cdef int64_t *rest = arena
     if arena == NULL:
@@ -145,7 +142,8 @@ cdef int64_t *_lay_out(Layout *layout, const PackProblem *problem) noexcept nogi
     layout.part_of = _carve(&rest, applications)
     layout.following = _carve(&rest, applications)
     layout.most = _carve(&rest, promotions)
-    layout.weight = _carve(&rest, promotions)
+    layout.worth = _carve(&rest, promotions)
+    layout.head = _carve(&rest, promotions)
     layout.group = _carve(&rest, promotions)
     layout.group_row = _carve(&rest, promotions)
     layout.fired = _carve(&rest, promotions)
@@ -155,19 +153,59 @@ cdef int64_t *_lay_out(Layout *layout, const PackProblem *problem) noexcept nogi
     layout.place = _carve(&rest, rows)
     layout.part_rows = _carve(&rest, rows)
     layout.size = _carve(&rest, rows)
+    layout.price = _carve(&rest, rows)
     layout.last = _carve(&rest, rows)
     layout.uses = _carve(&rest, 2 * (rows + 2))
     layout.ranked = <Ranked *> _carve(&rest, 2 * ranked)
     return arena
 
 
+cdef int64_t _worth_max(Layout *layout, int64_t promotion) noexcept nogil:
+    """What the applications of a promotion could be worth together at most."""
+    cdef const PackProblem *problem = layout.problem
+    cdef int64_t by_times = 0
+    cdef int64_t by_limit = 0
+    cdef int64_t by_pieces = 0
+    cdef int64_t n = layout.head[promotion]
+    cdef int64_t use, pieces, price
+    while n >= 0:
+        by_times = min(BOUND_MAX, by_times + layout.times_max[n] * problem.values[n])
+        by_limit = max(by_limit, problem.values[n])
+        pieces = 0
+        for use in range(problem.offsets[n], problem.offsets[n + 1]):
+            pieces += problem.counts[use]
+        price = packing_quotient(problem.values[n] + pieces - 1, pieces)
+        for use in range(problem.offsets[n], problem.offsets[n + 1]):
+            layout.price[problem.classes[use]] = max(layout.price[problem.classes[use]], price)
+        n = layout.following[n]
+    n = layout.head[promotion]
+    while n >= 0:
+        for use in range(problem.offsets[n], problem.offsets[n + 1]):
+            price = layout.price[problem.classes[use]] * problem.capacities[problem.classes[use]]
+            by_pieces += min(BOUND_MAX - by_pieces, price)
+            layout.price[problem.classes[use]] = 0
+        n = layout.following[n]
+    return min(by_times, by_limit * layout.most[promotion], by_pieces)
+
+
+cdef int64_t _raised(Layout *layout, int64_t promotion) noexcept nogil:
+    """How often applications could be taken whose share in their group's row is raised to 1."""
+    cdef int64_t raised = 0
+    cdef int64_t n = layout.head[promotion]
+    while n >= 0:
+        if layout.problem.values[n] * GROUP_ROOM < layout.worth[promotion]:
+            raised += layout.times_max[n]
+        n = layout.following[n]
+    return min(raised, layout.most[promotion])
+
+
 cdef void _weigh_groups(Layout *layout) noexcept nogil:
     """Give the promotions of each group with more than one a row they share."""
     cdef const PackProblem *problem = layout.problem
-    cdef int64_t first_row = problem.classes_count + problem.promotions_count
+    cdef int64_t row = problem.classes_count + problem.promotions_count
     cdef int64_t found = 0
     cdef int64_t begin = 0
-    cdef int64_t end, number, promotion, weight
+    cdef int64_t end, number, promotion, most, raised
     for promotion in range(problem.promotions_count):
         layout.group[promotion] = layout.group_row[promotion] = -1
         if problem.party_groups[promotion] >= 0 and layout.most[promotion] > 0:
@@ -177,18 +215,21 @@ cdef void _weigh_groups(Layout *layout) noexcept nogil:
         qsort(layout.ranked, <size_t> found, sizeof(Ranked), &_compare_ranked)
     while begin < found:
         end = begin
-        weight = 0
+        most = 0
         while end < found and layout.ranked[end].rank == layout.ranked[begin].rank:
-            weight = max(weight, layout.most[layout.ranked[end].number])
+            most = max(most, layout.most[layout.ranked[end].number])
             end += 1
         if end - begin > 1:
-            layout.rooms[first_row] = weight
+            raised = 0
             for number in range(begin, end):
                 promotion = layout.ranked[number].number
-                layout.group_row[promotion] = first_row
-                layout.weight[promotion] = packing_quotient(weight, layout.most[promotion])
-                layout.group[promotion] = begin if weight > 1 else -1
-            first_row += 1
+                layout.group_row[promotion] = row
+                if most > 1:
+                    layout.worth[promotion] = _worth_max(layout, promotion)
+                    layout.group[promotion] = begin
+                    raised = max(raised, _raised(layout, promotion))
+            layout.rooms[row] = 1 if most == 1 else GROUP_ROOM + raised
+            row += 1
         begin = end
 
 
@@ -222,15 +263,20 @@ cdef void _find_rows(Layout *layout) noexcept nogil:
         layout.most[promotion] = min(asked, limit) if limit else asked
         if 0 < limit < asked:
             layout.rooms[first_limit + promotion] = limit
+    _list_by_promotion(layout)
     _weigh_groups(layout)
 
 
-cdef int64_t _stand_for(int64_t *joined, int64_t row) noexcept nogil:
-    """Row that stands for all that are joined to this one."""
-    while joined[row] != row:
-        joined[row] = joined[joined[row]]
-        row = joined[row]
-    return row
+cdef void _list_by_promotion(Layout *layout) noexcept nogil:
+    """Link the applications of each promotion that could be taken, ascending."""
+    cdef int64_t n, promotion
+    for promotion in range(layout.problem.promotions_count):
+        layout.head[promotion] = -1
+    for n in range(layout.problem.applications_count - 1, -1, -1):
+        if layout.times_max[n] > 0:
+            promotion = layout.problem.promotions[n]
+            layout.following[n] = layout.head[promotion]
+            layout.head[promotion] = n
 
 
 cdef int64_t _list_uses(
@@ -253,7 +299,11 @@ cdef int64_t _list_uses(
         found += 1
     if layout.group_row[promotion] >= 0:
         rows[found] = layout.group_row[promotion]
-        counts[found] = layout.weight[promotion]
+        counts[found] = 1
+        if layout.worth[promotion] > 0:
+            counts[found] = max(1, packing_quotient(
+                problem.values[application] * GROUP_ROOM, layout.worth[promotion]
+            ))
         found += 1
     return found
 
@@ -317,7 +367,7 @@ cdef struct Desk:
 cdef int64_t *_set_up(Search *search, Desk *desk, int64_t n, int64_t r, int64_t u) noexcept nogil:
     """Give the arrays of a part their places, for n applications, r rows, u uses; or NULL."""
     cdef Part *part = &search.part
-    cdef int64_t total = 15 * n + 3 + 2 * u + 10 * r + 3 * (n + r + 1) + 3 * (n + 1) + (n + r)
+    cdef int64_t total = 15 * n + 3 + 2 * u + 11 * r + 3 * (n + r + 1) + 3 * (n + 1) + (n + r)
     cdef int64_t *arena = <int64_t *> malloc(total * sizeof(int64_t))
     cdef int64_t *rest = arena
     if arena == NULL:
@@ -340,6 +390,7 @@ cdef int64_t *_set_up(Search *search, Desk *desk, int64_t n, int64_t r, int64_t 
     part.trial = _carve(&rest, n)
     part.place = _carve(&rest, n + r)
     part.rooms = _carve(&rest, r)
+    part.floors = _carve(&rest, r)
     part.prices = _carve(&rest, r)
     part.amounts = _carve(&rest, r)
     part.slack = _carve(&rest, r)
@@ -351,7 +402,6 @@ cdef int64_t *_set_up(Search *search, Desk *desk, int64_t n, int64_t r, int64_t 
     search.rooms_left = _carve(&rest, r)
     part.turns = <Turn *> _carve(&rest, 3 * (n + r + 1))
     search.wishes = <Wish *> _carve(&rest, 3 * (n + 1))
-    part.offsets, part.rows, part.counts = desk.offsets, desk.rows, desk.counts
     part.promotions, part.groups = desk.promotions, desk.groups
     return arena
 
@@ -362,6 +412,7 @@ cdef void _read_part(Layout *layout, Search *search, Desk *desk, int64_t n) noex
     cdef Part *part = &search.part
     cdef int64_t found = 0
     cdef int64_t used, use, row
+    part.offsets, part.rows, part.counts = desk.offsets, desk.rows, desk.counts
     part.pieces = layout.pieces
     part.fired = layout.fired
     part.rows_count = layout.part_rows[layout.part_of[n]]
@@ -383,7 +434,9 @@ cdef void _read_part(Layout *layout, Search *search, Desk *desk, int64_t n) noex
         part.count += 1
         desk.offsets[part.count] = found
         n = layout.following[n]
-    part.cost = 1 + ((part.rows_count * part.rows_count + found) >> 13)
+    part.rows_first = part.rows_count
+    part.wide = NULL
+    part.cost = _cost(part)
     part.steps = part.total = part.taken_total = 0
     part.is_spent = False
     search.frames = NULL
@@ -403,6 +456,7 @@ cdef int _pack_parts(Layout *layout, PackAnswer *answer, int64_t count) noexcept
     for number in range(count):
         rows = max(rows, layout.part_rows[layout.part_of[layout.ranked[number].number]])
     n = layout.ranked[count - 1].rank
+    rows += ROUNDS_MAX * CUTS_MAX
     arena = _set_up(
         &search, &desk, n, rows, problem.offsets[problem.applications_count] + 2 * n
     )

@@ -1,10 +1,11 @@
 # The linear bound of a part: twin of `rewards.packing_bound`, which says what everything means.
 #
-# Overflow: the largest scaled value (at most price_max) times all pieces is below 2^60; counts of
-# an application that fits sum to at most 2 * 2^16 + 1. So a margin is above -2^62, one product of
-# times and margin or of room and price is below 2^60, and sums of them stop at FAR = 2^61. An
-# entry of the inverse is at most 2^45 (else the basis is given up), so a slant or an entry of a
-# column is below 2^63. Products of two entries, and sums of them, are taken in 128 bits.
+# Overflow: the largest scaled value (at most price_max) times all pieces is below 2^56. There are
+# at most 2^15 pieces, and cuts make the counts of an application sum to at most 14 times as many.
+# So a margin is above -2^60, one product of times and margin or of room and price is below 2^60,
+# and sums of them stop at FAR = 2^61. An entry of the inverse is at most 2^43 (else the basis is
+# given up), so a slant or an entry of a column is below 2^62. Products of two entries, and sums
+# of them, are taken in 128 bits.
 
 cdef extern from *:
     """
@@ -14,7 +15,7 @@ cdef extern from *:
     #define PACKING_HALF ((__int128)1 << (PACKING_BITS - 1))
     #define PACKING_ONE ((int64_t)1 << PACKING_BITS)
     #define PACKING_FAR ((int64_t)1 << 61)
-    #define PACKING_SPOILED_AT ((int64_t)1 << 45)
+    #define PACKING_SPOILED_AT ((int64_t)1 << 43)
     #define PACKING_TINY ((int64_t)1 << 20)
     #define PACKING_TOLERANCE ((int64_t)1 << 18)
 
@@ -159,9 +160,10 @@ cdef struct Part:
     int64_t count
     int64_t rows_count
     int64_t pieces
-    const int64_t *offsets
-    const int64_t *rows
-    const int64_t *counts
+    int64_t rows_first  # without the cuts
+    int64_t *offsets
+    int64_t *rows
+    int64_t *counts
     const int64_t *promotions
     const int64_t *groups
     int64_t *values
@@ -177,6 +179,7 @@ cdef struct Part:
     int64_t *fired
     int64_t *place
     int64_t *rooms
+    int64_t *floors
     int64_t *prices
     int64_t *amounts
     int64_t *slack
@@ -186,6 +189,7 @@ cdef struct Part:
     int64_t *listed
     int64_t *basic
     int64_t *inverse
+    int64_t *wide  # where the uses are since there are cuts, else NULL
     Turn *turns
     int64_t value_max
     int64_t active_count
@@ -212,10 +216,10 @@ cdef bint _spend(Part *part) noexcept nogil:
 
 
 cdef void _restart(Part *part) noexcept nogil:
-    """Go back to prices of zero, with what is left over as the basis."""
+    """Go back to the least prices, with what is left over as the basis."""
     cdef int64_t count = part.rows_count
     cdef int64_t row
-    memset(part.prices, 0, count * sizeof(int64_t))
+    memcpy(part.prices, part.floors, count * sizeof(int64_t))
     memset(part.inverse, 0, count * count * sizeof(int64_t))
     for row in range(part.count):
         part.place[row] = -1
@@ -230,7 +234,8 @@ cdef inline int64_t _margin(Part *part, int64_t column) noexcept nogil:
     """Worth of one time above the prices of its pieces; zero at a column of the basis."""
     cdef int64_t margin, use
     if column >= part.count:
-        return -part.prices[column - part.count]
+        column -= part.count
+        return part.floors[column] - part.prices[column]
     margin = part.scaled[column]
     for use in range(part.offsets[column], part.offsets[column + 1]):
         margin -= part.counts[use] * part.prices[part.rows[use]]
@@ -253,7 +258,7 @@ cdef void _refine(Part *part) noexcept nogil:
                     part.prices[row], margin, entries[row], -FAR, FAR
                 )
     for row in range(count):
-        part.prices[row] = max(0, min(part.price_max, part.prices[row]))
+        part.prices[row] = max(part.floors[row], min(part.price_max, part.prices[row]))
 
 
 cdef int64_t _list_nonzero(
@@ -370,7 +375,9 @@ cdef int64_t _list_turns(Part *part, int64_t slope) noexcept nogil:
                 found += 1
     for row in range(part.rows_count):
         if part.place[part.count + row] < 0 and part.direction[row] < -TINY:
-            length = packing_length(part.prices[row], -part.direction[row])
+            length = packing_length(
+                part.prices[row] - part.floors[row], -part.direction[row]
+            )
             if length < FAR:
                 part.turns[found] = Turn(length, part.count + row, slope)
                 found += 1
@@ -440,7 +447,7 @@ cdef bint _step(Part *part, int64_t place) noexcept nogil:
         return False
     for row in range(part.rows_count):
         part.prices[row] = packing_moved(
-            part.prices[row], length, part.direction[row], 0, part.price_max
+            part.prices[row], length, part.direction[row], part.floors[row], part.price_max
         )
     if _exchange(part, place, entering):
         return True

@@ -2,12 +2,11 @@
 #
 # Overflow: totals are at most the largest value times all pieces, below 2^62; so is every bound.
 # A shifted difference of two totals is below 2^60, because a shift to the left is chosen so that
-# the largest value times all pieces stays below 2^58.
+# the largest value times all pieces stays below 2^55.
 
 cdef extern from *:
     """
     #define PACKING_BOUND_MAX (((int64_t)1 << 62) - 1)
-    #define PACKING_FRACTION_MIN (PACKING_ONE >> 10)
     #define PACKING_NEARLY_ONE (PACKING_ONE >> 6)
 
     static inline int64_t packing_shifted(int64_t worth, int64_t shift, int64_t most)
@@ -29,12 +28,10 @@ cdef extern from *:
     /* A fraction of width that scatters consecutive numbers. */
     static inline int64_t packing_fraction(int64_t number, int64_t width)
     {
-        uint64_t scattered = ((uint64_t)number + 1) * 2654435761u & 0xFFFFFFFFu;
-        return (int64_t)((scattered * (uint64_t)width) >> 32);
+        return (int64_t)((packing_scattered(number) * (uint64_t)width) >> 32);
     }
     """
     const int64_t BOUND_MAX "PACKING_BOUND_MAX"
-    const int64_t FRACTION_MIN "PACKING_FRACTION_MIN"
     const int64_t NEARLY_ONE "PACKING_NEARLY_ONE"
     int64_t packing_shifted(int64_t worth, int64_t shift, int64_t most) noexcept nogil
     int64_t packing_shifted_down(int64_t value, int64_t shift) noexcept nogil
@@ -43,10 +40,12 @@ cdef extern from *:
 
 cdef enum:
     SHIFT_MAX = 32
-    SCALED_BITS = 58
+    SCALED_BITS = 55
     SAVED_DEPTH_MAX = 64
     SAVED_ROWS_MAX = 128
     ROWS_MAX = 1024
+    TRIED_PASSES = 64
+    ROUNDS_MAX = 8
     FRAMES_FIRST = 64
     NONE_FIRED = -1
     SEVERAL_FIRED = -2
@@ -124,7 +123,7 @@ cdef void _scale(Part *part) noexcept nogil:
     part.shift = packing_bit_length(part.value_max * part.pieces)
     part.shift = min(SHIFT_MAX, SCALED_BITS - part.shift)
     if part.shift >= 0:
-        width = packing_quotient(<int64_t> 1 << part.shift, 2 * part.pieces * part.count)
+        width = packing_quotient(<int64_t> 1 << part.shift, 4 * part.pieces * part.count)
     for n in range(part.count):
         if part.shift < 0:
             part.scaled[n] = packing_shifted_down(part.values[n], -part.shift)
@@ -272,10 +271,6 @@ cdef void _fix(Part *part) noexcept nogil:
         if part.margins[n] < 0:
             if part.taken_total + _unscaled(part, part.worth + part.margins[n]) <= part.total:
                 _drop(part, n)
-
-
-cdef inline bint _is_split(int64_t amount) noexcept nogil:
-    return FRACTION_MIN < amount & (ONE - 1) < ONE - FRACTION_MIN
 
 
 cdef int64_t _tightest(Part *part) noexcept nogil:
@@ -493,29 +488,103 @@ cdef bint _turn(Search *search) noexcept nogil:
     return False
 
 
+cdef void _set_floors(Part *part) noexcept nogil:
+    """Set the least prices of the rows: below a quarter of a unit for all rows together."""
+    cdef int64_t width = <int64_t> 1 << max(0, part.shift)
+    cdef int64_t rooms = 0
+    cdef int64_t row
+    for row in range(part.rows_count):
+        rooms += part.rooms[row]
+    width = packing_quotient(width, 4 * rooms)
+    for row in range(part.rows_count):
+        part.floors[row] = packing_fraction(row, width)
+
+
+cdef int _cut_rounds(Search *search, int64_t *application, int64_t *count) noexcept nogil:
+    """Add cuts to the root and visit it again, as long as there are any."""
+    cdef Part *part = &search.part
+    cdef int64_t rounds = ROUNDS_MAX if part.rows_count <= CUT_ROWS_MAX else 0
+    cdef CutDesk desk
+    cdef int status
+    memset(&desk, 0, sizeof(CutDesk))
+    while rounds > 0 and application[0] >= 0:
+        rounds -= 1
+        status = _cut(part, &desk)
+        if status != PACK_DONE:
+            _leave_desk(&desk)
+            return status
+        if desk.found == 0:
+            break
+        _set_floors(part)
+        _restart(part)
+        application[0] = _visit(search, part.bound, count)
+    _leave_desk(&desk)
+    return PACK_DONE
+
+
+cdef void _leave(Search *search) noexcept nogil:
+    """Go back to the root."""
+    cdef Part *part = &search.part
+    cdef Frame *frame
+    cdef int64_t depth
+    for depth in range(search.frames_count - 1, -1, -1):
+        frame = &search.frames[depth]
+        if frame.is_first:
+            _take(part, frame.application, -frame.count)
+        part.left[frame.application] = frame.left
+    if search.frames_count > 0:
+        part.active_count = search.frames[0].active_count
+        search.frames_count = 1
+        _restore(search)
+    search.frames_count = 0
+    for depth in range(SAVED_DEPTH_MAX):
+        free(search.saved[depth])
+        search.saved[depth] = NULL
+
+
+cdef int _descend(
+    Search *search, int64_t application, int64_t count, int64_t steps_stop
+) noexcept nogil:
+    """Search below the root and come back to it; the bound that is left is the part's."""
+    cdef Part *part = &search.part
+    cdef int64_t depth
+    while not part.is_spent:
+        if application < 0:
+            if not _turn(search):
+                part.bound = part.total
+                return PACK_DONE
+        elif part.steps >= steps_stop:
+            break
+        elif not _first(search, application, count):
+            return PACK_NO_MEMORY
+        application = _visit(search, search.frames[search.frames_count - 1].bound, &count)
+    part.bound = max(part.bound, part.total)
+    for depth in range(search.frames_count):
+        if search.frames[depth].is_first:
+            part.bound = max(part.bound, search.frames[depth].bound)
+    _leave(search)
+    return PACK_DONE
+
+
 cdef int _explore(Search *search, int64_t bound) noexcept nogil:
     """Search all nodes, or as many as the budget allows; the bound that is left is the part's."""
     cdef Part *part = &search.part
     cdef int64_t count = 0
     cdef int64_t application = _visit(search, bound, &count)
-    cdef int64_t depth
-    while not part.is_spent:
-        if application >= 0:
-            if not _first(search, application, count):
-                return PACK_NO_MEMORY
-        elif not _turn(search):
-            part.bound = part.total
-            return PACK_DONE
-        application = _visit(search, search.frames[search.frames_count - 1].bound, &count)
-    for depth in range(search.frames_count):
-        if search.frames[depth].is_first:
-            part.bound = max(part.bound, search.frames[depth].bound)
-    return PACK_DONE
+    cdef int status = _descend(search, application, count, TRIED_PASSES * part.cost)
+    if status != PACK_DONE or part.is_spent or part.bound <= part.total:
+        return status
+    application = _visit(search, part.bound, &count)
+    status = _cut_rounds(search, &application, &count)
+    if status != PACK_DONE:
+        return status
+    return _descend(search, application, count, BOUND_MAX)
 
 
 cdef int _run(Search *search) noexcept nogil:
     """Search a part; `found`, `total` and `bound` of it are the result, in the caller's unit."""
     cdef Part *part = &search.part
+    cdef int64_t rows_max = part.rows_count + ROUNDS_MAX * CUTS_MAX
     cdef int64_t n
     cdef int status = PACK_DONE
     _scale(part)
@@ -524,12 +593,14 @@ cdef int _run(Search *search) noexcept nogil:
         for n in range(part.count):
             part.active[n] = part.position[n] = n
         part.active_count = part.count
-        part.inverse = <int64_t *> malloc(part.rows_count * part.rows_count * sizeof(int64_t))
+        part.inverse = <int64_t *> malloc(rows_max * rows_max * sizeof(int64_t))
         if part.inverse == NULL:
             return PACK_NO_MEMORY
+        _set_floors(part)
         _restart(part)
         status = _explore(search, part.bound)
         free(part.inverse)
+        free(part.wide)
     for n in range(SAVED_DEPTH_MAX):
         free(search.saved[n])
     free(search.frames)

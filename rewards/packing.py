@@ -4,9 +4,10 @@ Pieces of equal kind are one class with a capacity. An application uses pieces o
 is worth something; promotions limit how often they apply and may exclude each other. The reference
 twin of `ext.packing.pack`, written to be read; must not know what promotions or money are.
 
-The problem falls into parts that share nothing; `packing_search` solves each, `packing_bound`
-says how good a part could be. The order of the arguments is the only thing that breaks ties, so
-the caller sorts classes, applications and promotions by keys of their own.
+The problem falls into parts that share nothing (`packing_part`); `packing_search` solves each,
+`packing_bound` says how good it could be, and `packing_cut` sharpens that. The order of the
+arguments is the only thing that breaks ties, so the caller sorts classes, applications and
+promotions by keys of their own.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,13 +15,16 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from rewards.packing_bound import Uses
-from rewards.packing_search import BOUND_MAX, Part, Search
+from rewards.packing_part import Part
+from rewards.packing_search import BOUND_MAX, Search
 from rewards.rounding import floor_div
 
 CAPACITY_MAX = 10_000
-PIECES_MAX = 2**16
+PIECES_MAX = 2**15
 VALUE_MAX = 2**50 - 1
 NUMBER_MAX = 2**62
+GROUP_ROOM = 64
+"""What the row of an exclusive group holds if a promotion of it may be taken more than once."""
 
 Row = list[tuple[int, int]]
 """(application, count): what uses a row."""
@@ -85,7 +89,7 @@ def pack(
     """Choose how often to take each application so that their worth is greatest.
 
     Args:
-        capacities: pieces of each class, 0..10,000, at most 2^16 together.
+        capacities: pieces of each class, 0..10,000, at most 2^15 together.
         applications: what may be taken, in canonical order.
         parties: limits, by promotion.
         steps_max: budget of the proof, 0..2^62; never time. A step is one pass over a part of
@@ -138,8 +142,9 @@ def _rows(
     """Rows that can bind: classes, limits, groups; what each holds; group by application.
 
     A row that holds all that could ever be asked of it is left out. Promotions of a group share a
-    row in which one that may be taken less often weighs more; if each may be taken only once the
-    row keeps them apart, else the search must: only then an application has its group.
+    row. If each may be taken only once it keeps them apart. Else an application uses it by its
+    share in the most its promotion could be worth, and the search must keep them apart: only then
+    an application has its group.
     """
     rows: list[Row] = [[] for _ in capacities]
     limits: list[Row] = [[] for _ in parties]
@@ -158,14 +163,55 @@ def _rows(
     rows, rooms = [rows[n] for n in kept], [rooms[n] for n in kept]
     groups = [-1] * len(applications)
     for members in _groups(parties, limits):
-        weight = max(most[promotion] for promotion in members)
-        rooms.append(weight)
-        rows.append([(n, floor_div(weight, most[p])) for p in members for n, _ in limits[p]])
-        if weight > 1:
-            for promotion in members:
-                for number, _ in limits[promotion]:
-                    groups[number] = parties[promotion].group
+        row, room = _group_row(capacities, applications, times_max, members, limits, most)
+        rows.append(row)
+        rooms.append(room)
+        for promotion in members if room > 1 else ():
+            for number, _ in limits[promotion]:
+                groups[number] = parties[promotion].group
     return rows, rooms, groups
+
+
+def _group_row(
+    capacities: Sequence[int],
+    applications: Sequence[Application],
+    times_max: Sequence[int],
+    members: Sequence[int],
+    limits: Sequence[Row],
+    most: Sequence[int],
+) -> tuple[Row, int]:
+    """Row of an exclusive group, and what it holds: 1 if that alone keeps the promotions apart.
+
+    A time uses its share in GROUP_ROOM, at least 1; for those that are raised to 1 there is more
+    room.
+    """
+    if max(most[promotion] for promotion in members) == 1:
+        return [pair for promotion in members for pair in limits[promotion]], 1
+    row: Row = []
+    raised_max = 0
+    for promotion in members:
+        ways = [(n, applications[n], times_max[n]) for n, _ in limits[promotion]]
+        worth = _worth_max(capacities, ways, most[promotion])
+        shares = [(n, floor_div(one.value * GROUP_ROOM, worth)) for n, one, _ in ways]
+        raised = sum(times_max[n] for n, share in shares if share == 0)
+        raised_max = max(raised_max, min(raised, most[promotion]))
+        row += [(n, max(1, share)) for n, share in shares]
+    return row, GROUP_ROOM + raised_max
+
+
+def _worth_max(
+    capacities: Sequence[int], ways: Sequence[tuple[int, Application, int]], times_max: int
+) -> int:
+    """What the applications of a promotion could be worth together at most."""
+    prices: dict[int, int] = {}
+    for _, one, _ in ways:
+        price = -floor_div(-one.value, sum(count for _, count in one.uses))
+        for used, _ in one.uses:
+            prices[used] = max(prices.get(used, 0), price)
+    by_times = sum(one.value * times for _, one, times in ways)
+    by_limit = times_max * max(one.value for _, one, _ in ways)
+    by_pieces = sum(capacities[used] * price for used, price in prices.items())
+    return min(by_times, by_limit, by_pieces)
 
 
 def _is_binding(

@@ -20,7 +20,7 @@ ONE = 1 << FRACTION_BITS
 HALF = ONE >> 1
 FAR = 1 << 61
 """Stands for any larger number, so that the kernel's 64 bits suffice."""
-SPOILED_AT = 1 << 45
+SPOILED_AT = 1 << 43
 """A basis with a larger entry has lost its precision and is given up."""
 TINY = 1 << 20
 """Entries nearer to zero count as zero."""
@@ -36,19 +36,19 @@ Uses = tuple[tuple[int, int], ...]
 
 
 class Budget:
-    """Steps that may still be spent; one pass over a part costs the same number every time."""
+    """Steps that may still be spent, and what one pass over a part costs."""
 
     def __init__(self, steps_max: int, cost: int) -> None:
         self.steps = 0
         self.is_spent = False
         self._steps_max = steps_max
-        self._cost = cost
+        self.cost = cost
 
     def spend(self) -> bool:
         """Pay for one pass, or say that it cannot be paid."""
-        self.is_spent = self.steps + self._cost > self._steps_max
+        self.is_spent = self.steps + self.cost > self._steps_max
         if not self.is_spent:
-            self.steps += self._cost
+            self.steps += self.cost
         return not self.is_spent
 
 
@@ -72,27 +72,28 @@ class Relaxation:
     Columns 0..n-1 are the applications, n..n+rows-1 what is left over of each row.
     """
 
-    def __init__(self, values: Sequence[int], uses: Sequence[Uses], rows_count: int) -> None:
+    def __init__(self, values: Sequence[int], uses: Sequence[Uses], floors: Sequence[int]) -> None:
         """Begin with an empty basis.
 
         Args:
             values: worth of one time, shifted, above 0.
             uses: (row, count) of one time, by application.
-            rows_count: rows.
+            floors: least price of each row, shifted, 0 or more.
         """
         self.values = values
         self.uses = uses
-        self.rows = range(rows_count)
+        self.rows = range(len(floors))
+        self.floors = floors
         self.price_max = max(values)
         self.margins = [0] * len(values)
-        self.amounts = [0] * rows_count
+        self.amounts = [0] * len(floors)
         self.worth = FAR
         self.restart()
 
     def restart(self) -> None:
-        """Go back to prices of zero, with what is left over as the basis."""
+        """Go back to the least prices, with what is left over as the basis."""
         first = len(self.values)
-        self.prices = [0] * len(self.rows)
+        self.prices = list(self.floors)
         self.inverse = [[ONE if row == place else 0 for row in self.rows] for place in self.rows]
         self.basic = [first + row for row in self.rows]
         self.place = [-1] * first + list(self.rows)
@@ -103,8 +104,10 @@ class Relaxation:
         return self.prices.copy(), [row.copy() for row in self.inverse], self.basic.copy()
 
     def restore(self, saved: tuple[list[int], list[list[int]], list[int]]) -> None:
-        """Go back to a copy."""
-        self.prices, self.inverse, self.basic = saved
+        """Go back to a copy, which stays as it is."""
+        prices, inverse, basic = saved
+        self.prices, self.basic = prices.copy(), basic.copy()
+        self.inverse = [row.copy() for row in inverse]
         self.place = [-1] * len(self.place)
         for place, column in enumerate(self.basic):
             self.place[column] = place
@@ -149,7 +152,7 @@ class Relaxation:
         """Worth of one time above the prices of its pieces; zero at a column of the basis."""
         first = len(self.values)
         if column >= first:
-            return -self.prices[column - first]
+            return self.floors[column - first] - self.prices[column - first]
         return self.values[column] - sum(c * self.prices[row] for row, c in self.uses[column])
 
     def _refine(self) -> None:
@@ -160,7 +163,10 @@ class Relaxation:
                 for row, entry in enumerate(direction):
                     moved = self.prices[row] + _scaled(margin, entry)
                     self.prices[row] = max(-FAR, min(FAR, moved))
-        self.prices = [max(0, min(self.price_max, price)) for price in self.prices]
+        self.prices = [self._clamped(row, price) for row, price in enumerate(self.prices)]
+
+    def _clamped(self, row: int, price: int) -> int:
+        return max(self.floors[row], min(self.price_max, price))
 
     def _evaluate(self, scope: Scope) -> None:
         """Compute the bound at the prices, and how often the basis takes its columns there."""
@@ -213,7 +219,7 @@ class Relaxation:
             return False
         for row, entry in enumerate(direction):
             moved = self.prices[row] + _scaled(length, entry)
-            self.prices[row] = max(0, min(self.price_max, moved))
+            self.prices[row] = self._clamped(row, moved)
         if self._exchange(place, entering):
             return True
         self.restart()
@@ -224,7 +230,7 @@ class Relaxation:
         """Column at which the bound stops falling along a direction, and how far that is.
 
         The bound falls by `slope` at first. Where a margin changes its sign it falls less; where
-        a price reaches zero the direction ends.
+        a price reaches its floor the direction ends.
         """
         first = len(self.values)
         turns: list[tuple[int, int, int]] = []
@@ -237,7 +243,8 @@ class Relaxation:
                     turns.append((length, column, abs(slant) * scope.times[column]))
         for row in self.rows:
             if self.place[first + row] < 0 and direction[row] < -TINY:
-                length = (self.prices[row] << FRACTION_BITS) // -direction[row]
+                above = self.prices[row] - self.floors[row]
+                length = (above << FRACTION_BITS) // -direction[row]
                 turns.append((length, first + row, slope))
         turns = [turn for turn in turns if turn[0] < FAR]
         heapify(turns)

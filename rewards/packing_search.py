@@ -10,47 +10,26 @@ from collections.abc import Iterable, Sequence
 from math import gcd
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from rewards.packing_bound import FAR, FRACTION_BITS, ONE, Budget, Relaxation, Scope, Uses
+from rewards.packing_bound import FAR, FRACTION_BITS, ONE, Budget, Relaxation, Scope
+from rewards.packing_cut import FRACTION_MIN, Solution, find_cuts, is_split
+from rewards.packing_part import Part, floors, pass_cost, scaled, shift_of
 from rewards.rounding import floor_div
 
-SHIFT_MAX = 32
-SCALED_BITS = 58
-"""The largest value times all pieces stays below 2^58 when it is shifted."""
 BOUND_MAX = 2**62 - 1
-SCATTER = 2_654_435_761
-"""Multiplier that spreads consecutive numbers over 32 bits."""
+TRIED_PASSES = 64
+"""A search that takes no longer needs no cuts."""
+ROUNDS_MAX = 8
+"""How often cuts are looked for."""
+CUT_ROWS_MAX = 128
+"""In a part of more rows none are looked for."""
 SAVED_DEPTH_MAX = 64
 SAVED_ROWS_MAX = 128
 ROWS_MAX = 1_024
 """A larger part is not searched: its basis would not fit into the memory of a till's answer."""
-_FRACTION_MIN = ONE >> 10
 _NEARLY_ONE = ONE >> 6
 _LEVEL_BITS = FRACTION_BITS - 6
-
-
-class Part(Struct, frozen=True):
-    """Applications that compete for the same rows; all sequences but `rooms` are by application.
-
-    Attributes:
-        numbers: of the applications in the whole problem, ascending.
-        values: worth of one time, above 0.
-        times: how often at most, 1 or more.
-        uses: (row, count of one time), not empty.
-        promotions: their promotions.
-        groups: exclusive group, or -1 if a row alone keeps the promotions of the group apart.
-        rooms: pieces of each row.
-        pieces: all pieces of the problem; each time of an application uses at least one.
-    """
-
-    numbers: tuple[int, ...]
-    values: tuple[int, ...]
-    times: tuple[int, ...]
-    uses: tuple[Uses, ...]
-    promotions: tuple[int, ...]
-    groups: tuple[int, ...]
-    rooms: tuple[int, ...]
-    pieces: int
 
 
 class Frame(Struct):
@@ -88,14 +67,15 @@ class Search:
         self._part = part
         self._divisor = gcd(*part.values)
         self._values = [floor_div(value, self._divisor) for value in part.values]
-        self._shift = min(SHIFT_MAX, SCALED_BITS - (max(self._values) * part.pieces).bit_length())
-        self._scaled = _scaled(self._values, self._shift, part.pieces)
+        self._shift = shift_of(max(self._values), part.pieces)
+        self._scaled = scaled(self._values, self._shift, part.pieces)
         self._rooms = list(part.rooms)
+        self._rows_first = len(part.rooms)
         self._left = list(part.times)
         self._taken = [0] * len(part.values)
         self._total = 0
         self._scope = Scope(self._rooms, list(part.times), list(range(len(part.values))))
-        self._budget = Budget(steps_max, _cost(part))
+        self._budget = Budget(steps_max, pass_cost(part))
         self._bound = BOUND_MAX
         self.times = [0] * len(part.values)
         self.total = 0
@@ -113,7 +93,9 @@ class Search:
         """
         bound = self._start()
         if bound > self.total and len(self._rooms) <= ROWS_MAX:
-            self._relaxation = Relaxation(self._scaled, self._part.uses, len(self._rooms))
+            self._relaxation = Relaxation(
+                self._scaled, self._part.uses, floors(self._rooms, self._shift)
+            )
             bound = self._explore(bound)
         return self.total * self._divisor, max(bound, self.total) * self._divisor
 
@@ -146,16 +128,71 @@ class Search:
         return (self.total - self._total) >> -self._shift
 
     def _explore(self, bound: int) -> int:
-        """Search all nodes, or as many as the budget allows; return the bound that is left."""
-        frames: list[Frame] = []
+        """Search all nodes, or as many as the budget allows; return the bound that is left.
+
+        What is not done after a few passes begins again with cuts.
+        """
+        bound = self._descend(self._visit(bound), TRIED_PASSES * self._budget.cost)
+        if bound <= self.total or self._budget.is_spent:
+            return bound
         branch = self._visit(bound)
+        for _ in range(ROUNDS_MAX if len(self._rooms) <= CUT_ROWS_MAX else 0):
+            if branch is None or not self._cut():
+                break
+            branch = self._visit(self._bound)
+        return self._descend(branch, BOUND_MAX)
+
+    def _descend(self, branch: tuple[int, int] | None, steps_stop: int) -> int:
+        """Search below the root and come back to it; return the bound that is left.
+
+        Args:
+            branch: of the root.
+            steps_stop: after so many steps no further branching begins.
+        """
+        frames: list[Frame] = []
         while not self._budget.is_spent:
-            if branch is not None:
+            if branch is None:
+                if not self._turn(frames):
+                    return self.total
+            elif self._budget.steps < steps_stop:
                 frames.append(self._first(*branch, len(frames)))
-            elif not self._turn(frames):
-                return self.total
+            else:
+                break
             branch = self._visit(frames[-1].bound)
-        return max(self._bound, *(frame.bound for frame in frames if frame.is_first), 0)
+        bound = max(self._bound, self.total, *(one.bound for one in frames if one.is_first), 0)
+        self._leave(frames)
+        return bound
+
+    def _leave(self, frames: list[Frame]) -> None:
+        """Go back to the root."""
+        for frame in reversed(frames):
+            if frame.is_first:
+                self._take(frame.application, -frame.count)
+            self._left[frame.application] = frame.left
+        if frames:
+            self._scope.active = frames[0].active
+            if frames[0].saved is not None:
+                self._relaxation.restore(frames[0].saved)
+
+    def _cut(self) -> bool:
+        """Add rows that the root's solution breaks; False if there are none."""
+        amounts = {n: self._relaxation.amount(self._scope, n) for n in self._scope.active}
+        rooms, prices = self._rooms[: self._rows_first], self._relaxation.prices
+        solution = Solution(amounts, self._part.times, self._part.uses, rooms, prices)
+        cuts = find_cuts(solution, self._budget.spend)
+        if not cuts:
+            return False
+        uses = [list(one) for one in self._part.uses]
+        for row, cut in enumerate(cuts, start=len(self._rooms)):
+            for n, count in cut.counts.items():
+                uses[n].append((row, count))
+        self._rooms += [cut.room for cut in cuts]
+        self._part = replace(self._part, uses=tuple(map(tuple, uses)), rooms=tuple(self._rooms))
+        self._budget.cost = pass_cost(self._part)
+        self._relaxation = Relaxation(
+            self._scaled, self._part.uses, floors(self._rooms, self._shift)
+        )
+        return True
 
     def _visit(self, bound: int) -> tuple[int, int] | None:
         """Bound the node, and say on what to branch, if it may hold something better."""
@@ -232,7 +269,7 @@ class Search:
         if torn:
             return max(torn, key=lambda n: (amounts[n], -n)), 0
         fractions = {n: amount & (ONE - 1) for n, amount in amounts.items()}
-        split = [n for n, f in fractions.items() if _FRACTION_MIN < f < ONE - _FRACTION_MIN]
+        split = [n for n, amount in amounts.items() if is_split(amount)]
         if split:
             row = self._tightest(split)
             split = [n for n in split if any(used == row for used, _ in self._part.uses[n])]
@@ -240,13 +277,13 @@ class Search:
             count = (amounts[chosen] >> FRACTION_BITS) + 1
         else:
             chosen = max(amounts, key=lambda n: (amounts[n], -n))
-            count = max(1, (amounts[chosen] + _FRACTION_MIN) >> FRACTION_BITS)
+            count = max(1, (amounts[chosen] + FRACTION_MIN) >> FRACTION_BITS)
         return chosen, min(count, self._scope.times[chosen])
 
     def _torn(self, amounts: dict[int, int]) -> list[int]:
         """Applications of groups of which the bound's solution takes several promotions."""
         groups, promotions = self._part.groups, self._part.promotions
-        taken = [n for n in amounts if groups[n] >= 0 and amounts[n] > _FRACTION_MIN]
+        taken = [n for n in amounts if groups[n] >= 0 and amounts[n] > FRACTION_MIN]
         fired: dict[int, set[int]] = {}
         for n in taken:
             fired.setdefault(groups[n], set()).add(promotions[n])
@@ -312,28 +349,3 @@ class Search:
             self._scope.active = [n for n in frame.active if self._part.promotions[n] != own]
         if frame.saved is not None:
             self._relaxation.restore(frame.saved)
-
-
-def _scaled(values: Sequence[int], shift: int, pieces: int) -> list[int]:
-    """Shift values, up if bits are lost, and raise each by a fraction of its own.
-
-    The fractions make equal values differ, without which the basis changes in circles, and favour
-    the lower number. Over all pieces they stay below one half: they raise no bound by a unit.
-    """
-    if shift < 0:
-        return [-(-value >> -shift) for value in values]
-    width = floor_div(1 << shift, 2 * pieces * len(values))
-    return [
-        (value << shift) + width * (len(values) - number) - ((_scattered(number) * width) >> 32)
-        for number, value in enumerate(values)
-    ]
-
-
-def _scattered(number: int) -> int:
-    """Some number of 32 bits, another one for each number."""
-    return (number + 1) * SCATTER & 0xFFFF_FFFF
-
-
-def _cost(part: Part) -> int:
-    """Steps of one pass: 1, and 1 more for each 8,192 numbers that it may look at."""
-    return 1 + ((len(part.rooms) ** 2 + sum(map(len, part.uses))) >> 13)

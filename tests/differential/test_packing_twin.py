@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.baskets import basket_problem
 from ext import packing as kernel
 from rewards.packing import NUMBER_MAX, PIECES_MAX, VALUE_MAX, Application, Party, pack
 from tests.property.packing_problem import Problem, problems
@@ -107,6 +108,13 @@ def test_hard_problems(seed: int) -> None:
     random = Random(seed)
     problem = _hard(random, random.randint(10, 40), random.randint(40, 200), random.choice([1, 3]))
     for steps_max in (0, 3, 40, 400):
+        _assert_twins_agree(kernel.pack, problem, steps_max)
+
+
+@pytest.mark.parametrize("seed", [*range(60), 444, 556, 799, 813, 1390, 1443, 2132, 2166, 2413])
+def test_baskets_of_the_benchmark(seed: int) -> None:
+    problem = Problem(*basket_problem(seed))
+    for steps_max in (30, 600):
         _assert_twins_agree(kernel.pack, problem, steps_max)
 
 
