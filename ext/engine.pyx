@@ -24,18 +24,28 @@ cdef extern from "Python.h":
     long long PyLong_AsLongLong(object value) except? -1
 
 include "engine_numbers.pxi"
+include "engine_constants.pxi"
+include "engine_rows.pxi"
 include "engine_types.pxi"
 include "engine_share.pxi"
+include "engine_facts.pxi"
 include "engine_basket.pxi"
+include "engine_candidates.pxi"
 include "engine_gates.pxi"
 include "engine_deal.pxi"
 include "engine_piece.pxi"
 include "engine_set.pxi"
 include "engine_bundle.pxi"
+include "engine_gift.pxi"
 include "engine_reward.pxi"
+include "engine_proposal.pxi"
+include "engine_effect.pxi"
+include "engine_group.pxi"
 include "engine_course.pxi"
 include "engine_choice.pxi"
 include "engine_column.pxi"
+include "engine_column_set.pxi"
+include "engine_combination.pxi"
 include "engine_best.pxi"
 include "engine_outcome.pxi"
 
@@ -55,6 +65,7 @@ cdef class Engine:
 
     cdef Scene scene
     cdef int64_t *copied[TABLES_COUNT]
+    cdef bint busy
 
     def __cinit__(self, tuple tables not None):
         cdef Py_ssize_t counts[TABLES_COUNT]
@@ -94,6 +105,9 @@ cdef class Engine:
             ZeroDivisionError: a line has no quantity.
         """
         cdef Scene *scene = &self.scene
+        if self.busy:
+            raise RuntimeError("the engine evaluates one receipt at a time")
+        self.busy = True
         try:
             return _evaluate(scene, lowered)
         except BaseException:
@@ -102,6 +116,7 @@ cdef class Engine:
         finally:
             _shrink(&scene.kept)
             _shrink(&scene.scratch)
+            self.busy = False
 
 
 cdef tuple _evaluate(Scene *scene, list lowered):

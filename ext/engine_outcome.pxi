@@ -176,8 +176,8 @@ cdef struct SoldRun:
 
 cdef struct SoldLine:
     int64_t amount_minor
-    int64_t run_end
-    int64_t adjustment_end
+    int64_t run_count
+    int64_t adjustment_count
 
 cdef struct Row:
     # A row of what is found: as many of the columns count as its list says.
@@ -231,7 +231,7 @@ cdef int _add_runs(const Line *line, int64_t amount_minor, SoldRun *runs) except
 
 
 cdef tuple _lines_as_lists(Scene *scene):
-    """Columns of lines, of runs and of adjustments; a cancelled line has the amount -1."""
+    """Columns of lines, of runs and of adjustments; a cancelled line has no run."""
     cdef Py_ssize_t count = scene.header.lines_count, runs_count = 0, adjusted = 0, n, m
     cdef SoldLine *sold = <SoldLine *> _take(&scene.kept, count, sizeof(SoldLine))
     cdef SoldRun *runs = <SoldRun *> _take(&scene.kept, 2 * count, sizeof(SoldRun))
@@ -241,19 +241,20 @@ cdef tuple _lines_as_lists(Scene *scene):
     cdef const LineState *state
     for n in range(count):
         state = &scene.states[n]
-        sold[n].amount_minor = -1
-        if not scene.lines[n].cancelled:
-            sold[n].amount_minor = state.amount_minor
-            runs_count += _add_runs(&scene.lines[n], state.amount_minor, runs + runs_count)
-            for m in range(state.adjustments_count):
-                made[adjusted] = scene.adjustments[state.adjustments + m]
-                made[adjusted].discount_minor = -made[adjusted].discount_minor
-                adjusted += 1
-        sold[n].run_end, sold[n].adjustment_end = runs_count, adjusted
+        sold[n] = SoldLine(state.amount_minor, 0, 0)
+        if scene.lines[n].cancelled:
+            continue
+        sold[n].run_count = _add_runs(&scene.lines[n], state.amount_minor, runs + runs_count)
+        sold[n].adjustment_count = state.adjustments_count
+        runs_count += sold[n].run_count
+        for m in range(state.adjustments_count):
+            made[adjusted] = scene.adjustments[state.adjustments + m]
+            made[adjusted].discount_minor = -made[adjusted].discount_minor
+            adjusted += 1
     return (
         _column(&sold.amount_minor, count, sizeof(SoldLine)),
-        _column(&sold.run_end, count, sizeof(SoldLine)),
-        _column(&sold.adjustment_end, count, sizeof(SoldLine)),
+        _column(&sold.run_count, count, sizeof(SoldLine)),
+        _column(&sold.adjustment_count, count, sizeof(SoldLine)),
         _column(&runs.quantity_milli, runs_count, sizeof(SoldRun)),
         _column(&runs.unit_price_minor, runs_count, sizeof(SoldRun)),
         _column(&runs.amount_minor, runs_count, sizeof(SoldRun)),

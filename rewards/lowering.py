@@ -2,15 +2,16 @@
 
 Names become the numbers of the plan; names that the plan does not know fall away, as no rule asks
 about them. Order of the list: a header of counts and flags, then the parts in the order of
-`_HEADER`, each as its row in `ext/engine_types.pxi`.
+`_HEADER`, each as its row in `ext/engine_rows.pxi`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from operator import itemgetter
 
 from msgspec.structs import astuple
 
 from rewards.authored import ProductSet
-from rewards.facts import CustomerState, Facts, OwnOffer
+from rewards.facts import NO_ACCOUNT, CustomerState, Facts, OwnOffer
 from rewards.gate import MINUTES_A_DAY
 from rewards.plan import NONE, Plan, lower_program
 from rewards.product import CANDIDATES_KEPT_MAX, Product, fits_rest, sets_of
@@ -18,7 +19,7 @@ from rewards.reading import BIN_MIN, DAYS_A_WEEK, EARNING_STATES, coupon_tokens
 from rewards.ruleset import CHANNEL_NUMBERS, CompiledProgram
 from rewards.sale import Line, Sale, TenderKind
 
-_LINE_ID, _SKU, _MINIMUM = 0, 1, 10
+_LINE_ID, _SKU, _MINIMUM = map(itemgetter, (0, 1, 10))
 _NUMBERS = slice(2, 15)
 _LINE_FIELDS = (
     "quantity_milli",
@@ -52,7 +53,7 @@ class Lowering:
         self._channels = {
             n: channels[name] for name, n in CHANNEL_NUMBERS.items() if name in channels
         }
-        self._weekdays = [weekdays.get(str(day)) for day in range(1, DAYS_A_WEEK + 1)]
+        self._weekdays = [weekdays.get(str(day), NONE) for day in range(1, DAYS_A_WEEK + 1)]
         self._articles: dict[str, tuple[Product | None, tuple[int, ...]]] = {}
 
     def lower(self, sale: Sale, facts: Facts, only: Collection[int] | None = None) -> list[int]:
@@ -64,21 +65,23 @@ class Lowering:
             only: numbers of the promotions that may take part; without it all.
         """
         header, customer, plan = sale.header, facts.customer, self.plan
-        rows = [astuple(line) for line in sale.lines]
-        skus = sorted({row[_SKU] for row in rows})
-        places = {sku: place for place, sku in enumerate(skus)}
+        rows = list(map(astuple, sale.lines))
+        line_skus = list(map(_SKU, rows))
+        skus = sorted(set(line_skus))
+        places = dict(zip(skus, range(len(skus)), strict=True))
         ranks = _ranks(rows, len(skus))
         tokens = self._tokens(sale, facts)
-        coupons = self._coupons(sale) if header.coupon_codes else []
+        coupons = self._coupons(sale) if header.coupon_codes else ()
         numbers = self._numbers(facts)
-        balances = _known(customer.balances, plan.assets)
-        offers = _thresholds(customer.offers, plan.own_offers)
-        quotas = _quotas(facts, plan.quotas) if facts.quotas else []
-        prices = _prices(facts, plan.price_lists, places) if facts.prices else []
+        balances = _known(customer.balances, plan.costs) if plan.costs else ()
+        offers = _thresholds(customer.offers, plan.own_offers) if customer.offers else ()
+        quotas = _quotas(facts, plan.quotas) if facts.quotas else ()
+        prices = _prices(facts, plan.price_lists, places) if facts.prices else ()
         products = {product.sku: product for product in facts.products}
-        extras = self._offered(skus, products, customer.offers) if customer.offers else []
-        chosen = [] if only is None else sorted(set(only))
+        extras = self._offered(skus, products, customer.offers) if customer.offers else ()
+        chosen = () if only is None else sorted(set(only))
         can = header.capabilities
+        is_known = customer.account_id != NO_ACCOUNT
         lowered = [
             len(rows),
             len(skus),
@@ -86,10 +89,10 @@ class Lowering:
             can.zero_price,
             can.split_line,
             can.add_piece,
-            bool(customer.account_id),
-            bool(customer.account_id) and customer.state in EARNING_STATES,
+            is_known,
+            is_known and customer.state in EARNING_STATES,
             customer.state == CustomerState.ACTIVE,
-            sum([t.amount_minor for t in sale.tenders if t.kind == TenderKind.POINTS]),
+            _by_points_minor(sale) if sale.tenders else 0,
             len(tokens),
             len(coupons),
             len(numbers) >> 1,
@@ -100,19 +103,12 @@ class Lowering:
             len(extras) >> 1,
             NONE if only is None else len(chosen),
         ]
-        lowered += [places[row[_SKU]] for row in rows]
+        lowered += map(places.__getitem__, line_skus)
         lowered += ranks
         for row in rows:
             lowered += row[_NUMBERS]
-        lowered += tokens
-        lowered += coupons
-        lowered += numbers
-        lowered += balances
-        lowered += offers
-        lowered += quotas
-        lowered += prices
-        lowered += extras
-        lowered += chosen
+        for part in (tokens, coupons, numbers, balances, offers, quotas, prices, extras, chosen):
+            lowered += part
         known, find = self._articles, products.get
         for sku in skus:
             product, entry = find(sku), known.get(sku)
@@ -136,30 +132,35 @@ class Lowering:
     def _tokens(self, sale: Sale, facts: Facts) -> list[int]:
         """Numbers of the receipt's tokens but those of coupons."""
         header, customer, store, known = sale.header, facts.customer, facts.store, self.plan.tokens
-        found: list[int] = []
-        channel = self._channels.get(header.till_type)
-        weekday = self._weekdays[(store.local_day - 1) % DAYS_A_WEEK]
-        found += [one for one in (channel, weekday) if one is not None]
-        found += _numbered(store.zones, known.get("zone"))
-        found += _numbered(header.manual_triggers, known.get("trigger"))
+        found = [self._channels.get(header.till_type, NONE)]
+        found.append(self._weekdays[(store.local_day - 1) % DAYS_A_WEEK])
+        if "zone" in known:
+            found += _numbered(store.zones, known["zone"])
+        if header.manual_triggers and "trigger" in known:
+            found += _numbered(header.manual_triggers, known["trigger"])
         if sale.tenders:
-            kinds = [_TENDER_NAMES[one.kind] for one in sale.tenders]
-            found += _numbered(kinds, known.get("tender"))
-            bins = [start for one in sale.tenders for start in _bins(one.card_bin)]
-            found += _numbered(bins, known.get("bin"))
-        if header.staff_purchase:
-            found += _numbered(("purchase",), known.get("staff"))
+            found += self._paid_by(sale)
+        if header.staff_purchase and "staff" in known:
+            found += known["staff"].values()
         if customer.account_id:
-            found += _numbered(("known",), known.get("customer"))
-            found += _numbered(customer.segments, known.get("segment"))
-            if customer.tier:
-                found += _numbered((customer.tier,), known.get("tier"))
-        return found
+            if "customer" in known:
+                found += known["customer"].values()
+            if "segment" in known:
+                found += _numbered(customer.segments, known["segment"])
+            if customer.tier and "tier" in known:
+                found += _numbered((customer.tier,), known["tier"])
+        return [one for one in found if one >= 0]
+
+    def _paid_by(self, sale: Sale) -> list[int]:
+        known = self.plan.tokens
+        kinds = [_TENDER_NAMES[one.kind] for one in sale.tenders]
+        bins = [start for one in sale.tenders for start in _bins(one.card_bin)]
+        return _numbered(kinds, known.get("tender", {})) + _numbered(bins, known.get("bin", {}))
 
     def _coupons(self, sale: Sale) -> list[int]:
         """Numbers of the coupon codes that count, in the order shown."""
         spelled = [code.partition(":")[2] for code in coupon_tokens(self.program, sale)]
-        return _numbered(spelled, self.plan.tokens.get("coupon"))
+        return _numbered(spelled, self.plan.tokens.get("coupon", {}))
 
     def _numbers(self, facts: Facts) -> list[int]:
         """The numbers that gates compare, each behind its slot."""
@@ -172,8 +173,10 @@ class Lowering:
         found += (_PURCHASE, customer.purchases + 1)
         if customer.last_purchase_day:
             found += (_DAYS_SINCE_PURCHASE, store.local_day - customer.last_purchase_day)
-        found += _known(customer.counters, self.plan.histories)
-        found += _known(customer.balances, self.plan.balances)
+        if self.plan.histories:
+            found += _known(customer.counters, self.plan.histories)
+        if self.plan.balances:
+            found += _known(customer.balances, self.plan.balances)
         return found
 
     def _offered(
@@ -192,9 +195,9 @@ class Lowering:
 
 def _ranks(rows: Sequence[tuple[object, ...]], articles_count: int) -> list[int]:
     """The order of lines by their ids; empty where no two lines could be one item."""
-    if articles_count == len(rows) and not [row for row in rows if row[_MINIMUM]]:
+    if articles_count == len(rows) and not any(map(_MINIMUM, rows)):
         return []
-    line_ids = [str(row[_LINE_ID]) for row in rows]
+    line_ids: list[str] = list(map(_LINE_ID, rows))
     ranks = {line_id: rank for rank, line_id in enumerate(sorted(set(line_ids)))}
     return [ranks[line_id] for line_id in line_ids]
 
@@ -204,14 +207,16 @@ def _bins(card_bin: str) -> list[str]:
     return [card_bin[:length] for length in range(BIN_MIN, len(card_bin) + 1)]
 
 
-def _numbered(names: Collection[str], known: Mapping[str, int] | None) -> list[int]:
-    return [known[name] for name in names if name in known] if known else []
+def _numbered(names: Collection[str], known: Mapping[str, int]) -> list[int]:
+    return [known[name] for name in names if name in known]
+
+
+def _by_points_minor(sale: Sale) -> int:
+    return sum([t.amount_minor for t in sale.tenders if t.kind == TenderKind.POINTS])
 
 
 def _known(pairs: Sequence[tuple[str, int]], known: Mapping[str, int]) -> list[int]:
     """Pairs of a name and a value, as number and value."""
-    if not known:
-        return []
     return [one for name, value in pairs if name in known for one in (known[name], value)]
 
 

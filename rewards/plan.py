@@ -1,7 +1,7 @@
 """The plan of a program: its promotions as flat integers, as the kernel reads them.
 
 Lowered once from the compiled program, when a ruleset is loaded; never stored. Every name that a
-rule asks about is a number here. The rows are those of the structs in `ext/engine_types.pxi`, field
+rule asks about is a number here. The rows are those of the structs in `ext/engine_rows.pxi`, field
 by field in the same order; the kernel refuses tables of another width.
 """
 
@@ -96,7 +96,7 @@ class Plan(Struct, frozen=True, eq=False):
         tokens: numbers of tokens by kind (`segment`), then by name (`vip`).
         histories: slots of the counters of purchase history that gates compare.
         balances: slots of the assets whose balance gates compare.
-        assets: numbers of assets; `asset_codes` is the way back.
+        costs: numbers of the assets that promotions cost; `asset_codes` is the way back.
         own_offers: numbers of the own offers whose threshold gates ask for.
         price_lists: numbers of price lists.
         gift_skus: numbers of the articles that are given; `gifts` is the way back.
@@ -107,7 +107,7 @@ class Plan(Struct, frozen=True, eq=False):
     tokens: Mapping[str, Mapping[str, int]]
     histories: Mapping[str, int]
     balances: Mapping[str, int]
-    assets: Mapping[str, int]
+    costs: Mapping[str, int]
     asset_codes: tuple[str, ...]
     own_offers: Mapping[str, int]
     price_lists: Mapping[str, int]
@@ -287,6 +287,7 @@ def lower_program(program: CompiledProgram) -> Plan:
         writer.tokens.number_of(calling)
     for promotion in program.promotions:
         writer.add_promotion(promotion)
+    costs = {one.cost.asset_code for one in program.promotions if one.cost}
     tokens: dict[str, dict[str, int]] = {}
     for spelled, number in writer.tokens.numbers.items():
         kind, _, name = spelled.partition(":")
@@ -296,7 +297,7 @@ def lower_program(program: CompiledProgram) -> Plan:
         tokens=tokens,
         histories=_slots(writer.numbers.numbers, "history"),
         balances=_slots(writer.numbers.numbers, "balance"),
-        assets=writer.assets.numbers,
+        costs={code: writer.assets.numbers[code] for code in sorted(costs)},
         asset_codes=tuple(writer.assets.numbers),
         own_offers=writer.offers.numbers,
         price_lists=writer.lists.numbers,

@@ -1,7 +1,7 @@
 """What the kernel found, raised from flat integers to the values of an evaluation."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import repeat
+from itertools import islice
 from typing import NamedTuple
 
 from rewards.benefit import CouponReward, GiftCertificate, Status
@@ -30,9 +30,9 @@ class Found(NamedTuple):
     """The lists that `ext.engine.Engine.evaluate` gives; rows lie one behind the other.
 
     Attributes:
-        amounts: for each line what it costs, minor units; -1 if it is cancelled.
-        run_ends: for each line where its runs end.
-        adjustment_ends: for each line where its adjustments end.
+        amounts: for each line what it costs, minor units.
+        run_counts: for each line how many runs it has: 1 or 2, or 0 if it is cancelled.
+        adjustment_counts: for each line how many adjustments it has.
         trace: what became of each candidate, as one number (see `_trace_as_lists` of the kernel).
         trace_rows: what does not fit one number: the fields of `TraceEntry`.
         offers: promotion, position, gift or -1, thousandths, minor units, choice group.
@@ -43,8 +43,8 @@ class Found(NamedTuple):
     """
 
     amounts: Sequence[int]
-    run_ends: Sequence[int]
-    adjustment_ends: Sequence[int]
+    run_counts: Sequence[int]
+    adjustment_counts: Sequence[int]
     run_quantities: Sequence[int]
     run_prices: Sequence[int]
     run_amounts: Sequence[int]
@@ -113,28 +113,26 @@ def raise_evaluation(
 
 
 def _outcomes(found: Found) -> tuple[LineOutcome | None, ...]:
-    runs = list(map(Run, found.run_quantities, found.run_prices, found.run_amounts))
-    adjustments = list(
-        map(
-            Adjustment,
-            found.adjustment_numbers,
-            found.adjustment_amounts,
-            found.adjustment_quantities,
-        )
+    runs = map(Run, found.run_quantities, found.run_prices, found.run_amounts)
+    adjustments = map(
+        Adjustment,
+        found.adjustment_numbers,
+        found.adjustment_amounts,
+        found.adjustment_quantities,
     )
-    if not adjustments and len(runs) == len(found.amounts) and -1 not in found.amounts:
-        return tuple(map(LineOutcome, found.amounts, zip(runs, strict=True), repeat(())))
-    outcomes: list[LineOutcome | None] = []
-    run, adjustment = 0, 0
-    ends = zip(found.amounts, found.run_ends, found.adjustment_ends, strict=True)
-    for amount_minor, run_end, adjustment_end in ends:
-        if amount_minor < 0:
-            outcomes.append(None)
-            continue
-        own = tuple(adjustments[adjustment:adjustment_end]) if adjustment_end > adjustment else ()
-        outcomes.append(LineOutcome(amount_minor, tuple(runs[run:run_end]), own))
-        run, adjustment = run_end, adjustment_end
-    return tuple(outcomes)
+    counts = zip(found.amounts, found.run_counts, found.adjustment_counts, strict=True)
+    return tuple(
+        [
+            LineOutcome(
+                amount_minor,
+                (next(runs),) if run_count == 1 else (next(runs), next(runs)),
+                tuple(islice(adjustments, adjustment_count)) if adjustment_count else (),
+            )
+            if run_count
+            else None
+            for amount_minor, run_count, adjustment_count in counts
+        ]
+    )
 
 
 def _trace(memo: TraceMemo, found: Found) -> tuple[TraceEntry, ...]:

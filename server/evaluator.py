@@ -24,7 +24,7 @@ class PreparedProgram:
 
     def evaluate(self, sale: Sale, facts: Facts, only: Collection[int] | None = None) -> Evaluation:
         """Evaluate a receipt, as `rewards.evaluate.evaluate` does."""
-        found = Found(*self._engine.evaluate(self._lowering.lower(sale, facts, only)))
+        found = Found._make(self._engine.evaluate(self._lowering.lower(sale, facts, only)))
         plan = self._lowering.plan
         return raise_evaluation(self._program, plan, self._memo, sale, facts, found)
 
