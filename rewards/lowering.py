@@ -1,8 +1,8 @@
 """A sale and its facts as flat integers, as the kernel reads them.
 
 Names become the numbers of the plan; names that the plan does not know fall away, as no rule asks
-about them. Order of the list: a header of counts and flags, then the parts in the order of
-`_HEADER`, each as its row in `ext/engine_rows.pxi`.
+about them. The list is a row of `Header`, then for each count of it so many rows, in the order in
+which `lower` writes them; rows are those of `ext/engine_rows.pxi`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
