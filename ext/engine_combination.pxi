@@ -215,10 +215,12 @@ cdef int _prove(Scene *scene, const Combination *combination) except -1:
 # --- what was chosen --------------------------------------------------------------------------
 
 cdef struct Gathered:
-    # By item: thousandths, discount of applications to it alone, price of its part of others.
+    # By item: thousandths, discount of applications to it alone; price and room of its part of
+    # others.
     int64_t *milli
     int64_t *own_minor
     int64_t *shared_minor
+    int64_t *room_minor
     int64_t total_minor
 
 
@@ -234,10 +236,12 @@ cdef Gathered _gather(
     chosen.milli = _int64s(&scene.scratch, scene.items_count)
     chosen.own_minor = _int64s(&scene.scratch, scene.items_count)
     chosen.shared_minor = _int64s(&scene.scratch, scene.items_count)
+    chosen.room_minor = _int64s(&scene.scratch, scene.items_count)
     chosen.total_minor = 0
     memset(chosen.milli, 0, size)
     memset(chosen.own_minor, 0, size)
     memset(chosen.shared_minor, 0, size)
+    memset(chosen.room_minor, 0, size)
     for n in range(one.columns.count):
         column = &one.columns.rows[n]
         if not times[n]:
@@ -253,6 +257,9 @@ cdef Gathered _gather(
             piece = &combination.lane.classes[column.bearing.rows[m].place]
             chosen.shared_minor[piece.item] += (
                 piece.price_minor * column.bearing.rows[m].pieces * times[n]
+            )
+            chosen.room_minor[piece.item] += (
+                piece.room_minor * column.bearing.rows[m].pieces * times[n]
             )
     return chosen
 
@@ -276,14 +283,9 @@ cdef int _propose_chosen(
     for n in range(scene.items_count):
         if chosen.milli[n]:
             prices[count] = chosen.shared_minor[n]
-            rooms[count] = _least(
-                prices[count], _item_room(&scene.items[n]) - chosen.own_minor[n]
-            )
+            rooms[count] = chosen.room_minor[n]  # of its own pieces: others may use the item, too
             count += 1
-    _share_capped(
-        &scene.scratch, _least(chosen.total_minor, _sum_of(rooms, count)), prices, rooms, count,
-        parts
-    )
+    _share_capped(&scene.scratch, chosen.total_minor, prices, rooms, count, parts)
     proposal.taken = <Taken *> _take(&scene.kept, count, sizeof(Taken))
     for n in range(scene.items_count):
         if chosen.milli[n]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from rewards.basket import Item, share_capped
+from rewards.basket import share_capped
 from rewards.benefit import (
     AmountOff,
     Benefit,
@@ -171,7 +171,7 @@ def _places(
 def _reward_columns(
     course: Course, promotion: CompiledPromotion, classes: Sequence[PieceClass]
 ) -> Columns:
-    """Applications of a promotion that only gives points: pieces, sets of pieces, or all of them."""
+    """Applications of a promotion that only gives points: pieces, sets of them, or all."""
     places = _places(course, promotion, classes, (promotion.target,), lowers=False)
     places = [place for place in places if earns_for(promotion, classes[place].item)]
     fixed = [one for one in promotion.gives if isinstance(one, PointsFixed)]
@@ -274,6 +274,7 @@ def _proposal(
     milli: dict[int, int] = {}
     own: dict[int, int] = {}
     shared: dict[int, int] = {}
+    rooms: dict[int, int] = {}
     total_minor = 0
     for column, count in zip(one.columns, times, strict=True):
         for place, pieces in column.uses if count else ():
@@ -290,28 +291,18 @@ def _proposal(
             item = id(classes[place].item)
             price_minor = classes[place].price_minor * pieces * count
             shared[item] = shared.get(item, 0) + price_minor
+            room_minor = classes[place].room_minor * pieces * count
+            rooms[item] = rooms.get(item, 0) + room_minor
     items = [item for item in course.items if id(item) in milli]
-    parts = _shared(course, items, own, shared, total_minor)
+    # Each promotion keeps to the rooms of its own pieces: the item may be another's, too.
+    prices = [shared.get(id(item), 0) for item in items]
+    held = [rooms.get(id(item), 0) for item in items]
+    parts = share_capped(total_minor, prices, held, course.allocate)
     taken = tuple(
         Taken(item, milli[id(item)], own.get(id(item), 0) + part)
         for item, part in zip(items, parts, strict=True)
     )
     return Proposal(_times(promotion, taken, times), taken, offers=())
-
-
-def _shared(
-    course: Course,
-    items: Sequence[Item],
-    own: dict[int, int],
-    shared: dict[int, int],
-    total_minor: int,
-) -> list[int]:
-    prices = [shared.get(id(item), 0) for item in items]
-    rooms = [
-        min(price, item.room_minor - own.get(id(item), 0))
-        for item, price in zip(items, prices, strict=True)
-    ]
-    return share_capped(min(total_minor, sum(rooms)), prices, rooms, course.allocate)
 
 
 def _times(promotion: CompiledPromotion, taken: Sequence[Taken], times: Sequence[int]) -> int:

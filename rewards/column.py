@@ -146,19 +146,27 @@ def choose(classes: Sequence[PieceClass], places: Places, count: int) -> Choices
     All ways, or if they are more than APPLICATIONS_MAX only those without a gap in the price.
     """
     counted = [place for place in places if classes[place].item.counted]
-    every = list(itertools.islice(_every_way(classes, counted, count), APPLICATIONS_MAX + 1))
+    ways = _every_way(classes, counted, count, sum([classes[p].capacity for p in counted]))
+    every = list(itertools.islice(ways, APPLICATIONS_MAX + 1))
     if len(every) <= APPLICATIONS_MAX:
         return Choices(tuple(every))
     return Choices(tuple(_without_gap(classes, counted, count)), complete=False)
 
 
-def _every_way(classes: Sequence[PieceClass], places: Places, count: int) -> Iterator[Uses]:
+def _every_way(
+    classes: Sequence[PieceClass], places: Places, count: int, left: int
+) -> Iterator[Uses]:
+    """Every way to choose so many of the `left` pieces of some classes."""
     if not count:
         yield ()
         return
     for at, place in enumerate(places):
+        # Where too few are left no way is found, and trying them all would never end.
+        if left < count:
+            return
+        left -= classes[place].capacity
         for pieces in range(min(count, classes[place].capacity), 0, -1):
-            for rest in _every_way(classes, places[at + 1 :], count - pieces):
+            for rest in _every_way(classes, places[at + 1 :], count - pieces, left):
                 yield ((place, pieces), *rest)
 
 

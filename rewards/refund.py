@@ -12,10 +12,11 @@ from msgspec import Struct
 
 from rewards.evaluate import Evaluation
 from rewards.facts import Facts
+from rewards.limits import MILLI
 from rewards.rounding import floor_div
 from rewards.ruleset import CompiledPromotion, ProgramRules
 from rewards.runs import LineOutcome
-from rewards.sale import Line, LineAction, Sale, Tender
+from rewards.sale import Line, LineAction, Sale, Tender, Unit
 
 Evaluator = Callable[[ProgramRules, Sale, Facts, Collection[int] | None], Evaluation]
 """Evaluates a receipt; the last argument names the promotions that may take part."""
@@ -29,6 +30,7 @@ class RefundProblem(IntEnum):
     UNKNOWN_LINE = 1
     MORE_THAN_SOLD = 2
     FORBIDDEN = 3
+    NOT_WHOLE = 4
 
 
 class RefundRefusal(Struct, frozen=True):
@@ -156,13 +158,15 @@ def decide_refund(
 
 
 def _check(sale: Sale, before: Quantities, now: Quantities) -> RefundRefusal | None:
-    sold = {line.line_id: line.quantity_milli for line in sale.lines if _is_sold(line)}
+    sold = {line.line_id: line for line in sale.lines if _is_sold(line)}
     for line_id in sorted(now):
         if line_id not in sold:
             return RefundRefusal(RefundProblem.UNKNOWN_LINE, line_id)
-        left_milli = sold[line_id] - before.get(line_id, 0)
+        left_milli = sold[line_id].quantity_milli - before.get(line_id, 0)
         if now[line_id] > left_milli:
             return RefundRefusal(RefundProblem.MORE_THAN_SOLD, line_id, left_milli)
+        if sold[line_id].unit == Unit.PIECE and now[line_id] % MILLI:
+            return RefundRefusal(RefundProblem.NOT_WHOLE, line_id, left_milli)
     return None
 
 

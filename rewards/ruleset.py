@@ -178,7 +178,7 @@ class ProgramRules:
         self._hidden = {one.set_number for one in program.classes if one.no_cross_sell}
 
     def may_show(self, product: Product) -> bool:
-        """Whether a product may be shown as cross-sell: no product class of the chain forbids it."""
+        """Whether a product may be shown as cross-sell: no class of the chain forbids it."""
         return self._hidden.isdisjoint(self.sets.sets_of(product.sku, product))
 
 

@@ -184,3 +184,8 @@ def test_weighed_goods_pay_their_part() -> None:
     first = refunded([], [apples], {"apples": 500})
     rest = refunded([], [apples], {"apples": 1_000}, before={"apples": 500})
     assert (first.pay_back_minor, rest.pay_back_minor) == (100, 201)
+
+
+def test_a_part_of_a_piece_cannot_be_returned() -> None:
+    refusal = decided([], [make.line("tea", 3, 300)], {"tea": 2_500})
+    assert refusal == RefundRefusal(RefundProblem.NOT_WHOLE, "tea", 3_000)
