@@ -1,5 +1,7 @@
 """Best lanes: what is chosen, floors that several promotions share, what does not end."""
 
+from typing import Any
+
 import pytest
 
 from rewards.authored import ProductSet
@@ -23,7 +25,7 @@ BEST = (LaneSetting("price", "best"),)
 A, B, C = (ProductSet(skus=(sku,)) for sku in "abc")
 
 
-def chosen(promotions: list[Promotion], *lines: Line, **program: object) -> Evaluation:
+def chosen(promotions: list[Promotion], *lines: Line, **program: Any) -> Evaluation:
     return make.evaluated(promotions, make.sale(*lines), lanes=BEST, **program)
 
 
