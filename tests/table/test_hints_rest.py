@@ -7,7 +7,7 @@ from rewards.authored import ProductSet
 from rewards.benefit import AmountOff, BundlePart, BundlePrice, NPlusM, NthItem, PointsRate
 from rewards.condition import Products, ReceiptAmount
 from rewards.evaluate import Evaluation, PieceOffer, evaluate
-from rewards.facts import CustomerState
+from rewards.facts import CustomerState, Facts
 from rewards.hints import NOWHERE, Hint, find_hints
 from rewards.program import Promotion
 from rewards.sale import Line
@@ -20,10 +20,9 @@ FEED = make.facts(
 )
 
 
-def hints(*promotions: Promotion, lines: tuple[Line, ...], **others: object) -> tuple[Hint, ...]:
+def hints(*promotions: Promotion, lines: tuple[Line, ...], facts: Facts = FEED) -> tuple[Hint, ...]:
     rules, sale = make.rules(*promotions), make.sale(*lines)
-    facts = others.get("facts", FEED)
-    return find_hints(rules, sale, facts, evaluate(rules, sale, facts, allocate))  # type: ignore[arg-type]
+    return find_hints(rules, sale, facts, evaluate(rules, sale, facts, allocate))
 
 
 def hinted(*trace: TraceEntry, offers: tuple[PieceOffer, ...] = ()) -> tuple[Hint, ...]:
