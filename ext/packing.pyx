@@ -412,6 +412,7 @@ cdef void _read_part(Layout *layout, Search *search, Desk *desk, int64_t n) noex
     cdef Part *part = &search.part
     cdef int64_t found = 0
     cdef int64_t used, use, row
+    part.plain_offsets, part.plain_rows, part.plain_counts = desk.offsets, desk.rows, desk.counts
     part.offsets, part.rows, part.counts = desk.offsets, desk.rows, desk.counts
     part.pieces = layout.pieces
     part.fired = layout.fired

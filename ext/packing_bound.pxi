@@ -164,6 +164,9 @@ cdef struct Part:
     int64_t *offsets
     int64_t *rows
     int64_t *counts
+    int64_t *plain_offsets
+    int64_t *plain_rows
+    int64_t *plain_counts
     const int64_t *promotions
     const int64_t *groups
     int64_t *values
@@ -208,8 +211,8 @@ cdef struct Part:
 
 
 cdef bint _spend(Part *part) noexcept nogil:
-    """Pay for one pass, or say that it cannot be paid."""
-    part.is_spent = part.cost > part.steps_max - part.steps
+    """Pay for one pass, or say that it cannot be paid; then nothing can be paid any more."""
+    part.is_spent = part.is_spent or part.cost > part.steps_max - part.steps
     if not part.is_spent:
         part.steps += part.cost
     return not part.is_spent

@@ -69,11 +69,6 @@ cdef inline bint _is_split(int64_t amount) noexcept nogil:
     return FRACTION_MIN < amount & (ONE - 1) < ONE - FRACTION_MIN
 
 
-cdef void _leave_desk(CutDesk *desk) noexcept nogil:
-    """Free a desk; what a part has got from it, it does not use any more."""
-    free(desk.arena)
-
-
 cdef bint _take_desk(Part *part, CutDesk *desk) noexcept nogil:
     """Set up a desk; False if memory is short."""
     cdef int64_t n = part.count
@@ -255,24 +250,22 @@ cdef void _find_cuts(Part *part, CutDesk *desk) noexcept nogil:
                 desk.chosen[row] = 1
 
 
-cdef bint _widen(Part *part, CutDesk *desk) noexcept nogil:
-    """Move the uses to where there is room for those of all cuts; False if memory is short."""
-    cdef int64_t most = part.offsets[part.count] + ROUNDS_MAX * CUTS_MAX * part.count
-    cdef int64_t *wide = <int64_t *> malloc((part.count + 1 + 2 * most) * sizeof(int64_t))
-    cdef int64_t *rest = wide
-    cdef int64_t *found
-    if wide == NULL:
-        return False
-    found = _carve(&rest, part.count + 1)
-    memcpy(found, part.offsets, (part.count + 1) * sizeof(int64_t))
-    part.offsets = found
-    found = _carve(&rest, most)
-    memcpy(found, part.rows, part.offsets[part.count] * sizeof(int64_t))
-    part.rows = found
-    found = _carve(&rest, most)
-    memcpy(found, part.counts, part.offsets[part.count] * sizeof(int64_t))
-    part.counts = found
-    part.wide = wide
+cdef bint _widen(Part *part) noexcept nogil:
+    """Copy the uses to where there is room for those of all cuts; False if memory is short."""
+    cdef int64_t used = part.plain_offsets[part.count]
+    cdef int64_t most = used + ROUNDS_MAX * CUTS_MAX * part.count
+    cdef int64_t *rest
+    if part.wide == NULL:
+        part.wide = <int64_t *> malloc((part.count + 1 + 2 * most) * sizeof(int64_t))
+        if part.wide == NULL:
+            return False
+    rest = part.wide
+    part.offsets = _carve(&rest, part.count + 1)
+    part.rows = _carve(&rest, most)
+    part.counts = _carve(&rest, most)
+    memcpy(part.offsets, part.plain_offsets, (part.count + 1) * sizeof(int64_t))
+    memcpy(part.rows, part.plain_rows, used * sizeof(int64_t))
+    memcpy(part.counts, part.plain_counts, used * sizeof(int64_t))
     return True
 
 
@@ -308,9 +301,16 @@ cdef int _cut(Part *part, CutDesk *desk) noexcept nogil:
     if desk.arena == NULL and not _take_desk(part, desk):
         return PACK_NO_MEMORY
     _find_cuts(part, desk)
-    if desk.found > 0 and part.wide == NULL and not _widen(part, desk):
+    if desk.found > 0 and part.offsets == part.plain_offsets and not _widen(part):
         return PACK_NO_MEMORY
     for cut in range(desk.found):
         _add_row(part, &desk.cuts[cut])
     part.cost = _cost(part)
     return PACK_DONE
+
+
+cdef void _uncut(Part *part) noexcept nogil:
+    """Take all cuts off again."""
+    part.offsets, part.rows, part.counts = part.plain_offsets, part.plain_rows, part.plain_counts
+    part.rows_count = part.rows_first
+    part.cost = _cost(part)

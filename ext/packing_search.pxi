@@ -45,6 +45,7 @@ cdef enum:
     SAVED_ROWS_MAX = 128
     ROWS_MAX = 1024
     TRIED_PASSES = 64
+    DECIDED_MAX = 64
     ROUNDS_MAX = 8
     FRAMES_FIRST = 64
     NONE_FIRED = -1
@@ -308,9 +309,10 @@ cdef inline bint _uses_row(Part *part, int64_t n, int64_t row) noexcept nogil:
 
 
 cdef int64_t _torn(Part *part) noexcept nogil:
-    """The most taken application of groups of which several promotions are taken; -1 for none."""
+    """The application worth most of groups of which several promotions are taken; -1 for none."""
     cdef int64_t chosen = -1
     cdef int64_t most = -1
+    cdef int64_t value = 0
     cdef int64_t index, n, group, amount
     for index in range(part.active_count):
         group = part.groups[part.active[index]]
@@ -329,8 +331,13 @@ cdef int64_t _torn(Part *part) noexcept nogil:
         group = part.groups[n]
         if group >= 0 and part.fired[group] == SEVERAL_FIRED:
             amount = _amount(part, n)
-            if amount > most or (amount == most and n < chosen):
+            if amount <= FRACTION_MIN:
+                continue
+            if chosen >= 0 and packing_is_less(part.values[n], amount, value, most):
+                continue
+            if chosen < 0 or n < chosen or packing_is_less(value, most, part.values[n], amount):
                 most = amount
+                value = part.values[n]
                 chosen = n
     return chosen
 
@@ -388,39 +395,46 @@ cdef int64_t _visit(Search *search, int64_t bound, int64_t *count) noexcept nogi
     return _choose(part, count) if part.active_count > 0 else -1
 
 
+cdef int64_t *_keep_basis(Part *part, int64_t *block) noexcept nogil:
+    """Copy prices and basis into a block, a new one for NULL; NULL if memory is short."""
+    cdef int64_t rows = part.rows_count
+    if block == NULL:
+        block = <int64_t *> malloc((rows + 2) * rows * sizeof(int64_t))
+    if block != NULL:
+        memcpy(block, part.prices, rows * sizeof(int64_t))
+        memcpy(block + rows, part.basic, rows * sizeof(int64_t))
+        memcpy(block + 2 * rows, part.inverse, rows * rows * sizeof(int64_t))
+    return block
+
+
+cdef void _return_basis(Part *part, const int64_t *block) noexcept nogil:
+    """Go back to a copy."""
+    cdef int64_t rows = part.rows_count
+    cdef int64_t column
+    for column in range(part.count + rows):
+        part.place[column] = -1
+    memcpy(part.prices, block, rows * sizeof(int64_t))
+    memcpy(part.basic, block + rows, rows * sizeof(int64_t))
+    memcpy(part.inverse, block + 2 * rows, rows * rows * sizeof(int64_t))
+    for column in range(rows):
+        part.place[part.basic[column]] = column
+    part.is_fresh = False
+
+
 cdef bint _save(Search *search) noexcept nogil:
     """Keep prices and basis of the node, where that is done; False if memory is short."""
-    cdef Part *part = &search.part
     cdef int64_t depth = search.frames_count
-    cdef int64_t rows = part.rows_count
-    if depth >= SAVED_DEPTH_MAX or rows > SAVED_ROWS_MAX:
+    if depth >= SAVED_DEPTH_MAX or search.part.rows_count > SAVED_ROWS_MAX:
         return True
-    if search.saved[depth] == NULL:
-        search.saved[depth] = <int64_t *> malloc((rows + 2) * rows * sizeof(int64_t))
-        if search.saved[depth] == NULL:
-            return False
-    memcpy(search.saved[depth], part.prices, rows * sizeof(int64_t))
-    memcpy(search.saved[depth] + rows, part.basic, rows * sizeof(int64_t))
-    memcpy(search.saved[depth] + 2 * rows, part.inverse, rows * rows * sizeof(int64_t))
-    return True
+    search.saved[depth] = _keep_basis(&search.part, search.saved[depth])
+    return search.saved[depth] != NULL
 
 
 cdef void _restore(Search *search) noexcept nogil:
     """Go back to the prices and the basis of the last frame, where they are kept."""
-    cdef Part *part = &search.part
     cdef int64_t depth = search.frames_count - 1
-    cdef int64_t rows = part.rows_count
-    cdef int64_t place
-    if depth >= SAVED_DEPTH_MAX or rows > SAVED_ROWS_MAX:
-        return
-    for place in range(rows):
-        part.place[part.basic[place]] = -1
-    memcpy(part.prices, search.saved[depth], rows * sizeof(int64_t))
-    memcpy(part.basic, search.saved[depth] + rows, rows * sizeof(int64_t))
-    memcpy(part.inverse, search.saved[depth] + 2 * rows, rows * rows * sizeof(int64_t))
-    for place in range(rows):
-        part.place[part.basic[place]] = place
-    part.is_fresh = False
+    if depth < SAVED_DEPTH_MAX and search.part.rows_count <= SAVED_ROWS_MAX:
+        _return_basis(&search.part, search.saved[depth])
 
 
 cdef void _take(Part *part, int64_t application, int64_t count) noexcept nogil:
@@ -432,11 +446,18 @@ cdef void _take(Part *part, int64_t application, int64_t count) noexcept nogil:
         part.rooms[part.rows[use]] -= part.counts[use] * count
 
 
+cdef void _drop_rivals(Part *part, int64_t application) noexcept nogil:
+    """Drop what the promotion of an application excludes."""
+    cdef int64_t index
+    for index in range(part.active_count - 1, -1, -1):
+        if _rivals(part, application, part.active[index]):
+            _drop(part, part.active[index])
+
+
 cdef bint _first(Search *search, int64_t application, int64_t count) noexcept nogil:
     """Go the first way of a branching; False if memory is short."""
     cdef Part *part = &search.part
     cdef Frame *frames
-    cdef int64_t index
     if search.frames_count == search.frames_max:
         search.frames_max = 2 * search.frames_max if search.frames_max else FRAMES_FIRST
         frames = <Frame *> realloc(search.frames, search.frames_max * sizeof(Frame))
@@ -449,9 +470,7 @@ cdef bint _first(Search *search, int64_t application, int64_t count) noexcept no
         application, count, part.bound, part.active_count, part.left[application], True
     )
     search.frames_count += 1
-    for index in range(part.active_count - 1, -1, -1):
-        if _rivals(part, application, part.active[index]):
-            _drop(part, part.active[index])
+    _drop_rivals(part, application)
     _take(part, application, count)
     return True
 
@@ -500,28 +519,6 @@ cdef void _set_floors(Part *part) noexcept nogil:
         part.floors[row] = packing_fraction(row, width)
 
 
-cdef int _cut_rounds(Search *search, int64_t *application, int64_t *count) noexcept nogil:
-    """Add cuts to the root and visit it again, as long as there are any."""
-    cdef Part *part = &search.part
-    cdef int64_t rounds = ROUNDS_MAX if part.rows_count <= CUT_ROWS_MAX else 0
-    cdef CutDesk desk
-    cdef int status
-    memset(&desk, 0, sizeof(CutDesk))
-    while rounds > 0 and application[0] >= 0:
-        rounds -= 1
-        status = _cut(part, &desk)
-        if status != PACK_DONE:
-            _leave_desk(&desk)
-            return status
-        if desk.found == 0:
-            break
-        _set_floors(part)
-        _restart(part)
-        application[0] = _visit(search, part.bound, count)
-    _leave_desk(&desk)
-    return PACK_DONE
-
-
 cdef void _leave(Search *search) noexcept nogil:
     """Go back to the root."""
     cdef Part *part = &search.part
@@ -566,18 +563,97 @@ cdef int _descend(
     return PACK_DONE
 
 
-cdef int _explore(Search *search, int64_t bound) noexcept nogil:
-    """Search all nodes, or as many as the budget allows; the bound that is left is the part's."""
+cdef int _cut_rounds(
+    Search *search, CutDesk *desk, int64_t *application, int64_t *count
+) noexcept nogil:
+    """Add cuts and visit the node again, as long as there are any."""
+    cdef Part *part = &search.part
+    cdef int64_t rounds = 0
+    cdef int status
+    while rounds < ROUNDS_MAX and application[0] >= 0:
+        rounds += 1
+        status = _cut(part, desk)
+        if status != PACK_DONE or desk.found == 0:
+            return status
+        _set_floors(part)
+        _restart(part)
+        application[0] = _visit(search, part.bound, count)
+    return PACK_DONE
+
+
+cdef int _sharpen(Search *search, int64_t *application, int64_t *count) noexcept nogil:
+    """Search with cuts, or find that a promotion is to be decided first.
+
+    What is to be decided is left in `application`, -1 for nothing; the bound is the part's.
+    """
+    cdef Part *part = &search.part
+    cdef int64_t *saved = _keep_basis(part, NULL)
+    cdef CutDesk desk
+    cdef int status = PACK_NO_MEMORY
+    memset(&desk, 0, sizeof(CutDesk))
+    if saved != NULL:
+        status = _cut_rounds(search, &desk, application, count)
+        if status == PACK_DONE and (application[0] < 0 or count[0] > 0):
+            status = _descend(search, application[0], count[0], BOUND_MAX)
+            application[0] = -1
+        _uncut(part)
+        _set_floors(part)
+        _return_basis(part, saved)
+    free(desk.arena)
+    free(saved)
+    return status
+
+
+cdef int _decide(Search *search, int64_t application, int64_t depth) noexcept nogil:
+    """Search with the promotion of an application alone in its group, then without it."""
+    cdef Part *part = &search.part
+    cdef int64_t bound = part.bound
+    cdef int64_t active_count = part.active_count
+    cdef int64_t own = part.promotions[application]
+    cdef int64_t *saved = NULL
+    cdef int64_t index
+    cdef int status
+    if part.rows_count <= SAVED_ROWS_MAX:
+        saved = _keep_basis(part, NULL)
+        if saved == NULL:
+            return PACK_NO_MEMORY
+    _drop_rivals(part, application)
+    status = _explore(search, bound, depth + 1)
+    if status == PACK_DONE and not part.is_spent and bound > part.total:
+        part.active_count = active_count
+        for index in range(active_count - 1, -1, -1):
+            if part.promotions[part.active[index]] == own:
+                _drop(part, part.active[index])
+        if saved != NULL:
+            _return_basis(part, saved)
+        status = _explore(search, bound, depth + 1)
+    else:
+        part.bound = max(bound, part.total)
+    free(saved)
+    return status
+
+
+cdef int _explore(Search *search, int64_t bound, int64_t depth) noexcept nogil:
+    """Search below a node at which nothing but promotions of groups has been decided.
+
+    What is not done after a few passes begins again with cuts. The bound that is left is the
+    part's; it is the total if all was searched.
+    """
     cdef Part *part = &search.part
     cdef int64_t count = 0
     cdef int64_t application = _visit(search, bound, &count)
-    cdef int status = _descend(search, application, count, TRIED_PASSES * part.cost)
-    if status != PACK_DONE or part.is_spent or part.bound <= part.total:
-        return status
-    application = _visit(search, part.bound, &count)
-    status = _cut_rounds(search, &application, &count)
-    if status != PACK_DONE:
-        return status
+    cdef int status
+    if depth < DECIDED_MAX and application >= 0 and count > 0:
+        status = _descend(search, application, count, TRIED_PASSES * part.cost)
+        if status != PACK_DONE or part.is_spent or part.bound <= part.total:
+            return status
+        application = _visit(search, part.bound, &count)
+        if application >= 0 and part.rows_count <= CUT_ROWS_MAX:
+            status = _sharpen(search, &application, &count)
+            if status != PACK_DONE or application < 0:
+                return status
+    if depth < DECIDED_MAX and application >= 0 and count == 0:
+        return _decide(search, application, depth)
     return _descend(search, application, count, BOUND_MAX)
 
 
@@ -598,7 +674,7 @@ cdef int _run(Search *search) noexcept nogil:
             return PACK_NO_MEMORY
         _set_floors(part)
         _restart(part)
-        status = _explore(search, part.bound)
+        status = _explore(search, part.bound, 0)
         free(part.inverse)
         free(part.wide)
     for n in range(SAVED_DEPTH_MAX):

@@ -45,8 +45,8 @@ class Budget:
         self.cost = cost
 
     def spend(self) -> bool:
-        """Pay for one pass, or say that it cannot be paid."""
-        self.is_spent = self.steps + self.cost > self._steps_max
+        """Pay for one pass, or say that it cannot be paid; then nothing can be paid any more."""
+        self.is_spent = self.is_spent or self.steps + self.cost > self._steps_max
         if not self.is_spent:
             self.steps += self.cost
         return not self.is_spent

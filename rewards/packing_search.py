@@ -20,6 +20,8 @@ from rewards.rounding import floor_div
 BOUND_MAX = 2**62 - 1
 TRIED_PASSES = 64
 """A search that takes no longer needs no cuts."""
+DECIDED_MAX = 64
+"""Promotions of groups that are decided before all else; further ones as they come."""
 ROUNDS_MAX = 8
 """How often cuts are looked for."""
 CUT_ROWS_MAX = 128
@@ -127,20 +129,66 @@ class Search:
             return ((self.total - self._total + 1) << self._shift) - 1
         return (self.total - self._total) >> -self._shift
 
-    def _explore(self, bound: int) -> int:
-        """Search all nodes, or as many as the budget allows; return the bound that is left.
+    def _explore(self, bound: int, depth: int = 0) -> int:
+        """Search below a node at which nothing but promotions of groups has been decided.
 
         What is not done after a few passes begins again with cuts.
+
+        Args:
+            bound: of the node.
+            depth: promotions decided.
+
+        Returns:
+            The bound that is left; the total if all was searched.
         """
-        bound = self._descend(self._visit(bound), TRIED_PASSES * self._budget.cost)
-        if bound <= self.total or self._budget.is_spent:
-            return bound
         branch = self._visit(bound)
-        for _ in range(ROUNDS_MAX if len(self._rooms) <= CUT_ROWS_MAX else 0):
+        if depth < DECIDED_MAX and branch is not None and branch[1] > 0:
+            bound = self._descend(branch, TRIED_PASSES * self._budget.cost)
+            if bound <= self.total or self._budget.is_spent:
+                return bound
+            branch = self._visit(bound)
+            if branch is not None and len(self._rooms) <= CUT_ROWS_MAX:
+                branch, bound = self._sharpen(branch)
+                if branch is None:
+                    return bound
+        if depth < DECIDED_MAX and branch is not None and branch[1] == 0:
+            return self._decide(branch[0], depth)
+        return self._descend(branch, BOUND_MAX)
+
+    def _sharpen(self, branch: tuple[int, int] | None) -> tuple[tuple[int, int] | None, int]:
+        """Search with cuts, or find that a promotion is to be decided first.
+
+        Returns:
+            What is to be decided, and the bound that is left.
+        """
+        part, relaxation, saved = self._part, self._relaxation, self._relaxation.saved()
+        for _ in range(ROUNDS_MAX):
             if branch is None or not self._cut():
                 break
             branch = self._visit(self._bound)
-        return self._descend(branch, BOUND_MAX)
+        bound = self._bound
+        if branch is None or branch[1] > 0:
+            bound = self._descend(branch, BOUND_MAX)
+            branch = None
+        self._part, self._relaxation = part, relaxation
+        self._relaxation.restore(saved)
+        del self._rooms[len(part.rooms) :]
+        self._budget.cost = pass_cost(part)
+        return branch, bound
+
+    def _decide(self, application: int, depth: int) -> int:
+        """Search with the promotion of an application alone in its group, then without it."""
+        bound, active = self._bound, self._scope.active
+        saved = self._relaxation.saved() if len(self._rooms) <= SAVED_ROWS_MAX else None
+        self._scope.active = [n for n in active if not self._rivals(application, n)]
+        self._explore(bound, depth + 1)
+        if self._budget.is_spent or bound <= self.total:
+            return max(bound, self.total)
+        own = self._part.promotions[application]
+        self._scope.active = [n for n in active if self._part.promotions[n] != own]
+        if saved is not None:
+            self._relaxation.restore(saved)
+        return self._explore(bound, depth + 1)
 
     def _descend(self, branch: tuple[int, int] | None, steps_stop: int) -> int:
         """Search below the root and come back to it; return the bound that is left.
@@ -267,7 +315,7 @@ class Search:
         amounts = {n: self._relaxation.amount(self._scope, n) for n in self._scope.active}
         torn = self._torn(amounts)
         if torn:
-            return max(torn, key=lambda n: (amounts[n], -n)), 0
+            return max(torn, key=lambda n: (self._values[n] * amounts[n], -n)), 0
         fractions = {n: amount & (ONE - 1) for n, amount in amounts.items()}
         split = [n for n, amount in amounts.items() if is_split(amount)]
         if split:
