@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
-from ext import kernel
 from rewards.allocate import allocate
 from rewards.compilation import compile_ruleset
 from rewards.evaluate import Evaluation, evaluate
@@ -12,6 +11,7 @@ from rewards.facts import Facts
 from rewards.program_check import check_program
 from rewards.ruleset import ProgramRules, Ruleset
 from rewards.sale import Sale
+from server.evaluator import kernel_evaluator
 from tests.peer_cases.answer import Answer, read_answer
 from tests.peer_cases.case import Case
 from tests.peer_cases.expectation import differences
@@ -29,15 +29,9 @@ def _by_reference(
     return evaluate(rules, sale, facts, allocate, only)
 
 
-def _shared_by_kernel(
-    rules: ProgramRules, sale: Sale, facts: Facts, only: Collection[int] | None
-) -> Evaluation:
-    return evaluate(rules, sale, facts, kernel.allocate, only)
-
-
 EVALUATORS: Mapping[str, Evaluator] = {
     "reference": _by_reference,
-    "shared by the kernel": _shared_by_kernel,
+    "kernel": kernel_evaluator,
 }
 """All of them must meet the expectation, and each other."""
 
