@@ -20,8 +20,10 @@ cdef enum:
     CAPACITY_MAX = 10_000
     PIECES_MAX = 32_768
     GROUP_ROOM = 64
+    WORK_OF_STEP = 8
 
 cdef int64_t VALUE_MAX = (<int64_t> 1 << 50) - 1
+cdef int64_t STEPS_MAX = <int64_t> 1 << 50
 cdef int64_t NUMBER_MAX = <int64_t> 1 << 62
 
 # A promotion of an exclusive group, or a part with its size and first application: to be sorted.
@@ -118,7 +120,7 @@ cdef int _check(const PackProblem *problem) noexcept nogil:
         status = _check_uses(problem, number)
         if status != PACK_DONE:
             return status
-    if not 0 <= problem.steps_max <= NUMBER_MAX:
+    if not 0 <= problem.steps_max <= STEPS_MAX:
         return PACK_BAD_STEPS_MAX
     if value_max > 0 and pieces > packing_quotient(BOUND_MAX, value_max):
         return PACK_TOO_LARGE
@@ -438,7 +440,7 @@ cdef void _read_part(Layout *layout, Search *search, Desk *desk, int64_t n) noex
     part.rows_first = part.rows_count
     part.wide = NULL
     part.cost = _cost(part)
-    part.steps = part.total = part.taken_total = 0
+    part.work = part.total = part.taken_total = 0
     part.is_spent = False
     search.frames = NULL
     search.frames_count = search.frames_max = 0
@@ -451,6 +453,7 @@ cdef int _pack_parts(Layout *layout, PackAnswer *answer, int64_t count) noexcept
     cdef Search search
     cdef Desk desk
     cdef int64_t rows = 0
+    cdef int64_t work = 0
     cdef int64_t number, n
     cdef int status = PACK_DONE
     cdef int64_t *arena
@@ -465,15 +468,16 @@ cdef int _pack_parts(Layout *layout, PackAnswer *answer, int64_t count) noexcept
         return PACK_NO_MEMORY
     for number in range(count):
         _read_part(layout, &search, &desk, layout.ranked[number].number)
-        search.part.steps_max = problem.steps_max - answer.steps
+        search.part.work_max = problem.steps_max * WORK_OF_STEP - work
         status = _run(&search)
         if status != PACK_DONE:
             break
         answer.total += search.part.total
         answer.bound = min(BOUND_MAX, answer.bound + search.part.bound)
-        answer.steps += search.part.steps
+        work += search.part.work
         for n in range(search.part.count):
             answer.times[desk.numbers[n]] = search.part.found[n]
+    answer.steps = packing_quotient(work + WORK_OF_STEP - 1, WORK_OF_STEP)
     free(arena)
     return status
 
@@ -521,7 +525,7 @@ REFUSALS = {
     PACK_NO_USE: "an application must use a class",
     PACK_BAD_CLASS: "uses must name classes, each once, ascending",
     PACK_BAD_COUNT: f"count must be 1..{NUMBER_MAX}",
-    PACK_BAD_STEPS_MAX: f"steps_max must be 0..{NUMBER_MAX}",
+    PACK_BAD_STEPS_MAX: f"steps_max must be 0..{STEPS_MAX}",
 }
 
 

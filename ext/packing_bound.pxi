@@ -1,11 +1,11 @@
 # The linear bound of a part: twin of `rewards.packing_bound`, which says what everything means.
 #
-# Overflow: the largest scaled value (at most price_max) times all pieces is below 2^56. There are
-# at most 2^15 pieces, and cuts make the counts of an application sum to at most 14 times as many.
-# So a margin is above -2^60, one product of times and margin or of room and price is below 2^60,
-# and sums of them stop at FAR = 2^61. An entry of the inverse is at most 2^43 (else the basis is
-# given up), so a slant or an entry of a column is below 2^62. Products of two entries, and sums
-# of them, are taken in 128 bits.
+# Overflow: the largest scaled value (at most price_max) times all pieces is below 2^56. Counts of
+# an application sum to less than 2^17: to at most 2^15 in classes, and where there are cuts to at
+# most 2^13, of which each cut takes at most half. So a margin is above -2^62, one product of times
+# and margin or of room and price is below 2^62, and sums of them stop at FAR = 2^61. An entry of
+# the inverse is at most 2^46 (else the basis is given up), so a slant or an entry of a column is
+# below 2^63. Products of two entries, and sums of them, are taken in 128 bits.
 
 cdef extern from *:
     """
@@ -15,8 +15,8 @@ cdef extern from *:
     #define PACKING_HALF ((__int128)1 << (PACKING_BITS - 1))
     #define PACKING_ONE ((int64_t)1 << PACKING_BITS)
     #define PACKING_FAR ((int64_t)1 << 61)
-    #define PACKING_SPOILED_AT ((int64_t)1 << 43)
-    #define PACKING_TINY ((int64_t)1 << 20)
+    #define PACKING_SPOILED_AT ((int64_t)1 << 46)
+    #define PACKING_TINY ((int64_t)1 << 24)
     #define PACKING_TOLERANCE ((int64_t)1 << 18)
 
     static inline int64_t packing_clamp(__int128 value, int64_t least, int64_t most)
@@ -161,6 +161,7 @@ cdef struct Part:
     int64_t rows_count
     int64_t pieces
     int64_t rows_first  # without the cuts
+    bint can_cut
     int64_t *offsets
     int64_t *rows
     int64_t *counts
@@ -205,16 +206,16 @@ cdef struct Part:
     int64_t total
     int64_t bound
     int64_t cost
-    int64_t steps
-    int64_t steps_max
+    int64_t work
+    int64_t work_max
     bint is_spent
 
 
 cdef bint _spend(Part *part) noexcept nogil:
     """Pay for one pass, or say that it cannot be paid; then nothing can be paid any more."""
-    part.is_spent = part.is_spent or part.cost > part.steps_max - part.steps
+    part.is_spent = part.is_spent or part.cost > part.work_max - part.work
     if not part.is_spent:
-        part.steps += part.cost
+        part.work += part.cost
     return not part.is_spent
 
 

@@ -1,7 +1,7 @@
 # Cuts of a part's root: twin of `rewards.packing_cut`, which explains it all.
 #
 # Overflow: an amount is at most times of 2^14 with 32 bits of fraction, a rounded count at most
-# 2^15, so a product is below 2^62 and sums of them stop at FAR. Rooms are at most 2^15 each, of
+# 2^12, so a product is below 2^59 and sums of them stop at FAR. Rooms are at most 2^15 each, of
 # at most 128 rows.
 
 cdef extern from *:
@@ -28,6 +28,7 @@ cdef extern from *:
 cdef enum:
     CUTS_MAX = 3
     CUT_ROWS_MAX = 128
+    CUT_SIZE_MAX = 8_192
     DIVISOR_MIN = 2
     DIVISOR_MAX = 4
 
@@ -290,9 +291,9 @@ cdef void _add_row(Part *part, const Cut *cut) noexcept nogil:
 
 
 cdef int64_t _cost(Part *part) noexcept nogil:
-    """Steps of one pass: 1, and 1 more for each 8,192 numbers that it may look at."""
+    """Work of one pass: 1, and 1 more for each 1,024 numbers that it may look at."""
     cdef int64_t numbers = part.rows_count * part.rows_count + part.offsets[part.count]
-    return 1 + (numbers >> 13)
+    return 1 + (numbers >> 10)
 
 
 cdef int _cut(Part *part, CutDesk *desk) noexcept nogil:

@@ -206,18 +206,21 @@ cdef int64_t _start(Search *search) noexcept nogil:
     cdef int64_t by_rows = 0
     cdef int64_t by_times = 0
     cdef int64_t total = 0
+    cdef int64_t size_max = 0
     cdef int64_t n, use, size, price
     memset(part.prices, 0, part.rows_count * sizeof(int64_t))
     for n in range(part.count):
         size = 0
         for use in range(part.offsets[n], part.offsets[n + 1]):
             size += part.counts[use]
+        size_max = max(size_max, size)
         price = packing_quotient(part.scaled[n], size)
         search.wishes[n] = Wish(0, price, n)
         price += 1 if price * size < part.scaled[n] else 0
         for use in range(part.offsets[n], part.offsets[n + 1]):
             part.prices[part.rows[use]] = max(part.prices[part.rows[use]], price)
         by_times = min(FAR, by_times + part.left[n] * part.scaled[n])
+    part.can_cut = part.rows_first <= CUT_ROWS_MAX and size_max <= CUT_SIZE_MAX
     if part.count > 1:
         qsort(search.wishes, <size_t> part.count, sizeof(Wish), &_compare_wishes)
     _begin_trial(search)
@@ -540,7 +543,7 @@ cdef void _leave(Search *search) noexcept nogil:
 
 
 cdef int _descend(
-    Search *search, int64_t application, int64_t count, int64_t steps_stop
+    Search *search, int64_t application, int64_t count, int64_t work_stop
 ) noexcept nogil:
     """Search below the root and come back to it; the bound that is left is the part's."""
     cdef Part *part = &search.part
@@ -550,7 +553,7 @@ cdef int _descend(
             if not _turn(search):
                 part.bound = part.total
                 return PACK_DONE
-        elif part.steps >= steps_stop:
+        elif part.work >= work_stop:
             break
         elif not _first(search, application, count):
             return PACK_NO_MEMORY
@@ -648,7 +651,7 @@ cdef int _explore(Search *search, int64_t bound, int64_t depth) noexcept nogil:
         if status != PACK_DONE or part.is_spent or part.bound <= part.total:
             return status
         application = _visit(search, part.bound, &count)
-        if application >= 0 and part.rows_count <= CUT_ROWS_MAX:
+        if application >= 0 and part.can_cut:
             status = _sharpen(search, &application, &count)
             if status != PACK_DONE or application < 0:
                 return status

@@ -15,13 +15,14 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from rewards.packing_bound import Uses
-from rewards.packing_part import Part
+from rewards.packing_part import WORK_OF_STEP, Part
 from rewards.packing_search import BOUND_MAX, Search
 from rewards.rounding import floor_div
 
 CAPACITY_MAX = 10_000
 PIECES_MAX = 2**15
 VALUE_MAX = 2**50 - 1
+STEPS_MAX = 2**50
 NUMBER_MAX = 2**62
 GROUP_ROOM = 64
 """What the row of an exclusive group holds if a promotion of it may be taken more than once."""
@@ -92,8 +93,8 @@ def pack(
         capacities: pieces of each class, 0..10,000, at most 2^15 together.
         applications: what may be taken, in canonical order.
         parties: limits, by promotion.
-        steps_max: budget of the proof, 0..2^62; never time. A step is one pass over a part of
-            up to 8,192 numbers; a larger part costs several a pass.
+        steps_max: budget of the proof, 0..2^50; never time. A step pays for looking at some 8,192
+            numbers, which is one pass over 60 classes, or several over fewer.
 
     Returns:
         Times, total and bound. The same arguments give the same result everywhere; a larger
@@ -109,7 +110,7 @@ def pack(
     times_max = [_times_max(capacities, one, parties[one.promotion]) for one in applications]
     rows, rooms, groups = _rows(capacities, applications, parties, times_max)
     uses = _uses(rows, len(applications))
-    times, total, bound, steps = [0] * len(applications), 0, 0, 0
+    times, total, bound, work = [0] * len(applications), 0, 0, 0
     for number, one in enumerate(applications):
         if not uses[number]:
             times[number] = times_max[number]
@@ -117,14 +118,14 @@ def pack(
     bound = total
     for numbers in _parts(rows, uses, times_max):
         part = _part(numbers, applications, times_max, uses, rooms, groups, sum(capacities))
-        search = Search(part, steps_max - steps)
+        search = Search(part, steps_max * WORK_OF_STEP - work)
         part_total, part_bound = search.run()
         total, bound = total + part_total, min(BOUND_MAX, bound + part_bound)
-        steps += search.steps
+        work += search.work
         for number, count in zip(numbers, search.times, strict=True):
             times[number] = count
     assert total <= bound
-    return Packing(tuple(times), total, bound, steps)
+    return Packing(tuple(times), total, bound, -floor_div(-work, WORK_OF_STEP))
 
 
 def _times_max(capacities: Sequence[int], application: Application, party: Party) -> int:
@@ -312,7 +313,7 @@ def _check(
     _check_all("promotion", (one.promotion for one in applications), 0, len(parties) - 1)
     for one in applications:
         _check_uses(one.uses, len(capacities))
-    _check_all("steps_max", (steps_max,), 0, NUMBER_MAX)
+    _check_all("steps_max", (steps_max,), 0, STEPS_MAX)
     if max((one.value for one in applications), default=0) * sum(capacities) > BOUND_MAX:
         raise OverflowError("the largest value times all pieces must be below 2^62")
 

@@ -20,9 +20,9 @@ ONE = 1 << FRACTION_BITS
 HALF = ONE >> 1
 FAR = 1 << 61
 """Stands for any larger number, so that the kernel's 64 bits suffice."""
-SPOILED_AT = 1 << 43
+SPOILED_AT = 1 << 46
 """A basis with a larger entry has lost its precision and is given up."""
-TINY = 1 << 20
+TINY = 1 << 24
 """Entries nearer to zero count as zero."""
 TOLERANCE = 1 << 18
 REFINE_EVERY = 16
@@ -36,19 +36,19 @@ Uses = tuple[tuple[int, int], ...]
 
 
 class Budget:
-    """Steps that may still be spent, and what one pass over a part costs."""
+    """Work that may still be done, and what one pass over a part costs."""
 
-    def __init__(self, steps_max: int, cost: int) -> None:
-        self.steps = 0
+    def __init__(self, work_max: int, cost: int) -> None:
+        self.work = 0
         self.is_spent = False
-        self._steps_max = steps_max
+        self._work_max = work_max
         self.cost = cost
 
     def spend(self) -> bool:
         """Pay for one pass, or say that it cannot be paid; then nothing can be paid any more."""
-        self.is_spent = self.is_spent or self.steps + self.cost > self._steps_max
+        self.is_spent = self.is_spent or self.work + self.cost > self._work_max
         if not self.is_spent:
-            self.steps += self.cost
+            self.work += self.cost
         return not self.is_spent
 
 

@@ -13,6 +13,8 @@ from rewards.rounding import floor_div
 SHIFT_MAX = 32
 SCALED_BITS = 55
 """The largest value times all pieces stays below 2^55 when it is shifted."""
+WORK_OF_STEP = 8
+"""Work that a step of the budget pays for."""
 SCATTER = 2_654_435_761
 """Multiplier that spreads consecutive numbers over 32 bits."""
 
@@ -77,5 +79,5 @@ def floors(rooms: Sequence[int], shift: int) -> list[int]:
 
 
 def pass_cost(part: Part) -> int:
-    """Steps of one pass: 1, and 1 more for each 8,192 numbers that it may look at."""
-    return 1 + ((len(part.rooms) ** 2 + sum(map(len, part.uses))) >> 13)
+    """Work of one pass: 1, and 1 more for each 1,024 numbers that it may look at."""
+    return 1 + ((len(part.rooms) ** 2 + sum(map(len, part.uses))) >> 10)

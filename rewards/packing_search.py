@@ -26,6 +26,8 @@ ROUNDS_MAX = 8
 """How often cuts are looked for."""
 CUT_ROWS_MAX = 128
 """In a part of more rows none are looked for."""
+CUT_SIZE_MAX = 2**13
+"""Nor where an application uses more pieces: so the kernel's 64 bits suffice."""
 SAVED_DEPTH_MAX = 64
 SAVED_ROWS_MAX = 128
 ROWS_MAX = 1_024
@@ -59,33 +61,34 @@ class Frame(Struct):
 class Search:
     """The search of one part; `run` once."""
 
-    def __init__(self, part: Part, steps_max: int) -> None:
+    def __init__(self, part: Part, work_max: int) -> None:
         """Scale the values.
 
         Args:
             part: what to choose from.
-            steps_max: budget, 0 or more.
+            work_max: budget, 0 or more.
         """
         self._part = part
         self._divisor = gcd(*part.values)
         self._values = [floor_div(value, self._divisor) for value in part.values]
         self._shift = shift_of(max(self._values), part.pieces)
         self._scaled = scaled(self._values, self._shift, part.pieces)
+        self._sizes = [sum(count for _, count in uses) for uses in part.uses]
         self._rooms = list(part.rooms)
         self._rows_first = len(part.rooms)
+        self._can_cut = self._rows_first <= CUT_ROWS_MAX and max(self._sizes) <= CUT_SIZE_MAX
         self._left = list(part.times)
-        self._taken = [0] * len(part.values)
-        self._total = 0
+        self._taken, self._total = [0] * len(part.values), 0
         self._scope = Scope(self._rooms, list(part.times), list(range(len(part.values))))
-        self._budget = Budget(steps_max, pass_cost(part))
+        self._budget = Budget(work_max, pass_cost(part))
         self._bound = BOUND_MAX
         self.times = [0] * len(part.values)
         self.total = 0
 
     @property
-    def steps(self) -> int:
-        """Steps used."""
-        return self._budget.steps
+    def work(self) -> int:
+        """Work done."""
+        return self._budget.work
 
     def run(self) -> tuple[int, int]:
         """Search; `times` is what was found.
@@ -95,21 +98,18 @@ class Search:
         """
         bound = self._start()
         if bound > self.total and len(self._rooms) <= ROWS_MAX:
-            self._relaxation = Relaxation(
-                self._scaled, self._part.uses, floors(self._rooms, self._shift)
-            )
+            self._relaxation = self._relaxed()
             bound = self._explore(bound)
         return self.total * self._divisor, max(bound, self.total) * self._divisor
 
     def _start(self) -> int:
         """Take what is worth most a piece, and bound the rest by prices without a basis."""
-        sizes = [sum(count for _, count in uses) for uses in self._part.uses]
-        densities = [floor_div(v, size) for v, size in zip(self._scaled, sizes, strict=True)]
+        densities = list(map(floor_div, self._scaled, self._sizes))
         order = sorted(self._scope.active, key=lambda n: (-densities[n], n))
         self._fill([(n, self._left[n]) for n in order])
         prices = [0] * len(self._rooms)
         for n, uses in enumerate(self._part.uses):
-            price = -floor_div(-self._scaled[n], sizes[n])
+            price = -floor_div(-self._scaled[n], self._sizes[n])
             for row, _ in uses:
                 prices[row] = max(prices[row], price)
         by_rows = sum(room * price for room, price in zip(self._rooms, prices, strict=True))
@@ -147,7 +147,7 @@ class Search:
             if bound <= self.total or self._budget.is_spent:
                 return bound
             branch = self._visit(bound)
-            if branch is not None and len(self._rooms) <= CUT_ROWS_MAX:
+            if branch is not None and self._can_cut:
                 branch, bound = self._sharpen(branch)
                 if branch is None:
                     return bound
@@ -190,19 +190,19 @@ class Search:
             self._relaxation.restore(saved)
         return self._explore(bound, depth + 1)
 
-    def _descend(self, branch: tuple[int, int] | None, steps_stop: int) -> int:
+    def _descend(self, branch: tuple[int, int] | None, work_stop: int) -> int:
         """Search below the root and come back to it; return the bound that is left.
 
         Args:
             branch: of the root.
-            steps_stop: after so many steps no further branching begins.
+            work_stop: after so much work no further branching begins.
         """
         frames: list[Frame] = []
         while not self._budget.is_spent:
             if branch is None:
                 if not self._turn(frames):
                     return self.total
-            elif self._budget.steps < steps_stop:
+            elif self._budget.work < work_stop:
                 frames.append(self._first(*branch, len(frames)))
             else:
                 break
@@ -237,10 +237,11 @@ class Search:
         self._rooms += [cut.room for cut in cuts]
         self._part = replace(self._part, uses=tuple(map(tuple, uses)), rooms=tuple(self._rooms))
         self._budget.cost = pass_cost(self._part)
-        self._relaxation = Relaxation(
-            self._scaled, self._part.uses, floors(self._rooms, self._shift)
-        )
+        self._relaxation = self._relaxed()
         return True
+
+    def _relaxed(self) -> Relaxation:
+        return Relaxation(self._scaled, self._part.uses, floors(self._rooms, self._shift))
 
     def _visit(self, bound: int) -> tuple[int, int] | None:
         """Bound the node, and say on what to branch, if it may hold something better."""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bench.baskets import basket_problem
 from ext import packing as kernel
-from rewards.packing import NUMBER_MAX, PIECES_MAX, VALUE_MAX, Application, Party, pack
+from rewards.packing import NUMBER_MAX, PIECES_MAX, STEPS_MAX, VALUE_MAX, Application, Party, pack
 from tests.property.packing_problem import Problem, problems
 
 Result = tuple[list[int], int, int, int]
@@ -162,7 +162,7 @@ def test_refusals(problem: Problem) -> None:
     _assert_twins_agree(kernel.pack, problem, 0)
 
 
-@pytest.mark.parametrize("steps_max", [-1, NUMBER_MAX, NUMBER_MAX + 1, 2**70])
+@pytest.mark.parametrize("steps_max", [-1, STEPS_MAX, STEPS_MAX + 1, 2**70])
 def test_budgets_at_the_edge(steps_max: int) -> None:
     _assert_twins_agree(kernel.pack, Problem((3,), (GOOD, GOOD), (Party(),)), steps_max)
 
