@@ -29,7 +29,7 @@ from rewards.program import LaneSetting, Limits, Program, Promotion
 from rewards.rounding import floor_div, round_half_up
 from rewards.sale import Sale
 
-CLASSES_MAX = 12
+CLASSES_MAX = 8
 STEPS_MAX = 20_000
 _NAMES = (LocalText("ru", "Набор"),)
 _STORE = StoreFacts(frozenset(), 739_942, (("points", AssetWindow(0, 0)),), 720)
@@ -72,7 +72,7 @@ Offer = Callable[[Random, Shelf, int], Offered]
 
 
 def posed_receipt(seed: int) -> Posed:
-    """Build a receipt of up to 12 articles under 2 to 8 promotions.
+    """Build a receipt of up to 8 articles under 2 to 6 promotions.
 
     Args:
         seed: of everything random in it.
@@ -84,7 +84,7 @@ def posed_receipt(seed: int) -> Posed:
     shelf = Shelf(pieces, tuple(sorted(prices, reverse=True)))
     offers = [
         random.choice(OFFERS)(random, shelf, random.choice((0, 0, 0, 1, 2, 3)))
-        for _ in range(random.randint(2, 8))
+        for _ in range(random.randint(2, 6))
     ]
     groups = [random.choice((-1, -1, -1, 0, 1)) for _ in offers]
     promotions = tuple(

@@ -36,7 +36,7 @@ from rewards.course import Course
 from rewards.deal import Proposal, Taken
 from rewards.packing import VALUE_MAX, Application, Packing, Party, pack
 from rewards.rewarding import earns_for
-from rewards.rounding import RATE_BP_ONE, floor_div
+from rewards.rounding import RATE_BP_ONE, fit_64_bits, floor_div
 from rewards.ruleset import CompiledPromotion
 
 WORTH_SCALE = 100
@@ -140,7 +140,9 @@ def _weigh(course: Course, number: int, classes: Sequence[PieceClass]) -> Weighe
     else:
         found = _reward_columns(course, promotion, classes)
     worths = tuple(
-        column.discount_minor * WORTH_SCALE + _points_worth(course, promotion, column, classes)
+        fit_64_bits(
+            column.discount_minor * WORTH_SCALE + _points_worth(course, promotion, column, classes)
+        )
         for column in found.columns
     )
     kept = [n for n, worth in enumerate(worths) if worth > 0]
@@ -212,8 +214,8 @@ def _points_worth(
             if benefit.for_each_minor:
                 steps = floor_div(max(0, paid_minor), benefit.for_each_minor)
             points = benefit.amount_minor * steps * WORTH_SCALE
-        worth += _worth_of(course, benefit, points)
-    return worth
+        worth += _worth_of(course, benefit, fit_64_bits(points))
+    return fit_64_bits(worth)
 
 
 def _worth_of(course: Course, benefit: Benefit, points: int) -> int:
@@ -221,7 +223,7 @@ def _worth_of(course: Course, benefit: Benefit, points: int) -> int:
         return 0
     if course.program.assets[benefit.asset_code].kind != "points":
         return points
-    return floor_div(points * course.program.point_value_micros, _MICROS)
+    return fit_64_bits(floor_div(points * course.program.point_value_micros, _MICROS))
 
 
 def _packed(
@@ -323,5 +325,5 @@ def _most(course: Course, classes: Sequence[PieceClass], weighed: Sequence[Weigh
         alone = _giving(((place, 1),), 1)
         points = [_points_worth(course, promotion, alone, classes) for promotion in promotions]
         worth = one.price_minor * WORTH_SCALE + max(points, default=0)
-        most += one.capacity * worth
+        most = fit_64_bits(most + one.capacity * worth)
     return most

@@ -297,4 +297,4 @@ class Program(Authored, frozen=True):
     cross_sell_links: Annotated[tuple[CrossSellLink, ...], Meta(max_length=100_000)] = ()
     till_groups: Annotated[tuple[TillGroup, ...], Meta(max_length=1_000)] = ()
     texts: Annotated[tuple[TextTemplate, ...], Meta(max_length=1_000)] = ()
-    point_value_micros: Annotated[int, Meta(ge=0, le=10**15)] = 0
+    point_value_micros: Annotated[int, Meta(ge=0, le=10**9)] = 0

@@ -63,6 +63,17 @@ def divide(numerator: int, denominator: int, rounding: Rounding) -> int:
     return -(-numerator // denominator)
 
 
+def fit_64_bits(value: int) -> int:
+    """Give a result back if it fits 64 bits with a sign, as the kernel keeps it.
+
+    Raises:
+        OverflowError: it does not.
+    """
+    if not -(2**63) <= value < 2**63:
+        raise OverflowError("a result does not fit 64 bits")
+    return value
+
+
 def share_bp(amount_minor: int, rate_bp: int, rounding: Rounding) -> int:
     """Take a rate of an amount: a percentage discount, points for a purchase.
 

@@ -587,7 +587,7 @@ def make_program(one: Maker, kinds: Sequence[Any], promotions_max: int, best: bo
     ]
     promotions = tuple(p for p in map(_mended, grouped) if p is not None)
     mode: Any = "best" if best and one.once_in(2) else "sequential"
-    steps = one.pick((20_000, 50, 1))
+    steps = one.pick((200, 50, 1))
     lanes = tuple(LaneSetting(lane, mode, steps) for lane in ("price", "basket"))
     return _program(
         promotions,

@@ -77,6 +77,8 @@ def faults(rules: ProgramRules, case: Case) -> list[tuple[str, str]]:
     """Kind and text of everything that is wrong with a case."""
     try:
         expected = evaluate(rules, case.sale, case.facts, allocate)
+    except OverflowError:
+        return _refused_by_both(rules, case)
     except Exception:
         return [("twin raises", f"the twin raises:\n{traceback.format_exc()}")]
     try:
@@ -88,6 +90,15 @@ def faults(rules: ProgramRules, case: Case) -> list[tuple[str, str]]:
     except Exception:
         return [("kernel raises", f"the kernel raises:\n{traceback.format_exc()}")]
     return [*differences(expected, found), *(("broken", text) for text in broken(case, found))]
+
+
+def _refused_by_both(rules: ProgramRules, case: Case) -> list[tuple[str, str]]:
+    """Of a receipt that the twin refuses as too large: whether the kernel does, too."""
+    try:
+        kernel_evaluator(rules, case.sale, case.facts)
+    except OverflowError as error:
+        raise _Refused from error
+    return [("kernel answers", "the twin refuses it as too large for 64 bits")]
 
 
 def differences(expected: Evaluation, found: Evaluation) -> list[tuple[str, str]]:

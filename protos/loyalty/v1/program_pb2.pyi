@@ -330,7 +330,7 @@ class Program(_message.Message):
     """Optional. At most so many prompts a receipt, 0 to 20."""
     point_value_micros: _builtins.int
     """Optional. Value of one minor unit of points, in millionths of a minor unit of money, 0 to
-    10^15.
+    10^9.
     """
     @_builtins.property
     def assets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Asset]:
