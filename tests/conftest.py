@@ -4,6 +4,10 @@ import os
 
 from hypothesis import settings
 
+# Tests start PostgreSQL as another user, which forks; gRPC's own handlers of a fork can crash the
+# child between fork and exec, and nothing here speaks gRPC in a fork.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
 pytest_plugins = ("tests.pg", "tests.world")
 
 settings.register_profile("dev", max_examples=50, deadline=None)
