@@ -241,7 +241,7 @@ def _packed(
     if not shift:
         return packing
     # Each piece could have lost less than one unit of the coarser worth.
-    most = (packing.bound + sum(capacities)) << shift
+    most = fit_64_bits((packing.bound + sum(capacities)) << shift)
     return Packing(packing.times, packing.total << shift, most, packing.steps)
 
 
