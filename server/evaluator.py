@@ -53,6 +53,6 @@ def kernel_evaluator(
         only: numbers of the promotions that may take part; without it all.
 
     Raises:
-        OverflowError: an amount does not fit 64 bits; no receipt within the limits is so large.
+        OverflowError: a figure does not fit 64 bits: only amounts and rates near their bounds do that.
     """
     return prepare(rules).evaluate(sale, facts, only)
