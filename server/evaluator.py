@@ -53,6 +53,6 @@ def kernel_evaluator(
         only: numbers of the promotions that may take part; without it all.
 
     Raises:
-        OverflowError: a figure does not fit 64 bits: only amounts and rates near their bounds do that.
+        OverflowError: a figure does not fit 64 bits, as amounts or rates near their bounds do not.
     """
     return prepare(rules).evaluate(sale, facts, only)
