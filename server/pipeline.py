@@ -13,10 +13,9 @@ import structlog
 from msgspec import Struct
 
 from rewards.commit import Commit
-from rewards.facts import NO_ACCOUNT
 from rewards.refusal import Reason, Refusal
 from server.gathering import Pace
-from server.store.commits import KeysTakenError, WrittenBatch
+from server.store.commits import KeysTakenError, PartlyLostError, WrittenBatch
 from server.store.database import PoisonError, RetryError
 from server.store.facts import KnownKey
 
@@ -72,8 +71,8 @@ class _Entry:
         self.commit = commit
         self.fate = fate
         self.deadline_s = deadline_s
-        self.key_id = commit.keys[0].key_id
-        self.rows = 4 + 2 * len(commit.movement.postings) + len(commit.answers)
+        self.key_id = key_of(commit)
+        self.rows = rows_of(commit)
         self.writing = False
         self.leader: _Entry | None = None
         self.followers: list[_Entry] = []
@@ -220,6 +219,8 @@ class Pipeline:
                 written = await self._store.write([entry.commit for entry in batch])
             except KeysTakenError as error:
                 batch = self._settle_taken(batch, error.key_ids)
+            except PartlyLostError as error:
+                batch = self._settle_partly_lost(batch, error.lost)
             except PoisonError as error:
                 await self._bisect(batch, error)
                 return
@@ -246,6 +247,12 @@ class Pipeline:
                 rest.append(entry)
         assert len(rest) < len(batch), "the taken keys are of this batch"
         return rest
+
+    def _settle_partly_lost(self, batch: list[_Entry], lost: frozenset[int]) -> list[_Entry]:
+        """Settle the commits of which only a part would have won; give the others."""
+        for n in lost:
+            self._release(batch[n], VERSION_LOST)
+        return [entry for n, entry in enumerate(batch) if n not in lost]
 
     async def _bisect(self, batch: list[_Entry], error: PoisonError) -> None:
         """Part a batch that holds a commit which can never be stored."""
@@ -320,9 +327,20 @@ class Pipeline:
             first.followers = others
 
 
+def key_of(commit: Commit) -> bytes:
+    """By what a commit is known in the queue; one without a key stands for itself alone."""
+    return commit.keys[0].key_id if commit.keys else id(commit).to_bytes(16, "big")
+
+
+def rows_of(commit: Commit) -> int:
+    """About how many rows a commit writes."""
+    moved = [movement for _, movement in commit.moved()]
+    changes = sum([2 * len(one.postings) + len(one.lot_changes) for one in moved])
+    return 4 + changes + len(commit.answers)
+
+
 def _kept_busy(commit: Commit) -> set[int | bytes]:
     """What a commit shares with no other of its batch: its keys and its account."""
     own: set[int | bytes] = {key.key_id for key in commit.keys}
-    if commit.account_id != NO_ACCOUNT:
-        own.add(commit.account_id)
+    own.update([account_id for account_id, _ in commit.moved()])
     return own

@@ -6,12 +6,14 @@ everything else for those whose account version still held. Source: DESIGN secti
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
 from msgspec import Struct
 
 from rewards.birthday import BIRTH_DATE_FIELD, birth_day_of
 from rewards.commit import Commit
-from rewards.facts import NO_ACCOUNT
+from rewards.ledger import Movement
 from rewards.rounding import floor_div
+from server.store import account_changes
 from server.store.pool import Connection, PooledConnection
 
 DAY_US = 86_400_000_000
@@ -52,26 +54,21 @@ select * from unnest($1::bigint[], $2::bytea[], $3::smallint[], $4::smallint[], 
 
 INSERT_LOTS = """
 insert into lot (account_id, lot_id, asset_code, granted_minor, remaining_minor, active_from_us,
-                 expires_at_us)
-select account_id, lot_id, asset_code, granted_minor, granted_minor, active_from_us, expires_at_us
-  from unnest($1::bigint[], $2::bytea[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[])
-    as new (account_id, lot_id, asset_code, granted_minor, active_from_us, expires_at_us)
-"""
-
-CHANGE_LOTS = """
-update lot l
-   set remaining_minor = l.remaining_minor + change.change_minor
-  from unnest($1::bigint[], $2::bytea[], $3::bigint[])
-    as change (account_id, lot_id, change_minor)
- where l.account_id = change.account_id
-   and l.lot_id = change.lot_id
+                 expires_at_us, kind, promotion_id, funding)
+select account_id, lot_id, asset_code, granted_minor, granted_minor, active_from_us, expires_at_us,
+       kind, promotion_id, funding::jsonb
+  from unnest($1::bigint[], $2::bytea[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[],
+              $7::smallint[], $8::text[], $9::text[])
+    as new (account_id, lot_id, asset_code, granted_minor, active_from_us, expires_at_us, kind,
+            promotion_id, funding)
 """
 
 CHANGE_BALANCES = """
-insert into balance as b (account_id, asset_code, amount_minor)
-select * from unnest($1::bigint[], $2::text[], $3::bigint[])
+insert into balance as b (account_id, asset_code, amount_minor, debt_minor)
+select * from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])
 on conflict (account_id, asset_code)
-do update set amount_minor = b.amount_minor + excluded.amount_minor
+do update set amount_minor = b.amount_minor + excluded.amount_minor,
+              debt_minor = b.debt_minor + excluded.debt_minor
 """
 
 INSERT_EXCEPTIONS = """
@@ -108,11 +105,11 @@ HOT_STATEMENTS = {
     "INSERT_RECEIPTS": INSERT_RECEIPTS,
     "INSERT_POSTINGS": INSERT_POSTINGS,
     "INSERT_LOTS": INSERT_LOTS,
-    "CHANGE_LOTS": CHANGE_LOTS,
     "CHANGE_BALANCES": CHANGE_BALANCES,
     "INSERT_EXCEPTIONS": INSERT_EXCEPTIONS,
     "INSERT_ANSWERS": INSERT_ANSWERS,
     "CHANGE_FIELD_STATES": CHANGE_FIELD_STATES,
+    **account_changes.HOT_STATEMENTS,
 }
 """What the commit pipeline runs; a test explains each on a million rows without statistics."""
 
@@ -130,6 +127,19 @@ class KeysTakenError(Exception):
         """Keep the keys."""
         super().__init__(f"{len(key_ids)} keys are taken")
         self.key_ids = key_ids
+
+
+class PartlyLostError(Exception):
+    """Some accounts of a commit had changed, others not; the transaction must be rolled back.
+
+    Attributes:
+        lost: positions of those commits in the batch.
+    """
+
+    def __init__(self, lost: frozenset[int]) -> None:
+        """Keep the positions."""
+        super().__init__(f"{len(lost)} commits lost one of their accounts")
+        self.lost = lost
 
 
 class WrittenBatch(Struct, frozen=True):
@@ -154,27 +164,38 @@ async def write_batch(connection: AnyConnection, commits: Sequence[Commit]) -> W
         asyncpg.PostgresError: as PostgreSQL says; roll back.
     """
     winners = await _lock_accounts(connection, commits)
-    won = tuple(
-        n
-        for n, commit in enumerate(commits)
-        if commit.account_id == NO_ACCOUNT or commit.account_id in winners
-    )
+    won = _winners(commits, winners)
     chosen = [commits[n] for n in won]
     if chosen:
         await _insert_keys(connection, chosen)
         await _insert_receipts(connection, chosen)
+        await account_changes.open_accounts(connection, chosen)
         await _write_movements(connection, chosen)
+        await account_changes.write_changes(connection, chosen)
         await _insert_exceptions(connection, chosen)
         await _insert_answers(connection, chosen)
     lost = tuple(n for n in range(len(commits)) if n not in set(won))
     return WrittenBatch(won, lost)
 
 
+def _winners(commits: Sequence[Commit], locked: set[int]) -> tuple[int, ...]:
+    """Positions of the commits all of whose accounts were as they were decided on.
+
+    Raises:
+        PartlyLostError: of some commits only a part was.
+    """
+    held = [[change.account_id in locked for change in commit.accounts] for commit in commits]
+    partly = frozenset(n for n, own in enumerate(held) if any(own) and not all(own))
+    if partly:
+        raise PartlyLostError(partly)
+    return tuple(n for n, own in enumerate(held) if all(own))
+
+
 async def _lock_accounts(connection: AnyConnection, commits: Sequence[Commit]) -> set[int]:
     expected = sorted(
-        (commit.account_id, commit.account_version, commit.purchases, commit.last_purchase_day)
+        (one.account_id, one.version, one.purchases, one.last_purchase_day)
         for commit in commits
-        if commit.account_id != NO_ACCOUNT
+        for one in commit.accounts
     )
     if not expected:
         return set()
@@ -188,6 +209,8 @@ async def _insert_keys(connection: AnyConnection, commits: Sequence[Commit]) -> 
         for commit in commits
         for key in commit.keys
     )
+    if not rows:
+        return
     inserted = await connection.fetch(INSERT_KEYS, *zip(*rows, strict=True))
     if len(inserted) < len(rows):
         new = {row[0] for row in inserted}
@@ -214,29 +237,37 @@ async def _insert_receipts(connection: AnyConnection, commits: Sequence[Commit])
 
 
 async def _write_movements(connection: AnyConnection, commits: Sequence[Commit]) -> None:
-    moving = [commit for commit in commits if commit.movement.postings]
+    moving = [
+        (commit, account_id, movement)
+        for commit in commits
+        for account_id, movement in commit.moved()
+        if movement.postings
+    ]
     if not moving:
         return
     await _run(connection, INSERT_POSTINGS, _posting_rows(moving))
     await _run(connection, INSERT_LOTS, _lot_rows(moving))
-    changes = [
-        (commit.account_id, change.lot_id, change.change_minor)
-        for commit in moving
-        for change in commit.movement.lot_changes
-    ]
-    await _run(connection, CHANGE_LOTS, changes)
     balances = sorted(
-        (commit.account_id, asset_code, amount_minor)
-        for commit in moving
-        for asset_code, amount_minor in commit.movement.balance_changes
+        (account_id, change.asset_code, change.amount_minor, change.debt_minor)
+        for _, account_id, movement in moving
+        for change in movement.balance_changes
     )
     await _run(connection, CHANGE_BALANCES, balances)
+    changes = [
+        (account_id, change.transfer_id, change.lot_id, change.change_minor)
+        for _, account_id, movement in moving
+        for change in movement.lot_changes
+    ]
+    await account_changes.change_lots(connection, changes)
 
 
-def _posting_rows(commits: Iterable[Commit]) -> list[tuple[object, ...]]:
+_Moving = tuple[Commit, int, Movement]
+
+
+def _posting_rows(moving: Iterable[_Moving]) -> list[tuple[object, ...]]:
     return [
         (
-            commit.account_id,
+            account_id,
             posting.transfer_id,
             posting.leg,
             posting.book,
@@ -247,23 +278,26 @@ def _posting_rows(commits: Iterable[Commit]) -> list[tuple[object, ...]]:
             commit.effective_at_us,
             commit.recorded_at_us,
         )
-        for commit in commits
-        for posting in commit.movement.postings
+        for commit, account_id, movement in moving
+        for posting in movement.postings
     ]
 
 
-def _lot_rows(commits: Iterable[Commit]) -> list[tuple[object, ...]]:
+def _lot_rows(moving: Iterable[_Moving]) -> list[tuple[object, ...]]:
     return [
         (
-            commit.account_id,
+            account_id,
             lot.lot_id,
             lot.asset_code,
             lot.granted_minor,
             lot.active_from_us,
             lot.expires_at_us,
+            lot.kind,
+            lot.promotion_id,
+            msgspec.json.encode(lot.funding).decode() if lot.funding else None,
         )
-        for commit in commits
-        for lot in commit.movement.lots
+        for _, account_id, movement in moving
+        for lot in movement.lots
     ]
 
 

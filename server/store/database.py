@@ -13,7 +13,7 @@ import asyncpg
 
 from rewards.commit import Commit
 from server.store import commits, facts, prices
-from server.store.commits import KeysTakenError, WrittenBatch
+from server.store.commits import KeysTakenError, PartlyLostError, WrittenBatch
 from server.store.embedded import EmbeddedPostgres
 from server.store.facts import AnyConnection, KnownCustomer, KnownKey
 from server.store.pool import Pool, PoolSettings, classify, create_pool
@@ -178,6 +178,7 @@ class Database:
 
         Raises:
             KeysTakenError: run again without the commits of those keys.
+            PartlyLostError: run again without those commits.
             PoisonError: bisect.
             RetryError: run the whole batch again.
         """
@@ -187,22 +188,26 @@ class Database:
 
         return await self._transact(write_all)
 
-    async def write_alone(self, account_id: int, decide: DecideAlone) -> Commit:
-        """Decide and write one commit while its account is locked.
+    async def write_alone(self, account_ids: Sequence[int], decide: DecideAlone) -> Commit:
+        """Decide and write one commit while its accounts are locked.
 
         Args:
-            account_id: the account that keeps losing its version to others.
+            account_ids: the accounts that keep losing their version to others, sorted.
             decide: reads on the connection and decides; may raise a refusal, which passes through.
 
         Raises:
             KeysTakenError, PoisonError, RetryError: as `write`.
+            PartlyLostError: it was decided on other accounts than those that were locked.
         """
 
         async def lock_and_write(connection: AnyConnection) -> Commit:
-            await facts.lock_account(connection, account_id)
+            # One after the other: a statement over many would not run on a distributed database.
+            for account_id in account_ids:
+                await facts.lock_account(connection, account_id)
             commit = await decide(connection)
             written = await commits.write_batch(connection, [commit])
-            assert written.won == (0,), "a locked account cannot lose its version"
+            if written.won != (0,):
+                raise PartlyLostError(frozenset({0}))
             return commit
 
         async with self._alone:
@@ -223,7 +228,7 @@ class Database:
                 commit_sent = True
                 await transaction.commit()
                 return result
-        except KeysTakenError:
+        except (KeysTakenError, PartlyLostError):
             raise
         except Exception as error:
             raise store_error(error, fate_unknown=commit_sent) from error

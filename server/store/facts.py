@@ -7,7 +7,6 @@ import msgspec
 from msgspec import Struct
 
 from rewards.facts import CustomerFacts, FieldState, OwnOffer
-from rewards.ledger import OwnedLot
 from server.store.pool import Connection, PooledConnection
 
 AnyConnection = Connection | PooledConnection
@@ -33,7 +32,7 @@ select c.account_id, c.customer_id, c.state, c.language_code, c.segments, c.fiel
 """
 
 SELECT_BALANCES = """
-select account_id, asset_code, amount_minor
+select account_id, asset_code, amount_minor, debt_minor
   from balance
  where account_id = any($1::bigint[])
  order by account_id, asset_code
@@ -45,18 +44,10 @@ select ruleset_version, evaluated_at_us, recorded_at_us, request, facts, answer
  where key_id = $1 and day = $2
 """
 
-SELECT_LOTS_OF_KEY = """
-select l.lot_id, l.asset_code, l.granted_minor, l.remaining_minor, p.promotion_id
-  from lot l
-  join posting p on p.account_id = l.account_id and p.transfer_id = l.lot_id and p.leg = 0
- where l.account_id = $1 and l.lot_id >= $2 and l.lot_id < $3
- order by l.lot_id
-"""
-
 SELECT_PENDING = """
 select asset_code, sum(remaining_minor)::bigint as pending_minor
   from lot
- where account_id = $1 and active_from_us > $2
+ where account_id = $1 and active_from_us > $2 and kind = 1
  group by asset_code
 """
 
@@ -77,7 +68,6 @@ HOT_STATEMENTS = {
     "SELECT_CUSTOMERS": SELECT_CUSTOMERS,
     "SELECT_BALANCES": SELECT_BALANCES,
     "SELECT_RECEIPT": SELECT_RECEIPT,
-    "SELECT_LOTS_OF_KEY": SELECT_LOTS_OF_KEY,
     "SELECT_PENDING": SELECT_PENDING,
     "SELECT_ACCOUNT": SELECT_ACCOUNT,
     "SELECT_ACCOUNT_LOCKED": SELECT_ACCOUNT_LOCKED,
@@ -105,11 +95,13 @@ class KnownCustomer(Struct, frozen=True):
     Attributes:
         fields: what is known of the profile fields.
         birth_day: month * 100 + day; None is not known.
+        in_debt: the account owes something of some asset.
     """
 
     facts: CustomerFacts
     fields: dict[str, FieldState]
     birth_day: int | None = None
+    in_debt: bool = False
 
 
 class AccountRow(Struct, frozen=True, gc=False):
@@ -156,26 +148,23 @@ async def read_customers(
     # never a new version with old balances.
     customers = await connection.fetch(SELECT_CUSTOMERS, account_ids)
     balances: dict[int, list[tuple[str, int]]] = {}
-    for account_id, asset_code, amount_minor in await connection.fetch(
+    owing: set[int] = set()
+    for account_id, asset_code, amount_minor, debt_minor in await connection.fetch(
         SELECT_BALANCES, account_ids
     ):
         balances.setdefault(account_id, []).append((asset_code, amount_minor))
-    return {(row["account_id"], row["customer_id"]): _customer(row, balances) for row in customers}
+        if debt_minor:
+            owing.add(account_id)
+    return {
+        (row["account_id"], row["customer_id"]): _customer(row, balances, owing)
+        for row in customers
+    }
 
 
 async def read_receipt(connection: AnyConnection, key_id: bytes, day: int) -> StoredRow | None:
     """Read a stored receipt by its key and the day its key names."""
     row = await connection.fetchrow(SELECT_RECEIPT, key_id, day)
     return None if row is None else StoredRow(*row.values())
-
-
-async def read_lots_of_key(
-    connection: AnyConnection, account_id: int, key_id: bytes
-) -> tuple[OwnedLot, ...]:
-    """Read the lots that a receipt granted, as they stand."""
-    first, last = key_id + b"\x00\x00", key_id + b"\xff\xff\x00"
-    rows = await connection.fetch(SELECT_LOTS_OF_KEY, account_id, first, last)
-    return tuple(OwnedLot(*row.values()) for row in rows)
 
 
 async def read_pending(connection: AnyConnection, account_id: int, at_us: int) -> dict[str, int]:
@@ -207,7 +196,9 @@ async def lock_account(connection: AnyConnection, account_id: int) -> None:
     await connection.fetchrow(SELECT_ACCOUNT_LOCKED, account_id)
 
 
-def _customer(row: asyncpg.Record, balances: dict[int, list[tuple[str, int]]]) -> KnownCustomer:
+def _customer(
+    row: asyncpg.Record, balances: dict[int, list[tuple[str, int]]], owing: set[int]
+) -> KnownCustomer:
     (
         account_id,
         customer_id,
@@ -238,4 +229,4 @@ def _customer(row: asyncpg.Record, balances: dict[int, list[tuple[str, int]]]) -
         tuple(sorted(_COUNTERS.decode(counters).items())) if counters else (),
         _OFFERS.decode(offers) if offers else (),
     )
-    return KnownCustomer(facts, _FIELD_STATES.decode(fields), birth_day)
+    return KnownCustomer(facts, _FIELD_STATES.decode(fields), birth_day, account_id in owing)

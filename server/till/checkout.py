@@ -9,16 +9,17 @@ from msgspec.structs import replace
 from loyalty.v1 import answer_pb2
 from loyalty.v1 import till_service_pb2 as pb
 from rewards import limits
-from rewards.commit import Commit, CommitKey, ExceptionEntry, KeyKind, StoredReceipt
+from rewards.commit import AccountChange, Commit, CommitKey, ExceptionEntry, KeyKind, StoredReceipt
 from rewards.decide import (
     Decision,
     Difference,
     differences,
     outcome_differs,
 )
+from rewards.earning import post_grants
 from rewards.evaluate import Evaluation
 from rewards.facts import Facts
-from rewards.ledger import earn
+from rewards.journal import Journal
 from rewards.refusal import Reason, Refusal
 from rewards.ruleset import ProgramRules
 from rewards.sale import (
@@ -336,14 +337,11 @@ class CheckoutOperation:
         if command.basket_id and command.basket_key_id not in seen.keys:
             keys.append(CommitKey(command.basket_key_id, KeyKind.BASKET, command.key_id))
         kept = (command.closed, command.basket_id, command.outcome)
-        grants = sold.decision.evaluation.grants
-        customer = sold.facts.customer
         return Commit(
             keys=tuple(keys),
             effective_at_us=at_us,
             recorded_at_us=sold.now_us,
-            account_id=customer.account_id,
-            account_version=customer.account_version,
+            accounts=self._accounts(sold),
             receipt=StoredReceipt(
                 key_id=command.key_id,
                 ruleset_version=rules.version,
@@ -352,11 +350,21 @@ class CheckoutOperation:
                 facts=_ENCODER.encode(sold.facts),
                 answer=answer,
             ),
-            movement=earn(command.key_id, rules.program, grants),
-            purchases=1,
-            last_purchase_day=max(customer.last_purchase_day, sold.facts.store.local_day),
             exceptions=sold.exceptions,
         )
+
+    def _accounts(self, sold: Sold) -> tuple[AccountChange, ...]:
+        """What changes of the customer's account."""
+        customer = sold.facts.customer
+        if not customer.account_id:
+            return ()
+        journal = Journal(self._command.key_id)
+        post_grants(journal, sold.scene.rules.program, sold.decision.evaluation.grants)
+        last_day = max(customer.last_purchase_day, sold.facts.store.local_day)
+        change = AccountChange(
+            customer.account_id, customer.account_version, journal.movement(), 1, last_day
+        )
+        return (change,)
 
 
 def _add_extras(

@@ -13,7 +13,7 @@ from rewards.commit import Commit
 from rewards.refusal import Reason, Refusal
 from server.lookups import Seen, Wanted, seen_by
 from server.pipeline import Committed, VersionLost
-from server.store.commits import KeysTakenError
+from server.store.commits import KeysTakenError, PartlyLostError
 from server.store.database import Found, PoisonError, RetryError
 from server.store.facts import (
     AnyConnection,
@@ -72,11 +72,15 @@ async def run_durable(context: Context, operation: Operation, deadline_s: float)
         if lost < ROUNDS_TOGETHER:
             fate = await context.pipeline.submit(decided.commit, deadline_s)
         else:
-            return await _run_alone(context, operation, decided.commit.account_id, deadline_s)
+            return await _run_alone(context, operation, _accounts_of(decided.commit), deadline_s)
         if isinstance(fate, Committed):
             return decided.answer
         lost += isinstance(fate, VersionLost)
     raise Refusal(Reason.STORE_UNAVAILABLE, "the receipt's keys and account keep changing")
+
+
+def _accounts_of(commit: Commit) -> list[int]:
+    return sorted(one.account_id for one in commit.accounts)
 
 
 async def look_up_in_time(context: Context, wanted: Wanted, deadline_s: float) -> Seen:
@@ -93,10 +97,10 @@ async def look_up_in_time(context: Context, wanted: Wanted, deadline_s: float) -
 
 
 async def _run_alone(
-    context: Context, operation: Operation, account_id: int, deadline_s: float
+    context: Context, operation: Operation, account_ids: list[int], deadline_s: float
 ) -> bytes:
     """Decide while the account is locked. Shielded: the caller's end does not reach the write."""
-    work = asyncio.ensure_future(_alone(context, operation, account_id, deadline_s))
+    work = asyncio.ensure_future(_alone(context, operation, account_ids, deadline_s))
     try:
         async with asyncio.timeout_at(deadline_s):
             return await asyncio.shield(work)
@@ -107,7 +111,7 @@ async def _run_alone(
 
 
 async def _alone(
-    context: Context, operation: Operation, account_id: int, deadline_s: float
+    context: Context, operation: Operation, account_ids: list[int], deadline_s: float
 ) -> bytes:
     answer = b""
 
@@ -124,8 +128,11 @@ async def _alone(
 
     while True:
         try:
-            await context.database.write_alone(account_id, decide)
+            await context.database.write_alone(account_ids, decide)
             return answer
+        except PartlyLostError as error:
+            text = "the accounts of the receipt keep changing; nothing is recorded"
+            raise Refusal(Reason.STORE_UNAVAILABLE, text) from error
         except KeysTakenError:
             seen = await look_up_in_time(context, operation.wanted, deadline_s)
             known = seen.keys.get(operation.wanted.key_ids[0])

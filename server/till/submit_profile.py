@@ -9,7 +9,7 @@ from babel.core import get_global
 from loyalty.v1 import answer_pb2
 from loyalty.v1 import till_service_pb2 as pb
 from rewards import limits
-from rewards.commit import Commit, CommitKey, KeyKind, StoredAnswer, StoredReceipt
+from rewards.commit import AccountChange, Commit, CommitKey, KeyKind, StoredAnswer, StoredReceipt
 from rewards.program import ProfileField
 from rewards.refusal import Reason, Refusal
 from rewards.ruleset import CompiledProgram
@@ -161,8 +161,7 @@ class ProfileOperation:
             keys=(CommitKey(command.key_id, KeyKind.PROFILE, command.fingerprint),),
             effective_at_us=now_us,
             recorded_at_us=now_us,
-            account_id=facts.account_id,
-            account_version=facts.account_version,
+            accounts=(AccountChange(facts.account_id, facts.account_version),),
             receipt=StoredReceipt(command.key_id, rules.version, now_us, request, b"", answer),
             answers=tuple(self._stored(facts.customer_id, answers)),
         )

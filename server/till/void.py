@@ -4,12 +4,21 @@ from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from loyalty.v1 import answer_pb2
 from loyalty.v1 import till_service_pb2 as pb
-from rewards.commit import UNCHANGED, Commit, CommitKey, KeyKind, StoredReceipt
+from rewards.commit import (
+    UNCHANGED,
+    AccountChange,
+    Commit,
+    CommitKey,
+    KeyKind,
+    StoredReceipt,
+)
 from rewards.facts import CustomerFacts
-from rewards.ledger import Movement, take_back
+from rewards.journal import Journal
+from rewards.ledger import NOTHING, Movement
 from rewards.limits import TEXT_ID_MAX
 from rewards.refusal import Reason, Refusal
 from rewards.ruleset import ProgramRules
@@ -22,8 +31,8 @@ from server.store.facts import (
     KnownKey,
     StoredRow,
     read_account,
-    read_lots_of_key,
 )
+from server.store.holdings import read_lots_of_key
 from server.till.break_off import void_key_id_of
 from server.till.context import Context, voice_of
 from server.till.durable import Decided, run_durable
@@ -111,8 +120,7 @@ class VoidOperation:
             keys=(CommitKey(command.void_key_id, KeyKind.VOID, fingerprint_of(request)),),
             effective_at_us=now_us,
             recorded_at_us=now_us,
-            account_id=receipt.account_id,
-            account_version=account.version,
+            accounts=_changed(receipt.account_id, account.version, movement, purchases, last_day),
             receipt=StoredReceipt(
                 key_id=command.void_key_id,
                 ruleset_version=stored.ruleset_version,
@@ -121,9 +129,6 @@ class VoidOperation:
                 facts=b"",
                 answer=answer,
             ),
-            movement=movement,
-            purchases=purchases,
-            last_purchase_day=last_day,
         )
         return Decided(commit, answer)
 
@@ -143,9 +148,13 @@ class VoidOperation:
         async with self._context.database.reading() as connection:
             account = await read_account(connection, account_id) if account_id else None
             if account is None:
-                return _NO_ACCOUNT_ROW, take_back(self._command.void_key_id, ())
+                return _NO_ACCOUNT_ROW, NOTHING
             lots = await read_lots_of_key(connection, account_id, self._command.key_id)
-        return account, take_back(self._command.void_key_id, lots)
+        journal = Journal(self._command.void_key_id, lots)
+        for lot in lots:
+            if lot.remaining_minor:
+                journal.take_back(lot.lot_id, lot.remaining_minor)
+        return account, journal.movement()
 
     def _answer(
         self, rules: ProgramRules, movement: Movement, balances: dict[str, int], now_us: int
@@ -158,7 +167,7 @@ class VoidOperation:
         )
         voided = slip.say("slip_voided")
         response.texts.add(place=_SLIP, style=_EMPHASIS, text=voided)
-        for asset_code, change_minor in movement.balance_changes:
+        for asset_code, change_minor, _ in map(astuple, movement.balance_changes):
             balance_minor = balances.get(asset_code, 0) + change_minor
             response.changes.add(
                 asset_code=asset_code, amount_minor=change_minor, balance_minor=balance_minor
@@ -169,6 +178,14 @@ class VoidOperation:
             text = slip.say(f"slip_taken_back_{asset.kind}", amount=amount, asset=name)
             response.texts.add(place=_SLIP, style=_EMPHASIS, text=text)
         return response.SerializeToString()
+
+
+def _changed(
+    account_id: int, version: int, movement: Movement, purchases: int, last_day: int
+) -> tuple[AccountChange, ...]:
+    if not account_id:
+        return ()
+    return (AccountChange(account_id, version, movement, purchases, last_day),)
 
 
 def _taken_back(account: AccountRow, stored: StoredRow) -> tuple[int, int]:

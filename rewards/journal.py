@@ -1,0 +1,259 @@
+"""Collects the transfers of one key on one account into a balanced movement.
+
+Every transfer's id is derived from the key of what caused it, so that a repeat cannot post twice.
+A transfer is of one asset: what the account gains or loses, and who stands on the other side.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec.structs import replace
+
+from rewards.facts import AssetWindow
+from rewards.ledger import (
+    NOTHING,
+    BalanceChange,
+    Book,
+    Funding,
+    Lot,
+    LotChange,
+    LotKind,
+    Movement,
+    OwnedLot,
+    Pick,
+    Posting,
+    checked,
+    part_of,
+    transfer_id_of,
+)
+
+_Leg = tuple[Book, str, int]
+
+
+class Journal:
+    """One key's transfers on one account; lots keep count of what earlier transfers took."""
+
+    def __init__(self, key_id: bytes, lots: Iterable[OwnedLot] = ()) -> None:
+        """Start with nothing posted.
+
+        Args:
+            key_id: 16 bytes of what causes it all.
+            lots: the account's lots as they stand, as far as they may change.
+        """
+        self._key_id = key_id
+        self._owned = {lot.lot_id: lot for lot in lots}
+        self._left = {lot.lot_id: lot.remaining_minor for lot in self._owned.values()}
+        self._transfers = 0
+        self._postings: list[Posting] = []
+        self._lots: list[Lot] = []
+        self._changes: list[LotChange] = []
+
+    def left_of(self, lot_id: bytes) -> int:
+        """What is left of a lot after the transfers so far, minor units; 0 if it is not known."""
+        return self._left.get(lot_id, 0)
+
+    def lots(self) -> list[OwnedLot]:
+        """The account's lots as they stand after the transfers so far, new ones not among them."""
+        return [
+            replace(lot, remaining_minor=self._left[lot.lot_id]) for lot in self._owned.values()
+        ]
+
+    def grant(
+        self,
+        promotion_id: str,
+        asset_code: str,
+        amount_minor: int,
+        window: AssetWindow,
+        funding: Funding = (),
+        book: Book = Book.ISSUER,
+    ) -> bytes:
+        """Give a new lot; debts of the asset are paid out of it first.
+
+        Args:
+            promotion_id: what gives it; empty for what no promotion gives.
+            asset_code: of what asset.
+            amount_minor: 1 or more.
+            window: from when to when it counts.
+            funding: who pays for it; sums to the amount, or is empty for the chain alone.
+            book: the chain's side: ISSUER, or OVERRUN, or CLEARING for what comes back.
+
+        Returns:
+            The lot's id.
+        """
+        transfer_id = self._next_id()
+        legs = _other_side(book, funding or (("", amount_minor),), -1)
+        paid_minor = self._pay_debts(transfer_id, asset_code, amount_minor)
+        own_minor = amount_minor - paid_minor
+        own: list[_Leg] = [(Book.CUSTOMER, "", own_minor), (Book.DEBT, "", paid_minor)]
+        self._post(transfer_id, promotion_id, asset_code, own + legs)
+        lot = Lot(
+            transfer_id,
+            asset_code,
+            amount_minor,
+            window.active_from_us,
+            window.expires_at_us,
+            LotKind.VALUE,
+            promotion_id,
+            funding,
+        )
+        self._lots.append(lot)
+        if paid_minor:
+            self._changes.append(LotChange(transfer_id, transfer_id, -paid_minor))
+        return transfer_id
+
+    def take(
+        self, book: Book, asset_code: str, picks: Sequence[Pick], promotion_id: str = ""
+    ) -> None:
+        """Take parts of lots: CLEARING for what is spent or moved, BREAKAGE for what expired."""
+        amount_minor = sum([minor for _, minor in picks])
+        if not amount_minor:
+            return
+        transfer_id = self._next_id()
+        legs: list[_Leg] = [(Book.CUSTOMER, "", -amount_minor), (book, "", amount_minor)]
+        self._post(transfer_id, promotion_id, asset_code, legs)
+        self._change(transfer_id, picks, -1)
+
+    def take_back(self, lot_id: bytes, amount_minor: int) -> None:
+        """Take back a part of what a lot granted: those who funded it get it."""
+        lot = self._owned[lot_id]
+        transfer_id = self._next_id()
+        parts = part_of(lot.funding, amount_minor)
+        legs = [(Book.CUSTOMER, "", -amount_minor), *_other_side(Book.ISSUER, parts, 1)]
+        self._post(transfer_id, lot.promotion_id, lot.asset_code, legs)
+        self._change(transfer_id, [(lot_id, amount_minor)], -1)
+
+    def take_instead(
+        self, promotion_id: str, asset_code: str, picks: Sequence[Pick], funding: Funding = ()
+    ) -> None:
+        """Take from other lots what a lot that is gone should give back to those who funded it."""
+        amount_minor = sum([minor for _, minor in picks])
+        if not amount_minor:
+            return
+        transfer_id = self._next_id()
+        parts = part_of(funding, amount_minor)
+        legs = [(Book.CUSTOMER, "", -amount_minor), *_other_side(Book.ISSUER, parts, 1)]
+        self._post(transfer_id, promotion_id, asset_code, legs)
+        self._change(transfer_id, picks, -1)
+
+    def give_back(self, asset_code: str, picks: Sequence[Pick], promotion_id: str = "") -> None:
+        """Give parts back to the lots that they were spent from; debts are not paid out of it."""
+        amount_minor = sum([minor for _, minor in picks])
+        if not amount_minor:
+            return
+        transfer_id = self._next_id()
+        legs: list[_Leg] = [(Book.CUSTOMER, "", amount_minor), (Book.CLEARING, "", -amount_minor)]
+        self._post(transfer_id, promotion_id, asset_code, legs)
+        self._change(transfer_id, picks, 1)
+
+    def owe(
+        self, book: Book, asset_code: str, amount_minor: int, at_us: int,
+        promotion_id: str = "", funding: Funding = (),
+    ) -> bytes:  # fmt: skip
+        """Leave an amount owing: a debt, which the next lot of the asset pays first.
+
+        Args:
+            book: CLEARING for what was spent and not there, ISSUER for what is taken back.
+            asset_code: of what asset.
+            amount_minor: 1 or more.
+            at_us: since when it is owed, UTC microseconds.
+            promotion_id: what gave it before, if it is taken back.
+            funding: who gets it; sums to the amount, or is empty for the chain alone.
+
+        Returns:
+            The id of the debt's lot.
+        """
+        transfer_id = self._next_id()
+        parts = funding or (("", amount_minor),)
+        legs = [(Book.DEBT, "", -amount_minor), *_other_side(book, parts, 1)]
+        self._post(transfer_id, promotion_id, asset_code, legs)
+        self._lots.append(
+            Lot(transfer_id, asset_code, amount_minor, at_us, 0, LotKind.DEBT, promotion_id)
+        )
+        return transfer_id
+
+    def forgive(self, book: Book, asset_code: str, picks: Sequence[Pick]) -> None:
+        """Take parts of debts off: CLEARING where they are moved, ISSUER where the chain pays."""
+        amount_minor = sum([minor for _, minor in picks])
+        if not amount_minor:
+            return
+        transfer_id = self._next_id()
+        legs: list[_Leg] = [(Book.DEBT, "", amount_minor), (book, "", -amount_minor)]
+        self._post(transfer_id, "", asset_code, legs)
+        self._change(transfer_id, picks, -1)
+
+    def receive(self, lot: OwnedLot, amount_minor: int) -> None:
+        """Take in a part of another account's lot; it keeps its id, dates and funding."""
+        sign = -1 if lot.kind == LotKind.DEBT else 1
+        book = Book.DEBT if lot.kind == LotKind.DEBT else Book.CUSTOMER
+        legs: list[_Leg] = [
+            (book, "", sign * amount_minor), (Book.CLEARING, "", -sign * amount_minor)
+        ]  # fmt: skip
+        self._post(self._next_id(), lot.promotion_id, lot.asset_code, legs)
+        self._lots.append(
+            Lot(
+                lot.lot_id,
+                lot.asset_code,
+                amount_minor,
+                lot.active_from_us,
+                lot.expires_at_us,
+                lot.kind,
+                lot.promotion_id,
+                part_of(lot.funding, amount_minor) if lot.funding else (),
+            )
+        )
+
+    def movement(self) -> Movement:
+        """Everything so far, held to its invariants."""
+        if not self._postings:
+            return NOTHING
+        changes: dict[str, tuple[int, int]] = {}
+        for one in self._postings:
+            if one.book in (Book.CUSTOMER, Book.DEBT):
+                amount_minor, debt_minor = changes.get(one.asset_code, (0, 0))
+                debt_minor -= one.amount_minor if one.book == Book.DEBT else 0
+                changes[one.asset_code] = (amount_minor + one.amount_minor, debt_minor)
+        balances = tuple(BalanceChange(code, *changes[code]) for code in sorted(changes))
+        movement = Movement(
+            tuple(self._postings), tuple(self._lots), tuple(self._changes), balances
+        )
+        return checked(movement, [(lot.lot_id, lot.kind) for lot in self._owned.values()])
+
+    def _pay_debts(self, transfer_id: bytes, asset_code: str, amount_minor: int) -> int:
+        picks = []
+        left_minor = amount_minor
+        for lot in self._owned.values():
+            if lot.kind == LotKind.DEBT and lot.asset_code == asset_code and left_minor:
+                part_minor = min(left_minor, self._left[lot.lot_id])
+                left_minor -= part_minor
+                picks.append((lot.lot_id, part_minor))
+        self._change(transfer_id, picks, -1)
+        return amount_minor - left_minor
+
+    def _next_id(self) -> bytes:
+        transfer_id = transfer_id_of(self._key_id, self._transfers)
+        self._transfers += 1
+        return transfer_id
+
+    def _post(
+        self, transfer_id: bytes, promotion_id: str, asset_code: str, legs: Sequence[_Leg]
+    ) -> None:
+        written = [leg for leg in legs if leg[2]]
+        for number, (book, party_id, minor) in enumerate(written):
+            self._postings.append(
+                Posting(transfer_id, number, book, party_id, promotion_id, asset_code, minor)
+            )
+
+    def _change(self, transfer_id: bytes, picks: Iterable[Pick], sign: int) -> None:
+        for lot_id, minor in picks:
+            if minor:
+                self._left[lot_id] += sign * minor
+                lot = self._owned[lot_id]
+                assert 0 <= self._left[lot_id] <= lot.granted_minor, "a lot past its bounds"
+                self._changes.append(LotChange(transfer_id, lot_id, sign * minor))
+
+
+def _other_side(book: Book, parts: Funding, sign: int) -> list[_Leg]:
+    """Legs of those who pay or get back; of a party they stand in the book FUNDING."""
+    return [
+        (Book.FUNDING if party_id and book == Book.ISSUER else book, party_id, sign * minor)
+        for party_id, minor in parts
+    ]
