@@ -42,6 +42,10 @@ class Journal:
         self._key_id = key_id
         self._owned = {lot.lot_id: lot for lot in lots}
         self._left = {lot.lot_id: lot.remaining_minor for lot in self._owned.values()}
+        self._debts: dict[str, list[bytes]] = {}
+        owed = [lot for lot in self._owned.values() if lot.kind == LotKind.DEBT]
+        for lot in sorted(owed, key=lambda lot: (lot.active_from_us, lot.lot_id)):
+            self._debts.setdefault(lot.asset_code, []).append(lot.lot_id)
         self._transfers = 0
         self._postings: list[Posting] = []
         self._lots: list[Lot] = []
@@ -52,7 +56,7 @@ class Journal:
         return self._left.get(lot_id, 0)
 
     def lots(self) -> list[OwnedLot]:
-        """The account's lots as they stand after the transfers so far, new ones not among them."""
+        """The account's lots as they stand after the transfers so far, new ones last."""
         return [
             replace(lot, remaining_minor=self._left[lot.lot_id]) for lot in self._owned.values()
         ]
@@ -81,7 +85,8 @@ class Journal:
         """
         transfer_id = self._next_id()
         legs = _other_side(book, funding or (("", amount_minor),), -1)
-        paid_minor = self._pay_debts(transfer_id, asset_code, amount_minor)
+        paid = self._debts_to_pay(asset_code, amount_minor)
+        paid_minor = sum([minor for _, minor in paid])
         own_minor = amount_minor - paid_minor
         own: list[_Leg] = [(Book.CUSTOMER, "", own_minor), (Book.DEBT, "", paid_minor)]
         self._post(transfer_id, promotion_id, asset_code, own + legs)
@@ -95,9 +100,9 @@ class Journal:
             promotion_id,
             funding,
         )
-        self._lots.append(lot)
-        if paid_minor:
-            self._changes.append(LotChange(transfer_id, transfer_id, -paid_minor))
+        self._make(lot)
+        if paid:
+            self._change(transfer_id, asset_code, [*paid, (transfer_id, paid_minor)], -1)
         return transfer_id
 
     def take(
@@ -110,29 +115,36 @@ class Journal:
         transfer_id = self._next_id()
         legs: list[_Leg] = [(Book.CUSTOMER, "", -amount_minor), (book, "", amount_minor)]
         self._post(transfer_id, promotion_id, asset_code, legs)
-        self._change(transfer_id, picks, -1)
+        self._change(transfer_id, asset_code, picks, -1)
 
     def take_back(self, lot_id: bytes, amount_minor: int) -> None:
         """Take back a part of what a lot granted: those who funded it get it."""
         lot = self._owned[lot_id]
-        transfer_id = self._next_id()
-        parts = part_of(lot.funding, amount_minor)
-        legs = [(Book.CUSTOMER, "", -amount_minor), *_other_side(Book.ISSUER, parts, 1)]
-        self._post(transfer_id, lot.promotion_id, lot.asset_code, legs)
-        self._change(transfer_id, [(lot_id, amount_minor)], -1)
+        gone_minor = lot.granted_minor - self._left[lot_id]
+        picks = [(lot_id, amount_minor)]
+        self.take_instead(lot.promotion_id, lot.asset_code, picks, lot.funding, gone_minor)
 
     def take_instead(
-        self, promotion_id: str, asset_code: str, picks: Sequence[Pick], funding: Funding = ()
-    ) -> None:
-        """Take from other lots what a lot that is gone should give back to those who funded it."""
+        self, promotion_id: str, asset_code: str, picks: Sequence[Pick], funding: Funding = (),
+        before_minor: int = 0,
+    ) -> None:  # fmt: skip
+        """Take from other lots what a lot that is gone should give back to those who funded it.
+
+        Args:
+            promotion_id: what had granted the lot.
+            asset_code: of what asset.
+            picks: from which lots; their amounts sum to what should be given back.
+            funding: of the lot that is gone, as it was granted.
+            before_minor: what of that lot its funders have got back before; see `part_of`.
+        """
         amount_minor = sum([minor for _, minor in picks])
         if not amount_minor:
             return
         transfer_id = self._next_id()
-        parts = part_of(funding, amount_minor)
+        parts = part_of(funding, amount_minor, before_minor)
         legs = [(Book.CUSTOMER, "", -amount_minor), *_other_side(Book.ISSUER, parts, 1)]
         self._post(transfer_id, promotion_id, asset_code, legs)
-        self._change(transfer_id, picks, -1)
+        self._change(transfer_id, asset_code, picks, -1)
 
     def give_back(self, asset_code: str, picks: Sequence[Pick], promotion_id: str = "") -> None:
         """Give parts back to the lots that they were spent from; debts are not paid out of it."""
@@ -142,7 +154,7 @@ class Journal:
         transfer_id = self._next_id()
         legs: list[_Leg] = [(Book.CUSTOMER, "", amount_minor), (Book.CLEARING, "", -amount_minor)]
         self._post(transfer_id, promotion_id, asset_code, legs)
-        self._change(transfer_id, picks, 1)
+        self._change(transfer_id, asset_code, picks, 1)
 
     def owe(
         self, book: Book, asset_code: str, amount_minor: int, at_us: int,
@@ -165,9 +177,7 @@ class Journal:
         parts = funding or (("", amount_minor),)
         legs = [(Book.DEBT, "", -amount_minor), *_other_side(book, parts, 1)]
         self._post(transfer_id, promotion_id, asset_code, legs)
-        self._lots.append(
-            Lot(transfer_id, asset_code, amount_minor, at_us, 0, LotKind.DEBT, promotion_id)
-        )
+        self._make(Lot(transfer_id, asset_code, amount_minor, at_us, 0, LotKind.DEBT, promotion_id))
         return transfer_id
 
     def forgive(self, book: Book, asset_code: str, picks: Sequence[Pick]) -> None:
@@ -178,17 +188,23 @@ class Journal:
         transfer_id = self._next_id()
         legs: list[_Leg] = [(Book.DEBT, "", amount_minor), (book, "", -amount_minor)]
         self._post(transfer_id, "", asset_code, legs)
-        self._change(transfer_id, picks, -1)
+        self._change(transfer_id, asset_code, picks, -1)
 
     def receive(self, lot: OwnedLot, amount_minor: int) -> None:
-        """Take in a part of another account's lot; it keeps its id, dates and funding."""
+        """Take in what is left of another account's lot; it keeps its id, dates and funding.
+
+        Args:
+            lot: as it stands there, or as it stood before it was moved.
+            amount_minor: what is moved, 1 or more.
+        """
         sign = -1 if lot.kind == LotKind.DEBT else 1
         book = Book.DEBT if lot.kind == LotKind.DEBT else Book.CUSTOMER
         legs: list[_Leg] = [
             (book, "", sign * amount_minor), (Book.CLEARING, "", -sign * amount_minor)
         ]  # fmt: skip
         self._post(self._next_id(), lot.promotion_id, lot.asset_code, legs)
-        self._lots.append(
+        gone_minor = lot.granted_minor - max(lot.remaining_minor, amount_minor)
+        self._make(
             Lot(
                 lot.lot_id,
                 lot.asset_code,
@@ -197,7 +213,7 @@ class Journal:
                 lot.expires_at_us,
                 lot.kind,
                 lot.promotion_id,
-                part_of(lot.funding, amount_minor) if lot.funding else (),
+                part_of(lot.funding, amount_minor, gone_minor) if lot.funding else (),
             )
         )
 
@@ -215,18 +231,25 @@ class Journal:
         movement = Movement(
             tuple(self._postings), tuple(self._lots), tuple(self._changes), balances
         )
-        return checked(movement, [(lot.lot_id, lot.kind) for lot in self._owned.values()])
+        return checked(movement, self._owned)
 
-    def _pay_debts(self, transfer_id: bytes, asset_code: str, amount_minor: int) -> int:
+    def _debts_to_pay(self, asset_code: str, amount_minor: int) -> list[Pick]:
+        """What of which debts an amount pays, the oldest first."""
+        owed = self._debts.get(asset_code)
+        if not owed:
+            return []
+        # What was paid is not looked at again: many lots may come to many debts.
+        while owed and not self._left[owed[0]]:
+            del owed[0]
         picks = []
-        left_minor = amount_minor
-        for lot in self._owned.values():
-            if lot.kind == LotKind.DEBT and lot.asset_code == asset_code and left_minor:
-                part_minor = min(left_minor, self._left[lot.lot_id])
-                left_minor -= part_minor
-                picks.append((lot.lot_id, part_minor))
-        self._change(transfer_id, picks, -1)
-        return amount_minor - left_minor
+        for lot_id in owed:
+            part_minor = min(amount_minor, self._left[lot_id])
+            amount_minor -= part_minor
+            if part_minor:
+                picks.append((lot_id, part_minor))
+            if not amount_minor:
+                break
+        return picks
 
     def _next_id(self) -> bytes:
         transfer_id = transfer_id_of(self._key_id, self._transfers)
@@ -242,12 +265,39 @@ class Journal:
                 Posting(transfer_id, number, book, party_id, promotion_id, asset_code, minor)
             )
 
-    def _change(self, transfer_id: bytes, picks: Iterable[Pick], sign: int) -> None:
+    def _make(self, lot: Lot) -> None:
+        assert lot.lot_id not in self._owned, "a lot is made once"
+        self._lots.append(lot)
+        self._left[lot.lot_id] = lot.granted_minor
+        self._owned[lot.lot_id] = OwnedLot(
+            lot.lot_id,
+            lot.asset_code,
+            lot.granted_minor,
+            lot.granted_minor,
+            lot.active_from_us,
+            lot.expires_at_us,
+            lot.kind,
+            lot.promotion_id,
+            lot.funding,
+        )
+        if lot.kind == LotKind.DEBT:
+            self._debts.setdefault(lot.asset_code, []).append(lot.lot_id)
+
+    def _change(
+        self, transfer_id: bytes, asset_code: str, picks: Iterable[Pick], sign: int
+    ) -> None:
+        """Change lots, each once a transfer."""
+        minors: dict[bytes, int] = {}
         for lot_id, minor in picks:
+            assert minor >= 0, "a part below zero"
+            minors[lot_id] = minors.get(lot_id, 0) + minor
+        for lot_id, minor in minors.items():
             if minor:
-                self._left[lot_id] += sign * minor
+                left_minor = self._left[lot_id] + sign * minor
                 lot = self._owned[lot_id]
-                assert 0 <= self._left[lot_id] <= lot.granted_minor, "a lot past its bounds"
+                assert 0 <= left_minor <= lot.granted_minor, "a lot past its bounds"
+                assert lot.asset_code == asset_code, "a lot of another asset"
+                self._left[lot_id] = left_minor
                 self._changes.append(LotChange(transfer_id, lot_id, sign * minor))
 
 

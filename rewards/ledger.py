@@ -3,7 +3,7 @@
 `rewards.journal` makes them; `docs/billing.md` says which book stands for what.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from enum import IntEnum
 
 from msgspec import Struct
@@ -170,12 +170,16 @@ def transfer_id_of(key_id: bytes, ordinal: int) -> bytes:
     return key_id + ordinal.to_bytes(2, "big")
 
 
-def part_of(funding: Funding, amount_minor: int) -> Funding:
-    """Split a part of what parties funded in their shares; what division leaves is the last one's.
+def part_of(funding: Funding, amount_minor: int, before_minor: int = 0) -> Funding:
+    """Split a part of what parties funded in their shares.
+
+    Parts that follow each other give every party, in sum, what it paid and never more: the whole
+    is cut at the parties' borders, and each part is what lies between two such cuts.
 
     Args:
-        funding: as the whole was paid for.
-        amount_minor: the part, at most the whole.
+        funding: as the whole was paid for; empty is the chain alone.
+        amount_minor: the part.
+        before_minor: what was parted before; with the part it is at most the whole.
 
     Returns:
         Amounts that sum to the part, none above what its party paid for the whole.
@@ -183,45 +187,70 @@ def part_of(funding: Funding, amount_minor: int) -> Funding:
     if not funding:
         return (("", amount_minor),)
     whole_minor = sum([minor for _, minor in funding])
+    upto_minor = before_minor + amount_minor
     parts: list[tuple[str, int]] = []
-    upto_minor = given_minor = 0
-    # Cut the whole at the parties' borders: no part is above its party's own.
+    border_minor = given_minor = 0
     for party_id, minor in funding:
-        upto_minor += minor
-        part_minor = floor_div(upto_minor * amount_minor, whole_minor) - given_minor
-        given_minor += part_minor
-        parts.append((party_id, part_minor))
+        border_minor += minor
+        cut_minor = floor_div(border_minor * upto_minor, whole_minor)
+        cut_minor -= floor_div(border_minor * before_minor, whole_minor)
+        parts.append((party_id, cut_minor - given_minor))
+        given_minor = cut_minor
     return tuple(parts)
 
 
-def checked(movement: Movement, kinds: Sequence[tuple[bytes, int]]) -> Movement:
+def checked(movement: Movement, owned: Mapping[bytes, OwnedLot]) -> Movement:
     """Hold a movement to its invariants before it is written.
 
     Args:
         movement: what is to be posted.
-        kinds: (lot, LotKind) of the lots that it changes and has not made.
+        owned: the lots that it changes and has not made, and others.
     """
-    by_asset: dict[str, int] = {}
-    for posting in movement.postings:
-        by_asset[posting.asset_code] = by_asset.get(posting.asset_code, 0) + posting.amount_minor
-    assert not any(by_asset.values()), "unbalanced"
-    kind_of = dict(kinds)
-    value_minor = debt_minor = 0
-    for lot in movement.lots:
-        kind_of[lot.lot_id] = lot.kind
-        value_minor += lot.granted_minor if lot.kind == LotKind.VALUE else 0
-        debt_minor += lot.granted_minor if lot.kind == LotKind.DEBT else 0
-    for change in movement.lot_changes:
-        is_debt = kind_of[change.lot_id] == LotKind.DEBT
-        value_minor += 0 if is_debt else change.change_minor
-        debt_minor += change.change_minor if is_debt else 0
-    assert value_minor == _posted(movement, Book.CUSTOMER), "postings differ from lots"
-    assert debt_minor == -_posted(movement, Book.DEBT), "postings differ from debts"
-    changes = movement.balance_changes
-    assert value_minor - debt_minor == sum([change.amount_minor for change in changes])
-    assert debt_minor == sum([change.debt_minor for change in changes])
+    legs: dict[tuple[bytes, str], int] = {}
+    for one in movement.postings:
+        transfer = one.transfer_id, one.asset_code
+        legs[transfer] = legs.get(transfer, 0) + one.amount_minor
+    assert not any(legs.values()), "unbalanced"
+    posted = _posted(movement)
+    assert posted == _in_lots(movement, owned), "postings differ from lots"
+    balances = {
+        (one.asset_code, kind): minor
+        for one in movement.balance_changes
+        for kind, minor in (
+            (LotKind.VALUE, one.amount_minor + one.debt_minor),
+            (LotKind.DEBT, one.debt_minor),
+        )
+        if minor
+    }
+    assert posted == balances, "balances differ from postings"
     return movement
 
 
-def _posted(movement: Movement, book: Book) -> int:
-    return sum([one.amount_minor for one in movement.postings if one.book == book])
+def _posted(movement: Movement) -> dict[tuple[str, int], int]:
+    """By asset and kind of lot what the postings add to it, where it is not zero."""
+    found: dict[tuple[str, int], int] = {}
+    for one in movement.postings:
+        if one.book == Book.CUSTOMER:
+            key = one.asset_code, LotKind.VALUE
+            found[key] = found.get(key, 0) + one.amount_minor
+        elif one.book == Book.DEBT:
+            key = one.asset_code, LotKind.DEBT
+            found[key] = found.get(key, 0) - one.amount_minor
+    return {key: minor for key, minor in found.items() if minor}
+
+
+def _in_lots(movement: Movement, owned: Mapping[bytes, OwnedLot]) -> dict[tuple[str, int], int]:
+    """By asset and kind what is added to lots, where it is not zero."""
+    found: dict[tuple[str, int], int] = {}
+    made = {}
+    for lot in movement.lots:
+        made[lot.lot_id] = key = lot.asset_code, lot.kind
+        found[key] = found.get(key, 0) + lot.granted_minor
+    for change in movement.lot_changes:
+        key = made.get(change.lot_id) or _sort_of(owned[change.lot_id])
+        found[key] = found.get(key, 0) + change.change_minor
+    return {key: minor for key, minor in found.items() if minor}
+
+
+def _sort_of(lot: OwnedLot) -> tuple[str, int]:
+    return lot.asset_code, lot.kind

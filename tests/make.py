@@ -11,7 +11,7 @@ from rewards.allocate import allocate
 from rewards.authored import LocalText, ProductSet
 from rewards.basket import Allocate
 from rewards.benefit import Benefit, NPlusM, PercentOff, PointsRate, ReceiptDiscount
-from rewards.commit import Commit, CommitKey, KeyKind
+from rewards.commit import AccountChange, Commit, CommitKey, KeyKind
 from rewards.compilation import compile_ruleset
 from rewards.condition import (
     Channels,
@@ -483,7 +483,8 @@ def commit(
 ) -> Commit:
     """A commit of these keys; the first name is its own."""
     keys = tuple(CommitKey(key_id(name), kind, b"") for name in names or ("key",))
-    return Commit(keys, NOON_US, NOON_US, account_id, account_version)
+    accounts = (AccountChange(account_id, account_version),) if account_id else ()
+    return Commit(keys, NOON_US, NOON_US, accounts)
 
 
 def store_record(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rewards.commit import Commit, CommitKey, KeyKind, StoredReceipt
-from rewards.ledger import Book, Lot, LotChange, Movement, Posting
+from rewards.commit import AccountChange, Commit, CommitKey, KeyKind, StoredReceipt
+from rewards.ledger import BalanceChange, Book, Lot, LotChange, Movement, Posting
 from server.store.audit import PROBLEMS_MAX, audit_ledger
 from server.store.database import Database
 
@@ -47,7 +47,7 @@ def sale(name: str, account_id: int, version: int, *amounts: int) -> Commit:
         Movement(
             postings=tuple(leg for grant in grants for leg in legs(*grant)),
             lots=tuple(Lot(lot_id, "points", amount, AT_US, 0) for lot_id, amount in grants),
-            balance_changes=(("points", sum(amounts)),) if amounts else (),
+            balance_changes=(BalanceChange("points", sum(amounts)),) if amounts else (),
         ),
     )
 
@@ -55,10 +55,11 @@ def sale(name: str, account_id: int, version: int, *amounts: int) -> Commit:
 def void(name: str, account_id: int, version: int, amount: int) -> Commit:
     """The void of a sale with one lot."""
     key_id, lot_id = key_of(f"void {name}"), key_of(name) + b"\0\0"
+    transfer_id = key_id + b"\0\0"
     movement = Movement(
-        postings=legs(key_id + b"\0\0", -amount),
-        lot_changes=(LotChange(lot_id, -amount),),
-        balance_changes=(("points", -amount),),
+        postings=legs(transfer_id, -amount),
+        lot_changes=(LotChange(transfer_id, lot_id, -amount),),
+        balance_changes=(BalanceChange("points", -amount),),
     )
     return commit_of(key_id, KeyKind.VOID, account_id, version, movement)
 
@@ -70,10 +71,8 @@ def commit_of(
         keys=(CommitKey(key_id, kind, b""),),
         effective_at_us=AT_US,
         recorded_at_us=AT_US,
-        account_id=account_id,
-        account_version=version,
+        accounts=(AccountChange(account_id, version, movement),),
         receipt=StoredReceipt(key_id, 1, AT_US, b"request", b"facts", b"answer"),
-        movement=movement,
     )
 
 

@@ -1,9 +1,21 @@
 """What is posted for rewards, leg by leg: who, whose promotion, how much, under which id."""
 
 import pytest
+from msgspec.structs import replace
 
-from rewards.ledger import Book, Lot, LotChange, OwnedLot, Posting, _checked, earn, take_back
-from rewards.ledger import Movement as Moved
+from rewards.earning import post_grants
+from rewards.journal import Journal
+from rewards.ledger import (
+    BalanceChange,
+    Book,
+    Lot,
+    LotChange,
+    LotKind,
+    Movement,
+    OwnedLot,
+    Posting,
+    checked,
+)
 from tests import make
 
 KEY = bytes(range(16))
@@ -17,49 +29,78 @@ def test_each_reward_that_is_an_asset_is_a_transfer_and_a_lot() -> None:
         make.grant(0, "", 1),
         make.grant(0, "next", 7, active_from_us=6, expires_at_us=0),
     )
-    assert earn(KEY, program, grants) == Moved(
+    journal = Journal(KEY)
+    post_grants(journal, program, grants)
+    assert journal.movement() == Movement(
         postings=(
             Posting(FIRST, 0, Book.CUSTOMER, "", "b", "points", 30),
             Posting(FIRST, 1, Book.ISSUER, "", "b", "points", -30),
             Posting(SECOND, 0, Book.CUSTOMER, "", "a", "next", 7),
             Posting(SECOND, 1, Book.ISSUER, "", "a", "next", -7),
         ),
-        lots=(Lot(FIRST, "points", 30, 5, 9), Lot(SECOND, "next", 7, 6, 0)),
-        balance_changes=(("next", 7), ("points", 30)),
+        lots=(
+            Lot(FIRST, "points", 30, 5, 9, LotKind.VALUE, "b"),
+            Lot(SECOND, "next", 7, 6, 0, LotKind.VALUE, "a"),
+        ),
+        balance_changes=(BalanceChange("next", 7), BalanceChange("points", 30)),
     )
 
 
 def test_what_is_left_of_lots_is_taken_back() -> None:
     lots = (
-        OwnedLot(b"one", "points", 30, 30, "a"),
-        OwnedLot(b"spent", "points", 10, 0, "a"),
-        OwnedLot(b"two", "points", 20, 5, "b"),
+        OwnedLot(b"one", "points", 30, 30, promotion_id="a"),
+        OwnedLot(b"spent", "points", 10, 0, promotion_id="a"),
+        OwnedLot(b"two", "points", 20, 5, promotion_id="b"),
     )
-    assert take_back(KEY, lots) == Moved(
+    journal = Journal(KEY, lots)
+    for lot in lots:
+        journal.take_back(lot.lot_id, lot.remaining_minor)
+    assert journal.movement() == Movement(
         postings=(
             Posting(FIRST, 0, Book.CUSTOMER, "", "a", "points", -30),
             Posting(FIRST, 1, Book.ISSUER, "", "a", "points", 30),
             Posting(SECOND, 0, Book.CUSTOMER, "", "b", "points", -5),
             Posting(SECOND, 1, Book.ISSUER, "", "b", "points", 5),
         ),
-        lot_changes=(LotChange(b"one", -30), LotChange(b"two", -5)),
-        balance_changes=(("points", -35),),
+        lot_changes=(LotChange(FIRST, b"one", -30), LotChange(SECOND, b"two", -5)),
+        balance_changes=(BalanceChange("points", -35),),
     )
 
 
 OWN = Posting(FIRST, 0, Book.CUSTOMER, "", "a", "points", 30)
 BACK = Posting(FIRST, 1, Book.ISSUER, "", "a", "points", -30)
 LOT = Lot(FIRST, "points", 30, 0, 0)
+OWED = Lot(FIRST, "points", 30, 0, 0, LotKind.DEBT)
+GIVEN = Movement((OWN, BACK), (LOT,), (), (BalanceChange("points", 30),))
+OWING = Movement(
+    (replace(OWN, book=Book.DEBT, amount_minor=-30), replace(BACK, amount_minor=30)),
+    (OWED,),
+    (),
+    (BalanceChange("points", -30, 30),),
+)
+
+
+def test_what_balances_is_written_as_it_is() -> None:
+    assert checked(GIVEN, {}) is GIVEN
+    assert checked(OWING, {}) is OWING
 
 
 @pytest.mark.parametrize(
     ("moved", "said"),
     [
-        (Moved((OWN,), (LOT,), (), (("points", 30),)), "^unbalanced"),
-        (Moved((OWN, BACK), (), (), (("points", 30),)), "^postings differ from lots"),
-        (Moved((OWN, BACK), (LOT,), (), (("points", 29),)), "^$"),
+        (replace(GIVEN, postings=(OWN,)), "^unbalanced"),
+        (replace(GIVEN, postings=(OWN, replace(BACK, transfer_id=SECOND))), "^unbalanced"),
+        (replace(GIVEN, postings=(OWN, replace(BACK, asset_code="next"))), "^unbalanced"),
+        (replace(GIVEN, lots=()), "^postings differ from lots"),
+        (replace(GIVEN, lots=(replace(LOT, asset_code="next"),)), "^postings differ from lots"),
+        (replace(GIVEN, lots=(OWED,)), "^postings differ from"),
+        (replace(GIVEN, balance_changes=(BalanceChange("points", 29),)), "^balances differ"),
+        (replace(GIVEN, balance_changes=(BalanceChange("next", 30),)), "^balances differ"),
+        (replace(GIVEN, balance_changes=()), "^balances differ"),
+        (replace(OWING, lots=(LOT,)), "^postings differ from"),
+        (replace(OWING, balance_changes=(BalanceChange("points", -30),)), "^balances differ"),
     ],
 )
-def test_canary_what_does_not_balance_is_not_written(moved: Moved, said: str) -> None:
+def test_canary_what_does_not_balance_is_not_written(moved: Movement, said: str) -> None:
     with pytest.raises(AssertionError, match=said):
-        _checked(moved)
+        checked(moved, {})

@@ -5,9 +5,8 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from enum import Enum
 
-from rewards.commit import Commit
-from rewards.facts import NO_ACCOUNT
-from server.store.commits import KeysTakenError, WrittenBatch
+from rewards.commit import AccountChange, Commit
+from server.store.commits import KeysTakenError, PartlyLostError, WrittenBatch
 from server.store.database import PoisonError, RetryError
 from server.store.facts import KnownKey
 
@@ -63,7 +62,7 @@ class FakeStore:
         """As `Database.write`: one transaction."""
         commits = list(batch)
         self.batches.append(commits)
-        accounts = Counter(c.account_id for c in commits if c.account_id != NO_ACCOUNT)
+        accounts = Counter(account_id for c in commits for account_id, _ in c.moved())
         if max(accounts.values(), default=1) > 1:
             self.broken.append(commits)
         self.in_flight = commits
@@ -77,7 +76,11 @@ class FakeStore:
             raise RetryError("rolled back", fate_unknown=False)
         if fault is Fault.BUG:
             raise LookupError("nobody thought of this")
-        won = [n for n, c in enumerate(commits) if self._version_holds(c)]
+        held = [[self._version_holds(change) for change in c.accounts] for c in commits]
+        partly = frozenset(n for n, own in enumerate(held) if any(own) and not all(own))
+        if partly:
+            raise PartlyLostError(partly)
+        won = [n for n, own in enumerate(held) if all(own)]
         self._check_keys([commits[n] for n in won])
         if any(key.key_id in self.poisoned for n in won for key in commits[n].keys):
             raise PoisonError("value out of range")
@@ -90,10 +93,8 @@ class FakeStore:
         lost = tuple(n for n in range(len(commits)) if n not in set(won))
         return WrittenBatch(tuple(won), lost)
 
-    def _version_holds(self, commit: Commit) -> bool:
-        if commit.account_id == NO_ACCOUNT:
-            return True
-        return commit.account_version == self.versions[commit.account_id]
+    def _version_holds(self, change: AccountChange) -> bool:
+        return change.version == self.versions[change.account_id]
 
     def _check_keys(self, commits: list[Commit]) -> None:
         """INSERT .. ON CONFLICT DO NOTHING RETURNING: a key that stands twice comes back once."""
@@ -105,8 +106,7 @@ class FakeStore:
     def _store(self, commit: Commit) -> None:
         self.written.append(commit)
         self.keys.update({key.key_id: commit for key in commit.keys})
-        if commit.account_id != NO_ACCOUNT:
-            self.versions[commit.account_id] += 1
+        self.versions.update([change.account_id for change in commit.accounts])
 
     async def known_keys(self, key_ids: Sequence[bytes]) -> dict[bytes, KnownKey]:
         """As `Database.known_keys`."""

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from rewards.commit import Commit
-from rewards.ledger import earn
+from rewards.commit import AccountChange, Commit
+from rewards.facts import AssetWindow
+from rewards.journal import Journal
 from rewards.refusal import Reason, Refusal
 from server import pipeline as pipeline_module
 from server.pipeline import COMMITTED, VERSION_LOST, Fate, KeysTaken, Pipeline
@@ -79,6 +80,12 @@ def commits(count: int, name: str = "c") -> list[Commit]:
     return [make.commit(f"{name}{n}") for n in range(count)]
 
 
+def both(name: str, one: int, other: int) -> Commit:
+    """A commit of accounts 1 and 2, decided on these versions."""
+    accounts = (AccountChange(1, one), AccountChange(2, other))
+    return replace(make.commit(name), accounts=accounts)
+
+
 # --- batches ------------------------------------------------------------------------------------
 
 
@@ -119,13 +126,22 @@ def test_no_answer_leaves_before_its_batch_is_durable() -> None:
 
 
 def test_a_batch_is_bounded_in_rows() -> None:
-    program = make.compiled(make.points())
-    movement = earn(make.key_id(), program, [make.grant()] * 100)
+    journal = Journal(make.key_id())
+    for _ in range(100):
+        journal.grant("p", "points", 1, AssetWindow(0, 0))
+    movement = journal.movement()
 
     async def scenario(bench: Bench) -> None:
-        heavy = [replace(commit, movement=movement) for commit in commits(100)]
+        heavy = [
+            replace(commit, accounts=(AccountChange(n, 0, movement),))
+            for n, commit in enumerate(commits(100), start=1)
+        ]
         assert set(await bench.submit_all(*heavy)) == {COMMITTED}
-        rows = [sum(4 + 2 * len(c.movement.postings) for c in b) for b in bench.store.batches]
+        rows = [
+            sum(4 + 2 * len(moved.postings) for c in batch for _, moved in c.moved())
+            for batch in bench.store.batches
+        ]
+        assert len(rows) > 1
         assert max(rows) < pipeline_module.BATCH_ROWS_MAX + 404
 
     play(scenario)
@@ -154,6 +170,28 @@ def test_a_lost_version_harms_no_other() -> None:
         outcomes = await bench.submit_all(make.commit("a"), stale, make.commit("b"))
         assert outcomes == [COMMITTED, VERSION_LOST, COMMITTED]
         assert stale not in bench.store.written
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(("one", "other"), [(0, 5), (5, 0), (5, 5)])
+def test_a_commit_of_two_accounts_wins_both_or_none(one: int, other: int) -> None:
+    async def scenario(bench: Bench) -> None:
+        stale = both("stale", one, other)
+        outcomes = await bench.submit_all(make.commit("a"), stale, make.commit("b"))
+        assert outcomes == [COMMITTED, VERSION_LOST, COMMITTED]
+        assert stale not in bench.store.written
+        assert await bench.submit(both("fresh", 0, 0)) == COMMITTED
+        assert bench.store.versions == {1: 1, 2: 1}
+
+    play(scenario)
+
+
+def test_a_commit_of_two_accounts_shares_its_batch_with_neither() -> None:
+    async def scenario(bench: Bench) -> None:
+        alone = make.commit("alone", account_id=2, account_version=1)
+        assert await bench.submit_all(both("both", 0, 0), alone) == [COMMITTED] * 2
+        assert [len(batch) for batch in bench.store.batches] == [1, 1]
 
     play(scenario)
 
