@@ -8,8 +8,28 @@ from server.store.pool import Connection, PooledConnection
 AnyConnection = Connection | PooledConnection
 
 INSERT_ACCOUNTS = """
-insert into account (account_id, version, kind)
-select account_id, 0, kind from unnest($1::bigint[], $2::smallint[]) as new (account_id, kind)
+insert into account (account_id, version, kind, chain_id)
+select account_id, 0, kind, chain_id
+  from unnest($1::bigint[], $2::smallint[], $3::text[]) as new (account_id, kind, chain_id)
+"""
+
+CHANGE_BALANCES = """
+insert into balance as b (account_id, asset_code, amount_minor, debt_minor)
+select * from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])
+on conflict (account_id, asset_code)
+do update set amount_minor = b.amount_minor + excluded.amount_minor,
+              debt_minor = b.debt_minor + excluded.debt_minor
+"""
+
+# A check holds for a row that is proposed for insertion too: what pays a debt is never inserted.
+PAY_DEBTS = """
+update balance b
+   set amount_minor = b.amount_minor + paid.amount_minor,
+       debt_minor = b.debt_minor + paid.debt_minor
+  from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])
+    as paid (account_id, asset_code, amount_minor, debt_minor)
+ where b.account_id = paid.account_id
+   and b.asset_code = paid.asset_code
 """
 
 INSERT_LOT_CHANGES = """
@@ -49,8 +69,19 @@ COUNT_USES = """
 insert into promotion_use as u (account_id, promotion_id, period, times, amount_minor)
 select * from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::bigint[])
 on conflict (account_id, promotion_id, period)
-do update set times = greatest(0, u.times + excluded.times),
+do update set times = u.times + excluded.times,
               amount_minor = u.amount_minor + excluded.amount_minor
+"""
+
+UNCOUNT_USES = """
+update promotion_use u
+   set times = greatest(0, u.times + gone.times),
+       amount_minor = u.amount_minor + gone.amount_minor
+  from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::bigint[])
+    as gone (account_id, promotion_id, period, times, amount_minor)
+ where u.account_id = gone.account_id
+   and u.promotion_id = gone.promotion_id
+   and u.period = gone.period
 """
 
 MARK_MERGED = """
@@ -61,31 +92,70 @@ update account a
 """
 
 HOT_STATEMENTS = {
+    "CHANGE_BALANCES": CHANGE_BALANCES,
+    "PAY_DEBTS": PAY_DEBTS,
     "INSERT_LOT_CHANGES": INSERT_LOT_CHANGES,
     "CHANGE_LOTS": CHANGE_LOTS,
     "DELETE_HOLDS": DELETE_HOLDS,
     "INSERT_HOLDS": INSERT_HOLDS,
     "COUNT_USES": COUNT_USES,
+    "UNCOUNT_USES": UNCOUNT_USES,
 }
 """What the commit pipeline runs; a test explains each on a million rows without statistics."""
 
 
+class LostRowError(Exception):
+    """A lot or a balance that a commit changes is not there; the commit can never be written."""
+
+
 async def open_accounts(connection: AnyConnection, commits: Sequence[Commit]) -> None:
     """Open the accounts that the commits make; one that exists is a violation."""
-    rows = sorted((new.account_id, new.kind) for commit in commits for new in commit.new_accounts)
+    rows = sorted(
+        (new.account_id, new.kind, new.chain_id)
+        for commit in commits
+        for new in commit.new_accounts
+    )
     if rows:
         await connection.fetch(INSERT_ACCOUNTS, *zip(*rows, strict=True))
+
+
+async def change_balances(
+    connection: AnyConnection, changes: Sequence[tuple[int, str, int, int]]
+) -> None:
+    """Change balances: (account, asset, minor units, minor units of debt), sorted.
+
+    Raises:
+        LostRowError: a debt is paid where none is.
+    """
+    rows = [one for one in changes if one[3] >= 0]
+    if rows:
+        await connection.fetch(CHANGE_BALANCES, *zip(*rows, strict=True))
+    paid = [one for one in changes if one[3] < 0]
+    if paid:
+        status = await connection.execute(PAY_DEBTS, *zip(*paid, strict=True))
+        _check_all(status, len(paid), "balances")
 
 
 async def change_lots(
     connection: AnyConnection, changes: Sequence[tuple[int, bytes, bytes, int]]
 ) -> None:
-    """Change lots and keep what changed them: (account, transfer, lot, minor units)."""
+    """Change lots and keep what changed them: (account, transfer, lot, minor units).
+
+    Raises:
+        LostRowError: a lot is not there.
+    """
     if not changes:
         return
     accounts, transfers, lots, minors = zip(*changes, strict=True)
     await connection.fetch(INSERT_LOT_CHANGES, accounts, transfers, lots, minors)
-    await connection.fetch(CHANGE_LOTS, accounts, lots, minors)
+    status = await connection.execute(CHANGE_LOTS, accounts, lots, minors)
+    _check_all(status, len(set(zip(accounts, lots, strict=True))), "lots")
+
+
+def _check_all(status: str, wanted: int, what: str) -> None:
+    changed = int(status.rpartition(" ")[2])
+    if changed != wanted:
+        raise LostRowError(f"{wanted} {what} are changed, but {changed} are there")
 
 
 async def write_changes(connection: AnyConnection, commits: Sequence[Commit]) -> None:
@@ -114,8 +184,12 @@ async def write_changes(connection: AnyConnection, commits: Sequence[Commit]) ->
         for one in changes
         for use in one.uses
     )
-    if uses:
-        await connection.fetch(COUNT_USES, *zip(*uses, strict=True))
+    for statement, rows in (
+        (COUNT_USES, [one for one in uses if one[3] >= 0]),
+        (UNCOUNT_USES, [one for one in uses if one[3] < 0]),
+    ):
+        if rows:
+            await connection.fetch(statement, *zip(*rows, strict=True))
     merged = [(one.account_id, one.merged_into) for one in changes if one.merged_into]
     if merged:
         await connection.fetch(MARK_MERGED, *zip(*merged, strict=True))

@@ -13,7 +13,7 @@ from rewards.birthday import BIRTH_DATE_FIELD, birth_day_of
 from rewards.commit import Commit
 from rewards.ledger import Movement
 from rewards.rounding import floor_div
-from server.store import account_changes
+from server.store import account_changes, instruments, membership
 from server.store.pool import Connection, PooledConnection
 
 DAY_US = 86_400_000_000
@@ -63,14 +63,6 @@ select account_id, lot_id, asset_code, granted_minor, granted_minor, active_from
             promotion_id, funding)
 """
 
-CHANGE_BALANCES = """
-insert into balance as b (account_id, asset_code, amount_minor, debt_minor)
-select * from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])
-on conflict (account_id, asset_code)
-do update set amount_minor = b.amount_minor + excluded.amount_minor,
-              debt_minor = b.debt_minor + excluded.debt_minor
-"""
-
 INSERT_EXCEPTIONS = """
 insert into checkout_exception (key_id, ordinal, account_id, kind, detail, recorded_at_us)
 select * from unnest($1::bytea[], $2::smallint[], $3::bigint[], $4::smallint[], $5::text[],
@@ -105,11 +97,12 @@ HOT_STATEMENTS = {
     "INSERT_RECEIPTS": INSERT_RECEIPTS,
     "INSERT_POSTINGS": INSERT_POSTINGS,
     "INSERT_LOTS": INSERT_LOTS,
-    "CHANGE_BALANCES": CHANGE_BALANCES,
     "INSERT_EXCEPTIONS": INSERT_EXCEPTIONS,
     "INSERT_ANSWERS": INSERT_ANSWERS,
     "CHANGE_FIELD_STATES": CHANGE_FIELD_STATES,
     **account_changes.HOT_STATEMENTS,
+    **membership.HOT_STATEMENTS,
+    **instruments.WRITE_STATEMENTS,
 }
 """What the commit pipeline runs; a test explains each on a million rows without statistics."""
 
@@ -170,6 +163,9 @@ async def write_batch(connection: AnyConnection, commits: Sequence[Commit]) -> W
         await _insert_keys(connection, chosen)
         await _insert_receipts(connection, chosen)
         await account_changes.open_accounts(connection, chosen)
+        await instruments.write_instruments(connection, chosen)
+        if taken := await membership.write_members(connection, chosen):
+            raise KeysTakenError(taken)
         await _write_movements(connection, chosen)
         await account_changes.write_changes(connection, chosen)
         await _insert_exceptions(connection, chosen)
@@ -252,7 +248,7 @@ async def _write_movements(connection: AnyConnection, commits: Sequence[Commit])
         for _, account_id, movement in moving
         for change in movement.balance_changes
     )
-    await _run(connection, CHANGE_BALANCES, balances)
+    await account_changes.change_balances(connection, balances)
     changes = [
         (account_id, change.transfer_id, change.lot_id, change.change_minor)
         for _, account_id, movement in moving

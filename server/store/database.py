@@ -13,6 +13,7 @@ import asyncpg
 
 from rewards.commit import Commit
 from server.store import commits, facts, prices
+from server.store.account_changes import LostRowError
 from server.store.commits import KeysTakenError, PartlyLostError, WrittenBatch
 from server.store.embedded import EmbeddedPostgres
 from server.store.facts import AnyConnection, KnownCustomer, KnownKey
@@ -158,9 +159,9 @@ class Database:
         """
         async with self._connected() as connection:
             keys = await facts.read_keys(connection, key_ids) if key_ids else {}
-            identifiers = await facts.read_identifiers(connection, hashes) if hashes else {}
-            account_ids = sorted({account_id for account_id, _ in identifiers.values()})
-            customers = await facts.read_customers(connection, account_ids) if account_ids else {}
+            identifiers, customers = (
+                await facts.read_owners(connection, hashes) if hashes else ({}, {})
+            )
             found = await prices.read_prices(connection, price_keys) if price_keys else {}
             return Found(keys, identifiers, customers, found)
 
@@ -246,6 +247,6 @@ def store_error(error: Exception, fate_unknown: bool) -> Exception:
     lost_answer = fate_unknown and not isinstance(error, asyncpg.PostgresError)
     if fate == "retry" or lost_answer:
         return RetryError(str(error) or type(error).__name__, fate_unknown)
-    if fate in ("poison", "conflict"):
+    if fate in ("poison", "conflict") or isinstance(error, LostRowError):
         return PoisonError(str(error))
     return error
