@@ -173,8 +173,7 @@ def transfer_id_of(key_id: bytes, ordinal: int) -> bytes:
 def part_of(funding: Funding, amount_minor: int, before_minor: int = 0) -> Funding:
     """Split a part of what parties funded in their shares.
 
-    Parts that follow each other give every party, in sum, what it paid and never more: the whole
-    is cut at the parties' borders, and each part is what lies between two such cuts.
+    Parts that follow each other give every party, in sum, what it paid and never more.
 
     Args:
         funding: as the whole was paid for; empty is the chain alone.
@@ -186,17 +185,26 @@ def part_of(funding: Funding, amount_minor: int, before_minor: int = 0) -> Fundi
     """
     if not funding:
         return (("", amount_minor),)
+    upto = _shares_of(funding, before_minor + amount_minor)
+    if not before_minor:
+        return upto
+    before = _shares_of(funding, before_minor)
+    return tuple(
+        (party, minor - gone) for (party, minor), (_, gone) in zip(upto, before, strict=True)
+    )
+
+
+def _shares_of(funding: Funding, amount_minor: int) -> Funding:
+    """Shares of the first so many minor units: no share falls as the amount grows."""
     whole_minor = sum([minor for _, minor in funding])
-    upto_minor = before_minor + amount_minor
-    parts: list[tuple[str, int]] = []
-    border_minor = given_minor = 0
+    shares = []
+    # Each takes its share of what those before it have left: what is left only grows, too.
     for party_id, minor in funding:
-        border_minor += minor
-        cut_minor = floor_div(border_minor * upto_minor, whole_minor)
-        cut_minor -= floor_div(border_minor * before_minor, whole_minor)
-        parts.append((party_id, cut_minor - given_minor))
-        given_minor = cut_minor
-    return tuple(parts)
+        share_minor = floor_div(minor * amount_minor, whole_minor) if whole_minor else 0
+        whole_minor -= minor
+        amount_minor -= share_minor
+        shares.append((party_id, share_minor))
+    return tuple(shares)
 
 
 def checked(movement: Movement, owned: Mapping[bytes, OwnedLot]) -> Movement:

@@ -37,20 +37,25 @@ def pick(
         holdings: the account as it stands.
         asset_code: of what asset.
         amount_minor: how much.
-        at_us: the instant; lots must be active then and not expired, but for those that the own
-            hold has: they were promised while they were.
+        at_us: the instant; lots must be active then and not expired, but for what the own hold
+            has of them: that was promised while they were.
         own_hold_id: of the basket that spends.
     """
-    own = [h for h in holdings.holds if h.hold_id == own_hold_id and h.asset_code == asset_code]
-    promised = {lot_id for hold in own for lot_id, _ in hold.picks if hold.expires_at_us >= at_us}
     free = _free(holdings, at_us, own_hold_id)
-    usable = [
-        lot
-        for lot in _value_lots(holdings.lots, asset_code)
-        if lot.lot_id in promised or lot.is_usable(at_us)
-    ]
-    usable.sort(key=lambda lot: (lot.lot_id not in promised, *_soonest(lot)))
-    return _take(usable, free, amount_minor)
+    lots = sorted(_value_lots(holdings.lots, asset_code), key=_soonest)
+    promised = _promised(holdings.holds, asset_code, at_us, own_hold_id)
+    if not promised:
+        return _take([lot for lot in lots if lot.is_usable(at_us)], free, amount_minor)
+    own = {lot_id: min(minor, free.get(lot_id, 0)) for lot_id, minor in promised.items()}
+    first = _take([lot for lot in lots if lot.lot_id in own], own, amount_minor)
+    parts = dict(first.picks)
+    for lot_id, minor in parts.items():
+        free[lot_id] -= minor
+    usable = [lot for lot in lots if lot.is_usable(at_us)]
+    then = _take(usable, free, first.missing_minor)
+    for lot_id, minor in then.picks:
+        parts[lot_id] = parts.get(lot_id, 0) + minor
+    return Picked(tuple(parts.items()), then.missing_minor)
 
 
 def pick_any(holdings: Holdings, asset_code: str, amount_minor: int, at_us: int) -> Picked:
@@ -81,6 +86,19 @@ def debts(holdings: Holdings, asset_code: str) -> tuple[OwnedLot, ...]:
     return tuple(sorted(owed, key=lambda lot: (lot.active_from_us, lot.lot_id)))
 
 
+def _promised(
+    holds: Iterable[Hold], asset_code: str, at_us: int, own_hold_id: bytes
+) -> dict[bytes, int]:
+    """By lot what one's own hold has of an asset, if it has not lapsed."""
+    promised: dict[bytes, int] = {}
+    for hold in holds:
+        is_own = hold.hold_id == own_hold_id and hold.asset_code == asset_code
+        if is_own and hold.expires_at_us >= at_us:
+            for lot_id, minor in hold.picks:
+                promised[lot_id] = promised.get(lot_id, 0) + minor
+    return promised
+
+
 def _value_lots(lots: Iterable[OwnedLot], asset_code: str) -> list[OwnedLot]:
     return [
         lot
@@ -105,10 +123,10 @@ def _free(holdings: Holdings, at_us: int, own_hold_id: bytes) -> dict[bytes, int
 def _take(lots: Sequence[OwnedLot], free: dict[bytes, int], amount_minor: int) -> Picked:
     picks = []
     for lot in lots:
+        if not amount_minor:
+            break
         part_minor = min(amount_minor, free[lot.lot_id])
         if part_minor:
             picks.append((lot.lot_id, part_minor))
             amount_minor -= part_minor
-        if not amount_minor:
-            break
     return Picked(tuple(picks), amount_minor)
