@@ -15,6 +15,7 @@ from rich.markup import escape
 from pos_sim.demo import Plan, run_demo, run_replay
 from pos_sim.run import Run
 from pos_sim.server_process import DemoError
+from pos_sim.storm.run import StormPlan, run_storm
 
 app = typer.Typer(
     help="Simulated tills: replays receipts through gRPC.",
@@ -88,6 +89,23 @@ def replay(
     console = _console()
     plan = Plan(_run(seed, epoch), tills, receipts, count, rate, quotes)
     _finish(console, run_replay(console, plan, tuple(target), is_prepared=not prepare))
+
+
+@app.command()
+def storm(
+    acts: Annotated[int, typer.Option(min=1, help="Sales, voids and refunds.")] = 3_000,
+    faults: Annotated[int, typer.Option(min=0, help="Kills and leaps of the clock.")] = 12,
+    servers: Annotated[int, typer.Option(min=1, max=16, help="Server processes.")] = 2,
+    tills: Annotated[int, typer.Option(min=1, max=200, help="Tills that work at once.")] = 12,
+    customers: Annotated[int, typer.Option(min=2, help="Cards that meet at the tills.")] = 25,
+    seed: Seed = SEED,
+    data_dir: Annotated[Path, typer.Option(help="Where the servers keep their data.")] = Path(
+        "var/storm"
+    ),
+) -> None:
+    """Quote, sell, spend, void, refund and merge at random while servers are killed."""
+    plan = StormPlan(_run(seed, None), acts, faults, servers, tills, customers)
+    _finish(_console(), run_storm(_console(), plan, data_dir.absolute()))
 
 
 def _run(seed: int, epoch: int | None) -> Run:

@@ -12,6 +12,8 @@ CALLS = (
     "checkout",
     "break_off",
     "void_receipt",
+    "refund",
+    "release",
     "get_receipt",
     "submit_profile",
 )

@@ -79,7 +79,7 @@ async def replay(
         ReplayError: Customers could not be identified before or after it.
     """
     books = Books(Tally(), Auditor(settings.since_us), Showcase())
-    async with _connect(workload, settings) as links:
+    async with connect(workload, settings) as links:
         clients = [
             TillClient(link, books.tally, run.chance(f"wait/{number}"), settings.timeout_ms)
             for number, link in enumerate(links)
@@ -98,8 +98,12 @@ async def replay(
 
 
 @asynccontextmanager
-async def _connect(workload: Workload, settings: Settings) -> AsyncIterator[list[Link]]:
-    """One link for each till: sessions are shared by neighbours, unary connections by nobody."""
+async def connect(workload: Workload, settings: Settings) -> AsyncIterator[list[Link]]:
+    """Connect each till: sessions are shared by neighbours, unary connections by nobody.
+
+    Yields:
+        A link for each till of the workload, in their order.
+    """
     session_count = max(2, -(-len(workload.tills) // TILLS_PER_SESSION))
     targets = settings.targets
     async with AsyncExitStack() as stack:

@@ -70,6 +70,11 @@ class ServerProcess:
             self._process.kill()
             await self._process.wait()
 
+    async def kill(self) -> None:
+        """Kill it the way a power cut does: it finishes nothing."""
+        self._process.kill()
+        await self._process.wait()
+
     async def died(self) -> DemoError:
         """Wait until it ends, although nobody asked it to; tells how."""
         code = await self._process.wait()
@@ -92,12 +97,15 @@ class ServerProcess:
 
 
 @asynccontextmanager
-async def run_servers(count: int, data_dir: Path) -> AsyncIterator[list[ServerProcess]]:
+async def run_servers(
+    count: int, data_dir: Path, clock_file: Path | None = None
+) -> AsyncIterator[list[ServerProcess]]:
     """Run servers over one database, each on a port of its own so that each can be watched.
 
     Args:
         count: How many, 1 or more.
         data_dir: Where the first one keeps its database.
+        clock_file: Shifts the clock of all of them; None leaves them the machine's.
 
     Yields:
         The servers, ready. What still runs in the end is ended.
@@ -108,7 +116,7 @@ async def run_servers(count: int, data_dir: Path) -> AsyncIterator[list[ServerPr
     servers: list[ServerProcess] = []
     try:
         for number in range(1, count + 1):
-            server = await _start(data_dir, number)
+            server = await start_server(data_dir, number, clock_file=clock_file)
             servers.append(server)
             await server.wait_until_ready()
         yield servers
@@ -178,9 +186,21 @@ async def publish(program: Path, target: str) -> str:
     return said
 
 
-async def _start(data_dir: Path, number: int) -> ServerProcess:
-    target = f"127.0.0.1:{_free_port()}"
+async def start_server(
+    data_dir: Path, number: int, target: str = "", clock_file: Path | None = None
+) -> ServerProcess:
+    """Start a server process; it is not ready yet.
+
+    Args:
+        data_dir: Where it keeps its database.
+        number: Names its log.
+        target: host:port; empty takes a free port.
+        clock_file: Shifts its clock; None leaves it the machine's.
+    """
+    target = target or f"127.0.0.1:{_free_port()}"
     env = {**os.environ, "LOYALTY_LISTEN": target, "LOYALTY_DATA_DIR": str(data_dir)}
+    if clock_file is not None:
+        env["LOYALTY_CLOCK_FILE"] = str(clock_file)
     log = data_dir.with_name(f"{data_dir.name}.server-{number}.log")
     with _open_log(log) as sink:
         # In a session of its own: Ctrl-C is ours, and we stop the server in good order.
@@ -199,7 +219,7 @@ async def _start(data_dir: Path, number: int) -> ServerProcess:
 
 def _open_log(log: Path) -> BinaryIO:
     log.parent.mkdir(parents=True, exist_ok=True)
-    return log.open("wb")
+    return log.open("ab")
 
 
 def _free_port() -> int:

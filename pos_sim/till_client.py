@@ -17,6 +17,10 @@ from loyalty.v1.till_service_pb2 import (
     IdentifyResponse,
     QuoteRequest,
     QuoteResponse,
+    RefundRequest,
+    RefundResponse,
+    ReleaseRequest,
+    ReleaseResponse,
     SubmitProfileRequest,
     SubmitProfileResponse,
     VoidRequest,
@@ -78,6 +82,14 @@ class TillClient:
     async def void(self, request: VoidRequest) -> VoidResponse:
         """Undo a whole receipt."""
         return await self._insist("void_receipt", request, VoidResponse)
+
+    async def refund(self, request: RefundRequest) -> RefundResponse:
+        """Take goods back."""
+        return await self._insist("refund", request, RefundResponse)
+
+    async def release(self, request: ReleaseRequest) -> ReleaseResponse:
+        """Free what a basket holds."""
+        return await self._insist("release", request, ReleaseResponse)
 
     async def get_receipt(self, request: GetReceiptRequest) -> GetReceiptResponse:
         """Ask what became of a receipt."""

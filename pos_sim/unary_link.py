@@ -16,6 +16,8 @@ METHODS = {
     "checkout": "Checkout",
     "break_off": "BreakOff",
     "void_receipt": "Void",
+    "refund": "Refund",
+    "release": "Release",
     "get_receipt": "GetReceipt",
     "submit_profile": "SubmitProfile",
 }
