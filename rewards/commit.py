@@ -5,6 +5,7 @@ from enum import IntEnum
 from msgspec import Struct
 
 from rewards.ledger import NOTHING, Hold, Movement
+from rewards.settling import ReturnRecord
 
 UNCHANGED = -1
 
@@ -26,6 +27,20 @@ class KeyKind(IntEnum):
     REFUND_TURN = 12
     ISSUE = 13
     TRANSFER_STATE = 14
+
+
+KINDS_WITH_RECEIPT = frozenset(
+    {
+        KeyKind.CHECKOUT,
+        KeyKind.VOID,
+        KeyKind.PROFILE,
+        KeyKind.REFUND,
+        KeyKind.ENROLLMENT,
+        KeyKind.MERGE,
+        KeyKind.GOODWILL,
+    }
+)
+"""Keys whose answer is stored with them, and given again."""
 
 
 class AccountKind(IntEnum):
@@ -88,6 +103,26 @@ class PromotionUse(Struct, frozen=True, gc=False):
     amount_minor: int
 
 
+class BudgetUse(Struct, frozen=True, gc=False):
+    """What an operation uses of a promotion's budget, or gives back to it.
+
+    Attributes:
+        budget_id: 16 bytes.
+        lease_id: out of which lease; empty for what is overrun or given back.
+        times: receipts; negative where it is given back.
+        amount_minor: money off and worth of rewards, minor units of money.
+        is_overrun: beyond the budget, by a fact.
+        receipt_id: key of the sale that a return is of; empty is the commit's own key.
+    """
+
+    budget_id: bytes
+    lease_id: bytes
+    times: int
+    amount_minor: int
+    is_overrun: bool = False
+    receipt_id: bytes = b""
+
+
 class AccountChange(Struct, frozen=True, gc=False):
     """What an operation changes of one account.
 
@@ -98,6 +133,7 @@ class AccountChange(Struct, frozen=True, gc=False):
         holds: placed, each instead of an older one of the same id and asset.
         released: ids of holds that end, whatever their assets.
         merged_into: the account that everything went to; 0 is none.
+        kind: what kind of account it is from now on, AccountKind; UNCHANGED.
     """
 
     account_id: int
@@ -109,14 +145,88 @@ class AccountChange(Struct, frozen=True, gc=False):
     released: tuple[bytes, ...] = ()
     uses: tuple[PromotionUse, ...] = ()
     merged_into: int = 0
+    kind: int = UNCHANGED
 
 
 class NewAccount(Struct, frozen=True, gc=False):
-    """An account that the operation opens, with what moves on it at once."""
+    """An account that the operation opens, with what moves on it at once.
+
+    Attributes:
+        chain_id: whose it is: reports count a posting for the chain of its account.
+    """
 
     account_id: int
     kind: int
     movement: Movement = NOTHING
+    chain_id: str = ""
+
+
+class NewCustomer(Struct, frozen=True, gc=False):
+    """A customer that an enrolment makes, active and in no segment.
+
+    Attributes:
+        customer_id: 1 to 2^63-1; also the account's id, which the same commit opens.
+        customer_number: the chain's own number of the customer.
+    """
+
+    customer_id: int
+    chain_id: str
+    customer_number: str
+    language_code: str
+
+
+class NewIdentifier(Struct, frozen=True, gc=False):
+    """An identifier that a customer gets; a key of kind IDENTIFIER goes with it.
+
+    Attributes:
+        key_id: of that key.
+        kind: as IdentifierKind of the contract.
+    """
+
+    identifier_hash: bytes
+    key_id: bytes
+    kind: int
+    customer_id: int
+    account_id: int
+
+
+class NewInstrument(Struct, frozen=True, gc=False):
+    """A code that opens a bearer's account, or a lot of a customer's.
+
+    Attributes:
+        code_hash: 16 bytes, keyed.
+        kind: CodeKind of `rewards.instrument`.
+        account_id: where it stands when it is given out.
+        lot_id: of a coupon that only its customer may use; empty is all of a bearer's account.
+        key_id: of what gave it out.
+    """
+
+    code_hash: bytes
+    kind: int
+    account_id: int
+    lot_id: bytes
+    asset_code: str
+    key_id: bytes
+
+
+class Move(Struct, frozen=True, gc=False):
+    """A customer whose account is another one from now on, with identifiers and answers."""
+
+    customer_id: int
+    account_id: int
+    to_account_id: int
+
+
+class ReturnEntry(Struct, frozen=True, gc=False):
+    """Something that comes back of a receipt; a key of kind REFUND_TURN goes with it.
+
+    Attributes:
+        ordinal: how many came back of it before.
+    """
+
+    original_key_id: bytes
+    ordinal: int
+    record: ReturnRecord
 
 
 class Commit(Struct, frozen=True, gc=False):
@@ -137,6 +247,12 @@ class Commit(Struct, frozen=True, gc=False):
     receipt: StoredReceipt | None = None
     answers: tuple[StoredAnswer, ...] = ()
     exceptions: tuple[ExceptionEntry, ...] = ()
+    new_customers: tuple[NewCustomer, ...] = ()
+    new_identifiers: tuple[NewIdentifier, ...] = ()
+    moves: tuple[Move, ...] = ()
+    new_instruments: tuple[NewInstrument, ...] = ()
+    budget_uses: tuple[BudgetUse, ...] = ()
+    returns: tuple[ReturnEntry, ...] = ()
 
     def moved(self) -> list[tuple[int, Movement]]:
         """The accounts with what moves on them, new ones too."""
@@ -145,5 +261,7 @@ class Commit(Struct, frozen=True, gc=False):
 
     @property
     def account_id(self) -> int:
-        """The customer's account; 0 is none."""
-        return self.accounts[0].account_id if self.accounts else 0
+        """The customer's account; 0 is none. Those of bearers are below 0."""
+        if self.accounts and self.accounts[0].account_id > 0:
+            return self.accounts[0].account_id
+        return self.new_customers[0].customer_id if self.new_customers else 0

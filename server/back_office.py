@@ -4,7 +4,6 @@ Fetches and writes through `server.store`; knows neither gRPC nor messages.
 """
 
 from collections.abc import Sequence
-from hashlib import blake2b
 
 from msgspec import Struct
 
@@ -15,8 +14,11 @@ from rewards.refusal import Reason, Refusal
 from server.authoring.process import Workshop
 from server.clock import Clock
 from server.codec.back_office_pb import ImportedCustomer
+from server.codec.coupon_pb import ImportedCoupon
 from server.codec.price_pb import ImportedPrice
 from server.codec.sale_pb import HashIdentifier
+from server.coupon_series import import_coupons
+from server.customer_id import customer_id_of
 from server.profile_answer import KEPT_CHECKS, YES_NO
 from server.publishing import Publishing
 from server.reference import Reference
@@ -33,8 +35,6 @@ from server.store.feeds import StoreRecord
 from server.store.price_imports import import_prices
 from server.store.rejections import CustomerNumberError, IdentifierTakenError
 from server.store.rulesets import VersionHead
-
-CUSTOMER_ID_MAX = 2**63 - 1
 
 
 class KnownVersion(Struct, frozen=True):
@@ -131,9 +131,26 @@ class BackOffice:
                 kept.append(FoundPrice(place, price.unit, price.price_minor))
         await import_prices(self._database, chain_id, kept, removed)
 
+    async def import_coupons(
+        self, chain_id: str, series_code: str, coupons: Sequence[ImportedCoupon]
+    ) -> int:
+        """Open coupons of a series; say how many were new.
+
+        Raises:
+            Refusal: INCONSISTENT for a series that the program in force does not have, or a code
+                of another one.
+        """
+        now_us = self.clock()
+        program = self._reference.rules_at(chain_id, now_us).program
+        if series_code not in program.coupon_series:
+            raise _inconsistent("series_code", "is no coupon_series of the program in force")
+        return await import_coupons(
+            self._database, self._hash_identifier, chain_id, series_code, coupons, now_us
+        )
+
     async def audit(self) -> audit.Audit:
         """Prove over the whole database that the ledger is balanced."""
-        return await audit.audit_ledger(self._database)
+        return await audit.audit_ledger(self._database, self.clock())
 
     async def _closed_fields(self, chain_id: str) -> dict[str, ProfileField]:
         """Fields with a closed set of answers by the chain's newest program, if it has one."""
@@ -165,13 +182,6 @@ class BackOffice:
             counters=customer.counters,
             offers=customer.offers,
         )
-
-
-def customer_id_of(chain_id: str, customer_number: str) -> int:
-    """The id of a customer, the same on every import: 1 to 2^63-1."""
-    text = f"{chain_id}\x00{customer_number}".encode()
-    digest = blake2b(text, digest_size=8, person=b"customer").digest()
-    return int.from_bytes(digest, "big") & CUSTOMER_ID_MAX or 1
 
 
 def _place(chain_id: str, price: ImportedPrice) -> PricePlace:

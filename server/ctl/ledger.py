@@ -7,15 +7,26 @@ from typing import Annotated
 import msgspec
 import typer
 
+from server.clock import shifted_clock, system_clock
 from server.ctl.opening import open_database
-from server.ctl.option import DATA_DIR, DataDir, Dsn
+from server.ctl.option import DATA_DIR, ClockFile, DataDir, Dsn
 from server.ctl.say import CtlError, say, say_table
 from server.store.audit import Audit, audit_ledger
 from server.store.database import StoreError
 
 app = typer.Typer(help="Prove the ledger.", no_args_is_help=True)
 
-COUNTS = ("transfers", "postings", "lots", "balances", "receipts", "accounts")
+COUNTS = (
+    "transfers",
+    "postings",
+    "lots",
+    "lot_changes",
+    "balances",
+    "holds",
+    "receipts",
+    "accounts",
+    "merged",
+)
 
 Json = Annotated[bool, typer.Option("--json", help="one JSON object, for scripts")]
 
@@ -30,12 +41,14 @@ def audit(
     dsn: Dsn = "",
     data_dir: DataDir = DATA_DIR,
     json: Json = False,
+    clock_file: ClockFile = "",
 ) -> None:
     """Prove that every transfer balances, and that balances equal postings and lots.
 
     Opens the database itself and reads one snapshot. Exit code 0: balanced and not empty.
     """
-    found = asyncio.run(_audit(dsn, data_dir))
+    clock = shifted_clock(Path(clock_file)) if clock_file else system_clock
+    found = asyncio.run(_audit(dsn, data_dir, clock()))
     if json:
         say(msgspec.json.encode(_report(found)).decode())
     else:
@@ -44,10 +57,10 @@ def audit(
         raise typer.Exit(1)
 
 
-async def _audit(dsn: str, data_dir: Path) -> Audit:
+async def _audit(dsn: str, data_dir: Path, at_us: int) -> Audit:
     async with open_database(dsn, data_dir) as database:
         try:
-            return await audit_ledger(database)
+            return await audit_ledger(database, at_us)
         except StoreError as error:
             raise CtlError(f"the audit could not be finished: {error}") from None
 

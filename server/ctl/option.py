@@ -23,3 +23,6 @@ DataDir = Annotated[
     Path, typer.Option(envvar="LOYALTY_DATA_DIR", help="data of the embedded PostgreSQL")
 ]
 DATA_DIR = Path("var/postgres")
+ClockFile = Annotated[
+    str, typer.Option(envvar="LOYALTY_CLOCK_FILE", help="shifts the clock, as a server's")
+]

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from rewards.commit import KINDS_WITH_RECEIPT
 from server.store.database import Database
 from server.store.facts import AnyConnection
 
@@ -50,23 +51,29 @@ select (select count(*) from transfer) as transfers,
        array(select text from problem order by text limit $1) as problems
 """
 
-# Balance = the customer's postings = what is left in lots, wherever one of the three is.
+# Balance = the account's postings = what is left in lots, and so for what of it is owed; wherever
+# one of the three is. Books: 1 customer, 6 debt. Kinds of lots: 1 value, 2 debt.
 AUDIT_BALANCES = """
 with posted as (
-    select account_id, asset_code, sum(amount_minor) as posted_minor
+    select account_id, asset_code, sum(amount_minor) as posted_minor,
+           coalesce(-sum(amount_minor) filter (where book = 6), 0) as posted_debt_minor
       from posting
-     where book = 1
+     where book in (1, 6)
      group by account_id, asset_code
 ),
 held as (
-    select account_id, asset_code, sum(remaining_minor) as held_minor
+    select account_id, asset_code,
+           sum(case kind when 2 then -remaining_minor else remaining_minor end) as held_minor,
+           coalesce(sum(remaining_minor) filter (where kind = 2), 0) as held_debt_minor
       from lot
      group by account_id, asset_code
 ),
 compared as materialized (
-    select account_id, asset_code, amount_minor,
+    select account_id, asset_code, amount_minor, debt_minor,
            coalesce(posted_minor, 0) as posted_minor,
-           coalesce(held_minor, 0) as held_minor
+           coalesce(posted_debt_minor, 0) as posted_debt_minor,
+           coalesce(held_minor, 0) as held_minor,
+           coalesce(held_debt_minor, 0) as held_debt_minor
       from balance
       full join posted using (account_id, asset_code)
       full join held using (account_id, asset_code)
@@ -78,6 +85,11 @@ problem as (
       from compared
      where amount_minor is distinct from posted_minor or posted_minor <> held_minor
     union all
+    select format('account %s: its debt in %s is %s, its postings sum to %s, its lots to %s',
+                  account_id, asset_code, debt_minor, posted_debt_minor, held_debt_minor)
+      from compared
+     where debt_minor <> posted_debt_minor or posted_debt_minor <> held_debt_minor
+    union all
     select format('account %s: it has a balance in %s, but there is no such account',
                   account_id, asset_code)
       from compared
@@ -88,51 +100,166 @@ select (select count(*) from compared) as balances,
        array(select text from problem order by text limit $1) as problems
 """
 
-# A lot holds between nothing and what the transfer that made it granted.
+# What remains of a lot is what was granted and what changed it. The transfer of its id granted it;
+# of a lot that came along with a merged account, on another account.
 AUDIT_LOTS = """
 with made as (
     select account_id, transfer_id, asset_code, sum(amount_minor) as made_minor
       from posting
-     where book = 1
+     where book in (1, 6)
      group by account_id, transfer_id, asset_code
 ),
+changed as (
+    select account_id, lot_id, sum(change_minor) as changed_minor
+      from lot_change
+     group by account_id, lot_id
+),
 checked as materialized (
-    select lot.account_id, lot_id, lot.asset_code, remaining_minor, granted_minor, made_minor,
-           (active_from_us, expires_at_us) is not null as has_window
+    select lot.account_id, lot.lot_id, lot.asset_code, remaining_minor, granted_minor,
+           coalesce(changed_minor, 0) as changed_minor,
+           case kind when 2 then -made_minor else made_minor end as made_minor,
+           (active_from_us, expires_at_us) is not null and kind in (1, 2) as is_whole
       from lot
       left join made on made.account_id = lot.account_id
                     and made.transfer_id = lot.lot_id
                     and made.asset_code = lot.asset_code
+      left join changed on changed.account_id = lot.account_id
+                       and changed.lot_id = lot.lot_id
+),
+everywhere as (
+    select lot_id, sum(remaining_minor) as remaining_minor, max(made_minor) as made_minor
+      from checked
+     group by lot_id
 ),
 problem as (
     select format('lot %s of account %s: %s remain of %s granted', encode(lot_id, 'hex'),
                   account_id, remaining_minor, granted_minor) as text
       from checked
-     where (remaining_minor between 0 and granted_minor) is not true or not has_window
+     where (remaining_minor between 0 and granted_minor) is not true or not is_whole
+    union all
+    select format('lot %s of account %s: %s granted, its changes sum to %s, but %s remain',
+                  encode(lot_id, 'hex'), account_id, granted_minor, changed_minor, remaining_minor)
+      from checked
+     where granted_minor + changed_minor <> remaining_minor
     union all
     select format('lot %s of account %s: %s granted, but its transfer posted %s',
-                  encode(lot_id, 'hex'), account_id, granted_minor,
-                  coalesce(made_minor::text, 'nothing'))
+                  encode(lot_id, 'hex'), account_id, granted_minor, made_minor)
       from checked
-     where made_minor is distinct from granted_minor
+     where made_minor <> granted_minor
+    union all
+    select format('lot %s: its transfer posted %s, but %s remain on all accounts',
+                  encode(lot_id, 'hex'), coalesce(made_minor::text, 'nothing'), remaining_minor)
+      from everywhere
+     where made_minor is null or remaining_minor > made_minor
 )
 select (select count(*) from checked) as lots,
        array(select text from problem order by text limit $1) as problems
 """
 
-# Kinds 1 (checkout), 3 (void) and 4 (profile submission) have a receipt, and nothing else has.
+# Whatever changes a lot is a transfer of its asset on its account.
+AUDIT_LOT_CHANGES = """
+with transfer as (
+    select distinct account_id, transfer_id, asset_code from posting where book in (1, 6)
+),
+checked as materialized (
+    select change.account_id, change.transfer_id, change.lot_id, lot.asset_code,
+           transfer.transfer_id is not null as is_posted
+      from lot_change change
+      left join lot on lot.account_id = change.account_id
+                   and lot.lot_id = change.lot_id
+      left join transfer on transfer.account_id = change.account_id
+                        and transfer.transfer_id = change.transfer_id
+                        and transfer.asset_code = lot.asset_code
+),
+problem as (
+    select format('lot %s of account %s: transfer %s changed it, but there is no such lot',
+                  encode(lot_id, 'hex'), account_id, encode(transfer_id, 'hex')) as text
+      from checked
+     where asset_code is null
+    union all
+    select format('lot %s of account %s: transfer %s changed it, but posted nothing of its asset',
+                  encode(lot_id, 'hex'), account_id, encode(transfer_id, 'hex'))
+      from checked
+     where asset_code is not null and not is_posted
+)
+select (select count(*) from checked) as lot_changes,
+       array(select text from problem order by text limit $1) as problems
+"""
+
+# What live holds have is there. One that has lapsed holds nothing.
+AUDIT_HOLDS = """
+with live as materialized (
+    select account_id, hold_id, asset_code, amount_minor, lot_ids, lot_minors
+      from hold
+     where expires_at_us >= $2
+),
+part as materialized (
+    select account_id, hold_id, asset_code, lot_id, minor
+      from live, unnest(lot_ids, lot_minors) as pick (lot_id, minor)
+),
+whole as (
+    select account_id, hold_id, asset_code, sum(minor) as sum_minor,
+           bool_and(lot_id is not null and minor > 0) as is_whole
+      from part
+     group by account_id, hold_id, asset_code
+),
+held as (
+    select account_id, asset_code, lot_id, sum(minor) as held_minor
+      from part
+     group by account_id, asset_code, lot_id
+),
+problem as (
+    select format('hold %s of account %s: it is of %s in %s, its parts sum to %s',
+                  encode(hold_id, 'hex'), account_id, amount_minor, asset_code,
+                  coalesce(sum_minor::text, 'nothing')) as text
+      from live
+      left join whole using (account_id, hold_id, asset_code)
+     where sum_minor is distinct from amount_minor or not is_whole
+    union all
+    select format('lot %s of account %s: %s held in %s of %s that remain', encode(lot_id, 'hex'),
+                  held.account_id, held_minor, held.asset_code, coalesce(remaining_minor, 0))
+      from held
+      left join lot using (account_id, asset_code, lot_id)
+     where held_minor > coalesce(case when kind = 1 then remaining_minor end, 0)
+)
+select (select count(*) from live) as holds,
+       array(select text from problem order by text limit $1) as problems
+"""
+
+# Everything of a merged account went to the account that it names.
+AUDIT_MERGED = """
+with merged as (
+    select gone.account_id, gone.merged_into, kept.version is not null as is_kept,
+           (select coalesce(sum(remaining_minor), 0) from lot
+             where lot.account_id = gone.account_id) as left_minor,
+           (select count(*) from hold
+             where hold.account_id = gone.account_id and expires_at_us >= $2) as holds
+      from account gone
+      left join account kept on kept.account_id = gone.merged_into
+     where gone.merged_into <> 0
+),
+problem as (
+    select format('account %s: merged into %s, but %s remain in its lots and %s holds on it',
+                  account_id, merged_into, left_minor, holds) as text
+      from merged
+     where left_minor <> 0 or holds <> 0
+    union all
+    select format('account %s: merged into %s, but there is no such account', account_id,
+                  merged_into)
+      from merged
+     where not is_kept or merged_into = account_id
+)
+select (select count(*) from merged) as merged,
+       array(select text from problem order by text limit $1) as problems
+"""
+
+# Keys of some kinds have a receipt; every receipt has a key.
 AUDIT_RECEIPTS = """
-with kept as (
-    select key_id, day from receipt
-),
-keyed as (
-    select key_id, day, kind from commit_key where kind in (1, 3, 4)
-),
-compared as materialized (
-    select key_id, day, kept.key_id is not null as is_kept, keyed.key_id is not null as is_keyed,
-           kind
-      from kept
-      full join keyed using (key_id, day)
+with compared as materialized (
+    select key_id, day, receipt.key_id is not null as is_kept,
+           commit_key.key_id is not null as is_keyed, kind
+      from receipt
+      full join commit_key using (key_id, day)
 ),
 problem as (
     select format('receipt %s of day %s: no commit key is behind it', encode(key_id, 'hex'), day)
@@ -143,7 +270,7 @@ problem as (
     select format('commit key %s of kind %s and day %s: its receipt is missing',
                   encode(key_id, 'hex'), kind, day)
       from compared
-     where not is_kept
+     where not is_kept and kind = any($2::smallint[])
 )
 select (select count(*) from compared where is_kept) as receipts,
        (select count(*) from account) as accounts,
@@ -158,6 +285,8 @@ class Audit(Struct, frozen=True):
         transfers: transfers read; so on for the other counts.
         balances: accounts and assets whose balance, postings and lots were compared.
         problems: what is wrong and where, at most `PROBLEMS_MAX`; empty if the ledger is proved.
+        holds: those that have not lapsed.
+        merged: accounts that were merged into others.
     """
 
     transfers: int
@@ -167,6 +296,9 @@ class Audit(Struct, frozen=True):
     receipts: int
     accounts: int
     problems: tuple[str, ...]
+    lot_changes: int = 0
+    holds: int = 0
+    merged: int = 0
 
     @property
     def is_balanced(self) -> bool:
@@ -174,11 +306,12 @@ class Audit(Struct, frozen=True):
         return not self.problems
 
 
-async def audit_ledger(database: Database) -> Audit:
+async def audit_ledger(database: Database, at_us: int) -> Audit:
     """Audit the whole database on one snapshot; changes nothing and blocks nobody.
 
     Args:
         database: open and migrated.
+        at_us: the instant, UTC microseconds: holds that end before it have lapsed.
 
     Returns:
         Counts and problems. An empty ledger is a problem: nothing was proved.
@@ -186,6 +319,7 @@ async def audit_ledger(database: Database) -> Audit:
     Raises:
         RetryError: the database cannot be reached just now.
     """
+    kinds = sorted(KINDS_WITH_RECEIPT)
     async with (
         database.reading() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
@@ -194,8 +328,11 @@ async def audit_ledger(database: Database) -> Audit:
         transfers, postings, unbalanced = await _ask(connection, AUDIT_POSTINGS)
         balances, different = await _ask(connection, AUDIT_BALANCES)
         lots, overdrawn = await _ask(connection, AUDIT_LOTS)
-        receipts, accounts, unmatched = await _ask(connection, AUDIT_RECEIPTS)
-    problems = [*unbalanced, *different, *overdrawn, *unmatched]
+        lot_changes, unposted = await _ask(connection, AUDIT_LOT_CHANGES)
+        holds, overheld = await _ask(connection, AUDIT_HOLDS, at_us)
+        merged, left = await _ask(connection, AUDIT_MERGED, at_us)
+        receipts, accounts, unmatched = await _ask(connection, AUDIT_RECEIPTS, kinds)
+    problems = [*unbalanced, *different, *overdrawn, *unposted, *overheld, *left, *unmatched]
     if not postings:
         problems.insert(0, "the ledger is empty: there is no posting to prove anything by")
     return Audit(
@@ -206,10 +343,13 @@ async def audit_ledger(database: Database) -> Audit:
         receipts=receipts,
         accounts=accounts,
         problems=tuple(problems[:PROBLEMS_MAX]),
+        lot_changes=lot_changes,
+        holds=holds,
+        merged=merged,
     )
 
 
-async def _ask(connection: AnyConnection, statement: str) -> tuple[Any, ...]:
-    row = await connection.fetchrow(statement, PROBLEMS_MAX, timeout=AUDIT_TIMEOUT_S)
+async def _ask(connection: AnyConnection, statement: str, *others: object) -> tuple[Any, ...]:
+    row = await connection.fetchrow(statement, PROBLEMS_MAX, *others, timeout=AUDIT_TIMEOUT_S)
     assert row is not None
     return tuple(row.values())

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from loyalty.v1 import till_service_pb2 as pb
+from server.clock import system_clock
 from server.store.audit import Audit, audit_ledger
 from server.store.database import Database
 from tests.serving import (
@@ -59,7 +60,7 @@ async def _audit(place: dict[str, str]) -> Audit:
     database = Database(dsn, Path(place.get("LOYALTY_DATA_DIR", "")), "test-audit")
     await database.open()
     try:
-        return await audit_ledger(database)
+        return await audit_ledger(database, system_clock())
     finally:
         await database.close()
 

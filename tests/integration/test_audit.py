@@ -7,9 +7,21 @@ from pathlib import Path
 import pytest
 
 from rewards.commit import AccountChange, Commit, CommitKey, KeyKind, StoredReceipt
-from rewards.ledger import BalanceChange, Book, Lot, LotChange, Movement, Posting
+from rewards.facts import AssetWindow
+from rewards.journal import Journal
+from rewards.ledger import (
+    BalanceChange,
+    Book,
+    Hold,
+    Lot,
+    LotChange,
+    Movement,
+    OwnedLot,
+    Posting,
+)
 from server.store.audit import PROBLEMS_MAX, audit_ledger
 from server.store.database import Database
+from server.store.holdings import read_holdings
 
 AT_US = 1_800_000_000_000_000
 DAY = 20_833
@@ -88,16 +100,79 @@ async def ledger(database: Database) -> Database:
     return database
 
 
+@pytest.fixture
+async def billing(database: Database) -> Database:
+    """Accounts 1 with value, a hold and a lapsed one, 2 with a debt, 3 merged into 4."""
+    async with database.reading() as connection:
+        await connection.execute("insert into account select n, 1 from generate_series(1, 4) n")
+    await database.write([earned("a", 1, 100), owed("b", 2, 90), earned("c", 3, 40)])
+    spent = Journal(key_of("d"), await lots_of(database, 1))
+    spent.take(Book.CLEARING, "points", [(lot_id_of("a"), 30)])
+    holds = (
+        Hold(key_of("basket"), "points", 50, ((lot_id_of("a"), 50),), AT_US),
+        Hold(key_of("lapsed"), "points", 60, ((lot_id_of("a"), 60),), AT_US - 1),
+    )
+    own = AccountChange(1, 2, spent.movement(), holds=holds)
+    paid = Journal(key_of("e"), await lots_of(database, 2))
+    paid.grant("p", "points", 20, AssetWindow(AT_US, 0), (("brand", 20),))
+    await database.write([of_kind(KeyKind.CHECKOUT, "d", own)])
+    await database.write([of_kind(KeyKind.CHECKOUT, "e", AccountChange(2, 2, paid.movement()))])
+    lots = await lots_of(database, 3)
+    gone, kept = Journal(key_of("m"), lots), Journal(key_of("m"))
+    gone.take(Book.CLEARING, "points", [(lots[0].lot_id, 40)])
+    kept.receive(lots[0], 40)
+    merged = AccountChange(3, 2, gone.movement(), merged_into=4)
+    both = (AccountChange(4, 1, kept.movement()), merged)
+    await database.write([of_kind(KeyKind.MERGE, "m", *both)])
+    return database
+
+
+def lot_id_of(name: str) -> bytes:
+    return key_of(name) + b"\0\0"
+
+
+async def lots_of(database: Database, account_id: int) -> tuple[OwnedLot, ...]:
+    async with database.reading() as connection:
+        return (await read_holdings(connection, account_id)).lots
+
+
+def earned(name: str, account_id: int, amount_minor: int) -> Commit:
+    journal = Journal(key_of(name))
+    journal.grant("p", "points", amount_minor, AssetWindow(AT_US, 0))
+    return of_kind(KeyKind.CHECKOUT, name, AccountChange(account_id, 1, journal.movement()))
+
+
+def owed(name: str, account_id: int, amount_minor: int) -> Commit:
+    journal = Journal(key_of(name))
+    journal.owe(Book.CLEARING, "points", amount_minor, AT_US)
+    return of_kind(KeyKind.CHECKOUT, name, AccountChange(account_id, 1, journal.movement()))
+
+
+def of_kind(kind: KeyKind, name: str, *accounts: AccountChange) -> Commit:
+    key_id = key_of(name)
+    receipt = StoredReceipt(key_id, 1, AT_US, b"request", b"facts", b"answer")
+    return Commit((CommitKey(key_id, kind, b""),), AT_US, AT_US, accounts, receipt=receipt)
+
+
 async def test_a_ledger_that_is_right(ledger: Database) -> None:
-    found = await audit_ledger(ledger)
+    found = await audit_ledger(ledger, AT_US)
     assert found.problems == ()
     assert found.is_balanced
     assert (found.transfers, found.postings, found.lots) == (5, 10, 4)
     assert (found.balances, found.receipts, found.accounts) == (2, 5, 3)
 
 
+async def test_a_ledger_with_debts_holds_and_merged_accounts_that_is_right(
+    billing: Database,
+) -> None:
+    found = await audit_ledger(billing, AT_US)
+    assert found.problems == ()
+    assert (found.transfers, found.lots, found.lot_changes) == (7, 5, 4)
+    assert (found.balances, found.holds, found.merged) == (4, 1, 1)
+
+
 async def test_an_empty_ledger_proves_nothing(database: Database) -> None:
-    found = await audit_ledger(database)
+    found = await audit_ledger(database, AT_US)
     assert not found.is_balanced
     assert "empty" in found.problems[0]
     assert found.postings == 0
@@ -134,7 +209,10 @@ TAMPERED = {
     ),
     "a lot holds less": (
         "update lot set remaining_minor = 49 where granted_minor = 50",
-        ["account 1: its balance in points is 155, its postings sum to 155, its lots to 154"],
+        [
+            "account 1: its balance in points is 155, its postings sum to 155, its lots to 154",
+            "50 granted, its changes sum to 0, but 49 remain",
+        ],
     ),
     "a lot is gone": (
         "delete from lot where granted_minor = 50",
@@ -144,22 +222,36 @@ TAMPERED = {
         "alter table lot drop constraint lot__remaining_minor__ck;"
         "update lot set remaining_minor = 101 where granted_minor = 100;"
         "update lot set remaining_minor = 49 where granted_minor = 50",
-        ["101 remain of 100 granted"],
+        [
+            "101 remain of 100 granted",
+            "100 granted, its changes sum to 0, but 101 remain",
+            "50 granted, its changes sum to 0, but 49 remain",
+            "its transfer posted 100, but 101 remain on all accounts",
+        ],
     ),
     "a lot holds less than nothing": (
         "alter table lot drop constraint lot__remaining_minor__ck;"
         "update lot set remaining_minor = 151 - granted_minor * 3 where granted_minor in (50, 100);"
         "update lot set remaining_minor = 0 where granted_minor = 5;"
         "update balance set amount_minor = -148 where account_id = 1",
-        ["its balance in points is -148", "-149 remain of 100 granted"],
+        [
+            "its balance in points is -148, its postings sum to 155, its lots to -148",
+            "-149 remain of 100 granted",
+            "50 granted, its changes sum to 0, but 1 remain",
+            "100 granted, its changes sum to 0, but -149 remain",
+            "5 granted, its changes sum to 0, but 0 remain",
+        ],
     ),
     "a lot was granted more than was posted": (
         "update lot set granted_minor = 200 where granted_minor = 100",
-        ["200 granted, but its transfer posted 100"],
+        [
+            "200 granted, but its transfer posted 100",
+            "200 granted, its changes sum to 0, but 100 remain",
+        ],
     ),
     "a lot that no transfer made": (
         "update lot set lot_id = '\\x00' where granted_minor = 5",
-        ["5 granted, but its transfer posted nothing"],
+        ["lot 00: its transfer posted nothing, but 5 remain on all accounts"],
     ),
     "a key is gone": (
         "delete from commit_key where account_id = 2 and kind = 3",
@@ -170,7 +262,7 @@ TAMPERED = {
         " where account_id = 2 and amount_minor in (-70, 70) and promotion_id = 'p'"
         " and substring(transfer_id from 1 for 16) in"
         " (select key_id from commit_key where kind = 3)",
-        ["no commit key is behind it"],
+        ["no commit key is behind it", "changed it, but posted nothing of its asset"],
     ),
     "a receipt is gone": (
         "delete from receipt where account_id = 3",
@@ -198,11 +290,141 @@ TAMPERED = {
 async def test_is_found(ledger: Database, tampering: str, wanted: list[str]) -> None:
     async with ledger.reading() as connection:
         await connection.execute(tampering)
-    found = await audit_ledger(ledger)
+    found = await audit_ledger(ledger, AT_US)
     assert not found.is_balanced
     assert len(found.problems) == len(wanted), found.problems
     for text in wanted:
         assert any(text in problem for problem in found.problems), found.problems
+
+
+TAMPERED_BILLING = {
+    "a debt is forgotten": (
+        "update balance set debt_minor = 0 where account_id = 2",
+        ["account 2: its debt in points is 0, its postings sum to 70, its lots to 70"],
+    ),
+    "a debt is a part of what it was": (
+        "update lot set remaining_minor = 69 where kind = 2",
+        [
+            "account 2: its balance in points is -70, its postings sum to -70, its lots to -69",
+            "account 2: its debt in points is 70, its postings sum to 70, its lots to 69",
+            "90 granted, its changes sum to -20, but 69 remain",
+        ],
+    ),
+    "a debt became value": (
+        "update lot set kind = 1 where kind = 2",
+        [
+            "account 2: its balance in points is -70, its postings sum to -70, its lots to 70",
+            "account 2: its debt in points is 70, its postings sum to 70, its lots to 0",
+            "90 granted, but its transfer posted -90",
+            "its transfer posted -90, but 70 remain on all accounts",
+        ],
+    ),
+    "a lot of no kind": (
+        "update lot set kind = 3 where account_id = 1",
+        ["70 remain of 100 granted", "50 held in points of 70 that remain"],
+    ),
+    "a change is another one": (
+        "update lot_change set change_minor = -29 where account_id = 1",
+        ["100 granted, its changes sum to -29, but 70 remain"],
+    ),
+    "a change is gone": (
+        "delete from lot_change where account_id = 1",
+        ["100 granted, its changes sum to 0, but 70 remain"],
+    ),
+    "a change of no lot": (
+        "insert into lot_change select account_id, transfer_id, '\\x00', -1 from lot_change"
+        " where account_id = 1",
+        ["changed it, but there is no such lot"],
+    ),
+    "a change by no transfer": (
+        "update lot_change set transfer_id = '\\x00' where account_id = 1",
+        ["transfer 00 changed it, but posted nothing of its asset"],
+    ),
+    "a change by a transfer of another asset": (
+        "update posting set asset_code = 'stars' where account_id = 1 and amount_minor in (-30, 30)"
+        " and book in (1, 5)",
+        [
+            "its balance in points is 70, its postings sum to 100, its lots to 70",
+            "its balance in stars is missing, its postings sum to -30, its lots to 0",
+            "posted nothing of its asset",
+        ],
+    ),
+    "more is held than is left": (
+        "update hold set amount_minor = 71, lot_minors = '{71}' where amount_minor = 50",
+        ["71 held in points of 70 that remain"],
+    ),
+    "two baskets hold more than is left": (
+        "update hold set expires_at_us = expires_at_us + 1",
+        ["110 held in points of 70 that remain"],
+    ),
+    "what is held is not there": (
+        "update hold set lot_ids = array['\\x00'::bytea] where amount_minor = 50",
+        ["lot 00 of account 1: 50 held in points of 0 that remain"],
+    ),
+    "what is held is a debt": (
+        "update hold set account_id = 2, lot_ids = (select array_agg(lot_id) from lot"
+        " where kind = 2) where amount_minor = 50",
+        ["50 held in points of 70 that remain"],
+    ),
+    "a hold of more than its parts": (
+        "update hold set amount_minor = 51 where amount_minor = 50",
+        ["it is of 51 in points, its parts sum to 50"],
+    ),
+    "a hold without parts": (
+        "update hold set lot_ids = '{}', lot_minors = '{}' where amount_minor = 50",
+        ["it is of 50 in points, its parts sum to nothing"],
+    ),
+    "a hold with a part of no lot": (
+        "update hold set lot_minors = '{50,0}' where amount_minor = 50",
+        ["it is of 50 in points, its parts sum to 50"],
+    ),
+    "a merged account has a hold": (
+        "update hold set account_id = 3 where amount_minor = 50",
+        [
+            "account 3: merged into 4, but 0 remain in its lots and 1 holds on it",
+            "of account 3: 50 held in points of 0 that remain",
+        ],
+    ),
+    "an account with something in it is merged": (
+        "update account set merged_into = 4 where account_id = 1",
+        ["account 1: merged into 4, but 70 remain in its lots and 1 holds on it"],
+    ),
+    "an account is merged into none": (
+        "update account set merged_into = 77 where account_id = 3",
+        ["account 3: merged into 77, but there is no such account"],
+    ),
+    "a lot is on two accounts": (
+        "update lot set remaining_minor = 40 where account_id = 3",
+        [
+            "account 3: its balance in points is 0, its postings sum to 0, its lots to 40",
+            "of account 3: 40 granted, its changes sum to -40, but 40 remain",
+            "its transfer posted 40, but 80 remain on all accounts",
+            "account 3: merged into 4, but 40 remain in its lots and 0 holds on it",
+        ],
+    ),
+    "an answer of a merge is gone": (
+        "delete from receipt where account_id = 4",
+        [f"of kind 8 and day {DAY}: its receipt is missing"],
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("tampering", "wanted"), TAMPERED_BILLING.values(), ids=TAMPERED_BILLING.keys()
+)
+async def test_is_found_in_billing(billing: Database, tampering: str, wanted: list[str]) -> None:
+    async with billing.reading() as connection:
+        await connection.execute(tampering)
+    found = await audit_ledger(billing, AT_US)
+    assert len(found.problems) == len(wanted), found.problems
+    for text in wanted:
+        assert any(text in problem for problem in found.problems), found.problems
+
+
+async def test_a_lapsed_hold_is_nobody_s_problem(billing: Database) -> None:
+    async with billing.reading() as connection:
+        await connection.execute("update hold set lot_minors = '{1000}', amount_minor = 1000")
+    assert (await audit_ledger(billing, AT_US + 1)).problems == ()
 
 
 async def test_at_most_so_many_problems_are_listed(ledger: Database) -> None:
@@ -210,6 +432,6 @@ async def test_at_most_so_many_problems_are_listed(ledger: Database) -> None:
         await connection.execute(
             "insert into balance select n, 'points', 1 from generate_series(1000, 1500) n"
         )
-    found = await audit_ledger(ledger)
+    found = await audit_ledger(ledger, AT_US)
     assert len(found.problems) == PROBLEMS_MAX
     assert found.balances == 503
