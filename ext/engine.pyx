@@ -191,12 +191,11 @@ cdef Py_ssize_t _rows_of(Py_ssize_t count, size_t width) except -1:
 
 cdef int _read_plan(Plan *plan, int64_t **tables, const Py_ssize_t *counts) except -1:
     cdef Py_ssize_t n
-    if counts[0] != 7:
-        raise ValueError("the first table of a plan has 7 numbers")
+    if counts[0] != 6:
+        raise ValueError("the first table of a plan has 6 numbers")
     plan.numbers_count, plan.offers_count = tables[0][0], tables[0][1]
-    plan.point_value_micros = tables[0][2]
     for n in range(4):
-        plan.steps_max[n] = tables[0][3 + n]
+        plan.steps_max[n] = tables[0][2 + n]
     plan.promotions = <const Promotion *> tables[1]
     plan.promotions_count = _rows_of(counts[1], sizeof(Promotion))
     plan.benefits = <const Benefit *> tables[2]

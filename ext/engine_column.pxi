@@ -40,7 +40,7 @@ cdef int64_t _points_worth(
     cdef const Benefit *benefit
     cdef const int64_t *given
     cdef const PieceClass *one
-    cdef int64_t paid_minor = 0, worth = 0, points
+    cdef int64_t paid_minor = 0, worth = 0, points, value_micros
     cdef bint earning = False
     cdef Py_ssize_t n
     if not scene.header.earns:
@@ -60,8 +60,9 @@ cdef int64_t _points_worth(
         elif benefit.code == POINTS_FIXED and earning:
             points = paid_minor // given[2] if given[2] else 1
             points = _product(given[0] * WORTH_SCALE, points)
-        if points and scene.plan.assets[benefit.asset].is_points:
-            points = _scaled(points, scene.plan.point_value_micros, MICROS, DOWN)
+        value_micros = scene.plan.assets[benefit.asset].value_micros if points else NOBODY
+        if value_micros >= 0:
+            points = _scaled(points, value_micros, MICROS, DOWN)
         worth += points
     return worth
 

@@ -124,7 +124,7 @@ cdef int _cut_to_limits(
     cdef int64_t cap_minor = UNLIMITED, left_minor
     if promotion.discount_max_minor:
         cap_minor = promotion.discount_max_minor
-    if promotion.has_quota and promotion.total_minor:
+    if promotion.bounds_money:
         left_minor = _quota(scene, number).total_minor
         if left_minor >= 0:
             if left_minor < discount_minor and promotion.refuses:

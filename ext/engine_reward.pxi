@@ -153,10 +153,11 @@ cdef int64_t _value_of(
     const Scene *scene, const Benefit *benefit, int64_t amount_minor
 ) except? -1:
     """What a reward is worth, minor units of money."""
-    cdef int64_t code = benefit.code
+    cdef int64_t code = benefit.code, value_micros
     if code == POINTS_RATE or code == POINTS_FIXED or code == POINTS_MULTIPLIER:
-        if scene.plan.assets[benefit.asset].is_points:
-            return _scaled(amount_minor, scene.plan.point_value_micros, MICROS, DOWN)
+        value_micros = scene.plan.assets[benefit.asset].value_micros
+        if value_micros >= 0:
+            return _scaled(amount_minor, value_micros, MICROS, DOWN)
         return amount_minor
     if code == DEFERRED_DISCOUNT or code == GIFT_CERTIFICATE or code == MONEY_TRANSFER:
         return amount_minor
@@ -240,7 +241,7 @@ cdef int _claim_asset(
 cdef int _cut_to_budget(Scene *scene, const Promotion *promotion, Grant *grant) except -1:
     """Cut a grant down to what is left of the promotion's budget in money."""
     cdef int64_t left_minor
-    if not promotion.total_minor:
+    if not promotion.bounds_money:
         return 0
     left_minor = _quota(scene, grant.number).total_minor
     if left_minor < 0:

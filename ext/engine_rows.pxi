@@ -14,7 +14,7 @@ cdef struct Promotion:
     int64_t has_quota
     int64_t times_max
     int64_t discount_max_minor
-    int64_t total_minor
+    int64_t bounds_money
     int64_t refuses
     int64_t cost_asset
     int64_t cost_minor
@@ -74,7 +74,7 @@ cdef struct ProductClass:
     int64_t floor_bp
 
 cdef struct Asset:
-    int64_t is_points
+    int64_t value_micros
     int64_t is_multiplied
 
 # --- the receipt ------------------------------------------------------------------------------

@@ -171,7 +171,6 @@ cdef struct Plan:
     # Tables of rewards/plan.py, copied; they live as long as the engine.
     int64_t numbers_count
     int64_t offers_count
-    int64_t point_value_micros
     int64_t steps_max[4]
     const Promotion *promotions
     Py_ssize_t promotions_count

@@ -35,7 +35,7 @@ from rewards.column import (
 from rewards.course import Course
 from rewards.deal import Proposal, Taken
 from rewards.packing import VALUE_MAX, Application, Packing, Party, pack
-from rewards.rewarding import earns_for
+from rewards.rewarding import earns_for, value_micros_of
 from rewards.rounding import RATE_BP_ONE, fit_64_bits, floor_div
 from rewards.ruleset import CompiledPromotion
 
@@ -221,9 +221,10 @@ def _points_worth(
 def _worth_of(course: Course, benefit: Benefit, points: int) -> int:
     if not isinstance(benefit, PointsRate | PointsFixed) or not points:
         return 0
-    if course.program.assets[benefit.asset_code].kind != "points":
+    value_micros = value_micros_of(course.program, benefit.asset_code)
+    if value_micros is None:
         return points
-    return fit_64_bits(floor_div(points * course.program.point_value_micros, _MICROS))
+    return fit_64_bits(floor_div(points * value_micros, _MICROS))
 
 
 def _packed(

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from hashlib import blake2b
 
+from msgspec.structs import replace
+
 from rewards.authored import LocalTexts, ProductSet
 from rewards.benefit import (
     Benefit,
@@ -19,7 +21,7 @@ from rewards.gate import (
     BASES,
     BasketGate,
     amount_gate,
-    coupon_token,
+    coupon_tokens_of,
     gates_of,
     products_gate,
     token,
@@ -33,12 +35,14 @@ from rewards.ruleset import (
     NO_GROUP,
     TAG_BYTES,
     CompiledClass,
+    CompiledEarnBound,
     CompiledField,
     CompiledGroup,
     CompiledLink,
     CompiledProgram,
     CompiledPromotion,
     CompiledRuleset,
+    CompiledSpendRule,
     decode_ruleset,
     encode_ruleset,
 )
@@ -105,17 +109,24 @@ def _compile_program(program: Program) -> CompiledProgram:
         )
         for one in program.product_classes
     )
+    spend_rules = tuple(
+        CompiledSpendRule(
+            one, sets.number_of(one.products), frozenset(one.zones), frozenset(one.segments)
+        )
+        for one in program.spend_rules
+    )
     touched_by, called_by = _candidates(ordered, promotions, len(sets.numbers), program)
     coupons = _inverted_coupons(promotions)
     links = sorted(program.cross_sell_links, key=lambda link: (-link.weight, link.link_id))
     fields = sorted(program.profile_fields, key=lambda field: (-field.weight, field.field_code))
-    benefits = [gives for promotion in ordered for gives in promotion.gives]
+    benefits = [gives for promotion in promotions for gives in promotion.gives]
     return CompiledProgram(
         program_id=program.program_id,
         chain_id=program.chain_id,
         currency_code=program.currency_code,
         language_code=program.language_code,
         point_value_micros=program.point_value_micros,
+        coupon_series={one.series_code: one for one in program.coupon_series},
         assets={asset.code: asset for asset in program.assets},
         promotions=promotions,
         sets=index_sets(tuple(sets.numbers)),
@@ -134,6 +145,14 @@ def _compile_program(program: Program) -> CompiledProgram:
         link_sets=index_sets(tuple(link.basket for link in links)),
         till_groups=program.till_groups,
         texts={template.text_code: _by_language(template) for template in program.texts},
+        returns=program.returns,
+        spend_rules=spend_rules,
+        earn_bounds=tuple(
+            CompiledEarnBound(one, frozenset(one.zones), frozenset(one.segments))
+            for one in program.earn_bounds
+        ),
+        hold_minutes=program.hold_minutes,
+        cost_assets=tuple(sorted({p.cost.asset_code for p in ordered if p.cost is not None})),
     )
 
 
@@ -151,7 +170,12 @@ def _compile_promotion(
     promotion: Promotion, sets: _Sets, groups: dict[str, int], program: Program
 ) -> CompiledPromotion:
     target = sets.number_of(promotion.products)
-    gives = tuple(sorted(promotion.gives, key=lambda one: not isinstance(one, PriceBenefit)))
+    gives = tuple(
+        sorted(
+            [_with_days(one, program) for one in promotion.gives],
+            key=lambda one: not isinstance(one, PriceBenefit),
+        )
+    )
     token_gates, number_gates = gates_of(promotion.when, promotion.conditions, program.coupon_rules)
     limits = promotion.limits
     return CompiledPromotion(
@@ -165,7 +189,7 @@ def _compile_promotion(
         number_gates=number_gates,
         basket_gates=_basket_gates(promotion, target, sets),
         limits=limits,
-        has_quota=bool(limits.customer_times or limits.total_times or limits.total_minor),
+        has_quota=limits.bounds_times or limits.bounds_money,
         cost=promotion.cost,
         stackable=promotion.stackable,
         on_stickers=promotion.on_stickers,
@@ -177,6 +201,14 @@ def _compile_promotion(
         policy=promotion.policy,
         texts=_texts(promotion.names),
     )
+
+
+def _with_days(gives: Benefit, program: Program) -> Benefit:
+    """A coupon that does not say how long it is valid is so for the days of its series."""
+    if not isinstance(gives, CouponReward) or gives.valid_days:
+        return gives
+    days = [one.valid_days for one in program.coupon_series if one.series_code == gives.series_code]
+    return replace(gives, valid_days=days[0]) if days else gives
 
 
 def _part_sets(gives: Benefit, target: int, sets: _Sets) -> tuple[int, ...]:
@@ -220,11 +252,11 @@ def _candidates(
 
 
 def _calling_tokens(promotion: Promotion, program: Program) -> frozenset[str]:
-    """Codes, or triggers, without which the promotion is none of the receipt's business."""
+    """Coupons, or triggers, without which the promotion is none of the receipt's business."""
     rules = program.coupon_rules
     for condition in promotion.conditions:
         if isinstance(condition, Coupon):
-            return frozenset(coupon_token(code, rules) for code in condition.any_of)
+            return coupon_tokens_of(condition, rules)
     for condition in promotion.conditions:
         if isinstance(condition, Trigger):
             return frozenset(token("trigger", name) for name in condition.any_of)
@@ -232,7 +264,7 @@ def _calling_tokens(promotion: Promotion, program: Program) -> frozenset[str]:
 
 
 def _inverted_coupons(promotions: tuple[CompiledPromotion, ...]) -> dict[str, tuple[int, ...]]:
-    """By token of a coupon code the promotions that ask for it."""
+    """By token of a coupon code or series the promotions that ask for it."""
     asking: dict[str, list[int]] = {}
     for number, promotion in enumerate(promotions):
         for gate in promotion.token_gates:

@@ -81,9 +81,14 @@ class StaffPurchase(Authored, frozen=True, tag_field="code", tag="staff_purchase
 
 
 class Coupon(Authored, frozen=True, tag_field="code", tag="coupon"):
-    """One of these codes was shown; how letters compare is a setting of the program."""
+    """One of these codes was shown, or there is an unused coupon of one of these series.
 
-    any_of: Annotated[tuple[CouponCode, ...], Meta(min_length=1, max_length=1_000)]
+    How letters of codes compare is a setting of the program. Of a series the customer's own
+    coupons count without being shown; a promotion that fires by one uses it up.
+    """
+
+    any_of: Annotated[tuple[CouponCode, ...], Meta(max_length=1_000)] = ()
+    series: Annotated[tuple[Code, ...], Meta(max_length=1_000)] = ()
 
 
 class Trigger(Authored, frozen=True, tag_field="code", tag="trigger"):

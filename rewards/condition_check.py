@@ -121,6 +121,7 @@ def _check_condition(path: str, condition: Condition, scope: Scope) -> Iterator[
             yield from check_names(f"{path}.any_of", condition.any_of)
         case Coupon():
             yield from _check_coupon(f"{path}.any_of", condition, scope.any_case)
+            yield from _check_series(path, condition, scope)
         case Segments():
             yield from _check_segments(path, condition)
         case Tender():
@@ -130,7 +131,7 @@ def _check_condition(path: str, condition: Condition, scope: Scope) -> Iterator[
         case ReceiptAmount():
             yield from _check_receipt_amount(path, condition)
         case Balance():
-            yield from check_asset(path, condition.asset_code, "", scope)
+            yield from check_asset(path, condition.asset_code, (), scope)
             if not condition.from_minor:
                 yield Problem(f"{path}.from_minor", "is 0, which everybody owns; say how much")
         case NthPurchase() | DaysSincePurchase() | History():
@@ -162,6 +163,15 @@ def _check_coupon(path: str, coupon: Coupon, any_case: bool) -> Iterator[Problem
     for problem in check_unique(path, "", [code.lower() for code in coupon.any_of]):
         reason = f"{problem.reason}: coupon_rules.any_case takes capital and small letters alike"
         yield Problem(problem.path, reason)
+
+
+def _check_series(path: str, coupon: Coupon, scope: Scope) -> Iterator[Problem]:
+    if not coupon.any_of and not coupon.series:
+        yield Problem(path, "names no coupon; needs any_of or series")
+    yield from check_unique(f"{path}.series", "", coupon.series)
+    for index, series_code in enumerate(coupon.series):
+        if series_code not in scope.series_codes:
+            yield Problem(f"{path}.series[{index}]", f"no coupon_series is named {series_code!r}")
 
 
 def _check_segments(path: str, segments: Segments) -> Iterator[Problem]:

@@ -16,14 +16,12 @@ from rewards.best import LaneProof, can_weigh, combine
 from rewards.course import Course, Spend
 from rewards.deal import Proposal, Taken
 from rewards.facts import Facts
-from rewards.gate import coupon_token
-from rewards.reading import coupon_tokens
+from rewards.reading import coupon_tokens, shown_token
 from rewards.rewarding import Grant, Share, earns_for
 from rewards.ruleset import (
     EXCLUSIVE_LANE,
     NO_GROUP,
     REWARD_LANE,
-    CompiledProgram,
     CompiledPromotion,
     ProgramRules,
 )
@@ -39,6 +37,10 @@ class CouponState(IntEnum):
     NO_EFFECT = 2
     UNKNOWN = 3
     NOT_CHOSEN = 4
+    USED = 5
+    EXPIRED = 6
+    NOT_YOURS = 7
+    HELD = 8
 
 
 class CouponOutcome(Struct, frozen=True):
@@ -404,19 +406,21 @@ def _line_of(items: Sequence[Item], sku: str) -> int:
 
 def _coupon_outcomes(course: Course) -> tuple[CouponOutcome, ...]:
     program = course.program
-    counting = coupon_tokens(program, course.sale)
+    counting = coupon_tokens(program, course.sale, course.facts)
     fired = {entry.number for entry in course.trace if entry.times}
     return tuple(
-        CouponOutcome(code, _coupon_state(program, code, counting, fired))
+        CouponOutcome(code, _coupon_state(course, code, counting, fired))
         for code in dict.fromkeys(course.sale.header.coupon_codes)
     )
 
 
 def _coupon_state(
-    program: CompiledProgram, code: str, counting: Sequence[str], fired: Collection[int]
+    course: Course, code: str, counting: Sequence[str], fired: Collection[int]
 ) -> CouponState:
-    spelled = coupon_token(code, program.coupon_rules)
-    called = program.coupons.get(spelled, ())
+    spelled = shown_token(course.program, course.facts, code)
+    if not spelled:
+        return CouponState(next(one.state for one in course.facts.coupons if one.code == code))
+    called = course.program.coupons.get(spelled, ())
     if not called:
         return CouponState.UNKNOWN
     if spelled not in counting:

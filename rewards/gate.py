@@ -110,6 +110,17 @@ def coupon_token(code: str, rules: CouponRules) -> str:
     return token("coupon", code.lower() if rules.any_case else code)
 
 
+def series_token(series_code: str) -> str:
+    """Spell the token of a series of coupons: one of it can be used on the receipt."""
+    return token("series", series_code)
+
+
+def coupon_tokens_of(condition: Coupon, rules: CouponRules) -> frozenset[str]:
+    """Tokens of the codes and series that a condition asks for."""
+    codes = [coupon_token(code, rules) for code in condition.any_of]
+    return frozenset([*codes, *map(series_token, condition.series)])
+
+
 def gates_of(
     when: When, conditions: tuple[Authored, ...], rules: CouponRules
 ) -> tuple[tuple[TokenGate, ...], tuple[NumberGate, ...]]:
@@ -168,8 +179,7 @@ def _compiled(condition: Authored, rules: CouponRules) -> tuple[Gate, ...]:
         case Trigger():
             return (_tokens(Condition.TRIGGER, "trigger", condition.any_of),)
         case Coupon():
-            codes = frozenset(coupon_token(code, rules) for code in condition.any_of)
-            return (TokenGate(Condition.COUPON, codes),)
+            return (TokenGate(Condition.COUPON, coupon_tokens_of(condition, rules)),)
         case Segments():
             return _segments(condition)
         case Tender():

@@ -11,7 +11,7 @@ from operator import itemgetter
 from msgspec.structs import astuple
 
 from rewards.authored import ProductSet
-from rewards.facts import NO_ACCOUNT, CustomerState, Facts, OwnOffer
+from rewards.facts import NO_ACCOUNT, CustomerFacts, CustomerState, Facts, OwnOffer
 from rewards.gate import MINUTES_A_DAY
 from rewards.plan import NONE, Plan, lower_program
 from rewards.product import CANDIDATES_KEPT_MAX, Product, fits_rest, sets_of
@@ -71,9 +71,9 @@ class Lowering:
         places = dict(zip(skus, range(len(skus)), strict=True))
         ranks = _ranks(rows, len(skus))
         tokens = self._tokens(sale, facts)
-        coupons = self._coupons(sale) if header.coupon_codes else ()
+        coupons = self._coupons(sale, facts) if header.coupon_codes or facts.coupons else ()
         numbers = self._numbers(facts)
-        balances = _known(customer.balances, plan.costs) if plan.costs else ()
+        balances = _usable(customer, plan.costs) if plan.costs else ()
         offers = _thresholds(customer.offers, plan.own_offers) if customer.offers else ()
         quotas = _quotas(facts, plan.quotas) if facts.quotas else ()
         prices = _prices(facts, plan.price_lists, places) if facts.prices else ()
@@ -157,10 +157,11 @@ class Lowering:
         bins = [start for one in sale.tenders for start in _bins(one.card_bin)]
         return _numbered(kinds, known.get("tender", {})) + _numbered(bins, known.get("bin", {}))
 
-    def _coupons(self, sale: Sale) -> list[int]:
-        """Numbers of the coupon codes that count, in the order shown."""
-        spelled = [code.partition(":")[2] for code in coupon_tokens(self.program, sale)]
-        return _numbered(spelled, self.plan.tokens.get("coupon", {}))
+    def _coupons(self, sale: Sale, facts: Facts) -> list[int]:
+        """Numbers of the coupons that count, in their order."""
+        known = self.plan.tokens
+        parts = [one.partition(":") for one in coupon_tokens(self.program, sale, facts)]
+        return [known[kind][name] for kind, _, name in parts if name in known.get(kind, {})]
 
     def _numbers(self, facts: Facts) -> list[int]:
         """The numbers that gates compare, each behind its slot."""
@@ -218,6 +219,12 @@ def _by_points_minor(sale: Sale) -> int:
 def _known(pairs: Sequence[tuple[str, int]], known: Mapping[str, int]) -> list[int]:
     """Pairs of a name and a value, as number and value."""
     return [one for name, value in pairs if name in known for one in (known[name], value)]
+
+
+def _usable(customer: CustomerFacts, known: Mapping[str, int]) -> list[int]:
+    """Balances that promotions may cost, as number and value."""
+    usable = {**dict(customer.balances), **dict(customer.usable)}
+    return _known(tuple(usable.items()), known)
 
 
 def _thresholds(offers: Sequence[OwnOffer], known: Mapping[str, int]) -> list[int]:

@@ -40,7 +40,7 @@ from rewards.benefit import (
     Status,
 )
 from rewards.gate import AmountGate, BasketGate, NumberGate, TokenGate
-from rewards.rewarding import needs_customer
+from rewards.rewarding import needs_customer, value_micros_of
 from rewards.ruleset import CompiledProgram, CompiledPromotion
 
 NONE = -1
@@ -162,7 +162,7 @@ class _Writer:
             promotion.has_quota,
             limits.times_per_receipt,
             limits.discount_max_minor,
-            limits.total_minor,
+            limits.bounds_money,
             limits.on_shortage == "refuse",
             self.assets.number_of(cost.asset_code) if cost else NONE,
             cost.amount_minor if cost else 0,
@@ -259,9 +259,12 @@ class _Writer:
             for one in program.classes
         ]
         called = [program.called_by.get(name, ()) for name in self.tokens.numbers]
-        points = {code for code, asset in program.assets.items() if asset.kind == "points"}
-        assets = [(code in points, code in self.multiplied) for code in self.assets.numbers]
-        named = (len(self.numbers.numbers), len(self.offers.numbers), program.point_value_micros)
+        worths = {code: value_micros_of(program, code) for code in program.assets}
+        assets = [
+            (NONE if (worth := worths[code]) is None else worth, code in self.multiplied)
+            for code in self.assets.numbers
+        ]
+        named = (len(self.numbers.numbers), len(self.offers.numbers))
         return (
             array("q", [*named, *program.steps_max]),
             array("q", self.promotions),

@@ -11,6 +11,10 @@ MILLI_TYPO_MAX = 9
 """Up to here an author has more likely counted pieces than thousandths."""
 
 
+COUNTED_KINDS = ("points", "stamps")
+"""Kinds of assets that are counted; the others are money."""
+
+
 class Problem(Struct, frozen=True):
     """A place in a program that is wrong.
 
@@ -30,12 +34,14 @@ class Scope(Struct, frozen=True):
         asset_kinds: kind of each asset, by code.
         any_case: coupon codes are compared without regard to capitals.
         has_birth_date: customers can be asked for their date of birth.
+        series_codes: the series of coupons.
     """
 
     language_code: str
     asset_kinds: Mapping[str, str]
     any_case: bool
     has_birth_date: bool
+    series_codes: frozenset[str] = frozenset()
 
 
 def check_unique(path: str, key: str, values: Sequence[object]) -> Iterator[Problem]:
@@ -100,22 +106,25 @@ def check_milli(path: str, value: int) -> Iterator[Problem]:
         yield Problem(path, reason)
 
 
-def check_asset(path: str, asset_code: str, kind: str, scope: Scope) -> Iterator[Problem]:
+def check_asset(
+    path: str, asset_code: str, kinds: Sequence[str], scope: Scope
+) -> Iterator[Problem]:
     """Refuse an asset that is not there, or that is of another kind.
 
     Args:
         path: what names the asset by its key `asset_code`.
         asset_code: the asset.
-        kind: what it must be; empty if it may be any.
+        kinds: what it must be one of; empty if it may be any.
         scope: the assets that there are.
     """
-    kinds = scope.asset_kinds
-    found = kinds.get(asset_code)
+    found = scope.asset_kinds.get(asset_code)
+    named = " or ".join(kinds)
     if found is None:
-        known = ", ".join(sorted(code for code in kinds if kind in ("", kinds[code]))) or "none"
-        wanted = f"of kind {kind} there are" if kind else "there are"
+        fitting = [code for code, kind in scope.asset_kinds.items() if not kinds or kind in kinds]
+        wanted = f"of kind {named} there are" if kinds else "there are"
+        known = ", ".join(sorted(fitting)) or "none"
         reason = f"no asset is named {asset_code!r}; {wanted}: {known}"
         yield Problem(f"{path}.asset_code", reason)
-    elif kind and found != kind:
-        reason = f"asset {asset_code!r} is of kind {found}, but {kind} is needed"
+    elif kinds and found not in kinds:
+        reason = f"asset {asset_code!r} is of kind {found}, but {named} is needed"
         yield Problem(f"{path}.asset_code", reason)

@@ -9,10 +9,9 @@ from rewards.best import LaneProof
 from rewards.course import Spend
 from rewards.evaluate import CouponOutcome, CouponState, Evaluation, PieceOffer
 from rewards.facts import Facts
-from rewards.gate import coupon_token
 from rewards.limits import MILLI
 from rewards.plan import Plan
-from rewards.reading import coupon_tokens
+from rewards.reading import coupon_tokens, shown_token
 from rewards.rewarding import Grant
 from rewards.ruleset import CompiledProgram
 from rewards.runs import Adjustment, LineOutcome, Run
@@ -107,7 +106,7 @@ def raise_evaluation(
         trace,
         _messages(found.messages),
         _spends(plan, found.spends),
-        _coupons(program, sale, trace) if sale.header.coupon_codes else (),
+        _coupons(program, sale, facts, trace) if sale.header.coupon_codes else (),
         _proofs(found.proofs),
     )
 
@@ -210,20 +209,26 @@ def _rows(flat: Sequence[int], width: int) -> Iterator[tuple[int, ...]]:
 
 
 def _coupons(
-    program: CompiledProgram, sale: Sale, trace: Sequence[TraceEntry]
+    program: CompiledProgram, sale: Sale, facts: Facts, trace: Sequence[TraceEntry]
 ) -> tuple[CouponOutcome, ...]:
-    counting = coupon_tokens(program, sale)
+    counting = coupon_tokens(program, sale, facts)
     fired = {entry.number for entry in trace if entry.times}
     return tuple(
-        CouponOutcome(code, _coupon_state(program, code, counting, fired))
+        CouponOutcome(code, _coupon_state(program, facts, code, counting, fired))
         for code in dict.fromkeys(sale.header.coupon_codes)
     )
 
 
 def _coupon_state(
-    program: CompiledProgram, code: str, counting: Collection[str], fired: Collection[int]
+    program: CompiledProgram,
+    facts: Facts,
+    code: str,
+    counting: Collection[str],
+    fired: Collection[int],
 ) -> CouponState:
-    spelled = coupon_token(code, program.coupon_rules)
+    spelled = shown_token(program, facts, code)
+    if not spelled:
+        return CouponState(next(one.state for one in facts.coupons if one.code == code))
     asking: Mapping[str, tuple[int, ...]] = program.coupons
     if spelled not in asking:
         return CouponState.UNKNOWN

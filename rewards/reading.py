@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from rewards.basket import Item
-from rewards.facts import CustomerState, Facts
+from rewards.facts import CustomerState, Facts, InstrumentState
 from rewards.gate import (
     BASES,
     MINUTES_A_DAY,
@@ -12,8 +12,10 @@ from rewards.gate import (
     ProductsGate,
     TokenGate,
     coupon_token,
+    series_token,
     token,
 )
+from rewards.instrument import series_of
 from rewards.ruleset import CHANNEL_NUMBERS, CompiledProgram
 from rewards.sale import Sale, TenderKind
 from rewards.trace import Condition
@@ -29,20 +31,35 @@ Failure = tuple[Condition, int]
 """What failed, and by how much in its unit."""
 
 
-def coupon_tokens(program: CompiledProgram, sale: Sale) -> tuple[str, ...]:
-    """Tokens of the coupon codes that count, in the order shown."""
+def shown_token(program: CompiledProgram, facts: Facts, code: str) -> str:
+    """The token of a coupon code as it was shown: of a series if it is a coupon of one.
+
+    Returns:
+        Empty for a coupon of a series that cannot be used.
+    """
+    for one in facts.coupons:
+        if one.code == code:
+            is_usable = one.state == InstrumentState.USABLE
+            return series_token(series_of(one.asset_code)) if is_usable else ""
+    return coupon_token(code, program.coupon_rules)
+
+
+def coupon_tokens(program: CompiledProgram, sale: Sale, facts: Facts) -> tuple[str, ...]:
+    """Tokens of the coupons that count: the customer's own, then those shown, in that order."""
     rules = program.coupon_rules
-    shown = [coupon_token(code, rules) for code in sale.header.coupon_codes]
+    shown = [shown_token(program, facts, code) for code in sale.header.coupon_codes]
+    own = [series_token(series_of(one.asset_code)) for one in facts.coupons if not one.code]
     if rules.choose == "all":
-        return tuple(dict.fromkeys(shown))
-    known = [code for code in shown if code in program.coupons]
+        unseen = [found for found in own if found not in shown]
+        return tuple(dict.fromkeys([*unseen, *[found for found in shown if found]]))
+    known = [found for found in shown if found in program.coupons] or own[-1:]
     return tuple(known[:1] if rules.choose == "first" else known[-1:])
 
 
 def tokens_of(program: CompiledProgram, sale: Sale, facts: Facts) -> frozenset[str]:
     """Everything about a receipt that gates ask for by name."""
     header, customer, store = sale.header, facts.customer, facts.store
-    found = set(coupon_tokens(program, sale))
+    found = set(coupon_tokens(program, sale, facts))
     found.add(token("channel", _CHANNEL_NAMES.get(header.till_type, "")))
     found.add(token("weekday", str((store.local_day - 1) % DAYS_A_WEEK + 1)))
     found.update(token("zone", name) for name in store.zones)

@@ -187,11 +187,21 @@ def _window(scene: RewardScene, benefit: Benefit, asset_code: str) -> tuple[int,
     return 0, ends_us
 
 
+def value_micros_of(program: CompiledProgram, asset_code: str) -> int | None:
+    """What a minor unit of an asset is worth, millionths of one of money; None is money itself."""
+    asset = program.assets[asset_code]
+    if asset.kind in ("deferred_discount", "gift_money"):
+        return None
+    standing_in = program.point_value_micros if asset.kind == "points" else 0
+    return asset.value_micros or standing_in
+
+
 def _value_minor(program: CompiledProgram, benefit: Benefit, amount_minor: int) -> int:
     if isinstance(benefit, PointsRate | PointsFixed | PointsMultiplier):
-        if program.assets[benefit.asset_code].kind == "points":
-            return floor_div(amount_minor * program.point_value_micros, _MICROS)
-        return amount_minor
+        value_micros = value_micros_of(program, benefit.asset_code)
+        if value_micros is None:
+            return amount_minor
+        return floor_div(amount_minor * value_micros, _MICROS)
     if isinstance(benefit, DeferredDiscount | GiftCertificate | MoneyTransfer):
         return amount_minor
     return 0

@@ -48,6 +48,7 @@ class Condition(IntEnum):
     TOTAL_LIMIT = 28
     BUDGET = 29
     OWN_OFFER = 30
+    BALANCE_LIMIT = 31
 
 
 class TraceEntry(Struct, frozen=True, array_like=True, gc=False):

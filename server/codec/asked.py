@@ -1,5 +1,6 @@
 """All that an answer is made of, as its parts are written."""
 
+from collections.abc import Mapping
 from datetime import tzinfo
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from rewards.hints import Hint
 from rewards.product import Catalogue
 from rewards.ruleset import CompiledProgram
 from rewards.sale import Sale
+from rewards.spending import Offer
 from server.texts import Speaker
 
 
@@ -30,11 +32,27 @@ class Voice(NamedTuple):
     zone: tzinfo
 
 
+class SpendView(NamedTuple):
+    """What an answer says of spending, besides what the facts say is spent.
+
+    Attributes:
+        expiring: by asset what expires first, minor units, and until when, UTC microseconds.
+        held_until_us: until when what is spent is held; 0 is not held.
+        is_offered: a Quote, which shows what may be spent.
+    """
+
+    offers: tuple[Offer, ...] = ()
+    expiring: Mapping[str, tuple[int, int]] = {}
+    held_until_us: int = 0
+    is_offered: bool = False
+
+
 class Asked(NamedTuple):
     """All that an answer is made of.
 
     Attributes:
         id_base: first part of the ids in the answer: the basket or receipt.
+        codes: of what was given out, by promotion and place of its benefit.
     """
 
     id_base: bytes
@@ -48,3 +66,5 @@ class Asked(NamedTuple):
     catalogue: Catalogue
     voice: Voice
     hints: tuple[Hint, ...] = ()
+    codes: Mapping[tuple[int, int], tuple[str, ...]] = {}
+    spend: SpendView = SpendView()

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from loyalty.v1 import answer_pb2 as pb
 from rewards.benefit import NPlusM
 from rewards.evaluate import CouponOutcome, CouponState, PieceOffer
-from rewards.gate import coupon_token
 from rewards.hints import NOWHERE, Hint
 from rewards.limits import MILLI
+from rewards.reading import shown_token
 from rewards.trace import Condition, TraceEntry, TraceOutcome
 from server.codec.asked import Asked
 
@@ -31,6 +31,12 @@ _COUPON_WHY: Mapping[int, str] = {
     Condition.FLOOR: "coupon_products",
 }
 """Text for a coupon whose promotion failed for other reasons than that a little is missing."""
+_COUPON_STATES: Mapping[int, str] = {
+    CouponState.USED: "coupon_used",
+    CouponState.EXPIRED: "coupon_expired",
+    CouponState.NOT_YOURS: "coupon_not_yours",
+    CouponState.HELD: "coupon_held",
+}
 _BY_QUANTITY = (Condition.QUANTITY, Condition.PRODUCTS)
 _BY_AMOUNT = (Condition.RECEIPT_AMOUNT, Condition.PRODUCTS_AMOUNT)
 
@@ -88,7 +94,9 @@ def _coupon_text(coupon: CouponOutcome, trace: Mapping[int, TraceEntry], asked: 
         return voice.say("coupon_unknown", code=coupon.code)
     if coupon.state == CouponState.NOT_CHOSEN:
         return voice.say("coupon_not_chosen", code=coupon.code)
-    called = program.called_by[coupon_token(coupon.code, program.coupon_rules)]
+    if coupon.state in _COUPON_STATES:
+        return voice.say(_COUPON_STATES[coupon.state], code=coupon.code)
+    called = program.coupons[shown_token(program, asked.facts, coupon.code)]
     entries = [trace[number] for number in called if number in trace]
     if coupon.state == CouponState.APPLIED:
         fired = next(entry for entry in entries if entry.times)

@@ -1,5 +1,7 @@
 """Rewards in an answer: what each is, its words, and what the slip says of them."""
 
+from collections.abc import Sequence
+
 from loyalty.v1 import answer_pb2 as pb
 from rewards.benefit import (
     Benefit,
@@ -12,11 +14,12 @@ from rewards.benefit import (
 )
 from rewards.rewarding import Grant
 from server.codec.asked import Asked
-from server.texts import Speaker
+from server.texts import Speaker, wording_of
 
 _ID_REWARD = b"R"
 _ASSET_KIND = {
     "points": pb.REWARD_KIND_POINTS,
+    "stamps": pb.REWARD_KIND_POINTS,
     "deferred_discount": pb.REWARD_KIND_DEFERRED_DISCOUNT,
 }
 
@@ -41,10 +44,11 @@ def fill_rewards(rewards: pb.RewardSet, asked: Asked) -> None:
             reward.amount_minor = amount_minor = grant.amount_minor
             amount, unit = slip.amount(amount_minor, asset), slip.asset(amount_minor, asset)
             reward.text = slip.say(
-                f"reward_{asset.kind}", promotion=name, amount=amount, asset=unit
+                f"reward_{wording_of(asset)}", promotion=name, amount=amount, asset=unit
             )
         else:
             _fill_other(reward, promotion.gives[grant.place], grant, slip, name)
+            reward.codes.extend(asked.codes.get((grant.number, grant.place), ()))
     for asset_code, amount_minor in balances_after(asked):
         balance = rewards.balances.add()
         balance.asset_code = asset_code
@@ -103,6 +107,10 @@ def balances_after(asked: Asked) -> list[tuple[str, int]]:
     for grant in asked.decision.evaluation.grants:
         if grant.asset_code:
             sums[grant.asset_code] = sums.get(grant.asset_code, 0) + grant.amount_minor
+    taken = [(one.asset_code, one.amount_minor) for one in asked.decision.evaluation.spends]
+    taken += [(one.asset_code, one.amount_minor) for one in asked.facts.spends]
+    for asset_code, amount_minor in taken:
+        sums[asset_code] = sums.get(asset_code, 0) - amount_minor
     return sorted((code, minor) for code, minor in sums.items() if code in asked.program.assets)
 
 
@@ -114,7 +122,7 @@ def fill_earned_texts(answer: pb.Answer, asked: Asked) -> None:
     for asset_code, amount_minor in balances_after(asked):
         asset = assets[asset_code]
         text = slip.say(
-            f"slip_balance_{asset.kind}",
+            f"slip_balance_{wording_of(asset)}",
             amount=slip.amount(amount_minor, asset),
             asset=slip.asset(amount_minor, asset),
         )
@@ -128,17 +136,27 @@ def _fill_earned(answer: pb.Answer, grant: Grant, asked: Asked) -> None:
         asset = asked.program.assets[grant.asset_code]
         amount = slip.amount(grant.amount_minor, asset)
         name = slip.asset(grant.amount_minor, asset)
-        _put(add(), slip.say(f"slip_earned_{asset.kind}", amount=amount, asset=name))
+        _put(add(), slip.say(f"slip_earned_{wording_of(asset)}", amount=amount, asset=name))
     else:
         benefit = asked.program.promotions[grant.number].gives[grant.place]
         kind, figures = _worded(benefit, grant.amount_minor, slip)
         _put(add(), slip.say(f"slip_earned_{kind}", **figures))
+        _fill_codes(answer, asked.codes.get((grant.number, grant.place), ()), asked)
     if grant.active_from_us > asked.evaluated_at_us:
         day = slip.day(grant.active_from_us, zone)
         _put(add(), slip.say("slip_active_from", day=day))
     if grant.expires_at_us:
         day = slip.day(grant.expires_at_us, zone)
         _put(add(), slip.say("slip_expires", day=day))
+
+
+def _fill_codes(answer: pb.Answer, codes: Sequence[str], asked: Asked) -> None:
+    """Write codes on a coupon slip, as a QR code too where the till can print one."""
+    can_print_qr = asked.sale.header.capabilities.print_qr
+    styles = (pb.TEXT_STYLE_QR, pb.TEXT_STYLE_NORMAL) if can_print_qr else (pb.TEXT_STYLE_BARCODE,)
+    for code in codes:
+        for style in styles:
+            answer.texts.add(place=pb.TEXT_PLACE_COUPON_SLIP, style=style, text=code)
 
 
 def _put(text: pb.Text, words: str) -> None:

@@ -1,0 +1,174 @@
+"""What a receipt does with gift cards and certificates: sold, reloaded, spent.
+
+Money that is paid for a card comes out of CLEARING, and money spent from it goes back there.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import IntEnum, StrEnum
+from typing import NamedTuple
+
+from rewards.facts import AssetWindow
+from rewards.instrument import spelled
+from rewards.journal import Journal
+from rewards.ledger import NO_HOLDINGS, Book, Holdings, Movement
+from rewards.picking import pick
+from rewards.sale import LineAction, LineKind, Sale, TenderKind
+
+_LINE_OPERATION, _LINE_CARD = 9, 10
+"""Places in `Line.rest`, where it is more than the barcode."""
+
+
+class CardOperation(IntEnum):
+    """As GiftCardOperation of the contract."""
+
+    ACTIVATE = 1
+    BALANCE = 2
+    RELOAD = 3
+    REDEEM = 4
+    REVERSE = 5
+
+
+class CardFault(StrEnum):
+    """Why something cannot be done with a card; as metadata `state` of GIFT_CARD_STATE."""
+
+    UNKNOWN = "UNKNOWN"
+    ALREADY_ACTIVE = "ALREADY_ACTIVE"
+    SHORT = "SHORT"
+    REVERSE = "REVERSE_BY_VOID"
+
+
+class CardUse(NamedTuple):
+    """One thing that a receipt does with a card; `code` as it is hashed, minor units of money."""
+
+    operation: CardOperation
+    code: str
+    amount_minor: int
+
+
+class Card(NamedTuple):
+    """A card's account as it stands; without `is_known` it is still to be opened."""
+
+    account_id: int
+    holdings: Holdings = NO_HOLDINGS
+    is_known: bool = False
+
+
+class CardProblem(NamedTuple):
+    """What cannot be done as it was sent.
+
+    Attributes:
+        most_minor: what is left on the card, minor units.
+    """
+
+    fault: CardFault
+    code: str
+    asked_minor: int
+    most_minor: int = 0
+
+
+class SettledCards(NamedTuple):
+    """What moves on which accounts, those of cards that the receipt opens among them."""
+
+    movements: Mapping[int, Movement]
+    problems: tuple[CardProblem, ...]
+
+
+def card_uses(sale: Sale) -> tuple[CardUse, ...]:
+    """What a receipt does with cards: its lines first, then its tenders, as they were sent."""
+    found: list[CardUse] = []
+    for line in sale.lines:
+        if line.kind == LineKind.GIFT_CARD and line.action == LineAction.SALE:
+            operation, code = _on_line(line.rest)
+            if operation and code and not line.cancelled:
+                found.append(CardUse(CardOperation(operation), spelled(code), line.amount_minor))
+    for tender in sale.tenders:
+        if tender.kind in (TenderKind.GIFT_CARD, TenderKind.VOUCHER) and tender.gift_card_id:
+            operation = tender.gift_card_operation or CardOperation.REDEEM
+            code = spelled(tender.gift_card_id)
+            found.append(CardUse(CardOperation(operation), code, tender.amount_minor))
+    return tuple(found)
+
+
+def shown_cards(sale: Sale) -> tuple[str, ...]:
+    """The cards that a receipt names, as they were sent."""
+    lines = [_on_line(line.rest)[1] for line in sale.lines if line.kind == LineKind.GIFT_CARD]
+    tenders = [tender.gift_card_id for tender in sale.tenders]
+    return tuple(dict.fromkeys(code for code in [*lines, *tenders] if code))
+
+
+def settle_cards(
+    key_id: bytes,
+    asset_code: str,
+    uses: Sequence[CardUse],
+    cards: Mapping[str, Card],
+    window: AssetWindow,
+    own_hold_id: bytes = b"",
+) -> SettledCards:
+    """Post what a receipt does with cards, as far as it can be done.
+
+    Args:
+        key_id: the receipt's.
+        asset_code: in what cards count.
+        uses: what the receipt does.
+        cards: by code, of every use.
+        window: of what is paid for now; it starts at the instant of the receipt.
+        own_hold_id: of the receipt's basket.
+    """
+    journals = {code: Journal(key_id, card.holdings.lots) for code, card in cards.items()}
+    opened = {code for code, card in cards.items() if card.is_known}
+    problems: list[CardProblem] = []
+    for use in uses:
+        journal, card = journals[use.code], cards[use.code]
+        match use.operation:
+            case CardOperation.ACTIVATE | CardOperation.RELOAD:
+                _note(problems, use, use.code in opened)
+                opened.add(use.code)
+                if use.amount_minor:
+                    journal.grant("", asset_code, use.amount_minor, window, book=Book.CLEARING)
+            case CardOperation.REDEEM:
+                _redeem(problems, use, journal, card, asset_code, window, own_hold_id)
+            case CardOperation.REVERSE:
+                problems.append(CardProblem(CardFault.REVERSE, use.code, use.amount_minor))
+            case CardOperation.BALANCE:
+                pass
+    movements = {cards[code].account_id: one.movement() for code, one in journals.items()}
+    moved = {account_id: one for account_id, one in movements.items() if one.postings}
+    return SettledCards(moved, tuple(problems))
+
+
+def _note(problems: list[CardProblem], use: CardUse, is_open: bool) -> None:
+    """Money is paid in: whatever the card was, it is on it now; but it is said."""
+    if use.operation == CardOperation.ACTIVATE and is_open:
+        problems.append(CardProblem(CardFault.ALREADY_ACTIVE, use.code, use.amount_minor))
+    if use.operation == CardOperation.RELOAD and not is_open:
+        problems.append(CardProblem(CardFault.UNKNOWN, use.code, use.amount_minor))
+
+
+def _redeem(
+    problems: list[CardProblem],
+    use: CardUse,
+    journal: Journal,
+    card: Card,
+    asset_code: str,
+    window: AssetWindow,
+    own_hold_id: bytes,
+) -> None:
+    """Take what is asked, or what there is."""
+    at_us = window.active_from_us
+    standing = Holdings(tuple(journal.lots()), card.holdings.holds)
+    picked = pick(standing, asset_code, use.amount_minor, at_us, own_hold_id)
+    if picked.missing_minor:
+        most_minor = use.amount_minor - picked.missing_minor
+        fault = CardFault.SHORT if card.is_known or standing.lots else CardFault.UNKNOWN
+        problems.append(CardProblem(fault, use.code, use.amount_minor, most_minor))
+    journal.take(Book.CLEARING, asset_code, picked.picks)
+
+
+def _on_line(rest: tuple[object, ...]) -> tuple[int, str]:
+    """Operation and card of a line; 0 and empty where none was sent."""
+    if len(rest) <= _LINE_CARD:
+        return 0, ""
+    operation, code = rest[_LINE_OPERATION], rest[_LINE_CARD]
+    assert isinstance(operation, int)
+    assert isinstance(code, str)
+    return operation, code

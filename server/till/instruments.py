@@ -1,0 +1,489 @@
+"""Coupons of series and gift cards on a receipt: what they are, and what using them moves.
+
+Whoever commits names the version of each account that was read before its lots: of two receipts
+that use one coupon at the same instant one loses, reads again, and finds it used.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+from msgspec.structs import replace
+
+from rewards.commit import (
+    AccountChange,
+    AccountKind,
+    CommitKey,
+    KeyKind,
+    NewAccount,
+    NewInstrument,
+)
+from rewards.coupon_use import GivenOut, given_out
+from rewards.decide import Decision
+from rewards.earning import funding_of
+from rewards.facts import AssetWindow, Facts, Instrument, InstrumentState
+from rewards.gift_card import (
+    Card,
+    CardFault,
+    CardOperation,
+    CardProblem,
+    SettledCards,
+    card_uses,
+    settle_cards,
+    shown_cards,
+)
+from rewards.instrument import (
+    CodeKind,
+    account_id_of,
+    coupon_asset,
+    coupon_of,
+    gift_asset,
+    gift_card_of,
+    is_coupon,
+    issue_key_id_of,
+    made_code,
+    own_coupons,
+    spelled,
+)
+from rewards.journal import Journal
+from rewards.ledger import Book, Hold, Holdings, OwnedLot
+from rewards.refusal import Reason, Refusal
+from rewards.ruleset import ProgramRules
+from rewards.sale import TenderKind, derived_key_id
+from rewards.trace import Condition
+from server.store.database import RetryError
+from server.store.instruments import Code, Standing, read_codes, read_standings
+from server.till.context import Context
+from server.till.evaluation import Scene
+
+_SERIES = "series:"
+_ASKED: "WeakKeyDictionary[ProgramRules, frozenset[str]]" = WeakKeyDictionary()
+_NOBODY = Standing(0)
+
+
+class Basket(NamedTuple):
+    """For whom instruments are looked at.
+
+    Attributes:
+        hold_id: under which the basket holds; empty for a receipt without one.
+        now_us: the server's clock: holds that have lapsed by it bind nobody.
+        is_fact: it is paid already: what others hold is taken all the same.
+    """
+
+    hold_id: bytes
+    now_us: int
+    is_fact: bool = False
+
+
+class Looked(NamedTuple):
+    """Instruments of a receipt as they were read.
+
+    Attributes:
+        codes: by hash, of those that somebody gave out.
+        standings: by account, with the holds that bind the basket, and its own.
+    """
+
+    codes: Mapping[bytes, Code]
+    standings: Mapping[int, Standing]
+
+
+NOTHING_LOOKED = Looked({}, {})
+
+
+def hold_id_of(basket_id: bytes) -> bytes:
+    """Under which id a basket holds; empty without a basket."""
+    return derived_key_id(b"hold", basket_id) if basket_id else b""
+
+
+async def look_at(
+    scene: Scene, facts: Facts, basket: Basket, deadline_s: float
+) -> tuple[Facts, Looked]:
+    """Add the coupons and gift cards of a receipt to its facts.
+
+    Args:
+        scene: the sale and its rules.
+        facts: all others.
+        basket: for whom.
+        deadline_s: the loop's time at which waiting ends.
+
+    Raises:
+        TimeoutError: the time is up.
+    """
+    program = scene.rules.program
+    asked = asked_series(scene.rules)
+    coupons = scene.sale.header.coupon_codes if program.coupon_series else ()
+    cards = shown_cards(scene.sale) if gift_asset(program) else ()
+    owned = {code for code, minor in facts.customer.balances if minor > 0 and code in asked}
+    more = [facts.customer.account_id] if owned else []
+    if not coupons and not cards and not more:
+        return facts, NOTHING_LOOKED
+    hashes = {hash_of(scene, CodeKind.COUPON, code): code for code in coupons}
+    hashes |= {hash_of(scene, CodeKind.GIFT_CARD, code): code for code in cards}
+    looked = await _read(scene.context, list(hashes), more, deadline_s)
+    looked = looked._replace(
+        standings={key: _bound(one, basket) for key, one in looked.standings.items()}
+    )
+    shown = [_coupon(scene, facts, looked, code, basket) for code in dict.fromkeys(coupons)]
+    known = [_card(scene, looked, code, basket) for code in cards]
+    own = _own(scene, facts, looked, [one for one in shown if one], asked, basket)
+    return (
+        replace(
+            facts,
+            coupons=(*[one for one in shown if one], *own),
+            gift_cards=tuple([one for one in known if one]),
+        ),
+        looked,
+    )
+
+
+def asked_series(rules: ProgramRules) -> frozenset[str]:
+    """The assets of the series that any promotion asks for."""
+    found = _ASKED.get(rules)
+    if found is None:
+        tokens = [
+            token
+            for promotion in rules.program.promotions
+            for gate in promotion.token_gates
+            if gate.condition == Condition.COUPON
+            for token in gate.tokens
+            if token.startswith(_SERIES)
+        ]
+        found = frozenset(coupon_asset(token.removeprefix(_SERIES)) for token in tokens)
+        _ASKED[rules] = found
+    return found
+
+
+def hash_of(scene: Scene, kind: CodeKind, code: str) -> bytes:
+    """The keyed hash of a code."""
+    chain_id = scene.sale.header.chain_id
+    return scene.context.hash_identifier(chain_id, kind, spelled(code))
+
+
+async def _read(
+    context: Context, hashes: Sequence[bytes], more: Sequence[int], deadline_s: float
+) -> Looked:
+    """Read codes and accounts; waits while the database is away."""
+    while True:
+        try:
+            async with asyncio.timeout_at(deadline_s), context.database.reading() as connection:
+                codes = await read_codes(connection, hashes) if hashes else {}
+                standings = await read_standings(connection, list(codes.values()), more)
+                return Looked(codes, standings)
+        except RetryError:
+            await context.database.recover()
+
+
+def _bound(standing: Standing, basket: Basket) -> Standing:
+    """Leave out the holds that do not bind the basket."""
+    holds = [
+        hold
+        for hold in standing.holdings.holds
+        if hold.expires_at_us >= basket.now_us
+        and (hold.hold_id == basket.hold_id or not basket.is_fact)
+    ]
+    return replace(standing, holdings=Holdings(standing.holdings.lots, tuple(holds)))
+
+
+def _coupon(
+    scene: Scene, facts: Facts, looked: Looked, code: str, basket: Basket
+) -> Instrument | None:
+    """A code that was shown as a coupon of a series; None if it is none."""
+    found = looked.codes.get(hash_of(scene, CodeKind.COUPON, code))
+    if found is None:
+        return None
+    buyer_id, account_id = facts.customer.account_id, found.account_id
+    standing = looked.standings.get(account_id, _NOBODY)
+    mine = looked.standings.get(buyer_id, _NOBODY) if buyer_id else _NOBODY
+    lot = _lot_of(found, mine.holdings.lots)
+    if found.lot_id and lot is not None:
+        # What was a customer's may have come to another account with them.
+        account_id, standing = buyer_id, mine
+    else:
+        lot = _lot_of(found, standing.lots)
+    return coupon_of(
+        code,
+        found.asset_code,
+        account_id,
+        standing.holdings,
+        lot,
+        scene.at_us,
+        buyer_id=buyer_id,
+        is_bound=bool(found.lot_id),
+        own_hold_id=basket.hold_id,
+    )
+
+
+def _lot_of(code: Code, lots: Iterable[OwnedLot]) -> OwnedLot | None:
+    fitting = [lot for lot in lots if not code.lot_id or lot.lot_id == code.lot_id]
+    fitting = [lot for lot in fitting if lot.asset_code == code.asset_code]
+    return max(fitting, key=lambda lot: lot.remaining_minor, default=None)
+
+
+def _card(scene: Scene, looked: Looked, code: str, basket: Basket) -> Instrument | None:
+    found = looked.codes.get(hash_of(scene, CodeKind.GIFT_CARD, code))
+    if found is None:
+        return None
+    standing = looked.standings[found.account_id]
+    card = gift_card_of(code, found.asset_code, found.account_id, standing.holdings, scene.at_us)
+    return card if card.left_minor or standing.lots else None
+
+
+def _own(
+    scene: Scene,
+    facts: Facts,
+    looked: Looked,
+    shown: Sequence[Instrument],
+    asked: frozenset[str],
+    basket: Basket,
+) -> list[Instrument]:
+    """The customer's own coupons that were not shown, one of each series."""
+    account_id = facts.customer.account_id
+    if account_id not in looked.standings:
+        return []
+    lots = {one.lot_id for one in shown}
+    holdings = looked.standings[account_id].holdings
+    found = own_coupons(account_id, holdings, tuple(asked), scene.at_us, basket.hold_id)
+    first: dict[str, Instrument] = {}
+    for one in found:
+        if one.lot_id not in lots:
+            first.setdefault(one.asset_code, one)
+    return list(first.values())
+
+
+class Settled(NamedTuple):
+    """What the instruments of a receipt move besides its customer's account.
+
+    Attributes:
+        accounts: of bearers, which coupons and gift cards open.
+        new_accounts: of cards that are sold, and of what the receipt gives to bearers.
+        new_instruments: codes that the receipt gives out.
+        codes: by promotion and place of its benefit, the codes to print.
+        refused: what an open receipt is refused for.
+        unusable: coupons that were shown and cannot be used, for a receipt that is paid already.
+        keys: of the cards that are sold: of two receipts that sell one, one finds it sold.
+    """
+
+    accounts: tuple[AccountChange, ...] = ()
+    new_accounts: tuple[NewAccount, ...] = ()
+    new_instruments: tuple[NewInstrument, ...] = ()
+    codes: Mapping[tuple[int, int], tuple[str, ...]] = {}
+    refused: tuple[Refusal, ...] = ()
+    unusable: tuple[str, ...] = ()
+    keys: tuple[CommitKey, ...] = ()
+
+
+def own_lots(facts: Facts, decision: Decision, looked: Looked) -> tuple[OwnedLot, ...]:
+    """The lots of the customer's own coupons that are used: their journal must know them."""
+    account_id = facts.customer.account_id
+    used = {one.lot_id for one in decision.used if one.account_id == account_id}
+    lots = looked.standings[account_id].holdings.lots if used else ()
+    return tuple(lot for lot in lots if lot.lot_id in used)
+
+
+def settle(
+    scene: Scene,
+    facts: Facts,
+    decision: Decision,
+    looked: Looked,
+    basket: Basket,
+    key_id: bytes,
+    own: Journal,
+) -> Settled:
+    """Post the use of coupons and cards, and what the receipt gives out.
+
+    Args:
+        scene: the sale and its rules.
+        facts: with its instruments.
+        decision: what was decided on them.
+        looked: as they were read.
+        basket: for whom.
+        key_id: the receipt's.
+        own: the customer's journal; it is given what moves on the customer's account.
+    """
+    program = scene.rules.program
+    accounts = _use_coupons(facts, decision, looked, basket, key_id, own)
+    opened: list[NewAccount] = []
+    instruments: list[NewInstrument] = []
+    refused: list[Refusal] = []
+    if gift_asset(program) and card_uses(scene.sale):
+        cards = _settle_cards(scene, facts, looked, basket, key_id)
+        refused += [_card_fault(problem, gift_asset(program)) for problem in cards.problems]
+        _post_cards(scene, looked, basket, key_id, cards, accounts, opened, instruments)
+    keys = [CommitKey(issue_key_id_of(one.code_hash), KeyKind.ISSUE, key_id) for one in instruments]
+    codes: dict[tuple[int, int], tuple[str, ...]] = {}
+    for given in given_out(program, facts, decision.evaluation):
+        code = _give_out(scene, facts, given, key_id, own, opened, instruments)
+        place = (given.grant.number, given.grant.place)
+        codes[place] = (*codes.get(place, ()), code)
+    unusable = [
+        f"{one.code}: {InstrumentState(one.state).name}" for one in facts.coupons if one.state
+    ]
+    return Settled(
+        tuple(accounts),
+        tuple(opened),
+        tuple(instruments),
+        codes,
+        tuple(refused),
+        tuple(unusable),
+        tuple(keys),
+    )
+
+
+def _use_coupons(
+    facts: Facts,
+    decision: Decision,
+    looked: Looked,
+    basket: Basket,
+    key_id: bytes,
+    own: Journal,
+) -> list[AccountChange]:
+    """Take the coupons that promotions fired by."""
+    accounts = []
+    for one in decision.used:
+        picks = [(one.lot_id, 1)]
+        if one.account_id == facts.customer.account_id:
+            own.take(Book.CLEARING, one.asset_code, picks)
+            continue
+        standing = looked.standings[one.account_id]
+        journal = Journal(key_id, standing.lots)
+        journal.take(Book.CLEARING, one.asset_code, picks)
+        accounts.append(_changed(one.account_id, standing, journal, basket))
+    return accounts
+
+
+def _changed(
+    account_id: int, standing: Standing, journal: Journal, basket: Basket
+) -> AccountChange:
+    held = any(hold.hold_id == basket.hold_id for hold in standing.holdings.holds)
+    return AccountChange(
+        account_id,
+        standing.version,
+        journal.movement(),
+        released=(basket.hold_id,) if held else (),
+    )
+
+
+def _settle_cards(
+    scene: Scene, facts: Facts, looked: Looked, basket: Basket, key_id: bytes
+) -> SettledCards:
+    asset_code = gift_asset(scene.rules.program)
+    unknown_vouchers = {
+        spelled(tender.gift_card_id)
+        for tender in scene.sale.tenders
+        if tender.kind == TenderKind.VOUCHER
+    }
+    cards: dict[str, Card] = {}
+    uses = []
+    for use in card_uses(scene.sale):
+        found = looked.codes.get(hash_of(scene, CodeKind.GIFT_CARD, use.code))
+        if found is not None:
+            standing = looked.standings[found.account_id]
+            holdings = Holdings(standing.lots, standing.holdings.holds)
+            cards[use.code] = Card(found.account_id, holdings, True)
+        elif use.operation == CardOperation.REDEEM and use.code in unknown_vouchers:
+            continue
+        else:
+            account_id = account_id_of(hash_of(scene, CodeKind.GIFT_CARD, use.code))
+            cards.setdefault(use.code, Card(account_id))
+        uses.append(use)
+    window = dict(facts.store.windows)[asset_code]
+    return settle_cards(key_id, asset_code, uses, cards, window, basket.hold_id)
+
+
+def _post_cards(
+    scene: Scene,
+    looked: Looked,
+    basket: Basket,
+    key_id: bytes,
+    cards: SettledCards,
+    accounts: list[AccountChange],
+    opened: list[NewAccount],
+    instruments: list[NewInstrument],
+) -> None:
+    """Change the cards that are known, and open the others."""
+    header = scene.sale.header
+    digests = [hash_of(scene, CodeKind.GIFT_CARD, use.code) for use in card_uses(scene.sale)]
+    hashes = {account_id_of(digest): digest for digest in digests}
+    asset_code = gift_asset(scene.rules.program)
+    for account_id, movement in cards.movements.items():
+        if account_id in looked.standings:
+            standing = looked.standings[account_id]
+            held = any(hold.hold_id == basket.hold_id for hold in standing.holdings.holds)
+            released = (basket.hold_id,) if held else ()
+            accounts.append(
+                AccountChange(account_id, standing.version, movement, released=released)
+            )
+        else:
+            digest = hashes[account_id]
+            opened.append(NewAccount(account_id, AccountKind.BEARER, movement, header.chain_id))
+            instruments.append(
+                NewInstrument(digest, CodeKind.GIFT_CARD, account_id, b"", asset_code, key_id)
+            )
+
+
+def _card_fault(problem: CardProblem, asset_code: str) -> Refusal:
+    figures = {"asked_minor": str(problem.asked_minor), "most_minor": str(problem.most_minor)}
+    if problem.fault == CardFault.SHORT:
+        text = f"gift card {problem.code}: {problem.most_minor} left of {problem.asked_minor}"
+        return Refusal(Reason.SPEND_NOT_POSSIBLE, text, {"asset_code": asset_code, **figures})
+    text = f"gift card {problem.code}: {problem.fault.value}"
+    return Refusal(Reason.GIFT_CARD_STATE, text, {"code": problem.code, "state": problem.fault})
+
+
+def _give_out(
+    scene: Scene,
+    facts: Facts,
+    given: GivenOut,
+    key_id: bytes,
+    own: Journal,
+    opened: list[NewAccount],
+    instruments: list[NewInstrument],
+) -> str:
+    """Give out a coupon or certificate; say its code."""
+    context, chain_id = scene.context, scene.sale.header.chain_id
+    grant, promotion = given.grant, scene.rules.program.promotions[given.grant.number]
+    code = made_code(context.hash_identifier, chain_id, key_id, grant.number, grant.place, given.n)
+    is_money = not is_coupon(given.asset_code)
+    kind = CodeKind.GIFT_CARD if is_money else CodeKind.COUPON
+    digest = hash_of(scene, kind, code)
+    window = AssetWindow(grant.active_from_us or scene.at_us, grant.expires_at_us)
+    funding = funding_of(promotion.funding, given.amount_minor) if is_money else ()
+    account_id, lot_id = facts.customer.account_id, b""
+    journal = own
+    if not given.is_own:
+        account_id, journal = account_id_of(digest), Journal(key_id)
+    made = journal.grant(
+        promotion.promotion_id, given.asset_code, given.amount_minor, window, funding
+    )
+    if given.is_own:
+        lot_id = made
+    else:
+        movement = journal.movement()
+        opened.append(NewAccount(account_id, AccountKind.BEARER, movement, chain_id))
+    instruments.append(NewInstrument(digest, kind, account_id, lot_id, given.asset_code, key_id))
+    return code
+
+
+def holds_on(
+    facts: Facts, codes: Sequence[str], hold_id: bytes, expires_at_us: int
+) -> dict[int, tuple[Hold, ...]]:
+    """By account what a basket holds of the coupons that it shows and can use.
+
+    Args:
+        facts: with the coupons.
+        codes: to be held, as they were shown.
+        hold_id: the basket's.
+        expires_at_us: UTC microseconds.
+    """
+    held: dict[int, dict[str, tuple[tuple[bytes, int], ...]]] = {}
+    for one in facts.coupons:
+        if one.code in codes and one.code and not one.state:
+            picks = held.setdefault(one.account_id, {})
+            picks[one.asset_code] = (*picks.get(one.asset_code, ()), (one.lot_id, 1))
+    return {
+        account_id: tuple(
+            Hold(hold_id, code, len(picks), picks, expires_at_us) for code, picks in found.items()
+        )
+        for account_id, found in held.items()
+    }
