@@ -61,6 +61,15 @@ class Journal:
             replace(lot, remaining_minor=self._left[lot.lot_id]) for lot in self._owned.values()
         ]
 
+    def learn(self, lots: Iterable[OwnedLot]) -> None:
+        """Take note of more of the account's lots, as they stood before the first transfer."""
+        for lot in lots:
+            if lot.lot_id not in self._owned:
+                self._owned[lot.lot_id] = lot
+                self._left[lot.lot_id] = lot.remaining_minor
+                if lot.kind == LotKind.DEBT:
+                    self._debts.setdefault(lot.asset_code, []).append(lot.lot_id)
+
     def grant(
         self,
         promotion_id: str,

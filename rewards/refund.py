@@ -11,11 +11,12 @@ import msgspec
 from msgspec import Struct
 
 from rewards.evaluate import Evaluation
-from rewards.facts import Facts
+from rewards.facts import Facts, Spent
 from rewards.limits import MILLI
+from rewards.rewarding import Grant
 from rewards.rounding import floor_div
 from rewards.ruleset import CompiledPromotion, ProgramRules
-from rewards.runs import LineOutcome
+from rewards.runs import LineOutcome, Run
 from rewards.sale import Line, LineAction, Sale, Tender, Unit
 
 Evaluator = Callable[[ProgramRules, Sale, Facts, Collection[int] | None], Evaluation]
@@ -49,11 +50,31 @@ class RefundRefusal(Struct, frozen=True):
 
 
 class RefundedLine(Struct, frozen=True):
-    """What a returned quantity was sold for, as printed: thousandths, minor units."""
+    """What a returned quantity was sold for, as printed: thousandths, minor units.
+
+    What the customer's own assets paid of it is not taken off.
+    """
 
     line_id: str
     quantity_milli: int
     amount_minor: int
+
+
+class PointsBack(Struct, frozen=True):
+    """What of a payment with an asset falls on what has come back, as money in minor units.
+
+    Attributes:
+        paid_minor: all that was paid with it, minor units of the asset.
+        value_minor: the same as money.
+        before_minor: of it what falls on what earlier refunds returned.
+        upto_minor: the same with this refund.
+    """
+
+    asset_code: str
+    paid_minor: int
+    value_minor: int
+    before_minor: int
+    upto_minor: int
 
 
 class Clawed(Struct, frozen=True):
@@ -91,6 +112,10 @@ class Refund(Struct, frozen=True):
     Attributes:
         pay_back_minor: money back: the printed prices less what is kept back; 0 or more.
         short_minor: what should be kept back beyond the printed prices.
+        grants: all that the sale gave, for telling which lots the rewards are.
+        points: what was paid with the customer's own assets.
+        before: what was kept until now, evaluated.
+        after: what is kept from now on, evaluated.
     """
 
     lines: tuple[RefundedLine, ...]
@@ -99,6 +124,15 @@ class Refund(Struct, frozen=True):
     costs: tuple[ReturnedCost, ...]
     pay_back_minor: int
     short_minor: int
+    grants: tuple[Grant, ...]
+    points: tuple[PointsBack, ...]
+    before: Evaluation
+    after: Evaluation
+
+    @property
+    def printed_minor(self) -> int:
+        """Printed price of what this refund returns, minor units."""
+        return sum([line.amount_minor for line in self.lines])
 
 
 class _Kept(Struct, frozen=True):
@@ -116,6 +150,8 @@ def decide_refund(
     before: Quantities,
     now: Quantities,
     evaluate: Evaluator,
+    paid: Mapping[str, int] | None = None,
+    may_refuse: bool = True,
 ) -> Refund | RefundRefusal:
     """Decide a refund of part or all of a receipt.
 
@@ -126,6 +162,9 @@ def decide_refund(
         before: what earlier refunds have returned.
         now: what this one returns; each quantity 1 or more.
         evaluate: the reference or the kernel.
+        paid: by line_id what the till sold lines at, minor units, if not as evaluated; no discount
+            of a promotion is on them, so that none keeps money back.
+        may_refuse: promotions may forbid it; they may not once it is a fact.
 
     Returns:
         The difference to what is left before it; or why it is not possible. All refunds of a
@@ -140,11 +179,12 @@ def decide_refund(
     kept_before = _kept(rules, sale, facts, sold, before, fired, evaluate)
     kept_after = _kept(rules, sale, facts, sold, after, fired, evaluate)
     promotions = rules.program.promotions
-    forbidden = _forbidden(promotions, kept_before, kept_after)
+    forbidden = _forbidden(promotions, kept_before, kept_after) if may_refuse else None
     if forbidden is not None:
         return RefundRefusal(RefundProblem.FORBIDDEN, number=forbidden)
-    lines = _refunded(sale, sold, before, now)
-    clawed = _clawed(promotions, kept_before, kept_after)
+    prices = _prices(sale, sold, paid)
+    lines = _refunded(sale, prices, before, now)
+    clawed = _clawed(promotions, kept_before, kept_after) if paid is None else ()
     printed_minor = sum([line.amount_minor for line in lines])
     clawed_minor = sum([one.amount_minor for one in clawed])
     return Refund(
@@ -154,7 +194,41 @@ def decide_refund(
         _costs(promotions, kept_before.evaluation, kept_after.evaluation),
         max(0, printed_minor - clawed_minor),
         max(0, clawed_minor - printed_minor),
+        sold.grants,
+        _points(facts, prices, before, after),
+        kept_before.evaluation,
+        kept_after.evaluation,
     )
+
+
+def fitted(
+    sale: Sale, before: Quantities, now: Quantities
+) -> tuple[dict[str, int], tuple[RefundRefusal, ...]]:
+    """What of a refund that is a fact can be settled.
+
+    Args:
+        sale: what was scanned then.
+        before: what earlier refunds have returned.
+        now: what has been taken back at the till.
+
+    Returns:
+        As much of it as is left of what was sold, in whole pieces; and what is wrong with the rest.
+    """
+    possible: dict[str, int] = {}
+    problems: list[RefundRefusal] = []
+    for line_id, quantity_milli in now.items():
+        problem = _check(sale, before, {line_id: quantity_milli})
+        if problem is not None:
+            problems.append(problem)
+            if problem.problem == RefundProblem.UNKNOWN_LINE:
+                continue
+            quantity_milli = min(quantity_milli, problem.left_milli)
+            problem = _check(sale, before, {line_id: quantity_milli})
+            if problem is not None:
+                quantity_milli -= quantity_milli % MILLI
+        if quantity_milli > 0:
+            possible[line_id] = quantity_milli
+    return possible, tuple(problems)
 
 
 def _check(sale: Sale, before: Quantities, now: Quantities) -> RefundRefusal | None:
@@ -195,7 +269,9 @@ def _kept(
             printed[effect.number] = printed.get(effect.number, 0) + left_minor
     if not any(returned.values()):
         return _Kept(sold, printed)
-    return _Kept(evaluate(rules, _what_is_left(sale, returned), facts, fired), printed)
+    left = _what_is_left(sale, returned)
+    known = _facts_left(facts, sale, left)
+    return _Kept(evaluate(rules, left, known, fired), printed)
 
 
 def _part(amount_minor: int, quantity_milli: int, line: Line) -> int:
@@ -229,6 +305,23 @@ def _line_left(line: Line, returned: Quantities) -> Line | None:
     )
 
 
+def _facts_left(facts: Facts, sale: Sale, left: Sale) -> Facts:
+    """The customer's own assets pay less of a smaller receipt."""
+    if not facts.spends:
+        return facts
+    whole_minor = sum([line.amount_minor for line in sale.lines if _is_sold(line)])
+    left_minor = sum([line.amount_minor for line in left.lines if _is_sold(line)])
+    spends = tuple(
+        msgspec.structs.replace(
+            spent,
+            amount_minor=floor_div(spent.amount_minor * left_minor, max(1, whole_minor)),
+            value_minor=floor_div(spent.value_minor * left_minor, max(1, whole_minor)),
+        )
+        for spent in facts.spends
+    )
+    return msgspec.structs.replace(facts, spends=spends)
+
+
 def _tender_left(tender: Tender, left_minor: int, before_minor: int) -> Tender:
     if not before_minor:
         return tender
@@ -236,28 +329,89 @@ def _tender_left(tender: Tender, left_minor: int, before_minor: int) -> Tender:
     return msgspec.structs.replace(tender, amount_minor=amount_minor)
 
 
+def _prices(sale: Sale, sold: Evaluation, paid: Mapping[str, int] | None) -> dict[str, LineOutcome]:
+    """By line_id at what each line was sold."""
+    found: dict[str, LineOutcome] = {}
+    for line, outcome in zip(sale.lines, sold.outcomes, strict=True):
+        if outcome is not None and _is_sold(line):
+            found[line.line_id] = outcome
+            if paid is not None:
+                minor = paid.get(line.line_id, line.amount_minor)
+                run = Run(line.quantity_milli, 0, minor)
+                found[line.line_id] = LineOutcome(minor, (run,), (), ())
+    return found
+
+
 def _refunded(
-    sale: Sale, sold: Evaluation, before: Quantities, now: Quantities
+    sale: Sale, prices: Mapping[str, LineOutcome], before: Quantities, now: Quantities
 ) -> tuple[RefundedLine, ...]:
     found = []
-    for line, outcome in zip(sale.lines, sold.outcomes, strict=True):
+    for line in sale.lines:
         quantity_milli = now.get(line.line_id, 0)
-        if quantity_milli and outcome is not None and _is_sold(line):
+        if quantity_milli:
             gone_milli = before.get(line.line_id, 0)
-            upto_minor = _printed_minor(outcome, gone_milli + quantity_milli)
-            amount_minor = upto_minor - _printed_minor(outcome, gone_milli)
+            upto_minor = _printed_minor(prices[line.line_id], gone_milli + quantity_milli)
+            amount_minor = upto_minor - _printed_minor(prices[line.line_id], gone_milli)
             found.append(RefundedLine(line.line_id, quantity_milli, amount_minor))
     return tuple(found)
 
 
 def _printed_minor(outcome: LineOutcome, quantity_milli: int) -> int:
-    """Printed price of the first pieces of a line, in the order of its runs."""
+    """Printed price of the first pieces of a line."""
+    spent_minor = sum([minor for _, minor in outcome.spent])
+    return _paid_minor(outcome, quantity_milli) + _part_of_line(
+        spent_minor, quantity_milli, outcome
+    )
+
+
+def _paid_minor(outcome: LineOutcome, quantity_milli: int) -> int:
+    """What the tenders paid of the first pieces of a line, in the order of its runs."""
     amount_minor = 0
     for run in outcome.runs:
         part_milli = min(quantity_milli, run.quantity_milli)
         amount_minor += floor_div(run.amount_minor * part_milli, run.quantity_milli)
         quantity_milli -= part_milli
     return amount_minor
+
+
+def _part_of_line(amount_minor: int, quantity_milli: int, outcome: LineOutcome) -> int:
+    whole_milli = sum([run.quantity_milli for run in outcome.runs])
+    return floor_div(amount_minor * quantity_milli, whole_milli)
+
+
+def _points(
+    facts: Facts, prices: Mapping[str, LineOutcome], before: Quantities, after: Quantities
+) -> tuple[PointsBack, ...]:
+    """What of each payment with an asset falls on what is returned.
+
+    A tender pays a share of everything; what lines cost less falls on those lines.
+    """
+    return tuple(
+        PointsBack(
+            spent.asset_code,
+            spent.amount_minor,
+            spent.value_minor,
+            _worth(spent, prices, before),
+            _worth(spent, prices, after),
+        )
+        for spent in facts.spends
+        if spent.value_minor
+    )
+
+
+def _worth(spent: Spent, prices: Mapping[str, LineOutcome], returned: Quantities) -> int:
+    """What of a payment with an asset falls on returned quantities, minor units of money."""
+    if spent.is_tender:
+        whole_minor = sum([price.amount_minor for price in prices.values()])
+        gone_minor = sum([_paid_minor(prices[key], milli) for key, milli in returned.items()])
+        whole_minor = max(whole_minor, spent.value_minor)
+        return floor_div(spent.value_minor * gone_minor, whole_minor)
+    found_minor = 0
+    for line_id, milli in returned.items():
+        for asset_code, minor in prices[line_id].spent:
+            if asset_code == spent.asset_code:
+                found_minor += _part_of_line(minor, milli, prices[line_id])
+    return found_minor
 
 
 def _discounts(evaluation: Evaluation) -> dict[int, int]:

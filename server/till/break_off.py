@@ -14,6 +14,7 @@ from server.till.stored import stored_checkout
 
 _NO_FINGERPRINT = b""
 _CHECKOUT_FIELD = pb.BreakOffResponse.CHECKOUT_FIELD_NUMBER
+_REFUND_FIELD = pb.BreakOffResponse.REFUND_FIELD_NUMBER
 
 
 async def break_off(context: Context, request: pb.BreakOffRequest, deadline_s: float) -> bytes:
@@ -47,6 +48,9 @@ class BreakOffOperation:
         """The key has ended already: say how."""
         if known.kind == KeyKind.FENCE:
             return _response(pb.RECEIPT_STATE_BROKEN_OFF)
+        if known.kind == KeyKind.REFUND:
+            stored = await stored_checkout(self._context, self._key_id, known, deadline_s)
+            return _response(pb.RECEIPT_STATE_COMMITTED) + spliced(_REFUND_FIELD, stored.answer)
         voided = self._void_key_id in seen.keys
         state = pb.RECEIPT_STATE_VOIDED if voided else pb.RECEIPT_STATE_COMMITTED
         stored = await stored_checkout(self._context, self._key_id, known, deadline_s)

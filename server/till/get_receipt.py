@@ -1,20 +1,26 @@
-"""GetReceipt: what became of a receipt."""
+"""GetReceipt: what became of a receipt, or of a refund."""
+
+import asyncio
 
 from loyalty.v1 import till_service_pb2 as pb
 from rewards.commit import KeyKind
 from rewards.refusal import Reason, Refusal
-from rewards.sale import key_id_of
+from rewards.sale import LineAction, Sale, key_id_of
 from server.codec import check
 from server.codec.message import spliced
 from server.codec.sale_pb import receipt_key_from_pb
 from server.lookups import Wanted
+from server.store.database import RetryError
+from server.store.refunds import KnownReturn, read_returns
 from server.till.break_off import void_key_id_of
 from server.till.context import Context
 from server.till.durable import look_up_in_time
+from server.till.original import sale_of
 from server.till.stored import stored_checkout
 
 _CHECKOUT_FIELD = pb.GetReceiptResponse.CHECKOUT_FIELD_NUMBER
 _VOID_FIELD = pb.GetReceiptResponse.VOID_RECEIPT_FIELD_NUMBER
+_REFUND_FIELD = pb.GetReceiptResponse.REFUND_FIELD_NUMBER
 
 
 async def get_receipt(context: Context, request: pb.GetReceiptRequest, deadline_s: float) -> bytes:
@@ -33,15 +39,55 @@ async def get_receipt(context: Context, request: pb.GetReceiptRequest, deadline_
         text = "nothing is recorded under this key; only BreakOff makes that final"
         raise Refusal(Reason.RECEIPT_NOT_FOUND, text, {"receipt_id": key_id.hex()})
     if known.kind == KeyKind.FENCE:
-        return _state(pb.RECEIPT_STATE_BROKEN_OFF)
+        return _spelled(pb.RECEIPT_STATE_BROKEN_OFF)
     stored = await stored_checkout(context, key_id, known, deadline_s)
+    if known.kind == KeyKind.REFUND:
+        return _spelled(pb.RECEIPT_STATE_COMMITTED) + spliced(_REFUND_FIELD, stored.answer)
     first = spliced(_CHECKOUT_FIELD, stored.answer)
+    returns = await _returns(context, key_id, deadline_s)
     void = seen.keys.get(void_key_id)
     if void is None:
-        return _state(pb.RECEIPT_STATE_COMMITTED) + first
+        state = _state(sale_of(stored), returns) if returns else pb.RECEIPT_STATE_COMMITTED
+        return _spelled(state, returns) + first
     undone = await stored_checkout(context, void_key_id, void, deadline_s)
-    return _state(pb.RECEIPT_STATE_VOIDED) + first + spliced(_VOID_FIELD, undone.answer)
+    voided = spliced(_VOID_FIELD, undone.answer)
+    return _spelled(pb.RECEIPT_STATE_VOIDED, returns) + first + voided
 
 
-def _state(state: pb.ReceiptState.ValueType) -> bytes:
-    return pb.GetReceiptResponse(state=state).SerializeToString()
+async def _returns(context: Context, key_id: bytes, deadline_s: float) -> tuple[KnownReturn, ...]:
+    while True:
+        try:
+            async with asyncio.timeout_at(deadline_s), context.database.reading() as connection:
+                return await read_returns(connection, key_id)
+        except RetryError:
+            await context.database.recover()
+        except TimeoutError:
+            text = "the database cannot be reached in time: ask again"
+            raise Refusal(Reason.STORE_UNAVAILABLE, text) from None
+
+
+def _state(sale: Sale, returns: tuple[KnownReturn, ...]) -> pb.ReceiptState.ValueType:
+    """Whether all that was sold has come back."""
+    gone: dict[str, int] = {}
+    for one in returns:
+        for line_id, quantity_milli, _ in one.record.lines:
+            gone[line_id] = gone.get(line_id, 0) + quantity_milli
+    sold = [line for line in sale.lines if not line.cancelled and line.action != LineAction.RETURN]
+    if all(gone.get(line.line_id, 0) >= line.quantity_milli for line in sold):
+        return pb.RECEIPT_STATE_REFUNDED
+    return pb.RECEIPT_STATE_PARTLY_REFUNDED
+
+
+def _spelled(state: pb.ReceiptState.ValueType, returns: tuple[KnownReturn, ...] = ()) -> bytes:
+    response = pb.GetReceiptResponse(state=state)
+    for one in returns:
+        told = response.returns.add(
+            receipt_id=one.refund_key_id,
+            amount_minor=one.record.pay_back_minor,
+            by_points_minor=one.record.by_points_minor,
+        )
+        for line_id, quantity_milli, amount_minor in one.record.lines:
+            told.lines.add(
+                line_id=line_id, amount_minor=amount_minor, quantity_milli=quantity_milli
+            )
+    return response.SerializeToString()

@@ -1,0 +1,262 @@
+"""Goods that come back of one sale: what is paid back, what is taken and given, what is written.
+
+A Refund and the RETURN lines of a sale both come here.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from rewards.commit import (
+    AccountChange,
+    BudgetUse,
+    CommitKey,
+    ExceptionEntry,
+    ReturnEntry,
+)
+from rewards.facts import NO_ACCOUNT
+from rewards.journal import Journal
+from rewards.refund import Refund, RefundProblem, RefundRefusal, decide_refund, fitted
+from rewards.refusal import Reason, Refusal
+from rewards.sale import OutcomeKind
+from rewards.settling import (
+    Claim,
+    Comeback,
+    PointsPart,
+    ReturnRecord,
+    claims_of,
+    comebacks_of,
+    pay_back,
+)
+from server.till.context import Context
+from server.till.original import (
+    Moved,
+    Original,
+    Touched,
+    changed,
+    evaluator_of,
+    settle_account,
+    uncounted,
+)
+
+RETURN_EXCEPTION = 4
+"""EXCEPTION_KIND_RETURN_LINES of the contract."""
+_REASONS = {
+    RefundProblem.UNKNOWN_LINE: Reason.LINE_NOT_FOUND,
+    RefundProblem.MORE_THAN_SOLD: Reason.MORE_THAN_SOLD,
+    RefundProblem.FORBIDDEN: Reason.REFUND_FORBIDDEN,
+    RefundProblem.NOT_WHOLE: Reason.NOT_WHOLE_PIECES,
+}
+_TEXTS = {
+    RefundProblem.UNKNOWN_LINE: "the line {line_id} is not on the original",
+    RefundProblem.MORE_THAN_SOLD: "of line {line_id} only {left_milli} thousandths are left",
+    RefundProblem.FORBIDDEN: "the promotion {promotion_id} forbids it",
+    RefundProblem.NOT_WHOLE: "of line {line_id} only whole pieces come back",
+}
+
+
+class OwnJournal(NamedTuple):
+    """The journal of a sale that goods come back on, and whose account it is."""
+
+    account_id: int
+    journal: Journal
+
+
+class Returned(NamedTuple):
+    """What comes back of one sale, as decided.
+
+    Attributes:
+        refund: None if nothing of it can be settled.
+        moved: what moves on which account.
+        keys: the sale's turn, which the commit must take.
+        accounts: what changes of them, but for that of `OwnJournal`.
+        uncount: the purchase is undone, see `uncounted`; None if something of it is left.
+        exceptions: what of a fact could not be settled.
+    """
+
+    original: Original
+    now_us: int
+    refund: Refund | None = None
+    part: PointsPart = PointsPart(0, 0)
+    moved: tuple[Moved, ...] = ()
+    keys: tuple[CommitKey, ...] = ()
+    accounts: tuple[AccountChange, ...] = ()
+    uncount: tuple[int, int] | None = None
+    entries: tuple[ReturnEntry, ...] = ()
+    budget_uses: tuple[BudgetUse, ...] = ()
+    exceptions: tuple[ExceptionEntry, ...] = ()
+
+
+def return_goods(
+    context: Context,
+    original: Original,
+    now: Mapping[str, int],
+    key_id: bytes,
+    now_us: int,
+    closed: bool,
+    own: OwnJournal | None = None,
+) -> Returned:
+    """Decide what comes of goods that come back.
+
+    Args:
+        context: ports.
+        original: the sale they were bought in.
+        now: thousandths by line of the original.
+        key_id: of what posts it, 16 bytes.
+        now_us: the instant, UTC microseconds.
+        closed: it is a fact: what is not possible is noted, and the rest is settled.
+        own: of a sale that they come back on: its customer's movements go together.
+
+    Raises:
+        Refusal: it is a request, and not possible.
+    """
+    problems: list[Refusal] = []
+    decided = _decided(context, original, dict(now), closed, problems)
+    exceptions = tuple(exception_of(problem) for problem in problems)
+    if decided is None:
+        return Returned(original, now_us, exceptions=exceptions)
+    part = pay_back(decided)
+    program, records = original.rules.program, original.records
+    lots = [granted for touched in original.accounts for granted in touched.granted]
+    claims = claims_of(decided, program, lots, records)
+    customer = original.customer
+    spendings = customer.spendings if customer is not None else ()
+    comebacks = comebacks_of(decided, program, part, spendings, records)
+    home = customer.owner.account_ids[0] if customer is not None else NO_ACCOUNT
+    moved = settle_accounts(context, original, claims, {home: comebacks}, key_id, now_us, own)
+    returned = {line.line_id: line.quantity_milli for line in decided.lines}
+    uncount = uncounted(original) if original.gone_with(returned) else None
+    others = [one for one in moved if own is None or not _is_own(one.touched, own)]
+    return Returned(
+        original,
+        now_us,
+        decided,
+        part,
+        moved,
+        (original.turn_key,),
+        changed(others, uncount),
+        uncount,
+        (_entry(original, decided, part, claims, comebacks, moved),),
+        (),
+        exceptions,
+    )
+
+
+def _decided(
+    context: Context,
+    original: Original,
+    now: dict[str, int],
+    closed: bool,
+    problems: list[Refusal],
+) -> Refund | None:
+    """Decide; of a fact what is possible, with what is not noted.
+
+    Raises:
+        Refusal: of a request.
+    """
+    if original.outcome is not None and original.outcome.kind == OutcomeKind.NOT_SOLD:
+        metadata = {"receipt_id": original.key_id.hex(), "state": "NOT_SOLD"}
+        problems.append(Refusal(Reason.RECEIPT_STATE, "the original was not sold", metadata))
+        if not closed:
+            raise problems[0]
+        return None
+    before = original.returned
+    if closed:
+        now, found = fitted(original.sale, before, now)
+        problems += [_refusal(original, one) for one in found]
+        if not now:
+            return None
+    args = (original.rules, original.sale, original.facts, before, now, evaluator_of(context))
+    decided = decide_refund(*args, original.paid)
+    if isinstance(decided, RefundRefusal):
+        problems.append(_refusal(original, decided))
+        if not closed:
+            raise problems[-1]
+        decided = decide_refund(*args, original.paid, may_refuse=False)
+    assert not isinstance(decided, RefundRefusal), "what fits is refused by promotions alone"
+    return decided
+
+
+def _refusal(original: Original, refused: RefundRefusal) -> Refusal:
+    facts = {"receipt_id": original.key_id.hex()}
+    if refused.problem == RefundProblem.FORBIDDEN:
+        promotion = original.rules.program.promotions[refused.number]
+        facts["promotion_id"] = promotion.promotion_id
+    else:
+        facts["line_id"] = refused.line_id
+    if refused.problem == RefundProblem.MORE_THAN_SOLD:
+        facts["left_milli"] = str(refused.left_milli)
+    text = _TEXTS[refused.problem].format_map(facts)
+    return Refusal(_REASONS[refused.problem], text, facts)
+
+
+def exception_of(problem: Refusal) -> ExceptionEntry:
+    """What is noted of a fact where a request would be refused."""
+    return ExceptionEntry(RETURN_EXCEPTION, f"{problem.reason.value}: {problem.message}")
+
+
+def settle_accounts(
+    context: Context,
+    original: Original,
+    claims: Sequence[Claim],
+    comebacks: Mapping[int, Sequence[Comeback]],
+    key_id: bytes,
+    now_us: int,
+    own: OwnJournal | None = None,
+) -> tuple[Moved, ...]:
+    """Settle on all accounts of a sale.
+
+    Args:
+        context: ports.
+        original: of what something comes back.
+        claims: what loses its ground, on any account.
+        comebacks: what was spent and comes back, by the account that the sale found it on.
+        key_id: of what posts it.
+        now_us: the instant, UTC microseconds.
+        own: see `return_goods`.
+    """
+    moved = []
+    for touched in original.accounts:
+        home = touched.owner.account_ids[0]
+        mine = [one for one in claims if one.granted.account_id == home]
+        back = comebacks.get(home, ())
+        if not mine and not back:
+            moved.append(Moved.nothing(touched))
+            continue
+        if own is not None and _is_own(touched, own):
+            journal = own.journal
+            journal.learn(touched.lots)
+        else:
+            journal = Journal(key_id, touched.lots)
+        settled = settle_account(context, original, touched, journal, mine, back, now_us)
+        moved.append(Moved(touched, journal.movement(), settled))
+    return tuple(moved)
+
+
+def _is_own(touched: Touched, own: OwnJournal) -> bool:
+    return touched.owner.account_id == own.account_id
+
+
+def _entry(
+    original: Original,
+    decided: Refund,
+    part: PointsPart,
+    claims: Sequence[Claim],
+    comebacks: Sequence[Comeback],
+    moved: Sequence[Moved],
+) -> ReturnEntry:
+    record = ReturnRecord(
+        tuple((one.line_id, one.quantity_milli, one.amount_minor) for one in decided.lines),
+        part.money_minor,
+        part.by_points_minor,
+        tuple(
+            (one.spending.promotion_id, one.spending.asset_code, one.amount_minor)
+            for one in comebacks
+        ),
+        tuple((*one.granted.place, one.amount_minor) for one in claims),
+        tuple(
+            (one.touched.owner.account_ids[0], *pick)
+            for one in moved
+            for pick in one.settled.lapsed
+        ),
+    )
+    return ReturnEntry(original.key_id, len(original.returns), record)

@@ -1,0 +1,347 @@
+"""A sale that something comes back of: what it was, what it moved, and what came back before."""
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from rewards.commit import UNCHANGED, AccountChange, CommitKey, KeyKind
+from rewards.coupon_use import within_balances
+from rewards.evaluate import Evaluation
+from rewards.facts import AssetWindow, Facts
+from rewards.journal import Journal
+from rewards.ledger import NOTHING, Holdings, Movement, OwnedLot
+from rewards.quota import NetUse
+from rewards.refund import Evaluator
+from rewards.refusal import Reason, Refusal
+from rewards.ruleset import ProgramRules
+from rewards.sale import Line, LineAction, Outcome, OutcomeKind, ReceiptKey, Sale, derived_key_id
+from rewards.settling import (
+    Claim,
+    Comeback,
+    GrantedLot,
+    ReturnRecord,
+    Settled,
+    Spending,
+    Standing,
+    settle,
+    summed,
+)
+from rewards.spending import as_sold
+from server.lookups import Seen
+from server.store.budgets import read_net_uses
+from server.store.database import RetryError
+from server.store.facts import AnyConnection, KnownKey, StoredRow, read_account
+from server.store.holdings import read_holdings
+from server.store.instruments import read_given_out
+from server.store.refunds import (
+    KnownReturn,
+    Owner,
+    read_granted,
+    read_lapsed,
+    read_lots_since,
+    read_owner,
+    read_returns,
+    read_spendings,
+)
+from server.till.break_off import void_key_id_of
+from server.till.context import Context
+from server.till.stored import stored_checkout
+
+
+class _Kept(Struct, frozen=True, array_like=True):
+    """What a Checkout keeps of its request besides the sale; what else it keeps is not read."""
+
+    closed: bool
+    basket_id: bytes
+    outcome: Outcome | None
+
+
+_REQUEST = msgspec.msgpack.Decoder(tuple[Sale, _Kept])
+_PAIR = b"\x92"
+"""Makes one msgpack array of the two values that a request is stored as."""
+_FACTS = msgspec.msgpack.Decoder(Facts)
+
+
+class Touched(NamedTuple):
+    """An account that a sale moved something on, as it stands now.
+
+    Attributes:
+        is_bearer: a coupon, certificate or gift card opens it: it never owes anything.
+        granted: what the sale granted there, in its order.
+        spendings: what the sale took there.
+        spent_lots: the lots it took that from.
+        lapsed: what of those lots expired unspent, minor units.
+    """
+
+    owner: Owner
+    is_bearer: bool
+    balances: dict[str, int]
+    holdings: Holdings
+    granted: tuple[GrantedLot, ...]
+    spendings: tuple[Spending, ...]
+    spent_lots: dict[bytes, OwnedLot]
+    lapsed: dict[bytes, int]
+
+    @property
+    def lots(self) -> list[OwnedLot]:
+        """All lots that may change: those that are not empty, granted or spent from."""
+        known = {lot.lot_id: lot for lot in self.holdings.lots}
+        others = [*(one.lot for one in self.granted), *self.spent_lots.values()]
+        known |= {lot.lot_id: lot for lot in others if lot.granted_minor}
+        return list(known.values())
+
+
+class Original(NamedTuple):
+    """A sale as it was decided, and what has become of it.
+
+    Attributes:
+        returns: what came back of it, oldest first.
+        accounts: those it moved something on, the customer's first; it may have none.
+        budget_uses: what it has used of budgets and has not come back.
+    """
+
+    key: ReceiptKey
+    key_id: bytes
+    stored: StoredRow
+    sale: Sale
+    outcome: Outcome | None
+    facts: Facts
+    rules: ProgramRules
+    returns: tuple[KnownReturn, ...]
+    accounts: tuple[Touched, ...]
+    budget_uses: tuple[NetUse, ...]
+
+    @property
+    def customer(self) -> Touched | None:
+        """The account of the customer."""
+        return next((one for one in self.accounts if not one.is_bearer), None)
+
+    @property
+    def records(self) -> tuple[ReturnRecord, ...]:
+        """What the returns did."""
+        return tuple(one.record for one in self.returns)
+
+    @property
+    def returned(self) -> dict[str, int]:
+        """What has come back: thousandths by line_id."""
+        found: dict[str, int] = {}
+        for record in self.records:
+            for line_id, quantity_milli, _ in record.lines:
+                found[line_id] = found.get(line_id, 0) + quantity_milli
+        return found
+
+    @property
+    def paid(self) -> dict[str, int] | None:
+        """By line at what the till sold, if it says that this was not as answered."""
+        if self.outcome is None or self.outcome.kind not in (OutcomeKind.PLAIN, OutcomeKind.OTHER):
+            return None
+        return dict(self.outcome.lines)
+
+    def gone_with(self, now: Mapping[str, int]) -> bool:
+        """Whether all that was sold has come back once this has."""
+        before = self.returned
+        return all(
+            before.get(line.line_id, 0) + now.get(line.line_id, 0) >= line.quantity_milli
+            for line in self.sold
+        )
+
+    @property
+    def sold(self) -> list[Line]:
+        """The lines that were sold."""
+        lines = self.sale.lines
+        return [one for one in lines if not one.cancelled and one.action != LineAction.RETURN]
+
+    @property
+    def turn_key(self) -> CommitKey:
+        """The key of the next return, or void, of this sale: of two at once one finds it taken."""
+        turn = len(self.returns).to_bytes(4, "big")
+        key_id = derived_key_id(b"refund turn", self.key_id, turn)
+        return CommitKey(key_id, KeyKind.REFUND_TURN, self.key_id)
+
+
+def sold_key(seen: Seen, key_id: bytes) -> KnownKey:
+    """The key of a sale that something may come back of; its void's key was looked up too.
+
+    Raises:
+        Refusal: RECEIPT_NOT_FOUND, RECEIPT_STATE.
+    """
+    known = seen.keys.get(key_id)
+    metadata = {"receipt_id": key_id.hex()}
+    if known is None:
+        text = "nothing is recorded under the key of the original"
+        raise Refusal(Reason.RECEIPT_NOT_FOUND, text, metadata)
+    if known.kind == KeyKind.FENCE:
+        text = "the original was broken off"
+        raise Refusal(Reason.RECEIPT_STATE, text, {**metadata, "state": "BROKEN_OFF"})
+    if known.kind != KeyKind.CHECKOUT:
+        text = "the key is not that of a sale"
+        raise Refusal(Reason.RECEIPT_STATE, text, {**metadata, "state": "NOT_A_SALE"})
+    if void_key_id_of(key_id) in seen.keys:
+        text = "the original was voided"
+        raise Refusal(Reason.RECEIPT_STATE, text, {**metadata, "state": "VOIDED"})
+    return known
+
+
+def sale_of(stored: StoredRow) -> Sale:
+    """The sale that a stored Checkout is of."""
+    sale, _ = _REQUEST.decode(_PAIR + stored.request)
+    return sale
+
+
+async def read_original(
+    context: Context, key: ReceiptKey, key_id: bytes, known: KnownKey, deadline_s: float
+) -> Original:
+    """Read a sale with its rules, and the accounts it moved something on.
+
+    Whoever commits on it names the versions of the accounts and takes the sale's next turn, so
+    that nothing of this has changed.
+
+    Raises:
+        Refusal: STORE_UNAVAILABLE; NO_RULESET if the chain has lost the version.
+    """
+    stored = await stored_checkout(context, key_id, known, deadline_s)
+    sale, kept = _REQUEST.decode(_PAIR + stored.request)
+    facts = _FACTS.decode(stored.facts)
+    rules = await context.reference.rules_of(key.chain_id, stored.ruleset_version)
+    while True:
+        try:
+            async with asyncio.timeout_at(deadline_s), context.database.reading() as connection:
+                returns = await read_returns(connection, key_id)
+                accounts = await _read_accounts(connection, key_id, facts)
+                uses = await read_net_uses(connection, key_id)
+                return Original(
+                    key, key_id, stored, sale, kept.outcome, facts, rules, returns, accounts, uses
+                )
+        except RetryError:
+            await context.database.recover()
+        except TimeoutError:
+            text = "no time was left before the write; nothing is recorded"
+            raise Refusal(Reason.DEADLINE_PASSED, text) from None
+
+
+async def _read_accounts(
+    connection: AnyConnection, key_id: bytes, facts: Facts
+) -> tuple[Touched, ...]:
+    shown = {one.account_id for one in (*facts.coupons, *facts.gift_cards)}
+    given = {one.account_id for one in await read_given_out(connection, key_id)}
+    bearers = sorted(account_id for account_id in shown | given if account_id < 0)
+    own = [facts.customer.account_id] if facts.customer.account_id else []
+    found = [await _read_account(connection, key_id, one) for one in (*own, *bearers)]
+    return tuple(one for one in found if one is not None)
+
+
+async def _read_account(
+    connection: AnyConnection, key_id: bytes, account_id: int
+) -> Touched | None:
+    """Read an account: its version before everything else."""
+    owner = await read_owner(connection, account_id)
+    if owner is None:
+        return None
+    account = await read_account(connection, owner.account_id)
+    granted = await read_granted(connection, owner, key_id)
+    spendings = await read_spendings(connection, owner, key_id)
+    spent = sorted({lot_id for one in spendings for lot_id, _ in one.picks})
+    lot_ids = [one.lot.lot_id for one in granted if not one.lot.remaining_minor]
+    return Touched(
+        owner,
+        account_id < 0,
+        {} if account is None else account.balances,
+        await read_holdings(connection, owner.account_id),
+        granted,
+        spendings,
+        await read_lots_since(connection, owner, spent),
+        await read_lapsed(connection, owner, lot_ids),
+    )
+
+
+def evaluator_of(context: Context) -> Evaluator:
+    """How a sale was evaluated, and how what is kept of it is."""
+
+    def evaluate(
+        rules: ProgramRules, sale: Sale, facts: Facts, only: Collection[int] | None
+    ) -> Evaluation:
+        def among(rules: ProgramRules, sale: Sale, facts: Facts) -> Evaluation:
+            return context.evaluate(rules, sale, facts, only)
+
+        return within_balances(rules.program, facts, as_sold(rules, sale, facts, among))
+
+    return evaluate
+
+
+class Moved(NamedTuple):
+    """What settling moves on one account."""
+
+    touched: Touched
+    movement: Movement
+    settled: Settled
+
+    @classmethod
+    def nothing(cls, touched: Touched) -> "Moved":
+        """Nothing moves."""
+        return cls(touched, NOTHING, Settled((), ()))
+
+
+def settle_account(
+    context: Context,
+    original: Original,
+    touched: Touched,
+    journal: Journal,
+    claims: Iterable[Claim],
+    comebacks: Iterable[Comeback],
+    now_us: int,
+) -> Settled:
+    """Settle on one account.
+
+    Args:
+        context: the store's wall clock is asked.
+        original: of what something comes back.
+        touched: the account.
+        journal: that knows the account's lots.
+        claims: what is taken back there.
+        comebacks: what comes back there.
+        now_us: the instant, UTC microseconds.
+    """
+    rules = original.rules.program.returns
+    store = context.reference.store(original.key.chain_id, original.key.store_id)
+    until_us = store.day_end_us(now_us, rules.returned_active_days)
+    counted = summed([one for record in original.records for one in record.lapsed])
+    home = touched.owner.account_ids[0]
+    standing = Standing(
+        touched.holdings.holds,
+        touched.spent_lots,
+        {key: minor - counted.get((home, key), 0) for key, minor in touched.lapsed.items()},
+        AssetWindow(now_us, until_us),
+        rules.claw_back_debt and not touched.is_bearer,
+        now_us,
+    )
+    return settle(journal, standing, claims, comebacks)
+
+
+def uncounted(original: Original) -> tuple[int, int]:
+    """How the purchase is uncounted: the change of the count, and the day of the last one.
+
+    The day before the sale is known from its facts; it is the last one again if nothing was bought
+    after the sale.
+    """
+    before, touched = original.facts.customer, original.customer
+    if touched is None:
+        return 0, UNCHANGED
+    bought_since = touched.owner.purchases != before.purchases + 1
+    return -1, UNCHANGED if bought_since else before.last_purchase_day
+
+
+def changed(moved: Sequence[Moved], uncount: tuple[int, int] | None) -> tuple[AccountChange, ...]:
+    """The changes of accounts; with `uncount` (see `uncounted`) the purchase is undone too."""
+    found = []
+    for one in moved:
+        is_uncounted = uncount is not None and not one.touched.is_bearer
+        purchases, last_day = uncount if uncount is not None and is_uncounted else (0, UNCHANGED)
+        if one.movement.postings or purchases:
+            owner = one.touched.owner
+            found.append(
+                AccountChange(owner.account_id, owner.version, one.movement, purchases, last_day)
+            )
+    return tuple(found)

@@ -1,0 +1,157 @@
+"""What a till is told of a refund or a void: amounts, what moves by asset, and the texts of it."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from loyalty.v1 import answer_pb2
+from loyalty.v1 import till_service_pb2 as pb
+from rewards.commit import ExceptionEntry
+from rewards.instrument import is_coupon
+from rewards.program import Asset
+from rewards.ruleset import CompiledProgram
+from rewards.settling import SettledAsset
+from server.reference import StoreInfo
+from server.texts import Speaker, wording_of
+from server.till.context import voice_of
+from server.till.goods_back import Returned
+from server.till.original import Moved
+
+_SLIP, _CASHIER = answer_pb2.TEXT_PLACE_SLIP, answer_pb2.TEXT_PLACE_CASHIER
+_EMPHASIS = answer_pb2.TEXT_STYLE_EMPHASIS
+_SAID = (
+    ("given_minor", "slip_given_back"),
+    ("taken_minor", "slip_taken_back"),
+    ("owed_minor", "slip_owed"),
+)
+
+
+def fill_returned(response: pb.RefundResponse, store: StoreInfo, returned: Returned) -> None:
+    """Say what comes of a refund.
+
+    Args:
+        response: with its key and instant.
+        store: where the goods come back; its language is spoken.
+        returned: as decided.
+    """
+    program = returned.original.rules.program
+    refund, part = returned.refund, returned.part
+    if refund is not None:
+        for line in refund.lines:
+            response.lines.add(
+                line_id=line.line_id,
+                amount_minor=line.amount_minor,
+                quantity_milli=line.quantity_milli,
+            )
+        response.amount_minor = part.money_minor
+        response.by_points_minor = part.by_points_minor
+        response.short_minor = refund.short_minor
+        response.kept_back_minor = refund.printed_minor - refund.pay_back_minor
+    _fill_exceptions(response, returned.exceptions)
+    cashier, slip = _speakers(store, program)
+    _say_money(response, cashier, slip)
+    fill_moved(response, slip, program, returned.moved)
+
+
+def fill_unsettled(
+    response: pb.RefundResponse,
+    store: StoreInfo,
+    program: CompiledProgram,
+    lines: Iterable[tuple[str, int, int]],
+    exceptions: Sequence[ExceptionEntry],
+) -> None:
+    """Say what comes of a refund of which nothing is posted.
+
+    Args:
+        response: with its key and instant.
+        store: where the goods come back.
+        program: whose texts are spoken.
+        lines: (line_id, thousandths, minor units) that are paid back as the till says.
+        exceptions: what could not be settled.
+    """
+    for line_id, quantity_milli, amount_minor in lines:
+        response.lines.add(
+            line_id=line_id, amount_minor=amount_minor, quantity_milli=quantity_milli
+        )
+        response.amount_minor += amount_minor
+    _fill_exceptions(response, exceptions)
+    _say_money(response, *_speakers(store, program))
+
+
+def fill_moved(
+    response: Any, slip: Speaker, program: CompiledProgram, moved: Sequence[Moved]
+) -> None:
+    """Say what moves by asset: the customer's balances, and what was settled on all accounts.
+
+    Args:
+        response: a RefundResponse or a VoidResponse.
+        slip: who speaks on the slip.
+        program: whose assets they are.
+        moved: the accounts.
+    """
+    for one in moved:
+        for change in () if one.touched.is_bearer else one.movement.balance_changes:
+            before_minor = one.touched.balances.get(change.asset_code, 0)
+            response.changes.add(
+                asset_code=change.asset_code,
+                amount_minor=change.amount_minor,
+                balance_minor=before_minor + change.amount_minor,
+            )
+    sums: dict[str, dict[str, int]] = {}
+    for asset in (asset for one in moved for asset in one.settled.assets):
+        found = sums.setdefault(asset.asset_code, {})
+        for name in ("given_minor", "taken_minor", "owed_minor", "waived_minor"):
+            found[name] = found.get(name, 0) + getattr(asset, name)
+    for asset_code in sorted(sums):
+        settled = SettledAsset(asset_code, **sums[asset_code])
+        response.assets.add(
+            asset_code=asset_code,
+            given_back_minor=settled.given_minor,
+            taken_back_minor=settled.taken_minor,
+            owed_minor=settled.owed_minor,
+            waived_minor=settled.waived_minor,
+        )
+        _say_asset(response, slip, program, settled)
+
+
+def _say_asset(
+    response: Any, slip: Speaker, program: CompiledProgram, settled: SettledAsset
+) -> None:
+    for name, text_code in _SAID:
+        minor = getattr(settled, name)
+        if not minor:
+            continue
+        asset = program.assets.get(settled.asset_code)
+        if is_coupon(settled.asset_code) or asset is None:
+            text = slip.say(f"{text_code}_coupon", count=slip.counted("coupon", minor))
+        else:
+            text = _amount_said(slip, text_code, minor, asset)
+        response.texts.add(place=_SLIP, style=_EMPHASIS, text=text)
+
+
+def _amount_said(slip: Speaker, text_code: str, minor: int, asset: Asset) -> str:
+    amount, name = slip.amount(minor, asset), slip.asset(minor, asset)
+    return slip.say(f"{text_code}_{wording_of(asset)}", amount=amount, asset=name)
+
+
+def _say_money(response: pb.RefundResponse, cashier: Speaker, slip: Speaker) -> None:
+    amount = slip.money(response.amount_minor)
+    response.texts.add(
+        place=_CASHIER,
+        style=_EMPHASIS,
+        text=cashier.say("cashier_pay_back", amount=cashier.money(response.amount_minor)),
+    )
+    response.texts.add(place=_SLIP, style=_EMPHASIS, text=slip.say("slip_paid_back", amount=amount))
+    if response.kept_back_minor:
+        kept = slip.money(response.kept_back_minor)
+        text = slip.say("slip_kept_back", amount=kept)
+        response.texts.add(place=_SLIP, style=_EMPHASIS, text=text)
+
+
+def _speakers(store: StoreInfo, program: CompiledProgram) -> tuple[Speaker, Speaker]:
+    voice = voice_of(store, program, store.record.language_code or program.language_code, "")
+    return voice.cashier, voice.slip
+
+
+def _fill_exceptions(response: pb.RefundResponse, exceptions: Iterable[ExceptionEntry]) -> None:
+    for entry in exceptions:
+        response.exceptions.add(kind=pb.ExceptionKind.ValueType(entry.kind), detail=entry.detail)
