@@ -21,7 +21,14 @@ from rewards.benefit_check import (
 )
 from rewards.condition import Products
 from rewards.condition_check import asks_nobody, check_conditions
-from rewards.problem import Problem, Scope, check_asset, check_languages, check_unique
+from rewards.problem import (
+    COUNTED_KINDS,
+    Problem,
+    Scope,
+    check_asset,
+    check_languages,
+    check_unique,
+)
 from rewards.product_set_check import EVERYTHING, check_product_set
 from rewards.program import Limits, Promotion, When
 from rewards.rewarding import needs_customer
@@ -119,8 +126,9 @@ def _check_nobody(path: str, promotion: Promotion) -> Iterator[Problem]:
             yield Problem(f"{path}.gives[{index}]", reason)
     if promotion.cost:
         yield Problem(f"{path}.cost", reason)
-    if promotion.limits.customer_times:
-        yield Problem(f"{path}.limits.customer_times", reason)
+    for key in ("customer_times", "customer_minor"):
+        if getattr(promotion.limits, key):
+            yield Problem(f"{path}.limits.{key}", reason)
 
 
 def _check_limits(path: str, promotion: Promotion) -> Iterator[Problem]:
@@ -133,13 +141,13 @@ def _check_limits(path: str, promotion: Promotion) -> Iterator[Problem]:
         yield Problem(f"{path}.times_per_receipt", reason)
     if limits.discount_max_minor and not lowers_prices(promotion):
         yield Problem(f"{path}.discount_max_minor", f"has no effect: {codes} lowers no price")
-    if limits.total_minor and not any(map(has_worth, promotion.gives)):
-        yield Problem(f"{path}.total_minor", f"has no effect: {codes} has no worth in money")
-    yield from _check_times(path, limits)
-    if limits.on_shortage == "refuse" and not limits.total_minor:
-        yield Problem(
-            f"{path}.on_shortage", "has no effect: total_minor is 0, so nothing runs short"
-        )
+    for key in ("customer_minor", "store_minor", "total_minor"):
+        if getattr(limits, key) and not any(map(has_worth, promotion.gives)):
+            yield Problem(f"{path}.{key}", f"has no effect: {codes} has no worth in money")
+    yield from _check_periods(path, limits)
+    if limits.on_shortage == "refuse" and not limits.bounds_money:
+        reason = "has no effect: customer_minor, store_minor and total_minor are 0"
+        yield Problem(f"{path}.on_shortage", f"{reason}, so nothing runs short")
     for benefit in promotion.gives:
         capped = isinstance(benefit, ReceiptDiscount) and benefit.max_minor
         if capped and 0 < limits.discount_max_minor <= capped:
@@ -155,19 +163,30 @@ def _can_repeat(promotion: Promotion) -> bool:
     )
 
 
-def _check_times(path: str, limits: Limits) -> Iterator[Problem]:
-    if limits.customer_period != "ever" and not limits.customer_times:
-        yield Problem(f"{path}.customer_period", "has no effect: customer_times is 0")
-    if 0 < limits.total_times < limits.customer_times:
-        reason = f"{limits.customer_times} is never reached: total_times is {limits.total_times}"
-        yield Problem(f"{path}.customer_times", reason)
+def _check_periods(path: str, limits: Limits) -> Iterator[Problem]:
+    """Limits of a customer, a store and all against each other; periods need a limit."""
+    for scope in ("customer", "store", "total"):
+        times, minor = getattr(limits, f"{scope}_times"), getattr(limits, f"{scope}_minor")
+        if getattr(limits, f"{scope}_period") != "ever" and not (times or minor):
+            reason = f"has no effect: {scope}_times and {scope}_minor are 0"
+            yield Problem(f"{path}.{scope}_period", reason)
+    for inner, outer in (("customer", "total"), ("store", "total")):
+        # A longer period may add up to more than a shorter one allows.
+        outer_period = getattr(limits, f"{outer}_period")
+        if outer_period not in ("ever", getattr(limits, f"{inner}_period")):
+            continue
+        for unit in ("times", "minor"):
+            own, bound = getattr(limits, f"{inner}_{unit}"), getattr(limits, f"{outer}_{unit}")
+            if 0 < bound < own:
+                reason = f"{own} is never reached: {outer}_{unit} is {bound}"
+                yield Problem(f"{path}.{inner}_{unit}", reason)
 
 
 def _check_cost(path: str, promotion: Promotion, scope: Scope) -> Iterator[Problem]:
     cost = promotion.cost
     if cost is None:
         return
-    yield from check_asset(f"{path}.cost", cost.asset_code, "points", scope)
+    yield from check_asset(f"{path}.cost", cost.asset_code, COUNTED_KINDS, scope)
     if promotion.stackable and lowers_prices(promotion):
         reason = "stands beside stackable: pieces that are paid for so must be claimed"
         yield Problem(f"{path}.cost", reason)

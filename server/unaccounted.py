@@ -1,7 +1,7 @@
 """What programs may say and the ledger cannot account for yet: it is refused before publishing.
 
-A limit over many receipts that nobody counts would be overrun, and a cost that nobody posts would
-be paid with nothing. ADR 0022 says what is given meanwhile and what is not.
+A cost that nobody posts would be paid with nothing. ADR 0022 says what is given meanwhile and what
+is not.
 """
 
 from collections.abc import Iterator
@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from rewards.problem import Problem
 from rewards.program import Program, Promotion
 
-_QUOTAS = ("customer_times", "total_times", "total_minor")
-_NOT_COUNTED = "limits over many receipts are not counted by this version"
 _NOT_POSTED = "what a promotion costs the customer is not posted by this version"
 
 
@@ -21,8 +19,5 @@ def check_accounted(program: Program) -> Iterator[Problem]:
 
 
 def _check_promotion(path: str, promotion: Promotion) -> Iterator[Problem]:
-    for key in _QUOTAS:
-        if getattr(promotion.limits, key):
-            yield Problem(f"{path}.limits.{key}", _NOT_COUNTED)
     if promotion.cost is not None:
         yield Problem(f"{path}.cost", _NOT_POSTED)

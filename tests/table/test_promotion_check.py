@@ -85,6 +85,10 @@ VALID: dict[str, Tree] = {
         on_shortage="refuse",
     ),
     "budget of points": limited(POINTS, total_minor=100),
+    "more in a year than all have a day": limited(
+        customer_times=5, customer_period="year", total_times=4, total_period="day"
+    ),
+    "a store's budget": limited(store_minor=5, store_period="day", store_times=3, total_times=7),
     "cost": promotions(cost=COST),
     "a reward that costs": rewarding(PRIZE, cost=COST, stackable=True),
     "a price paid with points that earns others": promotions(PERCENT, POINTS, cost=COST),
@@ -244,7 +248,32 @@ WRONG: Wrong = {
     "period of no times": (
         limited(customer_period="day"),
         f"{PLACE}.limits.customer_period",
-        "customer_times is 0",
+        "customer_times and customer_minor are 0",
+    ),
+    "store's period of nothing": (
+        limited(total_times=5, store_period="week"),
+        f"{PLACE}.limits.store_period",
+        "store_times and store_minor are 0",
+    ),
+    "period of nothing": (
+        limited(store_minor=5, total_period="year"),
+        f"{PLACE}.limits.total_period",
+        "total_times and total_minor are 0",
+    ),
+    "a customer's budget of prizes": (
+        limited(PRIZE, customer_minor=1),
+        f"{PLACE}.limits.customer_minor",
+        "prize has no worth in money",
+    ),
+    "money of nobody": (
+        promotions(conditions=[NOBODY], limits={"customer_minor": 1}),
+        f"{PLACE}.limits.customer_minor",
+        "the condition known_customer says there is none",
+    ),
+    "more money for a store than for all": (
+        limited(store_minor=5, store_period="day", total_minor=4),
+        f"{PLACE}.limits.store_minor",
+        "5 is never reached: total_minor is 4",
     ),
     "more times for one than for all": (
         limited(customer_times=5, total_times=4),
@@ -254,7 +283,7 @@ WRONG: Wrong = {
     "refused without a budget": (
         limited(discount_max_minor=5, on_shortage="refuse"),
         f"{PLACE}.limits.on_shortage",
-        "total_minor is 0, so nothing runs short",
+        "store_minor and total_minor are 0, so nothing runs short",
     ),
     "two caps": (
         limited({**TENTH, "max_minor": 500}, discount_max_minor=400),
@@ -269,7 +298,7 @@ WRONG: Wrong = {
     "cost of a discount": (
         promotions(cost={"asset_code": "later", "amount_minor": 1}),
         f"{PLACE}.cost.asset_code",
-        "is of kind deferred_discount, but points is needed",
+        "is of kind deferred_discount, but points or stamps is needed",
     ),
     "cost of stackable prices": (
         promotions(cost=COST, stackable=True),
