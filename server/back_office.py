@@ -23,7 +23,7 @@ from server.profile_answer import KEPT_CHECKS, YES_NO
 from server.publishing import Publishing
 from server.reference import Reference
 from server.ruleset_history import RulesetHistory
-from server.store import audit, imports, rulesets
+from server.store import audit, imports, leases, rulesets
 from server.store.customer_imports import (
     AnswerRow,
     CustomerRow,
@@ -151,6 +151,12 @@ class BackOffice:
     async def audit(self) -> audit.Audit:
         """Prove over the whole database that the ledger is balanced."""
         return await audit.audit_ledger(self._database, self.clock())
+
+    async def budgets(
+        self, chain_id: str, promotion_id: str, after: tuple[str, str, str], count_max: int
+    ) -> list[leases.BudgetState]:
+        """List budgets of a chain's promotions after one of them, with what is used and leased."""
+        return await leases.read_budgets(self._database, chain_id, promotion_id, after, count_max)
 
     async def _closed_fields(self, chain_id: str) -> dict[str, ProfileField]:
         """Fields with a closed set of answers by the chain's newest program, if it has one."""

@@ -1,6 +1,6 @@
 """BackOfficeService over gRPC: messages in, messages out; every refusal with its reason."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import grpc
@@ -12,6 +12,8 @@ from rewards.refusal import Reason, Refusal
 from server import status
 from server.back_office import BackOffice
 from server.codec.back_office_pb import customers_from_pb, products_from_pb, stores_from_pb
+from server.codec.coupon_pb import coupons_from_pb
+from server.codec.budget_pb import budgets_to_pb, wanted_budgets_from_pb
 from server.codec.message import parsed
 from server.codec.plan_pb import history_to_pb, plan_to_pb, roll_back_from_pb, wanted_from_pb
 from server.codec.price_pb import prices_from_pb
@@ -89,11 +91,23 @@ class BackOfficeServicer:
         """Insert, replace and remove prices of a list."""
         return await _answered(context, self._import_prices(request))
 
+    async def ImportCoupons(
+        self, request: pb.ImportCouponsRequest, context: Context
+    ) -> pb.ImportCouponsResponse:
+        """Open coupons of a series."""
+        return await _answered(context, self._import_coupons(request))
+
     async def AuditLedger(
         self, request: pb.AuditLedgerRequest, context: Context
     ) -> pb.AuditLedgerResponse:
         """Audit the whole database on one snapshot."""
         return await _answered(context, self._audit())
+
+    async def ListBudgets(
+        self, request: pb.ListBudgetsRequest, context: Context
+    ) -> pb.ListBudgetsResponse:
+        """Answer a page of budgets."""
+        return await _answered(context, self._list_budgets(request))
 
     async def validate_program(self, body: bytes) -> pb.ValidateProgramResponse:
         """Answer what is wrong with a program; changes nothing."""
@@ -128,6 +142,13 @@ class BackOfficeServicer:
         self, request: pb.ListRulesetVersionsRequest
     ) -> pb.ListRulesetVersionsResponse:
         return history_to_pb(await self._back_office.history.page(wanted_from_pb(request)))
+
+    async def _list_budgets(self, request: pb.ListBudgetsRequest) -> pb.ListBudgetsResponse:
+        wanted = wanted_budgets_from_pb(request)
+        found = await self._back_office.budgets(
+            wanted.chain_id, wanted.promotion_id, wanted.after, wanted.size + 1
+        )
+        return budgets_to_pb(found, wanted.size)
 
     async def _get_ruleset(self) -> pb.GetRulesetResponse:
         now_us = self._back_office.clock()
@@ -164,6 +185,11 @@ class BackOfficeServicer:
         await self._back_office.import_prices(chain_id, prices)
         return pb.ImportPricesResponse(imported=len(prices))
 
+    async def _import_coupons(self, request: pb.ImportCouponsRequest) -> pb.ImportCouponsResponse:
+        chain_id, series_code, coupons = coupons_from_pb(request)
+        created = await self._back_office.import_coupons(chain_id, series_code, coupons)
+        return pb.ImportCouponsResponse(imported=len(coupons), created=created)
+
     async def _audit(self) -> pb.AuditLedgerResponse:
         found = await self._back_office.audit()
         return pb.AuditLedgerResponse(
@@ -195,13 +221,21 @@ async def _answered(context: Context, work: Awaitable[_Response]) -> _Response:
 
 def back_office_handlers(
     servicer: BackOfficeServicer,
+    others: "Mapping[str, grpc.RpcMethodHandler[bytes, bytes]]",
 ) -> "dict[str, grpc.RpcMethodHandler[bytes, bytes]]":
-    """Give the handlers of all calls; what is no message of a call is refused with its reason."""
+    """Give the handlers of all calls; what is no message of a call is refused with its reason.
+
+    Args:
+        servicer: most of the calls.
+        others: handlers of the calls that it does not have.
+    """
     service = pb.DESCRIPTOR.services_by_name["BackOfficeService"]
-    return {
+    own: "dict[str, grpc.RpcMethodHandler[bytes, bytes]]" = {
         method.name: grpc.unary_unary_rpc_method_handler(_handler(servicer, method.name))
         for method in service.methods
+        if method.name not in others
     }
+    return {**own, **others}
 
 
 def _handler(
