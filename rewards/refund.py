@@ -116,6 +116,8 @@ class Refund(Struct, frozen=True):
         points: what was paid with the customer's own assets.
         before: what was kept until now, evaluated.
         after: what is kept from now on, evaluated.
+        freed: by promotion what of all it gave comes back: with its pieces, kept back, or taken
+            back; minor units of money.
     """
 
     lines: tuple[RefundedLine, ...]
@@ -128,6 +130,7 @@ class Refund(Struct, frozen=True):
     points: tuple[PointsBack, ...]
     before: Evaluation
     after: Evaluation
+    freed: Mapping[int, int]
 
     @property
     def printed_minor(self) -> int:
@@ -187,10 +190,11 @@ def decide_refund(
     clawed = _clawed(promotions, kept_before, kept_after) if paid is None else ()
     printed_minor = sum([line.amount_minor for line in lines])
     clawed_minor = sum([one.amount_minor for one in clawed])
+    taken = _taken(promotions, kept_before.evaluation, kept_after.evaluation)
     return Refund(
         lines,
         clawed,
-        _taken(promotions, kept_before.evaluation, kept_after.evaluation),
+        taken,
         _costs(promotions, kept_before.evaluation, kept_after.evaluation),
         max(0, printed_minor - clawed_minor),
         max(0, clawed_minor - printed_minor),
@@ -198,6 +202,7 @@ def decide_refund(
         _points(facts, prices, before, after),
         kept_before.evaluation,
         kept_after.evaluation,
+        _freed(kept_before, kept_after, clawed, taken),
     )
 
 
@@ -463,6 +468,21 @@ def _taken(
         if amount_minor > 0 and promotions[grant.number].policy.refund != "waive":
             found.append(TakenReward(grant.number, grant.place, grant.asset_code, amount_minor))
     return tuple(found)
+
+
+def _freed(
+    before: _Kept, after: _Kept, clawed: Sequence[Clawed], taken: Sequence[TakenReward]
+) -> dict[int, int]:
+    """By promotion the money's worth that it does not give any more."""
+    freed = {n: minor - after.printed.get(n, 0) for n, minor in before.printed.items()}
+    for one in clawed:
+        freed[one.number] = freed.get(one.number, 0) + one.amount_minor
+    grants = {(grant.number, grant.place): grant for grant in before.evaluation.grants}
+    for reward in taken:
+        grant = grants[reward.number, reward.place]
+        worth_minor = floor_div(grant.value_minor * reward.amount_minor, grant.amount_minor)
+        freed[reward.number] = freed.get(reward.number, 0) + worth_minor
+    return freed
 
 
 def _costs(

@@ -15,7 +15,7 @@ from rewards.benefit import Benefit, CouponReward, GiftCertificate
 from rewards.facts import AssetWindow
 from rewards.instrument import coupon_asset, gift_asset, is_coupon
 from rewards.journal import Journal
-from rewards.ledger import Book, Funding, Hold, Holdings, OwnedLot, Pick, part_of
+from rewards.ledger import Book, Funding, Hold, Holdings, LotKind, OwnedLot, Pick, part_of
 from rewards.picking import live_holds, pick_any
 from rewards.refund import PointsBack, Refund
 from rewards.rewarding import Grant
@@ -278,16 +278,18 @@ class _Settling:
         """Give back to the lots it came from; of those that are gone to new ones."""
         spending = comeback.spending
         home: list[Pick] = []
+        forgiven: list[Pick] = []
         apart: dict[tuple[AssetWindow, Funding], int] = {}
         for lot_id, minor in _cut(spending.picks, comeback.before_minor, comeback.amount_minor):
             lot = self._standing.lots[lot_id]
             home_minor = min(minor, self._room_in(lot))
             if home_minor:
-                home.append((lot_id, home_minor))
+                (forgiven if lot.kind == LotKind.DEBT else home).append((lot_id, home_minor))
             if minor > home_minor:
                 key = self._window_for(lot), lot.funding
                 apart[key] = apart.get(key, 0) + minor - home_minor
         self._journal.give_back(spending.asset_code, home, spending.promotion_id)
+        self._journal.forgive(Book.CLEARING, spending.asset_code, forgiven)
         for (window, funding), minor in apart.items():
             parts = part_of(funding, minor) if funding else ()
             self._journal.grant(
@@ -341,14 +343,19 @@ class _Settling:
         )
 
     def _room_in(self, lot: OwnedLot) -> int:
-        """How much may go back into a lot."""
+        """How much may go back into a lot; of a debt, how much of it is still owed."""
+        if lot.kind == LotKind.DEBT:
+            return self._journal.left_of(lot.lot_id)
         if lot.has_expired(self._standing.at_us):
             return 0
         return lot.granted_minor - self._journal.left_of(lot.lot_id)
 
     def _window_for(self, lot: OwnedLot) -> AssetWindow:
-        """When a lot counts that stands in for one: as that one did, unless it has expired."""
-        if lot.has_expired(self._standing.at_us):
+        """When a lot counts that stands in for one: as that one did, unless it has expired.
+
+        A debt that has been paid comes back as if it had expired.
+        """
+        if lot.kind == LotKind.DEBT or lot.has_expired(self._standing.at_us):
             return self._standing.returned
         return AssetWindow(lot.active_from_us, lot.expires_at_us)
 

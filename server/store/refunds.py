@@ -46,14 +46,16 @@ select account_id, lot_id, asset_code, granted_minor, remaining_minor, active_fr
  where account_id = any($1::bigint[]) and lot_id = any($2::bytea[])
 """
 
-# What a sale took for a cost or as a payment: its transfers to CLEARING (5).
+# What a sale took for a cost or as a payment: its transfers to CLEARING (5). What was not there is
+# a debt, whose lot has the id of its transfer.
 SELECT_SPENT = """
-select p.promotion_id, p.asset_code, c.lot_id, -c.change_minor as spent_minor
+select p.promotion_id, p.asset_code, coalesce(c.lot_id, p.transfer_id) as lot_id,
+       coalesce(-c.change_minor, p.amount_minor) as spent_minor
   from posting p
-  join lot_change c on c.account_id = p.account_id and c.transfer_id = p.transfer_id
+  left join lot_change c on c.account_id = p.account_id and c.transfer_id = p.transfer_id
  where p.account_id = any($1::bigint[])
    and p.transfer_id >= $2 and p.transfer_id < $3
-   and p.book = 5 and p.amount_minor > 0 and c.change_minor < 0
+   and p.book = 5 and p.amount_minor > 0 and coalesce(c.change_minor, -1) < 0
  order by p.transfer_id, c.lot_id
 """
 

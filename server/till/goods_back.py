@@ -11,6 +11,7 @@ from rewards.commit import (
     BudgetUse,
     CommitKey,
     ExceptionEntry,
+    PromotionUse,
     ReturnEntry,
 )
 from rewards.facts import NO_ACCOUNT
@@ -27,6 +28,7 @@ from rewards.settling import (
     comebacks_of,
     pay_back,
 )
+from rewards.uses_back import uses_back_of_refund
 from server.till.context import Context
 from server.till.original import (
     Moved,
@@ -70,6 +72,7 @@ class Returned(NamedTuple):
         keys: the sale's turn, which the commit must take.
         accounts: what changes of them, but for that of `OwnJournal`.
         uncount: the purchase is undone, see `uncounted`; None if something of it is left.
+        account_uses: what comes back of the customer's limits; in `accounts` already.
         exceptions: what of a fact could not be settled.
     """
 
@@ -81,6 +84,7 @@ class Returned(NamedTuple):
     keys: tuple[CommitKey, ...] = ()
     accounts: tuple[AccountChange, ...] = ()
     uncount: tuple[int, int] | None = None
+    account_uses: tuple[PromotionUse, ...] = ()
     entries: tuple[ReturnEntry, ...] = ()
     budget_uses: tuple[BudgetUse, ...] = ()
     exceptions: tuple[ExceptionEntry, ...] = ()
@@ -124,7 +128,9 @@ def return_goods(
     home = customer.owner.account_ids[0] if customer is not None else NO_ACCOUNT
     moved = settle_accounts(context, original, claims, {home: comebacks}, key_id, now_us, own)
     returned = {line.line_id: line.quantity_milli for line in decided.lines}
-    uncount = uncounted(original) if original.gone_with(returned) else None
+    is_gone = original.gone_with(returned)
+    uncount = uncounted(original) if is_gone else None
+    uses = uses_back_of_refund(original.counted, decided, comebacks, is_gone)
     others = [one for one in moved if own is None or not _is_own(one.touched, own)]
     return Returned(
         original,
@@ -133,10 +139,11 @@ def return_goods(
         part,
         moved,
         (original.turn_key,),
-        changed(others, uncount),
+        changed(others, uncount, uses.account_uses),
         uncount,
+        uses.account_uses,
         (_entry(original, decided, part, claims, comebacks, moved),),
-        (),
+        uses.budget_uses,
         exceptions,
     )
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct
 
-from rewards.commit import UNCHANGED, AccountChange, CommitKey, KeyKind
+from rewards.commit import UNCHANGED, AccountChange, CommitKey, KeyKind, PromotionUse
 from rewards.coupon_use import within_balances
 from rewards.evaluate import Evaluation
 from rewards.facts import AssetWindow, Facts
@@ -30,6 +30,7 @@ from rewards.settling import (
     summed,
 )
 from rewards.spending import as_sold
+from rewards.uses_back import Counted
 from server.lookups import Seen
 from server.store.budgets import read_net_uses
 from server.store.database import RetryError
@@ -146,6 +147,13 @@ class Original(NamedTuple):
         return all(
             before.get(line.line_id, 0) + now.get(line.line_id, 0) >= line.quantity_milli
             for line in self.sold
+        )
+
+    @property
+    def counted(self) -> Counted:
+        """The sale as limits over many receipts counted it."""
+        return Counted(
+            self.rules.program, self.key.store_id, self.key_id, self.facts, self.budget_uses
         )
 
     @property
@@ -333,15 +341,32 @@ def uncounted(original: Original) -> tuple[int, int]:
     return -1, UNCHANGED if bought_since else before.last_purchase_day
 
 
-def changed(moved: Sequence[Moved], uncount: tuple[int, int] | None) -> tuple[AccountChange, ...]:
-    """The changes of accounts; with `uncount` (see `uncounted`) the purchase is undone too."""
+def changed(
+    moved: Sequence[Moved],
+    uncount: tuple[int, int] | None,
+    uses: tuple[PromotionUse, ...] = (),
+) -> tuple[AccountChange, ...]:
+    """The changes of accounts.
+
+    Args:
+        moved: on each account.
+        uncount: how the purchase is undone, see `uncounted`; None if it is not.
+        uses: what comes back of the customer's limits.
+    """
     found = []
     for one in moved:
-        is_uncounted = uncount is not None and not one.touched.is_bearer
-        purchases, last_day = uncount if uncount is not None and is_uncounted else (0, UNCHANGED)
-        if one.movement.postings or purchases:
-            owner = one.touched.owner
+        owner, is_own = one.touched.owner, not one.touched.is_bearer
+        purchases, last_day = uncount if uncount is not None and is_own else (0, UNCHANGED)
+        own_uses = uses if is_own else ()
+        if one.movement.postings or purchases or own_uses:
             found.append(
-                AccountChange(owner.account_id, owner.version, one.movement, purchases, last_day)
+                AccountChange(
+                    owner.account_id,
+                    owner.version,
+                    one.movement,
+                    purchases,
+                    last_day,
+                    uses=own_uses,
+                )
             )
     return tuple(found)

@@ -8,9 +8,11 @@ from loyalty.v1 import answer_pb2
 from loyalty.v1 import till_service_pb2 as pb
 from rewards.commit import Commit, CommitKey, KeyKind, StoredReceipt
 from rewards.limits import TEXT_ID_MAX
+from rewards.refund import RefundRefusal, decide_refund, fitted
 from rewards.refusal import Reason, Refusal
 from rewards.sale import LineAction, ReceiptKey, fingerprint_of, key_id_of
 from rewards.settling import claims_of_void, comebacks_of_void
+from rewards.uses_back import UsesBack, uses_back_of_refund, uses_back_of_void
 from server.codec import check
 from server.codec.sale_pb import receipt_key_from_pb
 from server.lookups import Seen, Wanted
@@ -23,6 +25,7 @@ from server.till.original import (
     Moved,
     Original,
     changed,
+    evaluator_of,
     read_original,
     sold_key,
     uncounted,
@@ -99,11 +102,13 @@ class VoidOperation:
         request = _ENCODER.encode((command.key_id, command.reason_code, command.cashier_id))
         own_key = CommitKey(command.void_key_id, KeyKind.VOID, fingerprint_of(request))
         is_counted = not (original.returns and original.gone_with({}))
+        uses = self._uses_back(original)
         commit = Commit(
             keys=(own_key, original.turn_key),
             effective_at_us=now_us,
             recorded_at_us=now_us,
-            accounts=changed(moved, uncounted(original) if is_counted else None),
+            accounts=changed(moved, uncounted(original) if is_counted else None, uses.account_uses),
+            budget_uses=uses.budget_uses,
             receipt=StoredReceipt(
                 key_id=command.void_key_id,
                 ruleset_version=original.stored.ruleset_version,
@@ -114,6 +119,26 @@ class VoidOperation:
             ),
         )
         return Decided(commit, answer)
+
+    def _uses_back(self, original: Original) -> UsesBack:
+        """What comes back of limits over many receipts."""
+        evaluate, before = evaluator_of(self._context), original.returned
+        if not original.returns:
+            sold = evaluate(original.rules, original.sale, original.facts, None)
+            return uses_back_of_void(original.counted, sold)
+        rest = {line.line_id: line.quantity_milli for line in original.sold}
+        rest, _ = fitted(original.sale, before, rest)
+        if not rest:
+            return UsesBack()
+        decided = decide_refund(
+            original.rules, original.sale, original.facts, before, rest, evaluate,
+            original.paid, may_refuse=False,
+        )  # fmt: skip
+        assert not isinstance(decided, RefundRefusal), "what is left can come back"
+        customer = original.customer
+        spendings = customer.spendings if customer is not None else ()
+        comebacks = comebacks_of_void(spendings, original.records)
+        return uses_back_of_refund(original.counted, decided, comebacks, is_gone=True)
 
     def _settled(self, original: Original, now_us: int) -> tuple[Moved, ...]:
         records = original.records
