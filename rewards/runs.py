@@ -32,11 +32,22 @@ class Adjustment(Struct, frozen=True, gc=False):
 
 
 class LineOutcome(Struct, frozen=True, gc=False):
-    """A line as it is to be sold."""
+    """A line as it is to be sold.
+
+    Attributes:
+        amount_minor: after all that lowers it.
+        spent: (asset code, minor units of money) that the customer's own assets pay of it.
+    """
 
     amount_minor: int
     runs: tuple[Run, ...]
     adjustments: tuple[Adjustment, ...]
+    spent: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def price_minor(self) -> int:
+        """What it costs by promotions alone, before anything of the customer's pays for it."""
+        return self.amount_minor + sum([minor for _, minor in self.spent])
 
 
 def outcome_of(line: Line, effects: Sequence[tuple[int, int, int]], can_split: bool) -> LineOutcome:
@@ -59,6 +70,21 @@ def outcome_of(line: Line, effects: Sequence[tuple[int, int, int]], can_split: b
     amount_minor = line.amount_minor - sum(minor for _, minor, _ in effects)
     assert 0 <= amount_minor <= line.amount_minor
     return LineOutcome(amount_minor, _runs(line, amount_minor), adjustments)
+
+
+def less_spent(line: Line, outcome: LineOutcome, asset_code: str, minor: int) -> LineOutcome:
+    """Let an asset of the customer's pay a part of a line; its runs are made anew.
+
+    Args:
+        line: the line as sent.
+        outcome: what it costs so far.
+        asset_code: of what asset.
+        minor: 1 to its amount, minor units of money.
+    """
+    amount_minor = outcome.amount_minor - minor
+    assert 0 <= amount_minor < outcome.amount_minor
+    spent = (*outcome.spent, (asset_code, minor))
+    return LineOutcome(amount_minor, _runs(line, amount_minor), outcome.adjustments, spent)
 
 
 def _runs(line: Line, amount_minor: int) -> tuple[Run, ...]:

@@ -28,6 +28,9 @@ class QuoteToken(Struct, frozen=True, array_like=True, gc=False):
         instant_us: the frozen clock, UTC microseconds.
         expires_at_us: 60 minutes after the basket's first Quote.
         lines: (line_id, thousandths, quoted minor units) of the lines that promotions changed.
+        shown: (promotion, minor units of money) given out of limits over many receipts.
+        spends: (asset code, minor units of it, whether nobody asked for it) of what is spent as a
+            discount.
     """
 
     basket_id: bytes
@@ -41,6 +44,8 @@ class QuoteToken(Struct, frozen=True, array_like=True, gc=False):
     instant_us: int
     expires_at_us: int
     lines: tuple[tuple[str, int, int], ...]
+    shown: tuple[tuple[str, int], ...] = ()
+    spends: tuple[tuple[str, int, bool], ...] = ()
 
 
 _DECODER = msgspec.msgpack.Decoder(QuoteToken)

@@ -8,10 +8,12 @@ from rewards.decide import (
     decide_lines_and_rewards,
     decide_prompts,
 )
+from rewards.evaluate import Evaluation
 from rewards.facts import ANONYMOUS, NO_ACCOUNT, UNKNOWN, CustomerFacts, Facts
 from rewards.hints import Hint
 from rewards.ruleset import CompiledLink, ProgramRules
 from rewards.sale import EntryMethod, Sale
+from rewards.spending import Purse, Wish, decide_spending
 from server.codec.asked import Asked, Skipped
 from server.lookups import Seen
 from server.reference import StoreInfo
@@ -37,11 +39,24 @@ def account_of(seen: Seen) -> int:
     return NO_ACCOUNT if seen.customer is None else seen.customer.facts.account_id
 
 
+class Paying(NamedTuple):
+    """What a customer wants to spend, and what of.
+
+    Attributes:
+        is_fact: it is paid: it was spent, whatever the rules say.
+    """
+
+    wishes: tuple[Wish, ...]
+    purse: Purse
+    is_fact: bool = False
+
+
 class Scene(NamedTuple):
     """A sale with all that its decision depends on but the customer.
 
     Attributes:
         at_us: instant of evaluation, UTC microseconds: the quote's frozen one, or now.
+        paying: None while nothing can be spent, and what is earned has no bounds.
     """
 
     context: Context
@@ -49,6 +64,7 @@ class Scene(NamedTuple):
     rules: ProgramRules
     sale: Sale
     at_us: int
+    paying: Paying | None = None
 
 
 async def gather_facts(scene: Scene, seen: Seen | None, deadline_s: float) -> Facts:
@@ -86,8 +102,19 @@ def _customer_of(scene: Scene, seen: Seen | None, local_day: int) -> CustomerFac
 
 
 def decide_prices(scene: Scene, facts: Facts) -> Decision:
-    """Decide lines and rewards."""
-    return decide_lines_and_rewards(scene.rules, scene.sale, facts, scene.context.evaluate)
+    """Decide lines and rewards, with what is spent on them."""
+    paying, evaluate = scene.paying, scene.context.evaluate
+    if paying is None:
+        return decide_lines_and_rewards(scene.rules, scene.sale, facts, evaluate)
+    spent = decide_spending(
+        scene.rules, scene.sale, facts, paying.wishes, paying.purse, evaluate, paying.is_fact
+    )
+
+    def decided(rules: ProgramRules, sale: Sale, facts: Facts) -> Evaluation:
+        return spent.evaluation
+
+    decision = decide_lines_and_rewards(scene.rules, scene.sale, spent.facts, decided)
+    return decision._replace(spends=spent.facts.spends, offers=spent.offers, short=spent.short)
 
 
 def add_prompts(scene: Scene, decision: Decision, seen: Seen | None) -> Decision:

@@ -1,0 +1,106 @@
+"""What a basket holds on accounts: replaced by each Quote, freed by Release, lapsed by itself.
+
+A hold is written without a key: the version of the account makes it happen once, and a repetition
+writes the same hold again.
+"""
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
+
+from rewards.commit import AccountChange, Commit
+from rewards.facts import Spent
+from rewards.ledger import Hold
+from rewards.picking import pick
+from rewards.refusal import Reason, Refusal
+from rewards.sale import derived_key_id
+from rewards.spending import Purse
+from server.store.database import RetryError
+from server.store.facts import AnyConnection, read_account
+from server.till.context import Context
+
+MINUTE_US = 60_000_000
+
+
+def hold_id_of(basket_id: bytes) -> bytes:
+    """Under which id a basket holds: 16 bytes; empty without a basket."""
+    return derived_key_id(b"hold", basket_id) if basket_id else b""
+
+
+def holds_for(purse: Purse, spends: Iterable[Spent], expires_at_us: int) -> tuple[Hold, ...]:
+    """What a basket holds so that it can spend.
+
+    Args:
+        purse: of the account, with the basket's hold_id.
+        spends: what it is going to spend, each covered by the purse.
+        expires_at_us: UTC microseconds.
+    """
+    found = []
+    for one in spends:
+        picked = pick(purse.holdings, one.asset_code, one.amount_minor, purse.at_us, purse.hold_id)
+        assert not picked.missing_minor, "more is spent than the purse holds"
+        found.append(
+            Hold(purse.hold_id, one.asset_code, one.amount_minor, picked.picks, expires_at_us)
+        )
+    return tuple(found)
+
+
+def holding_commit(
+    hold_id: bytes,
+    wanted: Mapping[int, tuple[Hold, ...]],
+    held: Collection[int],
+    versions: Mapping[int, int],
+    now_us: int,
+) -> Commit | None:
+    """What is written so that a basket holds this and nothing else; None if that is so already.
+
+    Args:
+        hold_id: the basket's.
+        wanted: by account.
+        held: accounts on which the basket holds something now.
+        versions: of all these accounts, read before what was decided.
+        now_us: the server's clock, UTC microseconds.
+    """
+    account_ids = sorted({*[one for one, holds in wanted.items() if holds], *held})
+    changes = tuple(
+        [
+            AccountChange(
+                account_id,
+                versions[account_id],
+                holds=wanted.get(account_id, ()),
+                released=(hold_id,) if account_id in held else (),
+            )
+            for account_id in account_ids
+        ]
+    )
+    if not changes:
+        return None
+    return Commit(keys=(), effective_at_us=now_us, recorded_at_us=now_us, accounts=changes)
+
+
+async def versions_in_time(
+    context: Context, account_ids: Collection[int], deadline_s: float
+) -> dict[int, int]:
+    """Read the versions of some accounts before the deadline.
+
+    Raises:
+        Refusal: DEADLINE_PASSED; nothing is held.
+    """
+    while True:
+        try:
+            async with asyncio.timeout_at(deadline_s), context.database.reading() as connection:
+                return await read_versions(connection, account_ids)
+        except RetryError:
+            await context.database.recover()
+        except TimeoutError:
+            text = "no time was left to hold what is reserved; nothing is held"
+            raise Refusal(Reason.DEADLINE_PASSED, text) from None
+
+
+async def read_versions(connection: AnyConnection, account_ids: Iterable[int]) -> dict[int, int]:
+    """Read the versions of some accounts; one that is not there is left out."""
+    found = {}
+    for account_id in account_ids:
+        account = await read_account(connection, account_id)
+        if account is not None:
+            found[account_id] = account.version
+    return found
