@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from server.ctl import importing, ledger, program, schema
+from server.ctl import customer, importing, ledger, program, schema
 from server.ctl.doctor import doctor
 from server.ctl.say import CtlError, say_error
 
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.add_typer(program.app, name="program")
 app.add_typer(importing.app, name="import")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(customer.app, name="customer")
 app.add_typer(schema.app, name="db")
 app.command()(doctor)
 

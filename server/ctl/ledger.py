@@ -1,4 +1,4 @@
-"""`loyaltyctl ledger`: proofs over the whole database."""
+"""`loyaltyctl ledger`: proofs over the whole database; statements, reports, closing, expiry."""
 
 import asyncio
 from pathlib import Path
@@ -10,11 +10,15 @@ import typer
 from server.clock import shifted_clock, system_clock
 from server.ctl.opening import open_database
 from server.ctl.option import DATA_DIR, ClockFile, DataDir, Dsn
+from server.ctl.period import close, exceptions, expire, periods, report
 from server.ctl.say import CtlError, say, say_table
+from server.ctl.statement import statement
 from server.store.audit import Audit, audit_ledger
 from server.store.database import StoreError
 
-app = typer.Typer(help="Prove the ledger.", no_args_is_help=True)
+app = typer.Typer(help="Prove and report the ledger.", no_args_is_help=True)
+for command in (statement, report, close, periods, expire, exceptions):
+    app.command()(command)
 
 COUNTS = (
     "transfers",
@@ -33,7 +37,7 @@ Json = Annotated[bool, typer.Option("--json", help="one JSON object, for scripts
 
 @app.callback()
 def ledger() -> None:
-    """Prove the ledger."""
+    """Prove and report the ledger."""
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Calls of BackOfficeService, and what their refusals mean to an operator."""
+"""Calls of BackOfficeService and CustomerService, and what their refusals mean to an operator."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from grpc_status import rpc_status
 
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
+from loyalty.v1.customer_service_pb2_grpc import CustomerServiceStub
 from server.ctl.say import CtlError
 
 CALL_TIMEOUT_S = 120.0
@@ -38,13 +39,26 @@ def back_office(target: str) -> Iterator[BackOfficeServiceStub]:
     Raises:
         CtlError: nobody answers there, or a call was refused.
     """
+    with _channel(target) as channel:
+        yield BackOfficeServiceStub(channel)
+
+
+@contextlib.contextmanager
+def customer_service(target: str) -> Iterator[CustomerServiceStub]:
+    """The same for CustomerService."""
+    with _channel(target) as channel:
+        yield CustomerServiceStub(channel)
+
+
+@contextlib.contextmanager
+def _channel(target: str) -> Iterator[grpc.Channel]:
     options = [
         ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
         ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ]
     try:
         with grpc.insecure_channel(target, options=options) as channel:
-            yield BackOfficeServiceStub(channel)
+            yield channel
     except grpc.RpcError as error:
         raise ctl_error(error, target) from None
 

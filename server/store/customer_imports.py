@@ -10,6 +10,7 @@ from rewards.facts import OwnOffer
 from server.store.array_literal import array_literal
 from server.store.database import Database
 from server.store.facts import AnyConnection
+from server.store.membership import read_places
 from server.store.rejections import CustomerNumberError, IdentifierTakenError
 
 IMPORT_TIMEOUT_S = 120.0
@@ -20,8 +21,8 @@ NO_KEY = b""
 
 # First of all and sorted, like every writer of accounts: so no two of them wait in a circle.
 BUMP_ACCOUNTS = """
-insert into account as a (account_id, version)
-select account_id, 1 from unnest($1::bigint[]) as new (account_id)
+insert into account as a (account_id, version, chain_id)
+select account_id, 1, $2 from unnest($1::bigint[]) as new (account_id)
 on conflict (account_id)
 do update set version = a.version + 1
 """
@@ -30,11 +31,12 @@ do update set version = a.version + 1
 UPSERT_CUSTOMERS = """
 insert into customer as c (account_id, customer_id, chain_id, customer_number, state, language_code,
                            segments, field_state, tier, counters, offers)
-select customer_id, customer_id, $1, customer_number, state, language_code, segments::text[], '{}',
+select account_id, customer_id, $1, customer_number, state, language_code, segments::text[], '{}',
        tier, counters::jsonb, offers::jsonb
-  from unnest($2::bigint[], $3::text[], $4::smallint[], $5::text[], $6::text[], $7::text[],
-              $8::text[], $9::text[])
-    as new (customer_id, customer_number, state, language_code, segments, tier, counters, offers)
+  from unnest($2::bigint[], $3::bigint[], $4::text[], $5::smallint[], $6::text[], $7::text[],
+              $8::text[], $9::text[], $10::text[])
+    as new (account_id, customer_id, customer_number, state, language_code, segments, tier,
+            counters, offers)
 on conflict (account_id, customer_id)
 do update set state = excluded.state,
               language_code = excluded.language_code,
@@ -49,9 +51,8 @@ returning c.customer_id
 
 INSERT_IDENTIFIERS = """
 insert into identifier (identifier_hash, kind, customer_id, account_id)
-select identifier_hash, kind, customer_id, customer_id
-  from unnest($1::bytea[], $2::smallint[], $3::bigint[])
-    as new (identifier_hash, kind, customer_id)
+select *
+  from unnest($1::bytea[], $2::smallint[], $3::bigint[], $4::bigint[])
 on conflict (identifier_hash) do nothing
 """
 
@@ -62,9 +63,9 @@ select identifier_hash, customer_id from identifier where identifier_hash = any(
 INSERT_ANSWERS = """
 insert into profile_answer (account_id, customer_id, field_code, answered_at_us, value, channel,
                             key_id, cashier_id)
-select customer_id, customer_id, field_code, answered_at_us, value, $5, $6, ''
-  from unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[])
-    as new (customer_id, field_code, answered_at_us, value)
+select account_id, customer_id, field_code, answered_at_us, value, $6, $7, ''
+  from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::text[])
+    as new (account_id, customer_id, field_code, answered_at_us, value)
 on conflict do nothing
 """
 
@@ -73,16 +74,17 @@ MERGE_FIELD_STATES = """
 update customer c
    set field_state = c.field_state || fresh.field_state,
        birth_day = coalesce(fresh.birth_day, c.birth_day)
-  from (select a.customer_id,
+  from (select a.account_id, a.customer_id,
                jsonb_object_agg(a.field_code, jsonb_build_array(a.answered_at_us, a.kept))
                  as field_state,
                max(a.birth_day) as birth_day
-          from unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::smallint[])
-            as a (customer_id, field_code, answered_at_us, kept, birth_day)
-          join customer now on now.account_id = a.customer_id and now.customer_id = a.customer_id
+          from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::text[],
+                      $6::smallint[])
+            as a (account_id, customer_id, field_code, answered_at_us, kept, birth_day)
+          join customer now on now.account_id = a.account_id and now.customer_id = a.customer_id
          where a.answered_at_us > coalesce((now.field_state -> a.field_code ->> 0)::bigint, -1)
-         group by a.customer_id) as fresh
- where c.account_id = fresh.customer_id
+         group by a.account_id, a.customer_id) as fresh
+ where c.account_id = fresh.account_id
    and c.customer_id = fresh.customer_id
 """
 
@@ -134,7 +136,7 @@ class CustomerRow(Struct, frozen=True):
     """A customer to import.
 
     Attributes:
-        customer_id: also the account's id: a hash of chain and number, 1 to 2^63-1.
+        customer_id: a hash of chain and number, 1 to 2^63-1; also the id of a new one's account.
         state: 1 active, 2 earn only, 3 blocked.
         counters: (counter code, count).
     """
@@ -167,11 +169,10 @@ async def import_customers(
         RetryError: the database cannot be reached just now; importing again is safe.
     """
     async with database.reading() as connection, connection.transaction():
-        account_ids = sorted(customer.customer_id for customer in customers)
-        await connection.execute(BUMP_ACCOUNTS, account_ids, timeout=IMPORT_TIMEOUT_S)
-        await _write_customers(connection, chain_id, customers)
-        await _write_identifiers(connection, customers)
-        await _write_answers(connection, customers)
+        places = await _lock_accounts(connection, chain_id, customers)
+        await _write_customers(connection, chain_id, customers, places)
+        await _write_identifiers(connection, customers, places)
+        await _write_answers(connection, customers, places)
 
 
 async def keep_values(
@@ -209,11 +210,32 @@ async def _keep_some(
     return account_ids
 
 
-async def _write_customers(
+async def _lock_accounts(
     connection: AnyConnection, chain_id: str, customers: Sequence[CustomerRow]
+) -> dict[int, int]:
+    """Hold the account of every customer until the transaction ends; give it by customer."""
+    customer_ids = sorted(customer.customer_id for customer in customers)
+    moved = await read_places(connection, customer_ids)
+    while True:
+        places = {customer_id: moved.get(customer_id, customer_id) for customer_id in customer_ids}
+        account_ids = sorted(set(places.values()))
+        await connection.execute(BUMP_ACCOUNTS, account_ids, chain_id, timeout=IMPORT_TIMEOUT_S)
+        # A merge may have come before the lock; none comes after it.
+        now = await read_places(connection, customer_ids)
+        if now == moved:
+            return places
+        moved = now
+
+
+async def _write_customers(
+    connection: AnyConnection,
+    chain_id: str,
+    customers: Sequence[CustomerRow],
+    places: Mapping[int, int],
 ) -> None:
     rows = sorted(
         (
+            places[customer.customer_id],
             customer.customer_id,
             customer.customer_number,
             customer.state,
@@ -234,19 +256,24 @@ async def _write_customers(
             raise CustomerNumberError(row)
 
 
-async def _write_identifiers(connection: AnyConnection, customers: Sequence[CustomerRow]) -> None:
+async def _write_identifiers(
+    connection: AnyConnection, customers: Sequence[CustomerRow], places: Mapping[int, int]
+) -> None:
     rows = sorted(
-        (identifier.identifier_hash, identifier.kind, customer.customer_id)
+        (
+            identifier.identifier_hash,
+            identifier.kind,
+            customer.customer_id,
+            places[customer.customer_id],
+        )
         for customer in customers
         for identifier in customer.identifiers
     )
     if not rows:
         return
-    hashes, kinds, customer_ids = _columns(rows)
-    await connection.execute(
-        INSERT_IDENTIFIERS, hashes, kinds, customer_ids, timeout=IMPORT_TIMEOUT_S
-    )
-    found = await connection.fetch(SELECT_OWNERS, hashes, timeout=IMPORT_TIMEOUT_S)
+    columns = _columns(rows)
+    await connection.execute(INSERT_IDENTIFIERS, *columns, timeout=IMPORT_TIMEOUT_S)
+    found = await connection.fetch(SELECT_OWNERS, columns[0], timeout=IMPORT_TIMEOUT_S)
     owners = {row["identifier_hash"]: row["customer_id"] for row in found}
     for row, customer in enumerate(customers):
         for place, identifier in enumerate(customer.identifiers):
@@ -254,7 +281,9 @@ async def _write_identifiers(connection: AnyConnection, customers: Sequence[Cust
                 raise IdentifierTakenError(row, place)
 
 
-async def _write_answers(connection: AnyConnection, customers: Sequence[CustomerRow]) -> None:
+async def _write_answers(
+    connection: AnyConnection, customers: Sequence[CustomerRow], places: Mapping[int, int]
+) -> None:
     answers = sorted(
         (customer.customer_id, answer.field_code, answer.answered_at_us, answer)
         for customer in customers
@@ -262,7 +291,9 @@ async def _write_answers(connection: AnyConnection, customers: Sequence[Customer
     )
     if not answers:
         return
-    rows = [(owner, code, at_us, answer.value) for owner, code, at_us, answer in answers]
+    rows = [
+        (places[owner], owner, code, at_us, answer.value) for owner, code, at_us, answer in answers
+    ]
     await connection.execute(
         INSERT_ANSWERS, *_columns(rows), IMPORT_CHANNEL, NO_KEY, timeout=IMPORT_TIMEOUT_S
     )
@@ -270,6 +301,7 @@ async def _write_answers(connection: AnyConnection, customers: Sequence[Customer
     newest = {(owner, code): (at_us, answer) for owner, code, at_us, answer in answers}
     states = [
         (
+            places[owner],
             owner,
             code,
             at_us,

@@ -65,8 +65,8 @@ def _read(context: Context, request: pb.SubmitProfileRequest) -> ProfileCommand:
         request.identifier, "identifier", chain_id, context.hash_identifier
     )
     check.count_of(len(request.answers), "answers", limits.ANSWERS_MAX, least=1)
-    answers = _answers(request.answers)
-    digest = context.hash_identifier(chain_id, _FINGERPRINT_KIND, repr(answers))
+    answers = answers_from_pb(request.answers)
+    digest = answers_digest(context, chain_id, answers)
     return ProfileCommand(
         chain_id=chain_id,
         store=store,
@@ -79,8 +79,17 @@ def _read(context: Context, request: pb.SubmitProfileRequest) -> ProfileCommand:
     )
 
 
-def _answers(answers: Sequence[pb.ProfileAnswer]) -> tuple[tuple[str, str], ...]:
-    """Read the answers as given; what the program says of them is asked after the key."""
+def answers_digest(context: Context, chain_id: str, answers: tuple[tuple[str, str], ...]) -> bytes:
+    """Hash answers for a fingerprint: 16 bytes, with a key, because they are personal."""
+    return context.hash_identifier(chain_id, _FINGERPRINT_KIND, repr(answers))
+
+
+def answers_from_pb(answers: Sequence[pb.ProfileAnswer]) -> tuple[tuple[str, str], ...]:
+    """Read the answers as given; what the program says of them is asked after the key.
+
+    Raises:
+        Refusal: a part is missing, too long, or stands twice.
+    """
     found: dict[str, str] = {}
     for n, answer in enumerate(answers):
         path = f"answers[{n}]"
@@ -91,16 +100,23 @@ def _answers(answers: Sequence[pb.ProfileAnswer]) -> tuple[tuple[str, str], ...]
     return tuple(found.items())
 
 
-def _checked(command: ProfileCommand, program: CompiledProgram) -> list[tuple[ProfileField, str]]:
+def checked_answers(
+    answers: Sequence[tuple[str, str]], store: StoreInfo, program: CompiledProgram
+) -> list[tuple[ProfileField, str]]:
     """Hold the answers to the fields of the program, and spell them in their normal form.
+
+    Args:
+        answers: (field code, value as given).
+        store: whose country a phone without a code is of.
+        program: whose fields they are.
 
     Raises:
         Refusal: INCONSISTENT for a field that the program does not have, ANSWER_REJECTED.
     """
     fields = {compiled.field.field_code: compiled.field for compiled in program.fields}
-    region = _region(command.store.record.time_zone)
+    region = _region(store.record.time_zone)
     found = []
-    for n, (code, value) in enumerate(command.answers):
+    for n, (code, value) in enumerate(answers):
         if code not in fields:
             path = f"answers[{n}].field_code"
             check.refuse_inconsistent(path, f"{code} is not a field of the program")
@@ -114,6 +130,23 @@ def _region(time_zone: str) -> str:
     found = get_global("zone_territories").get(time_zone, "")
     assert isinstance(found, str)
     return found
+
+
+def stored_answers(
+    customer_id: int, answers: Sequence[tuple[ProfileField, str]], channel: int, cashier_id: str
+) -> tuple[StoredAnswer, ...]:
+    """Make checked answers ready to be written; `channel` is a ProfileChannel."""
+    return tuple(
+        StoredAnswer(
+            customer_id=customer_id,
+            field_code=field.field_code,
+            value=value,
+            kept_value=value if field.check in KEPT_CHECKS else None,
+            channel=channel,
+            cashier_id=cashier_id,
+        )
+        for field, value in answers
+    )
 
 
 class ProfileOperation:
@@ -154,7 +187,7 @@ class ProfileOperation:
         facts = seen.customer.facts
         now_us = context.clock()
         rules = context.reference.rules_at(command.chain_id, now_us)
-        answers = _checked(command, rules.program)
+        answers = checked_answers(command.answers, command.store, rules.program)
         answer = self._answer(rules.program)
         request = _ENCODER.encode([code for code, _ in command.answers])
         commit = Commit(
@@ -163,25 +196,9 @@ class ProfileOperation:
             recorded_at_us=now_us,
             accounts=(AccountChange(facts.account_id, facts.account_version),),
             receipt=StoredReceipt(command.key_id, rules.version, now_us, request, b"", answer),
-            answers=tuple(self._stored(facts.customer_id, answers)),
+            answers=stored_answers(facts.customer_id, answers, command.channel, command.cashier_id),
         )
         return Decided(commit, answer)
-
-    def _stored(
-        self, customer_id: int, answers: Sequence[tuple[ProfileField, str]]
-    ) -> list[StoredAnswer]:
-        command = self._command
-        return [
-            StoredAnswer(
-                customer_id=customer_id,
-                field_code=field.field_code,
-                value=value,
-                kept_value=value if field.check in KEPT_CHECKS else None,
-                channel=command.channel,
-                cashier_id=command.cashier_id,
-            )
-            for field, value in answers
-        ]
 
     def _answer(self, program: CompiledProgram) -> bytes:
         command = self._command

@@ -22,15 +22,41 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from loyalty.v1 import receipt_pb2 as loyalty_dot_v1_dot_receipt__pb2
+from loyalty.v1 import till_service_pb2 as loyalty_dot_v1_dot_till__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!loyalty/v1/customer_service.proto\x12\nloyalty.v12\x11\n\x0f\x43ustomerServiceb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!loyalty/v1/customer_service.proto\x12\nloyalty.v1\x1a\x18loyalty/v1/receipt.proto\x1a\x1dloyalty/v1/till_service.proto\"c\n\x11\x43ustomerReference\x12\x19\n\x0f\x63ustomer_number\x18\x01 \x01(\tH\x00\x12,\n\nidentifier\x18\x02 \x01(\x0b\x32\x16.loyalty.v1.IdentifierH\x00\x42\x05\n\x03who\"z\n\x11GetBalanceRequest\x12\x10\n\x08\x63hain_id\x18\x01 \x01(\t\x12/\n\x08\x63ustomer\x18\x02 \x01(\x0b\x32\x1d.loyalty.v1.CustomerReference\x12\r\n\x05\x61t_us\x18\x03 \x01(\x03\x12\x13\n\x0bknown_at_us\x18\x04 \x01(\x03\"0\n\tDueAmount\x12\r\n\x05\x61t_us\x18\x01 \x01(\x03\x12\x14\n\x0c\x61mount_minor\x18\x02 \x01(\x03\"\xf1\x01\n\rAssetPosition\x12\x12\n\nasset_code\x18\x01 \x01(\t\x12\x10\n\x08\x64\x65\x63imals\x18\x02 \x01(\r\x12\x14\n\x0c\x61mount_minor\x18\x03 \x01(\x12\x12\x14\n\x0c\x61\x63tive_minor\x18\x04 \x01(\x03\x12\x15\n\rpending_minor\x18\x05 \x01(\x03\x12\x12\n\nheld_minor\x18\x06 \x01(\x03\x12\x12\n\ndebt_minor\x18\x07 \x01(\x03\x12&\n\x07pending\x18\x08 \x03(\x0b\x32\x15.loyalty.v1.DueAmount\x12\'\n\x08\x65xpiring\x18\t \x03(\x0b\x32\x15.loyalty.v1.DueAmount\"7\n\x0bPastBalance\x12\x12\n\nasset_code\x18\x01 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x02 \x01(\x12\"x\n\x12GetBalanceResponse\x12,\n\tpositions\x18\x01 \x03(\x0b\x32\x19.loyalty.v1.AssetPosition\x12%\n\x04past\x18\x02 \x03(\x0b\x32\x17.loyalty.v1.PastBalance\x12\r\n\x05\x61t_us\x18\x03 \x01(\x03\"\xb4\x01\n\x13GetStatementRequest\x12\x10\n\x08\x63hain_id\x18\x01 \x01(\t\x12/\n\x08\x63ustomer\x18\x02 \x01(\x0b\x32\x1d.loyalty.v1.CustomerReference\x12\x0f\n\x07\x66rom_us\x18\x03 \x01(\x03\x12\r\n\x05to_us\x18\x04 \x01(\x03\x12\x13\n\x0bknown_at_us\x18\x05 \x01(\x03\x12\x11\n\tpage_size\x18\x06 \x01(\r\x12\x12\n\npage_token\x18\x07 \x01(\t\"\xdf\x01\n\x0eStatementEntry\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_at_us\x18\x01 \x01(\x03\x12\x16\n\x0erecorded_at_us\x18\x02 \x01(\x03\x12#\n\x04kind\x18\x03 \x01(\x0e\x32\x15.loyalty.v1.EntryKind\x12\x12\n\nasset_code\x18\x04 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x05 \x01(\x12\x12\x15\n\rbalance_minor\x18\x06 \x01(\x12\x12\x14\n\x0cpromotion_id\x18\x07 \x01(\t\x12\x10\n\x08store_id\x18\x08 \x01(\t\x12\x0e\n\x06key_id\x18\t \x01(\x0c\"q\n\x14GetStatementResponse\x12+\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1a.loyalty.v1.StatementEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x13\n\x0bknown_at_us\x18\x03 \x01(\x03\"\xd0\x01\n\x13PostGoodwillRequest\x12\x13\n\x0bgoodwill_id\x18\x01 \x01(\x0c\x12\x10\n\x08\x63hain_id\x18\x02 \x01(\t\x12\x10\n\x08store_id\x18\x03 \x01(\t\x12/\n\x08\x63ustomer\x18\x04 \x01(\x0b\x32\x1d.loyalty.v1.CustomerReference\x12\x12\n\nasset_code\x18\x05 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x06 \x01(\x03\x12\x13\n\x0breason_code\x18\x07 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x08 \x01(\t\"\x87\x01\n\x14PostGoodwillResponse\x12)\n\x06result\x18\x01 \x01(\x0e\x32\x19.loyalty.v1.DurableResult\x12\x15\n\rbalance_minor\x18\x02 \x01(\x12\x12\x16\n\x0e\x61\x63tive_from_us\x18\x03 \x01(\x03\x12\x15\n\rexpires_at_us\x18\x04 \x01(\x03*\xc8\x01\n\tEntryKind\x12\x1a\n\x16\x45NTRY_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45NTRY_KIND_CHECKOUT\x10\x01\x12\x13\n\x0f\x45NTRY_KIND_VOID\x10\x02\x12\x15\n\x11\x45NTRY_KIND_REFUND\x10\x03\x12\x14\n\x10\x45NTRY_KIND_MERGE\x10\x04\x12\x15\n\x11\x45NTRY_KIND_EXPIRY\x10\x05\x12\x17\n\x13\x45NTRY_KIND_GOODWILL\x10\x06\x12\x14\n\x10\x45NTRY_KIND_OTHER\x10\x07\x32\x84\x02\n\x0f\x43ustomerService\x12K\n\nGetBalance\x12\x1d.loyalty.v1.GetBalanceRequest\x1a\x1e.loyalty.v1.GetBalanceResponse\x12Q\n\x0cGetStatement\x12\x1f.loyalty.v1.GetStatementRequest\x1a .loyalty.v1.GetStatementResponse\x12Q\n\x0cPostGoodwill\x12\x1f.loyalty.v1.PostGoodwillRequest\x1a .loyalty.v1.PostGoodwillResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'loyalty.v1.customer_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CUSTOMERSERVICE']._serialized_start=49
-  _globals['_CUSTOMERSERVICE']._serialized_end=66
+  _globals['_ENTRYKIND']._serialized_start=1678
+  _globals['_ENTRYKIND']._serialized_end=1878
+  _globals['_CUSTOMERREFERENCE']._serialized_start=106
+  _globals['_CUSTOMERREFERENCE']._serialized_end=205
+  _globals['_GETBALANCEREQUEST']._serialized_start=207
+  _globals['_GETBALANCEREQUEST']._serialized_end=329
+  _globals['_DUEAMOUNT']._serialized_start=331
+  _globals['_DUEAMOUNT']._serialized_end=379
+  _globals['_ASSETPOSITION']._serialized_start=382
+  _globals['_ASSETPOSITION']._serialized_end=623
+  _globals['_PASTBALANCE']._serialized_start=625
+  _globals['_PASTBALANCE']._serialized_end=680
+  _globals['_GETBALANCERESPONSE']._serialized_start=682
+  _globals['_GETBALANCERESPONSE']._serialized_end=802
+  _globals['_GETSTATEMENTREQUEST']._serialized_start=805
+  _globals['_GETSTATEMENTREQUEST']._serialized_end=985
+  _globals['_STATEMENTENTRY']._serialized_start=988
+  _globals['_STATEMENTENTRY']._serialized_end=1211
+  _globals['_GETSTATEMENTRESPONSE']._serialized_start=1213
+  _globals['_GETSTATEMENTRESPONSE']._serialized_end=1326
+  _globals['_POSTGOODWILLREQUEST']._serialized_start=1329
+  _globals['_POSTGOODWILLREQUEST']._serialized_end=1537
+  _globals['_POSTGOODWILLRESPONSE']._serialized_start=1540
+  _globals['_POSTGOODWILLRESPONSE']._serialized_end=1675
+  _globals['_CUSTOMERSERVICE']._serialized_start=1881
+  _globals['_CUSTOMERSERVICE']._serialized_end=2141
 # @@protoc_insertion_point(module_scope)

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from loyalty.v1 import customer_service_pb2 as loyalty_dot_v1_dot_customer__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -25,7 +26,7 @@ if _version_not_supported:
 
 
 class CustomerServiceStub:
-    """Offers no call yet.
+    """What a customer may see of their account, and what a contact centre may give.
     """
 
     def __init__(self, channel):
@@ -34,15 +35,66 @@ class CustomerServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.GetBalance = channel.unary_unary(
+                '/loyalty.v1.CustomerService/GetBalance',
+                request_serializer=loyalty_dot_v1_dot_customer__service__pb2.GetBalanceRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_customer__service__pb2.GetBalanceResponse.FromString,
+                _registered_method=True)
+        self.GetStatement = channel.unary_unary(
+                '/loyalty.v1.CustomerService/GetStatement',
+                request_serializer=loyalty_dot_v1_dot_customer__service__pb2.GetStatementRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_customer__service__pb2.GetStatementResponse.FromString,
+                _registered_method=True)
+        self.PostGoodwill = channel.unary_unary(
+                '/loyalty.v1.CustomerService/PostGoodwill',
+                request_serializer=loyalty_dot_v1_dot_customer__service__pb2.PostGoodwillRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_customer__service__pb2.PostGoodwillResponse.FromString,
+                _registered_method=True)
 
 
 class CustomerServiceServicer:
-    """Offers no call yet.
+    """What a customer may see of their account, and what a contact centre may give.
     """
+
+    def GetBalance(self, request, context):
+        """What a customer owns, owes and waits for, and what ends when.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStatement(self, request, context):
+        """What changed a customer's account, with the balance after each entry; in pages.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PostGoodwill(self, request, context):
+        """Gives points as a gesture, up to the limit that the program sets. Durable.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
 
 def add_CustomerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'GetBalance': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBalance,
+                    request_deserializer=loyalty_dot_v1_dot_customer__service__pb2.GetBalanceRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_customer__service__pb2.GetBalanceResponse.SerializeToString,
+            ),
+            'GetStatement': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatement,
+                    request_deserializer=loyalty_dot_v1_dot_customer__service__pb2.GetStatementRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_customer__service__pb2.GetStatementResponse.SerializeToString,
+            ),
+            'PostGoodwill': grpc.unary_unary_rpc_method_handler(
+                    servicer.PostGoodwill,
+                    request_deserializer=loyalty_dot_v1_dot_customer__service__pb2.PostGoodwillRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_customer__service__pb2.PostGoodwillResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'loyalty.v1.CustomerService', rpc_method_handlers)
@@ -52,5 +104,86 @@ def add_CustomerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CustomerService:
-    """Offers no call yet.
+    """What a customer may see of their account, and what a contact centre may give.
     """
+
+    @staticmethod
+    def GetBalance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.CustomerService/GetBalance',
+            loyalty_dot_v1_dot_customer__service__pb2.GetBalanceRequest.SerializeToString,
+            loyalty_dot_v1_dot_customer__service__pb2.GetBalanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStatement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.CustomerService/GetStatement',
+            loyalty_dot_v1_dot_customer__service__pb2.GetStatementRequest.SerializeToString,
+            loyalty_dot_v1_dot_customer__service__pb2.GetStatementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PostGoodwill(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.CustomerService/PostGoodwill',
+            loyalty_dot_v1_dot_customer__service__pb2.PostGoodwillRequest.SerializeToString,
+            loyalty_dot_v1_dot_customer__service__pb2.PostGoodwillResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
