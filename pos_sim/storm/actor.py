@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from loyalty.v1.answer_pb2 import AdjustmentKind, LineResult
 from loyalty.v1.receipt_pb2 import ReceiptKey, Sale
 from loyalty.v1.till_service_pb2 import (
     AssetAmount,
@@ -37,6 +38,7 @@ REFUND_SHARE = 0.25
 TOO_MUCH_SHARE = 0.1
 LOOKED_BACK = 200
 """A refund or void is of one of so many receipts before it."""
+SPENT = AdjustmentKind.ADJUSTMENT_KIND_SPENT
 SPEND_MAX_MINOR = 40_000
 BUSINESS = frozenset(
     {
@@ -205,8 +207,15 @@ class Actor:
 
 
 def _sold(receipt: _Open, sale: Sale, response: CheckoutResponse, closed: bool) -> Sold:
-    paid = {line.line_id: line.amount_minor for line in response.answer.lines.lines}
-    return Sold(receipt.name, receipt.customer, sale, response, closed, paid)
+    lines = response.answer.lines.lines
+    paid = {line.line_id: line.amount_minor for line in lines}
+    by_points = {line.line_id: _by_points(line) for line in lines}
+    return Sold(receipt.name, receipt.customer, sale, response, closed, paid, by_points)
+
+
+def _by_points(line: LineResult) -> int:
+    """What of a line is paid with points, minor units."""
+    return -sum(one.amount_minor for one in line.adjustments if one.kind == SPENT)
 
 
 def _draw_lines(rng: random.Random, sold: Sold) -> dict[str, int]:

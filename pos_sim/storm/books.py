@@ -22,7 +22,8 @@ class Sold(Struct):
     """A receipt that is sold, and what came back of it.
 
     Attributes:
-        paid_minor: by line, as answered.
+        paid_minor: by line, in money, as answered.
+        by_points_minor: by line, the part that is paid with points.
         returned_milli: by line, over all refunds.
         returned_minor: by line, over all refunds, as printed.
     """
@@ -33,6 +34,7 @@ class Sold(Struct):
     response: CheckoutResponse
     closed: bool
     paid_minor: dict[str, int]
+    by_points_minor: dict[str, int]
     returned_milli: Counter[str] = field(default_factory=Counter)
     returned_minor: Counter[str] = field(default_factory=Counter)
     paid_back_minor: int = 0
@@ -96,9 +98,13 @@ class Books:
             receipt.returned_milli[line.line_id] += lines[line.line_id]
             receipt.returned_minor[line.line_id] += line.amount_minor
         receipt.paid_back_minor += response.amount_minor
+        paid_minor = sum(receipt.paid_minor.values())
+        text = f"{receipt.name}: {receipt.paid_back_minor} paid back of {paid_minor}"
+        self._hold(receipt.paid_back_minor <= paid_minor, text)
         for line_id, milli in receipt.returned_milli.items():
             sold_milli = receipt.sold_milli[line_id]
-            paid_minor, back_minor = receipt.paid_minor[line_id], receipt.returned_minor[line_id]
+            paid_minor = receipt.paid_minor[line_id] + receipt.by_points_minor[line_id]
+            back_minor = receipt.returned_minor[line_id]
             self._hold(milli <= sold_milli, f"{receipt.name}/{line_id}: more back than sold")
             whole = milli == sold_milli
             exact = back_minor == paid_minor if whole else back_minor <= paid_minor

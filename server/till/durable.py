@@ -9,23 +9,25 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from rewards.commit import Commit
+from rewards.commit import BudgetUse, Commit
 from rewards.refusal import Reason, Refusal
+from server.budgets import Desk
 from server.lookups import Seen, Wanted, seen_by
-from server.pipeline import Committed, VersionLost
-from server.store.commits import KeysTakenError, PartlyLostError
+from server.pipeline import Committed, Fate, LeaseClosed, VersionLost
+from server.store.commits import KeysTakenError, LeaseClosedError, PartlyLostError
 from server.store.database import Found, PoisonError, RetryError
 from server.store.facts import (
     AnyConnection,
     KnownKey,
-    read_customers,
-    read_identifiers,
     read_keys,
+    read_owners,
 )
 from server.till.context import Context
 
 ROUNDS_TOGETHER = 2
 ROUNDS_MAX = 8
+NOT_WRITTEN = (Reason.DEADLINE_PASSED, Reason.TOO_MANY_IN_FLIGHT)
+"""Why a commit is refused of which nothing was written for certain."""
 
 
 class Decided(Struct, frozen=True):
@@ -70,13 +72,36 @@ async def run_durable(context: Context, operation: Operation, deadline_s: float)
         if decided.commit is None:
             return decided.answer
         if lost < ROUNDS_TOGETHER:
-            fate = await context.pipeline.submit(decided.commit, deadline_s)
+            fate = await _submitted(context, decided.commit, deadline_s)
         else:
-            return await _run_alone(context, operation, _accounts_of(decided.commit), deadline_s)
+            account_ids = _accounts_of(decided.commit)
+            try:
+                return await _run_alone(context, operation, account_ids, deadline_s)
+            except PartlyLostError:
+                # It was decided on others than were locked: a merge moved the customer.
+                continue
         if isinstance(fate, Committed):
             return decided.answer
         lost += isinstance(fate, VersionLost)
     raise Refusal(Reason.STORE_UNAVAILABLE, "the receipt's keys and account keep changing")
+
+
+async def _submitted(context: Context, commit: Commit, deadline_s: float) -> Fate:
+    """Write a commit with a batch; what it took of budgets is there again if it was not."""
+    if not commit.budget_uses:
+        return await context.pipeline.submit(commit, deadline_s)
+    was_written = True  # or may be, where its fate is not known
+    try:
+        fate = await context.pipeline.submit(commit, deadline_s)
+        was_written = not isinstance(fate, VersionLost)
+        if isinstance(fate, LeaseClosed):
+            context.budgets.doubt(commit.budget_uses)
+        return fate
+    except Refusal as refusal:
+        was_written = refusal.reason not in NOT_WRITTEN
+        raise
+    finally:
+        context.budgets.settle(commit.budget_uses, was_written)
 
 
 def _accounts_of(commit: Commit) -> list[int]:
@@ -110,16 +135,41 @@ async def _run_alone(
         raise Refusal(Reason.RESULT_UNKNOWN, text) from None
 
 
+class _Taken:
+    """What a commit that goes alone took of budgets; there again unless it may be written."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.uses: tuple[BudgetUse, ...] = ()
+
+    def __enter__(self) -> None:
+        self.uses = ()
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, LeaseClosedError):
+            self._desk.doubt(self.uses)
+        refused = isinstance(error, PartlyLostError | PoisonError) or (
+            isinstance(error, RetryError) and not error.fate_unknown
+        )
+        passed = isinstance(error, Refusal) and error.reason in NOT_WRITTEN
+        self._desk.settle(self.uses, was_written=not (refused or passed))
+
+
 async def _alone(
     context: Context, operation: Operation, account_ids: list[int], deadline_s: float
 ) -> bytes:
-    answer = b""
+    answer, taken = b"", _Taken(context.budgets)
 
     async def decide(connection: AnyConnection) -> Commit:
         nonlocal answer
         seen = await _read_now(connection, operation.wanted)
+        own_key_id = operation.wanted.key_ids[0]
+        if own_key_id in seen.keys:
+            # Another copy of the call was first while this one waited for the lock.
+            raise KeysTakenError(frozenset({own_key_id}))
         decided = await operation.decide(seen, deadline_s)
         assert decided.commit is not None, "what was decided twice wrote something"
+        taken.uses = decided.commit.budget_uses
         if asyncio.get_running_loop().time() > deadline_s:
             text = "no time was left before the write; nothing is recorded"
             raise Refusal(Reason.DEADLINE_PASSED, text)
@@ -128,11 +178,11 @@ async def _alone(
 
     while True:
         try:
-            await context.database.write_alone(account_ids, decide)
+            with taken:
+                await context.database.write_alone(account_ids, decide)
             return answer
-        except PartlyLostError as error:
-            text = "the accounts of the receipt keep changing; nothing is recorded"
-            raise Refusal(Reason.STORE_UNAVAILABLE, text) from error
+        except LeaseClosedError:
+            continue
         except KeysTakenError:
             seen = await look_up_in_time(context, operation.wanted, deadline_s)
             known = seen.keys.get(operation.wanted.key_ids[0])
@@ -150,9 +200,7 @@ async def _alone(
 async def _read_now(connection: AnyConnection, wanted: Wanted) -> Seen:
     """Look up on a connection that holds the account."""
     keys = await read_keys(connection, wanted.key_ids)
-    identifiers = await read_identifiers(connection, wanted.identifier_hashes)
-    account_ids = sorted({account_id for account_id, _ in identifiers.values()})
-    customers = await read_customers(connection, account_ids)
+    identifiers, customers = await read_owners(connection, wanted.identifier_hashes)
     return seen_by(wanted, Found(keys, identifiers, customers))
 
 

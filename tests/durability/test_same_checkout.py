@@ -83,14 +83,16 @@ def test_a_hundred_copies_post_once(place: dict[str, str], log_dir: Path, card: 
 
 
 def test_copies_of_many_receipts_of_one_customer(place: dict[str, str], log_dir: Path) -> None:
-    """Forty receipts of one card at once, each sent twice to two servers: each counts once."""
+    """Forty baskets of one card at once, each sent twice to two servers: each counts once."""
 
     async def send(targets: list[str]) -> list[bytes]:
         async with (
             grpc.aio.insecure_channel(targets[0]) as one,
             grpc.aio.insecure_channel(targets[1]) as two,
         ):
-            requests = [checkout_request(n, "card2") for n in range(40)]
+            requests = [
+                checkout_request(n, "card2", basket_id=n.to_bytes(16, "big")) for n in range(40)
+            ]
             calls = [raw_checkout(channel, r) for r in requests for channel in (one, two)]
             return await asyncio.gather(*calls)
 
