@@ -12,7 +12,6 @@ from rewards.problem import Problem
 from rewards.program import Program, TillGroup
 from rewards.program_check import check_program
 from server.registers import is_currency, is_language
-from server.unaccounted import check_accounted
 
 UNKNOWN_SAID_MAX = 1_000
 """A program that was written for another chain names nothing that is known: enough is enough."""
@@ -47,7 +46,7 @@ def review_program(program: Program) -> tuple[Problem, ...]:
     Args:
         program: as decoded.
     """
-    return (*_check_registers(program), *check_program(program), *check_accounted(program))
+    return (*_check_registers(program), *check_program(program))
 
 
 def names_in(program: Program) -> dict[str, tuple[str, ...]]:
