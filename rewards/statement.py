@@ -41,6 +41,11 @@ class Position(Struct, frozen=True):
         return sum([due.amount_minor for due in self.pending])
 
 
+def nothing_of(asset_code: str) -> Position:
+    """Where an account stands that has none of an asset and owes none."""
+    return Position(asset_code, 0, 0, (), 0, 0, ())
+
+
 def positions(holdings: Holdings, at_us: int) -> tuple[Position, ...]:
     """Say where an account stands in every asset that it has or owes, by code.
 

@@ -74,6 +74,7 @@ async def run_durable(context: Context, operation: Operation, deadline_s: float)
         if lost < ROUNDS_TOGETHER:
             fate = await _submitted(context, decided.commit, deadline_s)
         else:
+            context.budgets.settle(decided.commit.budget_uses, was_written=False)
             account_ids = _accounts_of(decided.commit)
             try:
                 return await _run_alone(context, operation, account_ids, deadline_s)

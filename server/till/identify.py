@@ -6,15 +6,18 @@ from loyalty.v1 import answer_pb2
 from loyalty.v1 import till_service_pb2 as pb
 from rewards.facts import CustomerFacts, CustomerState
 from rewards.refusal import Reason, Refusal
+from rewards.statement import Due, Position, nothing_of, positions
 from server.codec import check
 from server.codec.sale_pb import identifier_from_pb
 from server.lookups import Wanted
 from server.store.database import RetryError
-from server.store.facts import read_answers, read_pending
+from server.store.facts import read_answers
+from server.store.holdings import read_holdings
 from server.till.context import Context, voice_of
 from server.till.durable import look_up_in_time
 
 _NAME_FIELDS = ("first_name", "surname")
+_NEVER = Due(0, 0)
 _CASHIER, _NORMAL = answer_pb2.TEXT_PLACE_CASHIER, answer_pb2.TEXT_STYLE_NORMAL
 
 
@@ -39,20 +42,24 @@ async def identify(context: Context, request: pb.IdentifyRequest, deadline_s: fl
     facts = seen.customer.facts
     try:
         async with asyncio.timeout_at(deadline_s):
-            name, pending = await _name_and_pending(context, facts)
+            name, owned = await _name_and_owned(context, facts)
     except (TimeoutError, RetryError):
         text = "the database cannot be reached; nothing is recorded"
         raise Refusal(Reason.STORE_UNAVAILABLE, text) from None
-    return _response(context, chain_id, store_id, facts, name, pending)
+    return _response(context, chain_id, store_id, facts, name, owned)
 
 
-async def _name_and_pending(context: Context, facts: CustomerFacts) -> tuple[str, dict[str, int]]:
+async def _name_and_owned(
+    context: Context, facts: CustomerFacts
+) -> tuple[str, tuple[Position, ...]]:
     async with context.database.reading() as connection:
         answers = await read_answers(connection, facts.account_id, facts.customer_id, _NAME_FIELDS)
-        pending = await read_pending(connection, facts.account_id, context.clock())
+        holdings = await read_holdings(connection, facts.account_id)
     surname = answers.get("surname", "")
     initial = f"{surname[0]}." if surname else ""
-    return f"{answers.get('first_name', '')} {initial}".strip(), pending
+    return f"{answers.get('first_name', '')} {initial}".strip(), positions(
+        holdings, context.clock()
+    )
 
 
 def _response(
@@ -61,21 +68,19 @@ def _response(
     store_id: str,
     facts: CustomerFacts,
     name: str,
-    pending: dict[str, int],
+    owned: tuple[Position, ...],
 ) -> bytes:
     program = context.reference.rules_at(chain_id, context.clock()).program
     store = context.reference.store(chain_id, store_id)
     speaker = voice_of(store, program, store.record.language_code, "").cashier
     state = answer_pb2.CustomerState.ValueType(facts.state)
     response = pb.IdentifyResponse(state=state, display_name=name)
-    for asset_code, amount_minor in facts.balances:
+    by_code = {one.asset_code: one for one in owned}
+    # An asset that was owned once is shown, were it as nothing.
+    for asset_code in sorted({*by_code, *(code for code, _ in facts.balances)}):
         if asset_code in program.assets:
-            response.balances.add(
-                asset_code=asset_code,
-                amount_minor=amount_minor,
-                pending_minor=pending.get(asset_code, 0),
-                decimals=program.assets[asset_code].decimals,
-            )
+            one = by_code.get(asset_code) or nothing_of(asset_code)
+            response.balances.append(_balance_pb(one, program.assets[asset_code].decimals))
     if name:
         text = speaker.say("cashier_identified", name=name)
         response.texts.add(place=_CASHIER, style=_NORMAL, text=text)
@@ -83,3 +88,17 @@ def _response(
         text = speaker.say("cashier_blocked")
         response.texts.add(place=_CASHIER, style=_NORMAL, text=text)
     return response.SerializeToString()
+
+
+def _balance_pb(one: Position, decimals: int) -> answer_pb2.AssetBalance:
+    ends = one.expiring[0] if one.expiring else _NEVER
+    return answer_pb2.AssetBalance(
+        asset_code=one.asset_code,
+        amount_minor=one.amount_minor,
+        pending_minor=one.pending_minor,
+        decimals=decimals,
+        held_minor=one.held_minor,
+        debt_minor=one.debt_minor,
+        expiring_minor=ends.amount_minor,
+        expires_at_us=ends.at_us,
+    )
