@@ -126,6 +126,7 @@ def _compile_program(program: Program) -> CompiledProgram:
         currency_code=program.currency_code,
         language_code=program.language_code,
         point_value_micros=program.point_value_micros,
+        tier_rules=program.tier_rules,
         coupon_series={one.series_code: one for one in program.coupon_series},
         assets={asset.code: asset for asset in program.assets},
         promotions=promotions,

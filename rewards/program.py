@@ -15,6 +15,7 @@ from rewards.authored import (
     Channel,
     Code,
     Count,
+    Days,
     Language,
     LocalDate,
     LocalTexts,
@@ -31,6 +32,8 @@ from rewards.limits import BENEFITS_MAX
 
 LaneName = Literal["price", "basket", "reward"]
 CheckName = Literal["text", "phone", "email", "date", "choice", "yes_no"]
+Period = Literal["day", "week", "month", "year", "ever"]
+PeriodName = Literal["day", "week", "month", "year", "ever"]
 
 
 class PluralForm(Authored, frozen=True):
@@ -54,14 +57,21 @@ class Asset(Authored, frozen=True):
         decimals: decimals of its minor unit, 0 to 6.
         active_after_days: whole local days until a lot becomes active.
         active_days: whole local days a lot is active, the last included; 0 is without end.
+        value_micros: value of its minor unit, millionths of a minor unit of money; of points 0 is
+            the program's `point_value_micros`.
+        balance_max_minor: what would raise a balance above it is not given; 0 is without bound.
+        goodwill_max_minor: most that a gesture of the contact centre may give; 0 is none.
     """
 
     code: AssetCode
-    kind: Literal["points", "deferred_discount"]
+    kind: Literal["points", "stamps", "gift_money", "deferred_discount"]
     names: Annotated[tuple[AssetName, ...], Meta(min_length=1)]
     decimals: Annotated[int, Meta(ge=0, le=6)] = 0
     active_after_days: Annotated[int, Meta(ge=0, le=3660)] = 0
     active_days: Annotated[int, Meta(ge=0, le=3660)] = 0
+    value_micros: Annotated[int, Meta(ge=0, le=10**9)] = 0
+    balance_max_minor: AmountMinor = 0
+    goodwill_max_minor: AmountMinor = 0
 
 
 class When(Authored, frozen=True):
@@ -81,22 +91,42 @@ class When(Authored, frozen=True):
 class Limits(Authored, frozen=True):
     """How often it may fire and how much it may give; 0 is without limit.
 
+    Money is money off and worth of rewards. Periods are those of the store's wall clock.
+
     Attributes:
         times_per_receipt: sets of one receipt; benefits on pieces have `pieces.count_max`.
         discount_max_minor: money off a receipt.
         customer_times: receipts on which it may fire for a customer in a period.
-        total_times: receipts on which it may fire at all.
-        total_minor: money off, and worth of rewards, over all receipts.
+        total_times: receipts on which it may fire at all in a period.
+        total_minor: money over all receipts of that period.
         on_shortage: where less is left than it would give: give that part, or nothing.
+        customer_minor: money for a customer in the customer's period.
+        store_times: receipts of one store on which it may fire in a period.
+        store_minor: money over all receipts of a store in that period.
     """
 
     times_per_receipt: Count = 0
     discount_max_minor: AmountMinor = 0
     customer_times: Count = 0
-    customer_period: Literal["day", "week", "month", "year", "ever"] = "ever"
+    customer_period: PeriodName = "ever"
     total_times: Annotated[int, Meta(ge=0, le=10**12)] = 0
     total_minor: Annotated[int, Meta(ge=0, le=10**15)] = 0
     on_shortage: Literal["part", "refuse"] = "part"
+    customer_minor: AmountMinor = 0
+    store_times: Annotated[int, Meta(ge=0, le=10**12)] = 0
+    store_minor: Annotated[int, Meta(ge=0, le=10**15)] = 0
+    store_period: PeriodName = "ever"
+    total_period: PeriodName = "ever"
+
+    @property
+    def bounds_times(self) -> bool:
+        """Whether it bounds on how many receipts it fires."""
+        return bool(self.customer_times or self.store_times or self.total_times)
+
+    @property
+    def bounds_money(self) -> bool:
+        """Whether it bounds what it gives over many receipts."""
+        return bool(self.customer_minor or self.store_minor or self.total_minor)
 
 
 class Cost(Authored, frozen=True):
@@ -225,6 +255,103 @@ class CouponRules(Authored, frozen=True):
     choose: Literal["all", "first", "last"] = "all"
 
 
+class CouponSeries(Authored, frozen=True):
+    """Coupons whose codes are given out one by one, each for one use.
+
+    Attributes:
+        valid_days: local days for which a coupon given as a reward is valid, where the reward does
+            not say; 0 is without end.
+        bearer: of use to whoever shows the code, though it was given to a known customer.
+    """
+
+    series_code: Code
+    valid_days: Days = 0
+    bearer: bool = False
+
+
+class ReturnRules(Authored, frozen=True):
+    """What happens when goods come back.
+
+    Attributes:
+        claw_back_debt: what was earned, loses its ground and is spent already is owed; else it is
+            waived.
+        returned_active_days: how many whole local days a new lot is active in which spent points
+            come back whose lot has expired; the day of the return is not counted.
+        no_original: what a refund without its receipt does; paid, nothing is taken back.
+    """
+
+    claw_back_debt: bool = True
+    returned_active_days: Annotated[int, Meta(ge=0, le=3660)] = 14
+    no_original: Literal["refuse", "pay"] = "refuse"
+
+
+class SpendRule(Authored, frozen=True):
+    """What of an asset may be spent on a receipt, and what it is worth there.
+
+    Attributes:
+        step_minor: it is spent in whole steps of so many minor units of the asset.
+        value_minor: what a step is worth, minor units of money.
+        mode: as a discount on lines, above their floors; or as a tender POINTS of the till.
+        share_max_bp: highest part of what may be paid so.
+        minimum_minor: least that is spent on a receipt, minor units of the asset.
+        products: what may be paid so.
+        zones: in stores of one of these; empty is everywhere.
+        segments: by customers in one of these; empty is everybody.
+        customer_max_minor: most that a customer spends in a period; 0 is without bound.
+        automatic: as much as may be spent is spent without being asked.
+    """
+
+    asset_code: AssetCode
+    step_minor: Annotated[int, Meta(ge=1, le=10**12)]
+    value_minor: Annotated[int, Meta(ge=1, le=10**12)]
+    mode: Literal["discount", "tender"] = "discount"
+    share_max_bp: Annotated[int, Meta(ge=1, le=10_000)] = 10_000
+    minimum_minor: AmountMinor = 0
+    products: ProductSet = ProductSet()
+    zones: tuple[Name, ...] = ()
+    segments: tuple[Name, ...] = ()
+    customer_max_minor: AmountMinor = 0
+    customer_period: Period = "ever"
+    automatic: bool = False
+
+
+class EarnBound(Authored, frozen=True):
+    """How much of an asset may be earned; what is above it is not given. 0 is without bound.
+
+    Attributes:
+        receipt_max_minor: most that a receipt gives, minor units of the asset.
+        customer_max_minor: most that a customer gets in a period.
+        zones: in stores of one of these; empty is everywhere.
+        segments: by customers in one of these; empty is everybody.
+    """
+
+    asset_code: AssetCode
+    receipt_max_minor: AmountMinor = 0
+    customer_max_minor: AmountMinor = 0
+    customer_period: Period = "ever"
+    zones: tuple[Name, ...] = ()
+    segments: tuple[Name, ...] = ()
+
+
+class TierRule(Authored, frozen=True):
+    """Who buys for so much, or so often, in a period has a tier; every bound must hold.
+
+    Attributes:
+        amount_from_minor: what was paid for goods, minor units.
+        receipts_from: receipts.
+        period: the local days up to today, or the calendar's month, quarter or year so far.
+        rolling_days: of period rolling, today included.
+        grace_days: for so many days the tier stays after the rule has held last.
+    """
+
+    tier_code: Name
+    amount_from_minor: AmountMinor = 0
+    receipts_from: Count = 0
+    period: Literal["rolling", "month", "quarter", "year"] = "rolling"
+    rolling_days: Annotated[int, Meta(ge=1, le=1_100)] = 365
+    grace_days: Annotated[int, Meta(ge=0, le=1_100)] = 0
+
+
 class ProfileField(Authored, frozen=True):
     """A defined field of the profile.
 
@@ -280,6 +407,9 @@ class Program(Authored, frozen=True):
     Attributes:
         point_value_micros: value of a minor unit of points, millionths of a minor unit of money.
         prompts_max: at most so many prompts a receipt.
+        spend_rules: of an asset the first that fits store and customer counts.
+        earn_bounds: all that fit count.
+        hold_minutes: so long a Quote holds what its basket reserves.
     """
 
     program_id: Code
@@ -298,3 +428,9 @@ class Program(Authored, frozen=True):
     till_groups: Annotated[tuple[TillGroup, ...], Meta(max_length=1_000)] = ()
     texts: Annotated[tuple[TextTemplate, ...], Meta(max_length=1_000)] = ()
     point_value_micros: Annotated[int, Meta(ge=0, le=10**9)] = 0
+    returns: ReturnRules = ReturnRules()
+    coupon_series: Annotated[tuple[CouponSeries, ...], Meta(max_length=10_000)] = ()
+    tier_rules: Annotated[tuple[TierRule, ...], Meta(max_length=100)] = ()
+    spend_rules: Annotated[tuple[SpendRule, ...], Meta(max_length=100)] = ()
+    earn_bounds: Annotated[tuple[EarnBound, ...], Meta(max_length=100)] = ()
+    hold_minutes: Annotated[int, Meta(ge=1, le=1_440)] = 15

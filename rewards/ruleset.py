@@ -18,11 +18,16 @@ from rewards.program import (
     Asset,
     Cost,
     CouponRules,
+    CouponSeries,
     CrossSellLink,
+    EarnBound,
     Funding,
     Limits,
     Policy,
     ProfileField,
+    ReturnRules,
+    SpendRule,
+    TierRule,
     TillGroup,
 )
 
@@ -113,6 +118,23 @@ class CompiledClass(Struct, frozen=True, array_like=True):
     floor_bp: int
 
 
+class CompiledSpendRule(Struct, frozen=True, array_like=True):
+    """A spend rule with the number of its set."""
+
+    rule: SpendRule
+    set_number: int
+    zones: frozenset[str]
+    segments: frozenset[str]
+
+
+class CompiledEarnBound(Struct, frozen=True, array_like=True):
+    """An earn bound."""
+
+    bound: EarnBound
+    zones: frozenset[str]
+    segments: frozenset[str]
+
+
 class CompiledProgram(Struct, frozen=True, array_like=True):
     """One chain's program: promotions by lane, priority (higher first) and id.
 
@@ -120,10 +142,11 @@ class CompiledProgram(Struct, frozen=True, array_like=True):
         sets: every product set that promotions and classes speak of, each once.
         touched_by: for each set the promotions that a product of it makes candidates.
         called_by: by token, the promotions that are candidates only if the receipt has it.
-        coupons: by token of a coupon code, the promotions that ask for it.
+        coupons: by token of a coupon code or series, the promotions that ask for it.
         steps_max: for each lane number the budget of the proof, 0 where the lane is sequential.
         valid_days: every number of days for which a benefit is valid.
         price_lists: codes of the lists that promotions use.
+        cost_assets: what promotions cost, by code.
     """
 
     program_id: str
@@ -149,6 +172,13 @@ class CompiledProgram(Struct, frozen=True, array_like=True):
     link_sets: SetIndex
     till_groups: tuple[TillGroup, ...]
     texts: dict[str, dict[str, str]]
+    coupon_series: dict[str, CouponSeries]
+    tier_rules: tuple[TierRule, ...]
+    returns: ReturnRules = ReturnRules()
+    spend_rules: tuple[CompiledSpendRule, ...] = ()
+    earn_bounds: tuple[CompiledEarnBound, ...] = ()
+    hold_minutes: int = 15
+    cost_assets: tuple[str, ...] = ()
 
 
 class CompiledRuleset(Struct, frozen=True, array_like=True):

@@ -93,6 +93,74 @@ BUILT_IN: Final[Mapping[str, Mapping[str, str]]] = {
         "ru": "Отменена отложенная скидка: {amount}",
         "en": "Discount to come cancelled: {amount}",
     },
+    "spent_points": {
+        "ru": "Оплачено: {amount} {asset}",
+        "en": "Paid with {amount} {asset}",
+    },
+    "spent_deferred_discount": {"ru": "Отложенная скидка", "en": "Discount earned before"},
+    "slip_spent_points": {
+        "ru": "Списано: {amount} {asset} (−{money})",
+        "en": "Spent: {amount} {asset} (−{money})",
+    },
+    "slip_spent_deferred_discount": {
+        "ru": "Использована отложенная скидка: −{money}",
+        "en": "Discount earned before: −{money}",
+    },
+    "slip_expiring_points": {
+        "ru": "{amount} {asset} действуют по {day}",
+        "en": "{amount} {asset} valid until {day}",
+    },
+    "slip_expiring_deferred_discount": {
+        "ru": "Отложенная скидка {amount} действует по {day}",
+        "en": "{amount} off, valid until {day}",
+    },
+    "cashier_may_spend_points": {
+        "ru": "Можно списать до {amount} {asset} (−{money})",
+        "en": "Up to {amount} {asset} can be spent (−{money})",
+    },
+    "cashier_may_spend_deferred_discount": {
+        "ru": "Можно использовать отложенную скидку до {money}",
+        "en": "A discount earned before can be used, up to {money}",
+    },
+    "cashier_spends_points": {
+        "ru": "Спишется {amount} {asset} (−{money})",
+        "en": "{amount} {asset} will be spent (−{money})",
+    },
+    "cashier_spends_deferred_discount": {
+        "ru": "Использована отложенная скидка: −{money}",
+        "en": "A discount earned before is used: −{money}",
+    },
+    "cashier_earn_only": {
+        "ru": "Карта только для накопления: списать нельзя",
+        "en": "Card for earning only: nothing can be spent",
+    },
+    "slip_taken_back_coupon": {"ru": "Отозвано: {count}", "en": "Taken back: {count}"},
+    "slip_given_back_points": {
+        "ru": "Возвращено: {amount} {asset}",
+        "en": "Given back: {amount} {asset}",
+    },
+    "slip_given_back_deferred_discount": {
+        "ru": "Возвращена отложенная скидка: {amount}",
+        "en": "Discount to come given back: {amount}",
+    },
+    "slip_given_back_coupon": {"ru": "Возвращено: {count}", "en": "Given back: {count}"},
+    "slip_owed_points": {
+        "ru": "Долг {amount} {asset}: погасится из следующих начислений",
+        "en": "Owed: {amount} {asset}, paid out of what is earned next",
+    },
+    "slip_owed_deferred_discount": {
+        "ru": "Долг {amount}: погасится из следующих начислений",
+        "en": "Owed: {amount}, paid out of what is earned next",
+    },
+    "slip_paid_back": {"ru": "Возврат: {amount}", "en": "Paid back: {amount}"},
+    "slip_kept_back": {
+        "ru": "Удержано скидок: {amount}",
+        "en": "Discounts no longer due: {amount}",
+    },
+    "cashier_pay_back": {
+        "ru": "Верните покупателю {amount}",
+        "en": "Pay the customer {amount} back",
+    },
     "cashier_unknown": {
         "ru": "Клиент не найден: продажа без начисления",
         "en": "Customer not found: nothing will be earned",
@@ -105,6 +173,10 @@ BUILT_IN: Final[Mapping[str, Mapping[str, str]]] = {
     "cashier_thanks": {
         "ru": "Анкета обновлена, поблагодарите клиента",
         "en": "Profile updated, thank the customer",
+    },
+    "cashier_enrolled": {
+        "ru": "Карта зарегистрирована",
+        "en": "The card is registered",
     },
     "coupon_one": {"ru": "{count} купон", "en": "{count} coupon"},
     "coupon_few": {"ru": "{count} купона", "en": "{count} coupons"},
@@ -159,6 +231,16 @@ BUILT_IN: Final[Mapping[str, Mapping[str, str]]] = {
     "coupon_products": {
         "ru": "Купон {code}: нет подходящих товаров",
         "en": "Coupon {code}: none of its products is on the receipt",
+    },
+    "coupon_used": {"ru": "Купон {code} уже использован", "en": "Coupon {code} was used before"},
+    "coupon_expired": {"ru": "Срок купона {code} истёк", "en": "Coupon {code} has expired"},
+    "coupon_not_yours": {
+        "ru": "Купон {code} выдан другому клиенту",
+        "en": "Coupon {code} was given to another customer",
+    },
+    "coupon_held": {
+        "ru": "Купон {code} сейчас используется в другом чеке",
+        "en": "Coupon {code} is being used on another receipt",
     },
     "coupon_no_effect": {
         "ru": "Купон {code}: условия не выполнены",

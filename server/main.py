@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import hashlib
+import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,13 +19,16 @@ from grpc_reflection.v1alpha import reflection
 
 from loyalty.v1 import back_office_service_pb2
 from rewards.allocate import allocate
-from rewards.decide import Evaluator
 from rewards.evaluate import evaluate
 from server.back_office import BackOffice
 from server.back_office_servicer import BackOfficeServicer, back_office_handlers
+from server.budgets import Desk
 from server.clock import Clock, shifted_clock, system_clock
 from server.codec.sale_pb import HashIdentifier
+from server.customer_service import SERVICE as CUSTOMERS
+from server.customer_service import customer_handlers, ledger_handlers
 from server.evaluator import kernel_evaluator, prepare
+from server.expiry import Expiry
 from server.log import set_up_log
 from server.lookups import Lookups
 from server.pipeline import Pipeline
@@ -33,10 +37,11 @@ from server.session import GO_AWAY_GRACE_MS, Sessions
 from server.settings import Settings, read_settings
 from server.store.database import Database
 from server.store.feeds import Feeds
+from server.store.leases import BudgetLeases
 from server.store.migrate import migrate
 from server.store.partitions import ensure_partitions
 from server.store.secrets import shared_secrets
-from server.till.context import Context
+from server.till.context import Context, Evaluate
 from server.till_servicer import SERVICE, TillCalls, check_contract, unary_handlers
 from server.token import TokenSigner
 
@@ -86,12 +91,15 @@ async def serve(settings: Settings) -> None:
         calls = TillCalls(context)
         sessions = Sessions(calls)
         health = health_aio.HealthServicer()
-        server = _grpc_server(calls, sessions, health, context, settings)
+        expiry = Expiry(context, settings.expiry_s)
+        server = _grpc_server(calls, sessions, health, context, expiry, settings)
         watcher = asyncio.create_task(_watch(context, health), name="watch")
         stack.callback(watcher.cancel)
         _settle_memory()
         await server.start()
         await _report_health(context, health)
+        expiry.start()
+        stack.push_async_callback(expiry.stop)
         _log.info("serving", listen=settings.listen, evaluator=settings.evaluator)
         await stop.wait()
         await _drain(server, calls, sessions, health, settings.drain_s)
@@ -119,12 +127,15 @@ async def _composed(settings: Settings) -> AsyncIterator[Context]:
             signer=TokenSigner(await shared_secrets(database, "token", clock())),
             hash_identifier=await _identifier_hash(database, clock()),
             evaluate=evaluator,
+            budgets=Desk(BudgetLeases(database, settings.listen), clock, partial(os.urandom, 16)),
         )
         reference.start()
         context.lookups.start()
         context.pipeline.start()
+        context.budgets.start()
         yield context
         await context.pipeline.drain()
+        await context.budgets.stop()
         await context.lookups.stop()
         await reference.stop()
     finally:
@@ -148,7 +159,7 @@ def _clock(settings: Settings) -> Clock:
     return shifted_clock(Path(settings.clock_file))
 
 
-def _evaluator(settings: Settings) -> tuple[Evaluator, Prepare]:
+def _evaluator(settings: Settings) -> tuple[Evaluate, Prepare]:
     """The evaluator of the setting, and what it does with rules as they are loaded."""
     if settings.evaluator == "kernel":
         return kernel_evaluator, prepare
@@ -176,6 +187,7 @@ def _grpc_server(
     sessions: Sessions,
     health: health_aio.HealthServicer,
     context: Context,
+    expiry: Expiry,
     settings: Settings,
 ) -> grpc.aio.Server:
     server = grpc.aio.server(options=GRPC_OPTIONS)
@@ -185,12 +197,15 @@ def _grpc_server(
     back_office = BackOffice(
         context.database, context.reference, context.clock, context.hash_identifier
     )
-    office = back_office_handlers(BackOfficeServicer(back_office))
+    office = back_office_handlers(BackOfficeServicer(back_office), ledger_handlers(context, expiry))
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(BACK_OFFICE, office),))
+    customers = customer_handlers(context)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(CUSTOMERS, customers),))
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     names = (
         SERVICE,
         BACK_OFFICE,
+        CUSTOMERS,
         health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
         reflection.SERVICE_NAME,
     )

@@ -116,6 +116,10 @@ class StoreInfo:
             self._day = (self._midnight_us(day), self._midnight_us(day + 1), day)
         return day
 
+    def day_end_us(self, at_us: int, days: int) -> int:
+        """Last instant of the local day so many days after an instant's; of 0 days: without end."""
+        return self._midnight_us(self.local_day(at_us) + days + 1) - 1 if days else 0
+
     def _local_minute(self, at_us: int) -> int:
         """Minutes since local midnight by the wall clock, of an instant of the day kept."""
         start_us, end_us, _ = self._day

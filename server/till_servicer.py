@@ -19,9 +19,12 @@ from server.codec.message import parsed
 from server.till.break_off import break_off
 from server.till.checkout import checkout
 from server.till.context import Context
+from server.till.enroll import enroll
 from server.till.get_receipt import get_receipt
 from server.till.identify import identify
 from server.till.quote import quote
+from server.till.refund import refund
+from server.till.release import release
 from server.till.submit_profile import submit_profile
 from server.till.void import void_receipt
 
@@ -39,10 +42,13 @@ Unary = Callable[[bytes, UnaryContext], Awaitable[bytes]]
 
 OFFERED: dict[str, Handler] = {
     "Identify": identify,
+    "Enroll": enroll,
     "Quote": quote,
     "Checkout": checkout,
     "BreakOff": break_off,
     "Void": void_receipt,
+    "Release": release,
+    "Refund": refund,
     "GetReceipt": get_receipt,
     "SubmitProfile": submit_profile,
 }
@@ -51,10 +57,7 @@ OFFERED: dict[str, Handler] = {
 NOT_OFFERED = (
     "StartConfirmation",
     "Confirm",
-    "Enroll",
-    "Release",
     "Forward",
-    "Refund",
     "ReportOutcome",
     "ClaimReceipt",
     "CloseShift",

@@ -8,7 +8,7 @@ from hypothesis import settings
 # child between fork and exec, and nothing here speaks gRPC in a fork.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
-pytest_plugins = ("tests.pg", "tests.world")
+pytest_plugins = ("tests.pg", "tests.world", "tests.refunding")
 
 settings.register_profile("dev", max_examples=50, deadline=None)
 # The gate must give one verdict on one tree, so its examples do not vary.

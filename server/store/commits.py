@@ -13,7 +13,7 @@ from rewards.birthday import BIRTH_DATE_FIELD, birth_day_of
 from rewards.commit import Commit
 from rewards.ledger import Movement
 from rewards.rounding import floor_div
-from server.store import account_changes, instruments, membership
+from server.store import account_changes, budgets, instruments, membership, refunds, turnover
 from server.store.pool import Connection, PooledConnection
 
 DAY_US = 86_400_000_000
@@ -101,8 +101,11 @@ HOT_STATEMENTS = {
     "INSERT_ANSWERS": INSERT_ANSWERS,
     "CHANGE_FIELD_STATES": CHANGE_FIELD_STATES,
     **account_changes.HOT_STATEMENTS,
+    **budgets.HOT_STATEMENTS,
     **membership.HOT_STATEMENTS,
     **instruments.WRITE_STATEMENTS,
+    **turnover.WRITE_STATEMENTS,
+    **transfers.WRITE_STATEMENTS,
 }
 """What the commit pipeline runs; a test explains each on a million rows without statistics."""
 
@@ -135,6 +138,10 @@ class PartlyLostError(Exception):
         self.lost = lost
 
 
+class LeaseClosedError(PartlyLostError):
+    """Some commits use a lease of a budget that has been closed; roll back as for a part lost."""
+
+
 class WrittenBatch(Struct, frozen=True):
     """What became of a batch: positions of the commits that won and that lost their version."""
 
@@ -154,12 +161,14 @@ async def write_batch(connection: AnyConnection, commits: Sequence[Commit]) -> W
 
     Raises:
         KeysTakenError: some keys exist; roll back and run without their commits.
+        PartlyLostError: roll back and run without those commits.
         asyncpg.PostgresError: as PostgreSQL says; roll back.
     """
     winners = await _lock_accounts(connection, commits)
     won = _winners(commits, winners)
     chosen = [commits[n] for n in won]
     if chosen:
+        await _use_leases(connection, commits, won)
         await _insert_keys(connection, chosen)
         await _insert_receipts(connection, chosen)
         await account_changes.open_accounts(connection, chosen)
@@ -168,6 +177,10 @@ async def write_batch(connection: AnyConnection, commits: Sequence[Commit]) -> W
             raise KeysTakenError(taken)
         await _write_movements(connection, chosen)
         await account_changes.write_changes(connection, chosen)
+        await turnover.write_turnover(connection, chosen)
+        await transfers.write_transfers(connection, chosen)
+        await budgets.write_uses(connection, chosen)
+        await refunds.write_returns(connection, chosen)
         await _insert_exceptions(connection, chosen)
         await _insert_answers(connection, chosen)
     lost = tuple(n for n in range(len(commits)) if n not in set(won))
@@ -185,6 +198,14 @@ def _winners(commits: Sequence[Commit], locked: set[int]) -> tuple[int, ...]:
     if partly:
         raise PartlyLostError(partly)
     return tuple(n for n, own in enumerate(held) if all(own))
+
+
+async def _use_leases(
+    connection: AnyConnection, commits: Sequence[Commit], won: Sequence[int]
+) -> None:
+    closed = await budgets.use_leases(connection, [commits[n] for n in won])
+    if closed:
+        raise LeaseClosedError(frozenset(won[n] for n in closed))
 
 
 async def _lock_accounts(connection: AnyConnection, commits: Sequence[Commit]) -> set[int]:

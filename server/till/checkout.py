@@ -23,17 +23,17 @@ from rewards.journal import Journal
 from rewards.refusal import Reason, Refusal
 from rewards.ruleset import ProgramRules
 from rewards.sale import (
-    LineAction,
     Outcome,
     ReceiptKey,
     Sale,
     SaleMode,
-    TenderKind,
     derived_key_id,
     encode_sale,
     fingerprint_of,
     key_id_of,
 )
+from rewards.spend_posting import Taking, post_missing, post_takings, spending_uses, takings_of
+from rewards.spending import Purse
 from server.codec import check
 from server.codec.answer_pb import fill_answer
 from server.codec.asked import Skipped
@@ -41,9 +41,13 @@ from server.codec.sale_pb import outcome_from_pb, receipt_key_from_pb, sale_from
 from server.lookups import Seen, Wanted
 from server.store.facts import KnownKey
 from server.till import evaluation as work
+from server.till import instruments, quotas, returns, spending
 from server.till.context import Context, check_currency
 from server.till.durable import Decided, run_durable
+from server.till.instruments import hold_id_of
+from server.till.refund_answer import fill_returns
 from server.till.stored import stored_checkout
+from server.till.tiers import bought_by
 from server.token import QuoteToken
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -59,6 +63,9 @@ class ExceptionKind(IntEnum):
     RETURN_LINES = 4
     SPEND = 5
     OUTCOME_DIFFERS = 6
+    COUPON = 20
+    GIFT_CARD = 21
+    BUDGET_OVERRUN = 22
 
 
 class CheckoutCommand(NamedTuple):
@@ -81,12 +88,14 @@ class Frozen(NamedTuple):
 
     Attributes:
         problem: why a token that was sent is not used; its refusal if the receipt is open.
+        told: the token by which something was spent: also one that has expired since.
     """
 
     rules: ProgramRules
     at_us: int
     token: QuoteToken | None
     problem: Refusal | None
+    told: QuoteToken | None = None
 
 
 class Sold(NamedTuple):
@@ -94,6 +103,11 @@ class Sold(NamedTuple):
 
     Attributes:
         now_us: the server's clock at the decision, UTC microseconds.
+        own: what moves on the customer's account.
+        settled: what coupons and gift cards move on other accounts.
+        kept: what it uses of limits over many receipts.
+        takings: what is spent, and what promotions cost, lot by lot.
+        is_held: the basket holds something on the customer's account.
     """
 
     scene: work.Scene
@@ -103,6 +117,12 @@ class Sold(NamedTuple):
     skipped: Skipped
     differences: tuple[Difference, ...]
     exceptions: tuple[ExceptionEntry, ...]
+    own: Journal
+    settled: instruments.Settled
+    kept: quotas.Kept
+    takings: tuple[Taking, ...] = ()
+    is_held: bool = False
+    back: returns.Back = returns.NOTHING_BACK
 
 
 async def checkout(context: Context, request: pb.CheckoutRequest, deadline_s: float) -> bytes:
@@ -172,7 +192,10 @@ class CheckoutOperation:
         self._context = context
         self._command = command
         basket = (command.basket_key_id,) if command.basket_id else ()
-        self.wanted = Wanted((command.key_id, *basket), work.identifier_hashes(command.sale))
+        originals = returns.wanted_keys(command.sale)
+        self.wanted = Wanted(
+            (command.key_id, *basket, *originals), work.identifier_hashes(command.sale)
+        )
 
     async def settled(self, known: KnownKey, seen: Seen, deadline_s: float) -> bytes:
         """Give the first answer again, if this is the same sale.
@@ -210,25 +233,123 @@ class CheckoutOperation:
             self._except(exceptions, ExceptionKind.TOKEN, frozen.problem)
         self._check_business(seen, exceptions)
         scene = work.Scene(context, store, frozen.rules, command.sale, frozen.at_us)
-        facts = await self._facts(scene, seen, deadline_s)
-        decision = work.decide_prices(scene, facts)
+        facts, looked, basket = await self._facts(scene, seen, now_us, deadline_s)
+        scene, facts = await self._paying(scene, facts, frozen, seen, now_us, deadline_s)
+        coming = await returns.look_at(scene, seen, deadline_s)
+        kept = await quotas.decide(scene, facts, self._asking(frozen), deadline_s)
+        try:
+            return self._decided(scene, seen, frozen, kept, looked, basket, coming, exceptions)
+        except BaseException:
+            context.budgets.settle(kept.budget_uses, was_written=False)
+            raise
+
+    def _decided(
+        self,
+        scene: work.Scene,
+        seen: Seen,
+        frozen: Frozen,
+        kept: quotas.Kept,
+        looked: instruments.Looked,
+        basket: instruments.Basket,
+        coming: tuple[returns.ComingBack, ...],
+        exceptions: list[ExceptionEntry],
+    ) -> Decided:
+        """Put together what is answered and written of a sale whose prices are decided."""
+        command, decision = self._command, kept.decision
+        facts = replace(kept.facts, spends=decision.spends)
+        exceptions += _overruns(scene.rules, kept)
+        takings = self._takings(scene, facts, decision, frozen, exceptions)
         found = self._differences(decision.evaluation, frozen, exceptions)
         decision, skipped = _add_extras(scene, decision, facts, seen)
         detail = outcome_differs(command.sale, decision.evaluation, command.outcome)
         if detail:
             exceptions.append(ExceptionEntry(ExceptionKind.OUTCOME_DIFFERS, detail))
-        sold = Sold(scene, now_us, facts, decision, skipped, found, tuple(exceptions))
+        own_lots = instruments.own_lots(facts, decision, looked)
+        own = Journal(command.key_id, spending.lots_with(spending.purse_of(scene), own_lots))
+        post_takings(own, takings)
+        settled = instruments.settle(scene, facts, decision, looked, basket, command.key_id, own)
+        self._except_instruments(settled, exceptions)
+        account_id = facts.customer.account_id
+        back = returns.settle(scene, coming, own, account_id, basket.now_us, command.closed)
+        exceptions += back.exceptions
+        sold = Sold(
+            scene,
+            basket.now_us,
+            facts,
+            decision,
+            skipped,
+            found,
+            tuple(exceptions),
+            own,
+            settled,
+            kept,
+            takings,
+            _is_held(spending.purse_of(scene), frozen.told),
+            back,
+        )
         answer = self._answer(sold)
         if command.sale.header.mode == SaleMode.TRAINING:
             return Decided(None, answer)
         return Decided(self._commit(sold, seen, answer), answer)
 
-    async def _facts(self, scene: work.Scene, seen: Seen, deadline_s: float) -> Facts:
+    async def _paying(
+        self,
+        scene: work.Scene,
+        facts: Facts,
+        frozen: Frozen,
+        seen: Seen,
+        now_us: int,
+        deadline_s: float,
+    ) -> tuple[work.Scene, Facts]:
+        """What is spent, and what of; an ordinary receipt reads nothing for it."""
+        command = self._command
+        wishes = spending.wishes_to_sell(scene, facts, frozen.told)
+        in_debt = seen.customer is not None and seen.customer.in_debt
+        hold_id = hold_id_of(command.basket_id)
         try:
-            return await work.gather_facts(scene, seen, deadline_s)
+            return await spending.prepare(
+                scene, facts, wishes, hold_id, now_us, command.closed, in_debt, deadline_s
+            )
         except TimeoutError:
             text = "no time was left before the write; nothing is recorded"
             raise Refusal(Reason.DEADLINE_PASSED, text) from None
+
+    def _takings(
+        self,
+        scene: work.Scene,
+        facts: Facts,
+        decision: Decision,
+        frozen: Frozen,
+        exceptions: list[ExceptionEntry],
+    ) -> tuple[Taking, ...]:
+        """The lots that it takes. An open receipt takes what is covered, or is refused."""
+        purse = spending.purse_of(scene)
+        for short in decision.short:
+            refusal = spending.refusal_of(short, purse, frozen.told)
+            self._except(exceptions, ExceptionKind.SPEND, refusal)
+        takings = takings_of(scene.rules.program, facts, decision.evaluation, purse)
+        exceptions += spending.owed_exceptions(takings)
+        return takings
+
+    async def _facts(
+        self, scene: work.Scene, seen: Seen, now_us: int, deadline_s: float
+    ) -> tuple[Facts, instruments.Looked, instruments.Basket]:
+        command = self._command
+        basket = instruments.Basket(hold_id_of(command.basket_id), now_us, command.closed)
+        try:
+            facts = await work.gather_facts(scene, seen, deadline_s)
+            facts, looked = await instruments.look_at(scene, facts, basket, deadline_s)
+            return facts, looked, basket
+        except TimeoutError:
+            text = "no time was left before the write; nothing is recorded"
+            raise Refusal(Reason.DEADLINE_PASSED, text) from None
+
+    def _asking(self, frozen: Frozen) -> quotas.Asking:
+        """A sale uses limits up; a fact at least what its quote has shown, training nothing."""
+        command, token = self._command, frozen.token
+        takes = command.sale.header.mode != SaleMode.TRAINING
+        shown = token.shown if token is not None and command.closed else ()
+        return quotas.Asking(takes, command.basket_id, shown)
 
     async def _freeze(self, account_id: int, now_us: int) -> Frozen:
         command, reference = self._command, self._context.reference
@@ -239,8 +360,11 @@ class CheckoutOperation:
             token = self._usable_token(account_id, now_us)
             rules = await reference.rules_of(chain_id, token.ruleset_version)
         except Refusal as problem:
-            return Frozen(reference.rules_at(chain_id, now_us), now_us, None, problem)
-        return Frozen(rules, token.instant_us, token, None)
+            told = None
+            if problem.reason is Reason.TOKEN_EXPIRED:
+                told = self._context.signer.check(command.signed_token)
+            return Frozen(reference.rules_at(chain_id, now_us), now_us, None, problem, told)
+        return Frozen(rules, token.instant_us, token, None, token)
 
     def _usable_token(self, account_id: int, now_us: int) -> QuoteToken:
         command = self._command
@@ -267,13 +391,15 @@ class CheckoutOperation:
             text = f"the basket was sold before, as receipt {sold_as}"
             refusal = Refusal(Reason.BASKET_SOLD, text, {"receipt_id": sold_as})
             self._except(exceptions, ExceptionKind.BASKET_SOLD, refusal)
-        if any(tender.kind == TenderKind.POINTS for tender in command.sale.tenders):
-            text = "spending points is not offered by this version"
-            refusal = Refusal(Reason.SPEND_NOT_POSSIBLE, text)
-            self._except(exceptions, ExceptionKind.SPEND, refusal)
-        if any(line.action == LineAction.RETURN for line in command.sale.lines):
-            text = "RETURN lines inside a sale are not offered by this version"
-            self._except(exceptions, ExceptionKind.RETURN_LINES, Refusal(Reason.NOT_OFFERED, text))
+
+    def _except_instruments(
+        self, settled: instruments.Settled, exceptions: list[ExceptionEntry]
+    ) -> None:
+        """What cannot be done with cards and coupons; of an open receipt coupons do not count."""
+        for refusal in settled.refused:
+            self._except(exceptions, ExceptionKind.GIFT_CARD, refusal)
+        if self._command.closed:
+            exceptions += [ExceptionEntry(ExceptionKind.COUPON, one) for one in settled.unusable]
 
     def _except(
         self, exceptions: list[ExceptionEntry], kind: ExceptionKind, refusal: Refusal
@@ -318,6 +444,10 @@ class CheckoutOperation:
         decision = sold.decision._replace(evaluation=evaluation)
         id_base = command.basket_id or command.key_id
         asked = work.asked_of(sold.scene, sold.facts, decision, sold.skipped, id_base)
+        if not training:
+            asked = asked._replace(codes=sold.settled.codes)
+        view = spending.view_of(sold.scene, sold.facts, decision, is_offered=False)
+        asked = asked._replace(spend=view)
         fill_answer(response.answer, asked)
         for difference in sold.differences:
             response.differs_from_quote.add(
@@ -329,6 +459,7 @@ class CheckoutOperation:
         for entry in sold.exceptions:
             kind = pb.ExceptionKind.ValueType(entry.kind)
             response.exceptions.add(kind=kind, detail=entry.detail)
+        fill_returns(response, sold.scene.store, sold.back.returned)
         return response.SerializeToString()
 
     def _commit(self, sold: Sold, seen: Seen, answer: bytes) -> Commit:
@@ -338,7 +469,7 @@ class CheckoutOperation:
             keys.append(CommitKey(command.basket_key_id, KeyKind.BASKET, command.key_id))
         kept = (command.closed, command.basket_id, command.outcome)
         return Commit(
-            keys=tuple(keys),
+            keys=(*keys, *sold.settled.keys, *sold.back.keys),
             effective_at_us=at_us,
             recorded_at_us=sold.now_us,
             accounts=self._accounts(sold),
@@ -351,20 +482,50 @@ class CheckoutOperation:
                 answer=answer,
             ),
             exceptions=sold.exceptions,
+            new_accounts=sold.settled.new_accounts,
+            new_instruments=sold.settled.new_instruments,
+            budget_uses=(*sold.kept.budget_uses, *sold.back.budget_uses),
+            returns=sold.back.entries,
         )
 
     def _accounts(self, sold: Sold) -> tuple[AccountChange, ...]:
         """What changes of the customer's account."""
         customer = sold.facts.customer
         if not customer.account_id:
-            return ()
-        journal = Journal(self._command.key_id)
-        post_grants(journal, sold.scene.rules.program, sold.decision.evaluation.grants)
+            return (*sold.settled.accounts, *sold.back.accounts)
+        journal = sold.own
+        program, grants = sold.scene.rules.program, sold.decision.evaluation.grants
+        post_grants(journal, program, grants, sold.kept.overrun)
+        post_missing(journal, sold.takings, sold.scene.at_us)
+        bounded = spending_uses(program, sold.facts, sold.decision.evaluation)
         last_day = max(customer.last_purchase_day, sold.facts.store.local_day)
         change = AccountChange(
-            customer.account_id, customer.account_version, journal.movement(), 1, last_day
+            customer.account_id,
+            customer.account_version,
+            journal.movement(),
+            1 + sold.back.purchases,
+            last_day,
+            released=(hold_id_of(self._command.basket_id),) if sold.is_held else (),
+            uses=(*sold.kept.account_uses, *bounded),
+            turnover=bought_by(program, self._command.sale, sold.facts, sold.decision.evaluation),
         )
-        return (change,)
+        return (change, *sold.settled.accounts)
+
+
+def _is_held(purse: Purse, told: QuoteToken | None) -> bool:
+    """Whether the basket holds, or has held, something on the customer's account."""
+    by_quote = told is not None and bool(told.hold_ids)
+    return by_quote or any(hold.hold_id == purse.hold_id for hold in purse.holdings.holds)
+
+
+def _overruns(rules: ProgramRules, kept: quotas.Kept) -> list[ExceptionEntry]:
+    """What a fact gave beyond limits over many receipts, because its quote had shown it."""
+    shown = dict(kept.shown_by(rules))
+    names = [rules.program.promotions[number].promotion_id for number in sorted(kept.overrun)]
+    return [
+        ExceptionEntry(ExceptionKind.BUDGET_OVERRUN, f"{name}: {shown[name]} beyond its limits")
+        for name in names
+    ]
 
 
 def _add_extras(

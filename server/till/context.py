@@ -1,10 +1,14 @@
 """What every call of a till works with, put together once by `server.main`."""
 
-from typing import NamedTuple
+from collections.abc import Collection
+from typing import NamedTuple, Protocol
 
-from rewards.decide import Evaluator
+from rewards.evaluate import Evaluation
+from rewards.facts import Facts
 from rewards.refusal import Reason, Refusal
-from rewards.ruleset import CompiledProgram
+from rewards.ruleset import CompiledProgram, ProgramRules
+from rewards.sale import Sale
+from server.budgets import Desk
 from server.clock import Clock
 from server.codec.asked import Voice
 from server.codec.sale_pb import HashIdentifier
@@ -21,6 +25,15 @@ _SPEAKERS: dict[int, tuple[CompiledProgram, dict[str, Speaker]]] = {}
 """Speakers by program, each with the program itself: an id alone may be used again."""
 
 
+class Evaluate(Protocol):
+    """The evaluator of the setting: the kernel, or its reference twin."""
+
+    def __call__(
+        self, rules: ProgramRules, sale: Sale, facts: Facts, only: Collection[int] | None = None
+    ) -> Evaluation:
+        """Evaluate a receipt; `only` names the promotions that may take part."""
+
+
 class Context(NamedTuple):
     """Ports and data of the calls."""
 
@@ -31,7 +44,8 @@ class Context(NamedTuple):
     database: Database
     signer: TokenSigner
     hash_identifier: HashIdentifier
-    evaluate: Evaluator
+    evaluate: Evaluate
+    budgets: Desk
 
 
 def check_currency(store: StoreInfo, program: CompiledProgram, currency_code: str) -> None:

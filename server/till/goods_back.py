@@ -6,7 +6,10 @@ A Refund and the RETURN lines of a sale both come here.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from rewards.commit import (
+    UNCHANGED,
     AccountChange,
     BudgetUse,
     CommitKey,
@@ -33,12 +36,12 @@ from server.till.context import Context
 from server.till.original import (
     Moved,
     Original,
-    Touched,
-    changed,
     evaluator_of,
     settle_account,
     uncounted,
 )
+from server.till.tiers import TurnoverChange
+from server.till.turnover_back import back_of_refund
 
 RETURN_EXCEPTION = 4
 """EXCEPTION_KIND_RETURN_LINES of the contract."""
@@ -56,13 +59,6 @@ _TEXTS = {
 }
 
 
-class OwnJournal(NamedTuple):
-    """The journal of a sale that goods come back on, and whose account it is."""
-
-    account_id: int
-    journal: Journal
-
-
 class Returned(NamedTuple):
     """What comes back of one sale, as decided.
 
@@ -70,9 +66,9 @@ class Returned(NamedTuple):
         refund: None if nothing of it can be settled.
         moved: what moves on which account.
         keys: the sale's turn, which the commit must take.
-        accounts: what changes of them, but for that of `OwnJournal`.
         uncount: the purchase is undone, see `uncounted`; None if something of it is left.
-        account_uses: what comes back of the customer's limits; in `accounts` already.
+        account_uses: what comes back of the customer's limits.
+        turnover: what comes off the customer's turnover.
         exceptions: what of a fact could not be settled.
     """
 
@@ -82,12 +78,12 @@ class Returned(NamedTuple):
     part: PointsPart = PointsPart(0, 0)
     moved: tuple[Moved, ...] = ()
     keys: tuple[CommitKey, ...] = ()
-    accounts: tuple[AccountChange, ...] = ()
     uncount: tuple[int, int] | None = None
     account_uses: tuple[PromotionUse, ...] = ()
     entries: tuple[ReturnEntry, ...] = ()
     budget_uses: tuple[BudgetUse, ...] = ()
     exceptions: tuple[ExceptionEntry, ...] = ()
+    turnover: tuple[TurnoverChange, ...] = ()
 
 
 def return_goods(
@@ -97,7 +93,7 @@ def return_goods(
     key_id: bytes,
     now_us: int,
     closed: bool,
-    own: OwnJournal | None = None,
+    journals: dict[int, Journal] | None = None,
 ) -> Returned:
     """Decide what comes of goods that come back.
 
@@ -108,7 +104,7 @@ def return_goods(
         key_id: of what posts it, 16 bytes.
         now_us: the instant, UTC microseconds.
         closed: it is a fact: what is not possible is noted, and the rest is settled.
-        own: of a sale that they come back on: its customer's movements go together.
+        journals: by account, where there are some already; gets those that are begun.
 
     Raises:
         Refusal: it is a request, and not possible.
@@ -126,12 +122,11 @@ def return_goods(
     spendings = customer.spendings if customer is not None else ()
     comebacks = comebacks_of(decided, program, part, spendings, records)
     home = customer.owner.account_ids[0] if customer is not None else NO_ACCOUNT
-    moved = settle_accounts(context, original, claims, {home: comebacks}, key_id, now_us, own)
+    moved = settle_accounts(context, original, claims, {home: comebacks}, key_id, now_us, journals)
     returned = {line.line_id: line.quantity_milli for line in decided.lines}
     is_gone = original.gone_with(returned)
     uncount = uncounted(original) if is_gone else None
     uses = uses_back_of_refund(original.counted, decided, comebacks, is_gone)
-    others = [one for one in moved if own is None or not _is_own(one.touched, own)]
     return Returned(
         original,
         now_us,
@@ -139,12 +134,16 @@ def return_goods(
         part,
         moved,
         (original.turn_key,),
-        changed(others, uncount, uses.account_uses),
         uncount,
         uses.account_uses,
         (_entry(original, decided, part, claims, comebacks, moved),),
         uses.budget_uses,
         exceptions,
+        back_of_refund(
+            original,
+            [(line.line_id, line.amount_minor) for line in decided.lines],
+            is_gone=is_gone,
+        ),
     )
 
 
@@ -208,7 +207,7 @@ def settle_accounts(
     comebacks: Mapping[int, Sequence[Comeback]],
     key_id: bytes,
     now_us: int,
-    own: OwnJournal | None = None,
+    journals: dict[int, Journal] | None = None,
 ) -> tuple[Moved, ...]:
     """Settle on all accounts of a sale.
 
@@ -219,8 +218,9 @@ def settle_accounts(
         comebacks: what was spent and comes back, by the account that the sale found it on.
         key_id: of what posts it.
         now_us: the instant, UTC microseconds.
-        own: see `return_goods`.
+        journals: see `return_goods`.
     """
+    journals = {} if journals is None else journals
     moved = []
     for touched in original.accounts:
         home = touched.owner.account_ids[0]
@@ -229,18 +229,65 @@ def settle_accounts(
         if not mine and not back:
             moved.append(Moved.nothing(touched))
             continue
-        if own is not None and _is_own(touched, own):
-            journal = own.journal
-            journal.learn(touched.lots)
-        else:
-            journal = Journal(key_id, touched.lots)
+        journal = journals.setdefault(touched.owner.account_id, Journal(key_id))
+        journal.learn(touched.lots)
         settled = settle_account(context, original, touched, journal, mine, back, now_us)
         moved.append(Moved(touched, journal.movement(), settled))
     return tuple(moved)
 
 
-def _is_own(touched: Touched, own: OwnJournal) -> bool:
-    return touched.owner.account_id == own.account_id
+def changes_of(returned: Sequence[Returned]) -> tuple[AccountChange, ...]:
+    """What several returns of one commit change, once for each account."""
+    found: dict[int, AccountChange] = {}
+    for one in returned:
+        for moved in one.moved:
+            change = changed(moved, one.uncount, one.account_uses, one.turnover)
+            before = found.get(change.account_id)
+            if before is not None:
+                # Their journal is one: the later movement has the earlier in it.
+                change = msgspec.structs.replace(
+                    change,
+                    movement=change.movement if change.movement.postings else before.movement,
+                    purchases=before.purchases + change.purchases,
+                    last_purchase_day=max(before.last_purchase_day, change.last_purchase_day),
+                    uses=(*before.uses, *change.uses),
+                    turnover=(*before.turnover, *change.turnover),
+                )
+            found[change.account_id] = change
+    return tuple(one for one in found.values() if is_change(one))
+
+
+def changed(
+    moved: Moved,
+    uncount: tuple[int, int] | None,
+    uses: tuple[PromotionUse, ...],
+    turnover: tuple[TurnoverChange, ...] = (),
+) -> AccountChange:
+    """The change of an account.
+
+    Args:
+        moved: on it.
+        uncount: how the purchase is undone, see `uncounted`; None if it is not.
+        uses: what comes back of the customer's limits.
+        turnover: what comes off the customer's turnover.
+    """
+    owner, is_own = moved.touched.owner, not moved.touched.is_bearer
+    purchases, last_day = uncount if uncount is not None and is_own else (0, UNCHANGED)
+    return AccountChange(
+        owner.account_id,
+        owner.version,
+        moved.movement,
+        purchases,
+        last_day,
+        uses=uses if is_own else (),
+        turnover=turnover if is_own else (),
+    )
+
+
+def is_change(change: AccountChange) -> bool:
+    """Whether anything changes."""
+    moved = change.movement.postings or change.purchases
+    return bool(moved or change.uses or change.turnover)
 
 
 def _entry(

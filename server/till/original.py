@@ -1,13 +1,13 @@
 """A sale that something comes back of: what it was, what it moved, and what came back before."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
 
-from rewards.commit import UNCHANGED, AccountChange, CommitKey, KeyKind, PromotionUse
+from rewards.commit import UNCHANGED, CommitKey, KeyKind
 from rewards.coupon_use import within_balances
 from rewards.evaluate import Evaluation
 from rewards.facts import AssetWindow, Facts
@@ -61,6 +61,8 @@ class _Kept(Struct, frozen=True, array_like=True):
 
 
 _REQUEST = msgspec.msgpack.Decoder(tuple[Sale, _Kept])
+_ORIGIN = 12
+"""Where in the rest of a line its origin stands."""
 _PAIR = b"\x92"
 """Makes one msgpack array of the two values that a request is stored as."""
 _FACTS = msgspec.msgpack.Decoder(Facts)
@@ -191,6 +193,15 @@ def sold_key(seen: Seen, key_id: bytes) -> KnownKey:
         text = "the original was voided"
         raise Refusal(Reason.RECEIPT_STATE, text, {**metadata, "state": "VOIDED"})
     return known
+
+
+def origin_of(line: Line) -> tuple[ReceiptKey, str] | None:
+    """Receipt and line that a RETURN line names; None if it names none."""
+    origin = line.rest[_ORIGIN] if len(line.rest) > _ORIGIN else ()
+    assert isinstance(origin, tuple | list)
+    if not origin or origin[0] is None:
+        return None
+    return msgspec.convert(origin, tuple[ReceiptKey, str])
 
 
 def sale_of(stored: StoredRow) -> Sale:
@@ -339,34 +350,3 @@ def uncounted(original: Original) -> tuple[int, int]:
         return 0, UNCHANGED
     bought_since = touched.owner.purchases != before.purchases + 1
     return -1, UNCHANGED if bought_since else before.last_purchase_day
-
-
-def changed(
-    moved: Sequence[Moved],
-    uncount: tuple[int, int] | None,
-    uses: tuple[PromotionUse, ...] = (),
-) -> tuple[AccountChange, ...]:
-    """The changes of accounts.
-
-    Args:
-        moved: on each account.
-        uncount: how the purchase is undone, see `uncounted`; None if it is not.
-        uses: what comes back of the customer's limits.
-    """
-    found = []
-    for one in moved:
-        owner, is_own = one.touched.owner, not one.touched.is_bearer
-        purchases, last_day = uncount if uncount is not None and is_own else (0, UNCHANGED)
-        own_uses = uses if is_own else ()
-        if one.movement.postings or purchases or own_uses:
-            found.append(
-                AccountChange(
-                    owner.account_id,
-                    owner.version,
-                    one.movement,
-                    purchases,
-                    last_day,
-                    uses=own_uses,
-                )
-            )
-    return tuple(found)

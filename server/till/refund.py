@@ -17,7 +17,7 @@ from server.store.facts import KnownKey
 from server.till.break_off import void_key_id_of
 from server.till.context import Context
 from server.till.durable import Decided, run_durable
-from server.till.goods_back import Returned, exception_of, return_goods
+from server.till.goods_back import Returned, changes_of, exception_of, return_goods
 from server.till.original import read_original, sold_key
 from server.till.refund_answer import fill_returned, fill_unsettled
 from server.till.stored import stored_checkout
@@ -209,7 +209,7 @@ class RefundOperation:
             keys=returned.keys,
             effective_at_us=0,
             recorded_at_us=0,
-            accounts=returned.accounts,
+            accounts=changes_of([returned]),
             returns=returned.entries,
             budget_uses=returned.budget_uses,
         )

@@ -34,6 +34,29 @@ def fill_returned(response: pb.RefundResponse, store: StoreInfo, returned: Retur
         returned: as decided.
     """
     program = returned.original.rules.program
+    _fill_amounts(response, returned)
+    cashier, slip = _speakers(store, program)
+    _say_money(response, cashier, slip)
+    fill_moved(response, slip, program, returned.moved)
+
+
+def fill_returns(
+    response: pb.CheckoutResponse, store: StoreInfo, returned: Iterable[Returned]
+) -> None:
+    """Say what comes of the RETURN lines of a sale, an original each."""
+    for one in returned:
+        told = response.returns.add(
+            result=response.result,
+            receipt_id=one.original.key_id,
+            decided_at_us=response.decided_at_us,
+        )
+        _fill_amounts(told, one)
+        program = one.original.rules.program
+        _, slip = _speakers(store, program)
+        _fill_assets(told, slip, program, one.moved)
+
+
+def _fill_amounts(response: pb.RefundResponse, returned: Returned) -> None:
     refund, part = returned.refund, returned.part
     if refund is not None:
         for line in refund.lines:
@@ -47,9 +70,6 @@ def fill_returned(response: pb.RefundResponse, store: StoreInfo, returned: Retur
         response.short_minor = refund.short_minor
         response.kept_back_minor = refund.printed_minor - refund.pay_back_minor
     _fill_exceptions(response, returned.exceptions)
-    cashier, slip = _speakers(store, program)
-    _say_money(response, cashier, slip)
-    fill_moved(response, slip, program, returned.moved)
 
 
 def fill_unsettled(
@@ -96,6 +116,12 @@ def fill_moved(
                 amount_minor=change.amount_minor,
                 balance_minor=before_minor + change.amount_minor,
             )
+    _fill_assets(response, slip, program, moved)
+
+
+def _fill_assets(
+    response: Any, slip: Speaker, program: CompiledProgram, moved: Sequence[Moved]
+) -> None:
     sums: dict[str, dict[str, int]] = {}
     for asset in (asset for one in moved for asset in one.settled.assets):
         found = sums.setdefault(asset.asset_code, {})

@@ -6,7 +6,7 @@ import msgspec
 
 from loyalty.v1 import answer_pb2
 from loyalty.v1 import till_service_pb2 as pb
-from rewards.commit import Commit, CommitKey, KeyKind, StoredReceipt
+from rewards.commit import AccountChange, Commit, CommitKey, KeyKind, StoredReceipt
 from rewards.limits import TEXT_ID_MAX
 from rewards.refund import RefundRefusal, decide_refund, fitted
 from rewards.refusal import Reason, Refusal
@@ -20,18 +20,19 @@ from server.store.facts import KnownKey
 from server.till.break_off import void_key_id_of
 from server.till.context import Context, voice_of
 from server.till.durable import Decided, run_durable
-from server.till.goods_back import settle_accounts
+from server.till.goods_back import changed, is_change, settle_accounts
 from server.till.original import (
     Moved,
     Original,
-    changed,
     evaluator_of,
+    origin_of,
     read_original,
     sold_key,
     uncounted,
 )
 from server.till.refund_answer import fill_moved
 from server.till.stored import stored_checkout
+from server.till.turnover_back import back_of_void
 
 _ENCODER = msgspec.msgpack.Encoder()
 _SLIP, _EMPHASIS = answer_pb2.TEXT_PLACE_SLIP, answer_pb2.TEXT_STYLE_EMPHASIS
@@ -101,13 +102,12 @@ class VoidOperation:
         answer = self._answer(original, moved, now_us)
         request = _ENCODER.encode((command.key_id, command.reason_code, command.cashier_id))
         own_key = CommitKey(command.void_key_id, KeyKind.VOID, fingerprint_of(request))
-        is_counted = not (original.returns and original.gone_with({}))
         uses = self._uses_back(original)
         commit = Commit(
             keys=(own_key, original.turn_key),
             effective_at_us=now_us,
             recorded_at_us=now_us,
-            accounts=changed(moved, uncounted(original) if is_counted else None, uses.account_uses),
+            accounts=self._accounts(original, moved, uses),
             budget_uses=uses.budget_uses,
             receipt=StoredReceipt(
                 key_id=command.void_key_id,
@@ -119,6 +119,15 @@ class VoidOperation:
             ),
         )
         return Decided(commit, answer)
+
+    def _accounts(
+        self, original: Original, moved: tuple[Moved, ...], uses: UsesBack
+    ) -> tuple[AccountChange, ...]:
+        is_counted = not (original.returns and original.gone_with({}))
+        uncount = uncounted(original) if is_counted else None
+        turnover = back_of_void(original)
+        changes = [changed(one, uncount, uses.account_uses, turnover) for one in moved]
+        return tuple(one for one in changes if is_change(one))
 
     def _uses_back(self, original: Original) -> UsesBack:
         """What comes back of limits over many receipts."""
@@ -171,12 +180,13 @@ class VoidOperation:
 
 
 def _check_no_exchange(original: Original) -> None:
-    """Hold a sale with RETURN lines to its end: what came back on it has been settled.
+    """Hold a sale on which goods came back to its end: what came back on it has been settled.
 
     Raises:
         Refusal: RECEIPT_STATE.
     """
-    if any(line.action == LineAction.RETURN for line in original.sale.lines):
+    returns = [one for one in original.sale.lines if one.action == LineAction.RETURN]
+    if any(origin_of(one) is not None and not one.cancelled for one in returns):
         metadata = {"receipt_id": original.key_id.hex(), "state": "EXCHANGED"}
         text = "goods came back on the receipt: refund what was sold on it instead"
         raise Refusal(Reason.RECEIPT_STATE, text, metadata)

@@ -12,11 +12,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from server.store import commits, facts, holdings, prices
+from server.store import commits, expiries, facts, holdings, prices, statements
 
 ROWS = 1_000_000
 HOT_TABLES = ("commit_key", "receipt", "account", "balance", "posting", "lot", "customer")
-BILLING_TABLES = ("lot_change", "hold", "promotion_use")
+BILLING_TABLES = ("lot_change", "hold", "promotion_use", "receipt_refund")
 
 FILL = (
     """insert into commit_key
@@ -41,6 +41,9 @@ FILL = (
          from generate_series(1, $1::bigint) n""",
     """insert into promotion_use
        select n, 'p', '2026-11', 1, 1 from generate_series(1, $1::bigint) n""",
+    """insert into receipt_refund
+       select decode(lpad(to_hex(n), 32, '0'), 'hex'), 0, '', 1, ''
+         from generate_series(1, $1::bigint) n""",
     """insert into customer
        select n, n, 'c', n::text, 1, 'ru', '{}', '{}' from generate_series(1, $1::bigint) n""",
     """insert into identifier
@@ -70,15 +73,18 @@ async def _plans(dsn: str) -> dict[str, list[dict[str, Any]]]:
             await connection.execute(f"alter table {table} set (autovacuum_enabled = false)")
         for statement in FILL:
             await connection.execute(statement, ROWS, timeout=120)
-        statements = {
+        hot = {
             **commits.HOT_STATEMENTS,
+            **expiries.HOT_STATEMENTS,
             **facts.HOT_STATEMENTS,
             **holdings.HOT_STATEMENTS,
             **prices.HOT_STATEMENTS,
+            **{f"refunds.{name}": found for name, found in refunds.HOT_STATEMENTS.items()},
+            **statements.HOT_STATEMENTS,
         }
         return {
             name: _nodes(await _explained(connection, statement))
-            for name, statement in statements.items()
+            for name, statement in hot.items()
         }
     finally:
         await connection.close()

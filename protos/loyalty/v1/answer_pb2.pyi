@@ -69,6 +69,28 @@ SET_REASON_FACTS_UNAVAILABLE: SetReason.ValueType  # 4
 """The customer's data could not be read in time."""
 Global___SetReason: _TypeAlias = SetReason  # noqa: Y015
 
+class _SpentAs:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SpentAsEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SpentAs.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SPENT_AS_UNSPECIFIED: _SpentAs.ValueType  # 0
+    SPENT_AS_DISCOUNT: _SpentAs.ValueType  # 1
+    """Lines cost less; nothing more to be done."""
+    SPENT_AS_TENDER: _SpentAs.ValueType  # 2
+    """It pays as a tender POINTS, which the till sends with Checkout."""
+
+class SpentAs(_SpentAs, metaclass=_SpentAsEnumTypeWrapper):
+    """How an asset is spent."""
+
+SPENT_AS_UNSPECIFIED: SpentAs.ValueType  # 0
+SPENT_AS_DISCOUNT: SpentAs.ValueType  # 1
+"""Lines cost less; nothing more to be done."""
+SPENT_AS_TENDER: SpentAs.ValueType  # 2
+"""It pays as a tender POINTS, which the till sends with Checkout."""
+Global___SpentAs: _TypeAlias = SpentAs  # noqa: Y015
+
 class _Lane:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -110,6 +132,14 @@ class _CouponStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CouponSta
     """No promotion knows it."""
     COUPON_STATE_NOT_CHOSEN: _CouponState.ValueType  # 4
     """Another code counted instead, or another promotion of its group."""
+    COUPON_STATE_USED: _CouponState.ValueType  # 5
+    """A coupon of a series that was used before."""
+    COUPON_STATE_EXPIRED: _CouponState.ValueType  # 6
+    """A coupon of a series whose time is over."""
+    COUPON_STATE_NOT_YOURS: _CouponState.ValueType  # 7
+    """A coupon of a series that was given to another customer."""
+    COUPON_STATE_HELD: _CouponState.ValueType  # 8
+    """A coupon of a series that another basket holds."""
 
 class CouponState(_CouponState, metaclass=_CouponStateEnumTypeWrapper):
     """What became of a coupon code."""
@@ -123,6 +153,14 @@ COUPON_STATE_UNKNOWN: CouponState.ValueType  # 3
 """No promotion knows it."""
 COUPON_STATE_NOT_CHOSEN: CouponState.ValueType  # 4
 """Another code counted instead, or another promotion of its group."""
+COUPON_STATE_USED: CouponState.ValueType  # 5
+"""A coupon of a series that was used before."""
+COUPON_STATE_EXPIRED: CouponState.ValueType  # 6
+"""A coupon of a series whose time is over."""
+COUPON_STATE_NOT_YOURS: CouponState.ValueType  # 7
+"""A coupon of a series that was given to another customer."""
+COUPON_STATE_HELD: CouponState.ValueType  # 8
+"""A coupon of a series that another basket holds."""
 Global___CouponState: _TypeAlias = CouponState  # noqa: Y015
 
 class _CustomerState:
@@ -183,6 +221,8 @@ class _AdjustmentKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Adjust
     """A price by quantity."""
     ADJUSTMENT_KIND_GIFT: _AdjustmentKind.ValueType  # 12
     """An article given at a price, mostly for nothing."""
+    ADJUSTMENT_KIND_SPENT: _AdjustmentKind.ValueType  # 20
+    """Paid by the customer with an asset: points, a discount earned before."""
 
 class AdjustmentKind(_AdjustmentKind, metaclass=_AdjustmentKindEnumTypeWrapper):
     """Kind of a priced effect on a line."""
@@ -211,6 +251,8 @@ ADJUSTMENT_KIND_QUANTITY_TIERS: AdjustmentKind.ValueType  # 11
 """A price by quantity."""
 ADJUSTMENT_KIND_GIFT: AdjustmentKind.ValueType  # 12
 """An article given at a price, mostly for nothing."""
+ADJUSTMENT_KIND_SPENT: AdjustmentKind.ValueType  # 20
+"""Paid by the customer with an asset: points, a discount earned before."""
 Global___AdjustmentKind: _TypeAlias = AdjustmentKind  # noqa: Y015
 
 class _RewardKind:
@@ -426,6 +468,8 @@ class _TraceConditionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TraceC
     """With LIMIT_REACHED: the money for it is spent."""
     TRACE_CONDITION_OWN_OFFER: _TraceCondition.ValueType  # 30
     """The customer has no own offer of its code."""
+    TRACE_CONDITION_BALANCE_LIMIT: _TraceCondition.ValueType  # 31
+    """With LIMIT_REACHED: the customer may own no more of the asset."""
 
 class TraceCondition(_TraceCondition, metaclass=_TraceConditionEnumTypeWrapper):
     """A condition that a promotion can fail."""
@@ -487,6 +531,8 @@ TRACE_CONDITION_BUDGET: TraceCondition.ValueType  # 29
 """With LIMIT_REACHED: the money for it is spent."""
 TRACE_CONDITION_OWN_OFFER: TraceCondition.ValueType  # 30
 """The customer has no own offer of its code."""
+TRACE_CONDITION_BALANCE_LIMIT: TraceCondition.ValueType  # 31
+"""With LIMIT_REACHED: the customer may own no more of the asset."""
 Global___TraceCondition: _TypeAlias = TraceCondition  # noqa: Y015
 
 @_typing.final
@@ -534,6 +580,9 @@ class Answer(_message.Message):
     LANE_PROOFS_FIELD_NUMBER: _builtins.int
     COUPONS_FIELD_NUMBER: _builtins.int
     HINTS_FIELD_NUMBER: _builtins.int
+    GIFT_CARDS_FIELD_NUMBER: _builtins.int
+    SPENDABLE_FIELD_NUMBER: _builtins.int
+    SPENT_FIELD_NUMBER: _builtins.int
     ruleset_version: _builtins.int
     """Version of the ruleset that decided."""
     evaluated_at_us: _builtins.int
@@ -578,6 +627,20 @@ class Answer(_message.Message):
     def hints(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hint]:
         """What the customer could still get by buying a little more; the nearest first."""
 
+    @_builtins.property
+    def gift_cards(self) -> _containers.RepeatedCompositeFieldContainer[Global___GiftCardState]:
+        """The gift cards and certificates that the receipt names and the server knows, as they stood
+        before it.
+        """
+
+    @_builtins.property
+    def spendable(self) -> _containers.RepeatedCompositeFieldContainer[Global___Spendable]:
+        """What the customer may spend on this receipt, by asset; a Quote fills it in."""
+
+    @_builtins.property
+    def spent(self) -> _containers.RepeatedCompositeFieldContainer[Global___Spent]:
+        """What is spent on this receipt."""
+
     def __init__(
         self,
         *,
@@ -594,14 +657,115 @@ class Answer(_message.Message):
         lane_proofs: _abc.Iterable[Global___LaneProof] | None = ...,
         coupons: _abc.Iterable[Global___CouponResult] | None = ...,
         hints: _abc.Iterable[Global___Hint] | None = ...,
+        gift_cards: _abc.Iterable[Global___GiftCardState] | None = ...,
+        spendable: _abc.Iterable[Global___Spendable] | None = ...,
+        spent: _abc.Iterable[Global___Spent] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cross_sell", b"cross_sell", "lines", b"lines", "prompts", b"prompts", "rewards", b"rewards"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["coupons", b"coupons", "cross_sell", b"cross_sell", "customer_state", b"customer_state", "earning_estimated", b"earning_estimated", "evaluated_at_us", b"evaluated_at_us", "hints", b"hints", "lane_proofs", b"lane_proofs", "lines", b"lines", "prompts", b"prompts", "rewards", b"rewards", "ruleset_version", b"ruleset_version", "texts", b"texts", "trace", b"trace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["coupons", b"coupons", "cross_sell", b"cross_sell", "customer_state", b"customer_state", "earning_estimated", b"earning_estimated", "evaluated_at_us", b"evaluated_at_us", "gift_cards", b"gift_cards", "hints", b"hints", "lane_proofs", b"lane_proofs", "lines", b"lines", "prompts", b"prompts", "rewards", b"rewards", "ruleset_version", b"ruleset_version", "spendable", b"spendable", "spent", b"spent", "texts", b"texts", "trace", b"trace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Answer: _TypeAlias = Answer  # noqa: Y015
+
+@_typing.final
+class Spendable(_message.Message):
+    """What a customer may spend of an asset on this receipt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_CODE_FIELD_NUMBER: _builtins.int
+    SPENT_AS_FIELD_NUMBER: _builtins.int
+    USABLE_MINOR_FIELD_NUMBER: _builtins.int
+    MOST_MINOR_FIELD_NUMBER: _builtins.int
+    MOST_VALUE_MINOR_FIELD_NUMBER: _builtins.int
+    LEAST_MINOR_FIELD_NUMBER: _builtins.int
+    STEP_MINOR_FIELD_NUMBER: _builtins.int
+    STEP_VALUE_MINOR_FIELD_NUMBER: _builtins.int
+    EXPIRING_MINOR_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_US_FIELD_NUMBER: _builtins.int
+    asset_code: _builtins.str
+    """The asset."""
+    spent_as: Global___SpentAs.ValueType
+    """How it is spent."""
+    usable_minor: _builtins.int
+    """What is free to be spent: active, not expired, not held by another basket; minor units of the
+    asset.
+    """
+    most_minor: _builtins.int
+    """Most that may be spent here, minor units of the asset; 0 if nothing may."""
+    most_value_minor: _builtins.int
+    """What that is worth, minor units of money."""
+    least_minor: _builtins.int
+    """Least that may be spent, minor units of the asset."""
+    step_minor: _builtins.int
+    """It is spent in whole steps of so many minor units."""
+    step_value_minor: _builtins.int
+    """What a step is worth, minor units of money."""
+    expiring_minor: _builtins.int
+    """What of the usable amount expires first, minor units; 0 if nothing expires."""
+    expires_at_us: _builtins.int
+    """Until when that can be spent, included, UTC microseconds."""
+    def __init__(
+        self,
+        *,
+        asset_code: _builtins.str = ...,
+        spent_as: Global___SpentAs.ValueType = ...,
+        usable_minor: _builtins.int = ...,
+        most_minor: _builtins.int = ...,
+        most_value_minor: _builtins.int = ...,
+        least_minor: _builtins.int = ...,
+        step_minor: _builtins.int = ...,
+        step_value_minor: _builtins.int = ...,
+        expiring_minor: _builtins.int = ...,
+        expires_at_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_code", b"asset_code", "expires_at_us", b"expires_at_us", "expiring_minor", b"expiring_minor", "least_minor", b"least_minor", "most_minor", b"most_minor", "most_value_minor", b"most_value_minor", "spent_as", b"spent_as", "step_minor", b"step_minor", "step_value_minor", b"step_value_minor", "usable_minor", b"usable_minor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Spendable: _TypeAlias = Spendable  # noqa: Y015
+
+@_typing.final
+class Spent(_message.Message):
+    """What is spent of an asset on this receipt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_CODE_FIELD_NUMBER: _builtins.int
+    SPENT_AS_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    VALUE_MINOR_FIELD_NUMBER: _builtins.int
+    HELD_UNTIL_US_FIELD_NUMBER: _builtins.int
+    asset_code: _builtins.str
+    """The asset."""
+    spent_as: Global___SpentAs.ValueType
+    """How."""
+    amount_minor: _builtins.int
+    """How much, minor units of the asset."""
+    value_minor: _builtins.int
+    """What it is worth, minor units of money."""
+    held_until_us: _builtins.int
+    """In a Quote: until when it is held for the basket, included, UTC microseconds; 0 is not held."""
+    def __init__(
+        self,
+        *,
+        asset_code: _builtins.str = ...,
+        spent_as: Global___SpentAs.ValueType = ...,
+        amount_minor: _builtins.int = ...,
+        value_minor: _builtins.int = ...,
+        held_until_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "asset_code", b"asset_code", "held_until_us", b"held_until_us", "spent_as", b"spent_as", "value_minor", b"value_minor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Spent: _TypeAlias = Spent  # noqa: Y015
 
 @_typing.final
 class LaneProof(_message.Message):
@@ -666,6 +830,36 @@ class CouponResult(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CouponResult: _TypeAlias = CouponResult  # noqa: Y015
+
+@_typing.final
+class GiftCardState(_message.Message):
+    """What is on a gift card or certificate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GIFT_CARD_ID_FIELD_NUMBER: _builtins.int
+    AVAILABLE_MINOR_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_US_FIELD_NUMBER: _builtins.int
+    gift_card_id: _builtins.str
+    """The card as sent."""
+    available_minor: _builtins.int
+    """What can be spent, minor units of money."""
+    expires_at_us: _builtins.int
+    """Up to and including when the first part of it can be spent, UTC microseconds; 0 is without end."""
+    def __init__(
+        self,
+        *,
+        gift_card_id: _builtins.str = ...,
+        available_minor: _builtins.int = ...,
+        expires_at_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_minor", b"available_minor", "expires_at_us", b"expires_at_us", "gift_card_id", b"gift_card_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GiftCardState: _TypeAlias = GiftCardState  # noqa: Y015
 
 @_typing.final
 class Hint(_message.Message):
@@ -821,7 +1015,7 @@ Global___Run: _TypeAlias = Run  # noqa: Y015
 
 @_typing.final
 class Adjustment(_message.Message):
-    """A priced effect of one promotion on one line."""
+    """A priced effect of one promotion, or of what the customer spends, on one line."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -830,8 +1024,9 @@ class Adjustment(_message.Message):
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     QUANTITY_MILLI_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    ASSET_CODE_FIELD_NUMBER: _builtins.int
     promotion_id: _builtins.str
-    """Promotion that gave it."""
+    """Promotion that gave it; empty for SPENT."""
     kind: Global___AdjustmentKind.ValueType
     """Kind of effect; a till that does not know it can still total and print."""
     amount_minor: _builtins.int
@@ -840,6 +1035,8 @@ class Adjustment(_message.Message):
     """Pieces or weight it claimed, thousandths."""
     text: _builtins.str
     """Why the line changed, for the slip."""
+    asset_code: _builtins.str
+    """With SPENT: the asset."""
     def __init__(
         self,
         *,
@@ -848,10 +1045,11 @@ class Adjustment(_message.Message):
         amount_minor: _builtins.int = ...,
         quantity_milli: _builtins.int = ...,
         text: _builtins.str = ...,
+        asset_code: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "kind", b"kind", "promotion_id", b"promotion_id", "quantity_milli", b"quantity_milli", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "asset_code", b"asset_code", "kind", b"kind", "promotion_id", b"promotion_id", "quantity_milli", b"quantity_milli", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -992,6 +1190,7 @@ class Reward(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     DETAIL_CODE_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
+    CODES_FIELD_NUMBER: _builtins.int
     id: _builtins.bytes
     """Id for ReportOutcome."""
     kind: Global___RewardKind.ValueType
@@ -1018,6 +1217,12 @@ class Reward(_message.Message):
     """
     count: _builtins.int
     """How many of it: coupons, prizes, entries; else 0."""
+    @_builtins.property
+    def codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Codes of what was given out, to be printed: of each coupon of a series of the program, of a gift
+        certificate. A Quote has none.
+        """
+
     def __init__(
         self,
         *,
@@ -1032,10 +1237,11 @@ class Reward(_message.Message):
         text: _builtins.str = ...,
         detail_code: _builtins.str = ...,
         count: _builtins.int = ...,
+        codes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_from_us", b"active_from_us", "amount_minor", b"amount_minor", "asset_code", b"asset_code", "count", b"count", "detail_code", b"detail_code", "expires_at_us", b"expires_at_us", "id", b"id", "kind", b"kind", "promotion_id", b"promotion_id", "text", b"text", "value_minor", b"value_minor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_from_us", b"active_from_us", "amount_minor", b"amount_minor", "asset_code", b"asset_code", "codes", b"codes", "count", b"count", "detail_code", b"detail_code", "expires_at_us", b"expires_at_us", "id", b"id", "kind", b"kind", "promotion_id", b"promotion_id", "text", b"text", "value_minor", b"value_minor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1051,6 +1257,10 @@ class AssetBalance(_message.Message):
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     PENDING_MINOR_FIELD_NUMBER: _builtins.int
     DECIMALS_FIELD_NUMBER: _builtins.int
+    HELD_MINOR_FIELD_NUMBER: _builtins.int
+    DEBT_MINOR_FIELD_NUMBER: _builtins.int
+    EXPIRING_MINOR_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_US_FIELD_NUMBER: _builtins.int
     asset_code: _builtins.str
     """The asset."""
     amount_minor: _builtins.int
@@ -1059,6 +1269,14 @@ class AssetBalance(_message.Message):
     """Part that is not active yet. Only Identify fills it in; in a RewardSet it is 0, not known."""
     decimals: _builtins.int
     """Decimals of the asset's minor unit, 0 to 6."""
+    held_minor: _builtins.int
+    """Part that open baskets have reserved. Only Identify fills this in and what follows."""
+    debt_minor: _builtins.int
+    """What is owed: the next points pay it first."""
+    expiring_minor: _builtins.int
+    """How much ends soonest; 0 if nothing ends."""
+    expires_at_us: _builtins.int
+    """Its last instant, UTC microseconds; 0 if nothing ends."""
     def __init__(
         self,
         *,
@@ -1066,10 +1284,14 @@ class AssetBalance(_message.Message):
         amount_minor: _builtins.int = ...,
         pending_minor: _builtins.int = ...,
         decimals: _builtins.int = ...,
+        held_minor: _builtins.int = ...,
+        debt_minor: _builtins.int = ...,
+        expiring_minor: _builtins.int = ...,
+        expires_at_us: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "asset_code", b"asset_code", "decimals", b"decimals", "pending_minor", b"pending_minor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "asset_code", b"asset_code", "debt_minor", b"debt_minor", "decimals", b"decimals", "expires_at_us", b"expires_at_us", "expiring_minor", b"expiring_minor", "held_minor", b"held_minor", "pending_minor", b"pending_minor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

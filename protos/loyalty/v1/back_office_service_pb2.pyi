@@ -227,7 +227,9 @@ class ItemChange(_message.Message):
     FIELDS_FIELD_NUMBER: _builtins.int
     FIELDS_CUT_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """setting, asset, lane, exclusive_group, product_class, promotion, field, link, till_group, text."""
+    """setting, asset, lane, exclusive_group, product_class, promotion, field, link, till_group, text,
+    spend_rule, earn_bound, and others as programs grow.
+    """
     item_id: _builtins.str
     """Its id; of a product class its place from 0; of a setting its key."""
     change: Global___ChangeKind.ValueType
@@ -1245,6 +1247,92 @@ class ImportPricesResponse(_message.Message):
 Global___ImportPricesResponse: _TypeAlias = ImportPricesResponse  # noqa: Y015
 
 @_typing.final
+class ImportedCoupon(_message.Message):
+    """A coupon of a series."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_US_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """Required. Its code, 1 to 128 characters; capital and small letters are the same."""
+    expires_at_us: _builtins.int
+    """Optional. Up to and including when it can be used, UTC microseconds, 0 to 4102444800000000; 0 is
+    without end.
+    """
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        expires_at_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "expires_at_us", b"expires_at_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportedCoupon: _TypeAlias = ImportedCoupon  # noqa: Y015
+
+@_typing.final
+class ImportCouponsRequest(_message.Message):
+    """Imports coupons."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHAIN_ID_FIELD_NUMBER: _builtins.int
+    SERIES_CODE_FIELD_NUMBER: _builtins.int
+    COUPONS_FIELD_NUMBER: _builtins.int
+    chain_id: _builtins.str
+    """Required. Chain, 1 to 64 characters."""
+    series_code: _builtins.str
+    """Required. A series of the program in force."""
+    @_builtins.property
+    def coupons(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportedCoupon]:
+        """Required. 1 to 1,000 coupons, each code once."""
+
+    def __init__(
+        self,
+        *,
+        chain_id: _builtins.str = ...,
+        series_code: _builtins.str = ...,
+        coupons: _abc.Iterable[Global___ImportedCoupon] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_id", b"chain_id", "coupons", b"coupons", "series_code", b"series_code"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportCouponsRequest: _TypeAlias = ImportCouponsRequest  # noqa: Y015
+
+@_typing.final
+class ImportCouponsResponse(_message.Message):
+    """Coupons are imported."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMPORTED_FIELD_NUMBER: _builtins.int
+    CREATED_FIELD_NUMBER: _builtins.int
+    imported: _builtins.int
+    """How many were sent."""
+    created: _builtins.int
+    """How many of them were new."""
+    def __init__(
+        self,
+        *,
+        imported: _builtins.int = ...,
+        created: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "imported", b"imported"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportCouponsResponse: _TypeAlias = ImportCouponsResponse  # noqa: Y015
+
+@_typing.final
 class AuditLedgerRequest(_message.Message):
     """Asks for an audit."""
 
@@ -1308,3 +1396,145 @@ class AuditLedgerResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AuditLedgerResponse: _TypeAlias = AuditLedgerResponse  # noqa: Y015
+
+@_typing.final
+class ListBudgetsRequest(_message.Message):
+    """Asks for budgets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHAIN_ID_FIELD_NUMBER: _builtins.int
+    PROMOTION_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    chain_id: _builtins.str
+    """Required. The chain, 1 to 64 characters."""
+    promotion_id: _builtins.str
+    """Optional. Only of this promotion."""
+    page_size: _builtins.int
+    """Optional. How many, 0 to 1,000; 0 is 100."""
+    page_token: _builtins.str
+    """Optional. next_page_token of the page before."""
+    def __init__(
+        self,
+        *,
+        chain_id: _builtins.str = ...,
+        promotion_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_id", b"chain_id", "page_size", b"page_size", "page_token", b"page_token", "promotion_id", b"promotion_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBudgetsRequest: _TypeAlias = ListBudgetsRequest  # noqa: Y015
+
+@_typing.final
+class BudgetAmount(_message.Message):
+    """How much: receipts, and money off with worth of rewards."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIMES_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    times: _builtins.int
+    """Receipts; -1 without limit."""
+    amount_minor: _builtins.int
+    """Minor units of money; -1 without limit."""
+    def __init__(
+        self,
+        *,
+        times: _builtins.int = ...,
+        amount_minor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "times", b"times"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BudgetAmount: _TypeAlias = BudgetAmount  # noqa: Y015
+
+@_typing.final
+class Budget(_message.Message):
+    """What binds a promotion over all receipts, or all of a store, in one period."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROMOTION_ID_FIELD_NUMBER: _builtins.int
+    STORE_ID_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    MOST_FIELD_NUMBER: _builtins.int
+    USED_FIELD_NUMBER: _builtins.int
+    LEASED_FIELD_NUMBER: _builtins.int
+    OVERRUN_FIELD_NUMBER: _builtins.int
+    promotion_id: _builtins.str
+    """The promotion."""
+    store_id: _builtins.str
+    """The store; empty is every store."""
+    period: _builtins.str
+    """The period, for example 2026-11-22, 2026-W47, 2026-11 or 2026; empty is for ever."""
+    @_builtins.property
+    def most(self) -> Global___BudgetAmount:
+        """The limit by the program that was used last."""
+
+    @_builtins.property
+    def used(self) -> Global___BudgetAmount:
+        """What receipts used, less what returns gave back; without what is overrun."""
+
+    @_builtins.property
+    def leased(self) -> Global___BudgetAmount:
+        """What servers have leased and not used yet."""
+
+    @_builtins.property
+    def overrun(self) -> Global___BudgetAmount:
+        """What facts gave beyond it."""
+
+    def __init__(
+        self,
+        *,
+        promotion_id: _builtins.str = ...,
+        store_id: _builtins.str = ...,
+        period: _builtins.str = ...,
+        most: Global___BudgetAmount | None = ...,
+        used: Global___BudgetAmount | None = ...,
+        leased: Global___BudgetAmount | None = ...,
+        overrun: Global___BudgetAmount | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["leased", b"leased", "most", b"most", "overrun", b"overrun", "used", b"used"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leased", b"leased", "most", b"most", "overrun", b"overrun", "period", b"period", "promotion_id", b"promotion_id", "store_id", b"store_id", "used", b"used"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Budget: _TypeAlias = Budget  # noqa: Y015
+
+@_typing.final
+class ListBudgetsResponse(_message.Message):
+    """A page of budgets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUDGETS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the next page; empty is the end."""
+    @_builtins.property
+    def budgets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Budget]:
+        """The budgets that receipts have met so far."""
+
+    def __init__(
+        self,
+        *,
+        budgets: _abc.Iterable[Global___Budget] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBudgetsResponse: _TypeAlias = ListBudgetsResponse  # noqa: Y015

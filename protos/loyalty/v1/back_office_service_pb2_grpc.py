@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from loyalty.v1 import back_office_service_pb2 as loyalty_dot_v1_dot_back__office__service__pb2
+from loyalty.v1 import ledger_pb2 as loyalty_dot_v1_dot_ledger__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -85,10 +86,65 @@ class BackOfficeServiceStub:
                 request_serializer=loyalty_dot_v1_dot_back__office__service__pb2.ImportPricesRequest.SerializeToString,
                 response_deserializer=loyalty_dot_v1_dot_back__office__service__pb2.ImportPricesResponse.FromString,
                 _registered_method=True)
+        self.ListBudgets = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/ListBudgets',
+                request_serializer=loyalty_dot_v1_dot_back__office__service__pb2.ListBudgetsRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_back__office__service__pb2.ListBudgetsResponse.FromString,
+                _registered_method=True)
+        self.ImportCoupons = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/ImportCoupons',
+                request_serializer=loyalty_dot_v1_dot_back__office__service__pb2.ImportCouponsRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_back__office__service__pb2.ImportCouponsResponse.FromString,
+                _registered_method=True)
         self.AuditLedger = channel.unary_unary(
                 '/loyalty.v1.BackOfficeService/AuditLedger',
                 request_serializer=loyalty_dot_v1_dot_back__office__service__pb2.AuditLedgerRequest.SerializeToString,
                 response_deserializer=loyalty_dot_v1_dot_back__office__service__pb2.AuditLedgerResponse.FromString,
+                _registered_method=True)
+        self.MergeAccounts = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/MergeAccounts',
+                request_serializer=loyalty_dot_v1_dot_ledger__pb2.MergeAccountsRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_ledger__pb2.MergeAccountsResponse.FromString,
+                _registered_method=True)
+        self.JoinHousehold = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/JoinHousehold',
+                request_serializer=loyalty_dot_v1_dot_ledger__pb2.JoinHouseholdRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_ledger__pb2.JoinHouseholdResponse.FromString,
+                _registered_method=True)
+        self.LeaveHousehold = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/LeaveHousehold',
+                request_serializer=loyalty_dot_v1_dot_ledger__pb2.LeaveHouseholdRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_ledger__pb2.LeaveHouseholdResponse.FromString,
+                _registered_method=True)
+        self.GetCustomer = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/GetCustomer',
+                request_serializer=loyalty_dot_v1_dot_ledger__pb2.GetCustomerRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_ledger__pb2.GetCustomerResponse.FromString,
+                _registered_method=True)
+        self.ExpireLots = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/ExpireLots',
+                request_serializer=loyalty_dot_v1_dot_ledger__pb2.ExpireLotsRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_ledger__pb2.ExpireLotsResponse.FromString,
+                _registered_method=True)
+        self.GetLedgerReport = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/GetLedgerReport',
+                request_serializer=loyalty_dot_v1_dot_ledger__pb2.GetLedgerReportRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_ledger__pb2.GetLedgerReportResponse.FromString,
+                _registered_method=True)
+        self.ClosePeriod = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/ClosePeriod',
+                request_serializer=loyalty_dot_v1_dot_ledger__pb2.ClosePeriodRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_ledger__pb2.ClosePeriodResponse.FromString,
+                _registered_method=True)
+        self.ListPeriods = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/ListPeriods',
+                request_serializer=loyalty_dot_v1_dot_ledger__pb2.ListPeriodsRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_ledger__pb2.ListPeriodsResponse.FromString,
+                _registered_method=True)
+        self.ListExceptions = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/ListExceptions',
+                request_serializer=loyalty_dot_v1_dot_ledger__pb2.ListExceptionsRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_ledger__pb2.ListExceptionsResponse.FromString,
                 _registered_method=True)
 
 
@@ -169,8 +225,86 @@ class BackOfficeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListBudgets(self, request, context):
+        """Lists budgets of promotions: limit, used, leased, overrun; by promotion, store and period.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportCoupons(self, request, context):
+        """Coupons of a series, in batches: whoever shows the code may use it once. A code that was
+        imported before stays as it is. Durable.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AuditLedger(self, request, context):
         """Proves over the whole database that the ledger is balanced. Reads one snapshot.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MergeAccounts(self, request, context):
+        """Makes two accounts one. Durable.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def JoinHousehold(self, request, context):
+        """Moves a customer, with all that their account owns, into a household. Durable.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LeaveHousehold(self, request, context):
+        """Gives a member of a household an empty account of their own. Durable.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCustomer(self, request, context):
+        """A customer's account: its members, and what it owns. No personal data.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExpireLots(self, request, context):
+        """Takes what has expired by the server's clock out of accounts. Servers do it by themselves.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLedgerReport(self, request, context):
+        """What a chain owes its customers, and what was given, spent and lost in a period.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ClosePeriod(self, request, context):
+        """Closes a chain's ledger up to an instant; the figures of the period never change again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPeriods(self, request, context):
+        """The closed periods of a chain.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListExceptions(self, request, context):
+        """What could not be honoured of facts, of all chains; in pages.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -229,10 +363,65 @@ def add_BackOfficeServiceServicer_to_server(servicer, server):
                     request_deserializer=loyalty_dot_v1_dot_back__office__service__pb2.ImportPricesRequest.FromString,
                     response_serializer=loyalty_dot_v1_dot_back__office__service__pb2.ImportPricesResponse.SerializeToString,
             ),
+            'ListBudgets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBudgets,
+                    request_deserializer=loyalty_dot_v1_dot_back__office__service__pb2.ListBudgetsRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_back__office__service__pb2.ListBudgetsResponse.SerializeToString,
+            ),
+            'ImportCoupons': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportCoupons,
+                    request_deserializer=loyalty_dot_v1_dot_back__office__service__pb2.ImportCouponsRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_back__office__service__pb2.ImportCouponsResponse.SerializeToString,
+            ),
             'AuditLedger': grpc.unary_unary_rpc_method_handler(
                     servicer.AuditLedger,
                     request_deserializer=loyalty_dot_v1_dot_back__office__service__pb2.AuditLedgerRequest.FromString,
                     response_serializer=loyalty_dot_v1_dot_back__office__service__pb2.AuditLedgerResponse.SerializeToString,
+            ),
+            'MergeAccounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.MergeAccounts,
+                    request_deserializer=loyalty_dot_v1_dot_ledger__pb2.MergeAccountsRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_ledger__pb2.MergeAccountsResponse.SerializeToString,
+            ),
+            'JoinHousehold': grpc.unary_unary_rpc_method_handler(
+                    servicer.JoinHousehold,
+                    request_deserializer=loyalty_dot_v1_dot_ledger__pb2.JoinHouseholdRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_ledger__pb2.JoinHouseholdResponse.SerializeToString,
+            ),
+            'LeaveHousehold': grpc.unary_unary_rpc_method_handler(
+                    servicer.LeaveHousehold,
+                    request_deserializer=loyalty_dot_v1_dot_ledger__pb2.LeaveHouseholdRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_ledger__pb2.LeaveHouseholdResponse.SerializeToString,
+            ),
+            'GetCustomer': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCustomer,
+                    request_deserializer=loyalty_dot_v1_dot_ledger__pb2.GetCustomerRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_ledger__pb2.GetCustomerResponse.SerializeToString,
+            ),
+            'ExpireLots': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExpireLots,
+                    request_deserializer=loyalty_dot_v1_dot_ledger__pb2.ExpireLotsRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_ledger__pb2.ExpireLotsResponse.SerializeToString,
+            ),
+            'GetLedgerReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLedgerReport,
+                    request_deserializer=loyalty_dot_v1_dot_ledger__pb2.GetLedgerReportRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_ledger__pb2.GetLedgerReportResponse.SerializeToString,
+            ),
+            'ClosePeriod': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClosePeriod,
+                    request_deserializer=loyalty_dot_v1_dot_ledger__pb2.ClosePeriodRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_ledger__pb2.ClosePeriodResponse.SerializeToString,
+            ),
+            'ListPeriods': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPeriods,
+                    request_deserializer=loyalty_dot_v1_dot_ledger__pb2.ListPeriodsRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_ledger__pb2.ListPeriodsResponse.SerializeToString,
+            ),
+            'ListExceptions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListExceptions,
+                    request_deserializer=loyalty_dot_v1_dot_ledger__pb2.ListExceptionsRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_ledger__pb2.ListExceptionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -517,6 +706,60 @@ class BackOfficeService:
             _registered_method=True)
 
     @staticmethod
+    def ListBudgets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.BackOfficeService/ListBudgets',
+            loyalty_dot_v1_dot_back__office__service__pb2.ListBudgetsRequest.SerializeToString,
+            loyalty_dot_v1_dot_back__office__service__pb2.ListBudgetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportCoupons(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.BackOfficeService/ImportCoupons',
+            loyalty_dot_v1_dot_back__office__service__pb2.ImportCouponsRequest.SerializeToString,
+            loyalty_dot_v1_dot_back__office__service__pb2.ImportCouponsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def AuditLedger(request,
             target,
             options=(),
@@ -533,6 +776,249 @@ class BackOfficeService:
             '/loyalty.v1.BackOfficeService/AuditLedger',
             loyalty_dot_v1_dot_back__office__service__pb2.AuditLedgerRequest.SerializeToString,
             loyalty_dot_v1_dot_back__office__service__pb2.AuditLedgerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MergeAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.BackOfficeService/MergeAccounts',
+            loyalty_dot_v1_dot_ledger__pb2.MergeAccountsRequest.SerializeToString,
+            loyalty_dot_v1_dot_ledger__pb2.MergeAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def JoinHousehold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.BackOfficeService/JoinHousehold',
+            loyalty_dot_v1_dot_ledger__pb2.JoinHouseholdRequest.SerializeToString,
+            loyalty_dot_v1_dot_ledger__pb2.JoinHouseholdResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LeaveHousehold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.BackOfficeService/LeaveHousehold',
+            loyalty_dot_v1_dot_ledger__pb2.LeaveHouseholdRequest.SerializeToString,
+            loyalty_dot_v1_dot_ledger__pb2.LeaveHouseholdResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCustomer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.BackOfficeService/GetCustomer',
+            loyalty_dot_v1_dot_ledger__pb2.GetCustomerRequest.SerializeToString,
+            loyalty_dot_v1_dot_ledger__pb2.GetCustomerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExpireLots(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.BackOfficeService/ExpireLots',
+            loyalty_dot_v1_dot_ledger__pb2.ExpireLotsRequest.SerializeToString,
+            loyalty_dot_v1_dot_ledger__pb2.ExpireLotsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLedgerReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.BackOfficeService/GetLedgerReport',
+            loyalty_dot_v1_dot_ledger__pb2.GetLedgerReportRequest.SerializeToString,
+            loyalty_dot_v1_dot_ledger__pb2.GetLedgerReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClosePeriod(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.BackOfficeService/ClosePeriod',
+            loyalty_dot_v1_dot_ledger__pb2.ClosePeriodRequest.SerializeToString,
+            loyalty_dot_v1_dot_ledger__pb2.ClosePeriodResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPeriods(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.BackOfficeService/ListPeriods',
+            loyalty_dot_v1_dot_ledger__pb2.ListPeriodsRequest.SerializeToString,
+            loyalty_dot_v1_dot_ledger__pb2.ListPeriodsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListExceptions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.BackOfficeService/ListExceptions',
+            loyalty_dot_v1_dot_ledger__pb2.ListExceptionsRequest.SerializeToString,
+            loyalty_dot_v1_dot_ledger__pb2.ListExceptionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

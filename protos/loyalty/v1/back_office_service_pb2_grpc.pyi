@@ -6,6 +6,7 @@ For the back office: what publishing a program needs. More comes with later issu
 from collections import abc as _abc
 from grpc import aio as _aio
 from loyalty.v1 import back_office_service_pb2 as _back_office_service_pb2
+from loyalty.v1 import ledger_pb2 as _ledger_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -59,8 +60,32 @@ class BackOfficeServiceStub:
     """Prices of a list, in batches. A price that is there is replaced; promotions with the benefit
     price_list use them from the next receipt on.
     """
+    ListBudgets: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.ListBudgetsRequest, _back_office_service_pb2.ListBudgetsResponse]
+    """Lists budgets of promotions: limit, used, leased, overrun; by promotion, store and period."""
+    ImportCoupons: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.ImportCouponsRequest, _back_office_service_pb2.ImportCouponsResponse]
+    """Coupons of a series, in batches: whoever shows the code may use it once. A code that was
+    imported before stays as it is. Durable.
+    """
     AuditLedger: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.AuditLedgerRequest, _back_office_service_pb2.AuditLedgerResponse]
     """Proves over the whole database that the ledger is balanced. Reads one snapshot."""
+    MergeAccounts: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.MergeAccountsRequest, _ledger_pb2.MergeAccountsResponse]
+    """Makes two accounts one. Durable."""
+    JoinHousehold: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.JoinHouseholdRequest, _ledger_pb2.JoinHouseholdResponse]
+    """Moves a customer, with all that their account owns, into a household. Durable."""
+    LeaveHousehold: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.LeaveHouseholdRequest, _ledger_pb2.LeaveHouseholdResponse]
+    """Gives a member of a household an empty account of their own. Durable."""
+    GetCustomer: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.GetCustomerRequest, _ledger_pb2.GetCustomerResponse]
+    """A customer's account: its members, and what it owns. No personal data."""
+    ExpireLots: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ExpireLotsRequest, _ledger_pb2.ExpireLotsResponse]
+    """Takes what has expired by the server's clock out of accounts. Servers do it by themselves."""
+    GetLedgerReport: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.GetLedgerReportRequest, _ledger_pb2.GetLedgerReportResponse]
+    """What a chain owes its customers, and what was given, spent and lost in a period."""
+    ClosePeriod: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ClosePeriodRequest, _ledger_pb2.ClosePeriodResponse]
+    """Closes a chain's ledger up to an instant; the figures of the period never change again."""
+    ListPeriods: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ListPeriodsRequest, _ledger_pb2.ListPeriodsResponse]
+    """The closed periods of a chain."""
+    ListExceptions: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ListExceptionsRequest, _ledger_pb2.ListExceptionsResponse]
+    """What could not be honoured of facts, of all chains; in pages."""
 
 @_typing.type_check_only
 class BackOfficeServiceAsyncStub(BackOfficeServiceStub):
@@ -93,8 +118,32 @@ class BackOfficeServiceAsyncStub(BackOfficeServiceStub):
     """Prices of a list, in batches. A price that is there is replaced; promotions with the benefit
     price_list use them from the next receipt on.
     """
+    ListBudgets: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.ListBudgetsRequest, _back_office_service_pb2.ListBudgetsResponse]  # type: ignore[assignment]
+    """Lists budgets of promotions: limit, used, leased, overrun; by promotion, store and period."""
+    ImportCoupons: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.ImportCouponsRequest, _back_office_service_pb2.ImportCouponsResponse]  # type: ignore[assignment]
+    """Coupons of a series, in batches: whoever shows the code may use it once. A code that was
+    imported before stays as it is. Durable.
+    """
     AuditLedger: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.AuditLedgerRequest, _back_office_service_pb2.AuditLedgerResponse]  # type: ignore[assignment]
     """Proves over the whole database that the ledger is balanced. Reads one snapshot."""
+    MergeAccounts: _aio.UnaryUnaryMultiCallable[_ledger_pb2.MergeAccountsRequest, _ledger_pb2.MergeAccountsResponse]  # type: ignore[assignment]
+    """Makes two accounts one. Durable."""
+    JoinHousehold: _aio.UnaryUnaryMultiCallable[_ledger_pb2.JoinHouseholdRequest, _ledger_pb2.JoinHouseholdResponse]  # type: ignore[assignment]
+    """Moves a customer, with all that their account owns, into a household. Durable."""
+    LeaveHousehold: _aio.UnaryUnaryMultiCallable[_ledger_pb2.LeaveHouseholdRequest, _ledger_pb2.LeaveHouseholdResponse]  # type: ignore[assignment]
+    """Gives a member of a household an empty account of their own. Durable."""
+    GetCustomer: _aio.UnaryUnaryMultiCallable[_ledger_pb2.GetCustomerRequest, _ledger_pb2.GetCustomerResponse]  # type: ignore[assignment]
+    """A customer's account: its members, and what it owns. No personal data."""
+    ExpireLots: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ExpireLotsRequest, _ledger_pb2.ExpireLotsResponse]  # type: ignore[assignment]
+    """Takes what has expired by the server's clock out of accounts. Servers do it by themselves."""
+    GetLedgerReport: _aio.UnaryUnaryMultiCallable[_ledger_pb2.GetLedgerReportRequest, _ledger_pb2.GetLedgerReportResponse]  # type: ignore[assignment]
+    """What a chain owes its customers, and what was given, spent and lost in a period."""
+    ClosePeriod: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ClosePeriodRequest, _ledger_pb2.ClosePeriodResponse]  # type: ignore[assignment]
+    """Closes a chain's ledger up to an instant; the figures of the period never change again."""
+    ListPeriods: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ListPeriodsRequest, _ledger_pb2.ListPeriodsResponse]  # type: ignore[assignment]
+    """The closed periods of a chain."""
+    ListExceptions: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ListExceptionsRequest, _ledger_pb2.ListExceptionsResponse]  # type: ignore[assignment]
+    """What could not be honoured of facts, of all chains; in pages."""
 
 class BackOfficeServiceServicer(metaclass=_abc_1.ABCMeta):
     """Configures. loyaltyctl is a client of this service."""
@@ -186,11 +235,101 @@ class BackOfficeServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ListBudgets(
+        self,
+        request: _back_office_service_pb2.ListBudgetsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_back_office_service_pb2.ListBudgetsResponse, _abc.Awaitable[_back_office_service_pb2.ListBudgetsResponse]]:
+        """Lists budgets of promotions: limit, used, leased, overrun; by promotion, store and period."""
+
+    @_abc_1.abstractmethod
+    def ImportCoupons(
+        self,
+        request: _back_office_service_pb2.ImportCouponsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_back_office_service_pb2.ImportCouponsResponse, _abc.Awaitable[_back_office_service_pb2.ImportCouponsResponse]]:
+        """Coupons of a series, in batches: whoever shows the code may use it once. A code that was
+        imported before stays as it is. Durable.
+        """
+
+    @_abc_1.abstractmethod
     def AuditLedger(
         self,
         request: _back_office_service_pb2.AuditLedgerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_back_office_service_pb2.AuditLedgerResponse, _abc.Awaitable[_back_office_service_pb2.AuditLedgerResponse]]:
         """Proves over the whole database that the ledger is balanced. Reads one snapshot."""
+
+    @_abc_1.abstractmethod
+    def MergeAccounts(
+        self,
+        request: _ledger_pb2.MergeAccountsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.MergeAccountsResponse, _abc.Awaitable[_ledger_pb2.MergeAccountsResponse]]:
+        """Makes two accounts one. Durable."""
+
+    @_abc_1.abstractmethod
+    def JoinHousehold(
+        self,
+        request: _ledger_pb2.JoinHouseholdRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.JoinHouseholdResponse, _abc.Awaitable[_ledger_pb2.JoinHouseholdResponse]]:
+        """Moves a customer, with all that their account owns, into a household. Durable."""
+
+    @_abc_1.abstractmethod
+    def LeaveHousehold(
+        self,
+        request: _ledger_pb2.LeaveHouseholdRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.LeaveHouseholdResponse, _abc.Awaitable[_ledger_pb2.LeaveHouseholdResponse]]:
+        """Gives a member of a household an empty account of their own. Durable."""
+
+    @_abc_1.abstractmethod
+    def GetCustomer(
+        self,
+        request: _ledger_pb2.GetCustomerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.GetCustomerResponse, _abc.Awaitable[_ledger_pb2.GetCustomerResponse]]:
+        """A customer's account: its members, and what it owns. No personal data."""
+
+    @_abc_1.abstractmethod
+    def ExpireLots(
+        self,
+        request: _ledger_pb2.ExpireLotsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.ExpireLotsResponse, _abc.Awaitable[_ledger_pb2.ExpireLotsResponse]]:
+        """Takes what has expired by the server's clock out of accounts. Servers do it by themselves."""
+
+    @_abc_1.abstractmethod
+    def GetLedgerReport(
+        self,
+        request: _ledger_pb2.GetLedgerReportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.GetLedgerReportResponse, _abc.Awaitable[_ledger_pb2.GetLedgerReportResponse]]:
+        """What a chain owes its customers, and what was given, spent and lost in a period."""
+
+    @_abc_1.abstractmethod
+    def ClosePeriod(
+        self,
+        request: _ledger_pb2.ClosePeriodRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.ClosePeriodResponse, _abc.Awaitable[_ledger_pb2.ClosePeriodResponse]]:
+        """Closes a chain's ledger up to an instant; the figures of the period never change again."""
+
+    @_abc_1.abstractmethod
+    def ListPeriods(
+        self,
+        request: _ledger_pb2.ListPeriodsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.ListPeriodsResponse, _abc.Awaitable[_ledger_pb2.ListPeriodsResponse]]:
+        """The closed periods of a chain."""
+
+    @_abc_1.abstractmethod
+    def ListExceptions(
+        self,
+        request: _ledger_pb2.ListExceptionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.ListExceptionsResponse, _abc.Awaitable[_ledger_pb2.ListExceptionsResponse]]:
+        """What could not be honoured of facts, of all chains; in pages."""
 
 def add_BackOfficeServiceServicer_to_server(servicer: BackOfficeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

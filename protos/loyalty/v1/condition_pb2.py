@@ -26,17 +26,17 @@ from loyalty.v1 import authored_pb2 as loyalty_dot_v1_dot_authored__pb2
 from loyalty.v1 import receipt_pb2 as loyalty_dot_v1_dot_receipt__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aloyalty/v1/condition.proto\x12\nloyalty.v1\x1a\x19loyalty/v1/authored.proto\x1a\x18loyalty/v1/receipt.proto\"\xf3\x10\n\tCondition\x12\x32\n\x08weekdays\x18\x01 \x01(\x0b\x32\x1e.loyalty.v1.Condition.WeekdaysH\x00\x12,\n\x05hours\x18\x02 \x01(\x0b\x32\x1b.loyalty.v1.Condition.HoursH\x00\x12,\n\x05zones\x18\x03 \x01(\x0b\x32\x1b.loyalty.v1.Condition.ZonesH\x00\x12\x32\n\x08\x63hannels\x18\x04 \x01(\x0b\x32\x1e.loyalty.v1.Condition.ChannelsH\x00\x12\x32\n\x08segments\x18\x05 \x01(\x0b\x32\x1e.loyalty.v1.Condition.SegmentsH\x00\x12*\n\x04tier\x18\x06 \x01(\x0b\x32\x1a.loyalty.v1.Condition.TierH\x00\x12=\n\x0eknown_customer\x18\x07 \x01(\x0b\x32#.loyalty.v1.Condition.KnownCustomerH\x00\x12=\n\x0estaff_purchase\x18\x08 \x01(\x0b\x32#.loyalty.v1.Condition.StaffPurchaseH\x00\x12.\n\x06\x63oupon\x18\t \x01(\x0b\x32\x1c.loyalty.v1.Condition.CouponH\x00\x12\x30\n\x07trigger\x18\n \x01(\x0b\x32\x1d.loyalty.v1.Condition.TriggerH\x00\x12.\n\x06tender\x18\x0b \x01(\x0b\x32\x1c.loyalty.v1.Condition.TenderH\x00\x12\x32\n\x08\x62irthday\x18\x0c \x01(\x0b\x32\x1e.loyalty.v1.Condition.BirthdayH\x00\x12\x39\n\x0cnth_purchase\x18\r \x01(\x0b\x32!.loyalty.v1.Condition.NthPurchaseH\x00\x12\x46\n\x13\x64\x61ys_since_purchase\x18\x0e \x01(\x0b\x32\'.loyalty.v1.Condition.DaysSincePurchaseH\x00\x12\x30\n\x07history\x18\x0f \x01(\x0b\x32\x1d.loyalty.v1.Condition.HistoryH\x00\x12\x30\n\x07\x62\x61lance\x18\x10 \x01(\x0b\x32\x1d.loyalty.v1.Condition.BalanceH\x00\x12\x32\n\x08products\x18\x11 \x01(\x0b\x32\x1e.loyalty.v1.Condition.ProductsH\x00\x12=\n\x0ereceipt_amount\x18\x12 \x01(\x0b\x32#.loyalty.v1.Condition.ReceiptAmountH\x00\x1a\x18\n\x08Weekdays\x12\x0c\n\x04\x64\x61ys\x18\x01 \x03(\r\x1a+\n\x05Hours\x12\x11\n\tfrom_time\x18\x01 \x01(\t\x12\x0f\n\x07to_time\x18\x02 \x01(\t\x1a\x17\n\x05Zones\x12\x0e\n\x06\x61ny_of\x18\x01 \x03(\t\x1a\x30\n\x08\x43hannels\x12$\n\x06\x61ny_of\x18\x01 \x03(\x0e\x32\x14.loyalty.v1.TillType\x1a+\n\x08Segments\x12\x0e\n\x06\x61ny_of\x18\x01 \x03(\t\x12\x0f\n\x07none_of\x18\x02 \x03(\t\x1a\x16\n\x04Tier\x12\x0e\n\x06\x61ny_of\x18\x01 \x03(\t\x1a-\n\rKnownCustomer\x12\x12\n\x05known\x18\x01 \x01(\x08H\x00\x88\x01\x01\x42\x08\n\x06_known\x1a-\n\rStaffPurchase\x12\x12\n\x05staff\x18\x01 \x01(\x08H\x00\x88\x01\x01\x42\x08\n\x06_staff\x1a\x18\n\x06\x43oupon\x12\x0e\n\x06\x61ny_of\x18\x01 \x03(\t\x1a\x19\n\x07Trigger\x12\x0e\n\x06\x61ny_of\x18\x01 \x03(\t\x1a\x43\n\x06Tender\x12&\n\x06\x61ny_of\x18\x01 \x03(\x0e\x32\x16.loyalty.v1.TenderKind\x12\x11\n\tcard_bins\x18\x02 \x03(\t\x1a\x33\n\x08\x42irthday\x12\x13\n\x0b\x64\x61ys_before\x18\x01 \x01(\r\x12\x12\n\ndays_after\x18\x02 \x01(\r\x1a\'\n\x0bNthPurchase\x12\t\n\x01n\x18\x01 \x01(\r\x12\r\n\x05\x65very\x18\x02 \x01(\x08\x1a^\n\x11\x44\x61ysSincePurchase\x12\x11\n\tfrom_days\x18\x01 \x01(\r\x12\x14\n\x07to_days\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x14\n\x0cnever_counts\x18\x03 \x01(\x08\x42\n\n\x08_to_days\x1aW\n\x07History\x12\x14\n\x0c\x63ounter_code\x18\x01 \x01(\t\x12\x12\n\nfrom_count\x18\x02 \x01(\x03\x12\x15\n\x08to_count\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x0b\n\t_to_count\x1a\x31\n\x07\x42\x61lance\x12\x12\n\nasset_code\x18\x01 \x01(\t\x12\x12\n\nfrom_minor\x18\x02 \x01(\x03\x1a\x9f\x02\n\x08Products\x12(\n\x08products\x18\x01 \x01(\x0b\x32\x16.loyalty.v1.ProductSet\x12\x1b\n\x13quantity_from_milli\x18\x02 \x01(\x03\x12\x19\n\x11quantity_to_milli\x18\x03 \x01(\x03\x12 \n\x18line_quantity_from_milli\x18\x04 \x01(\x03\x12\x15\n\rarticles_from\x18\x05 \x01(\r\x12\x19\n\x11\x61mount_from_minor\x18\x06 \x01(\x03\x12\x17\n\x0f\x61mount_to_minor\x18\x07 \x01(\x03\x12\x0e\n\x06strict\x18\x08 \x01(\x08\x12&\n\x05\x62\x61sis\x18\t \x01(\x0e\x32\x17.loyalty.v1.AmountBasis\x12\x0c\n\x04none\x18\n \x01(\x08\x1a\x80\x01\n\rReceiptAmount\x12\x12\n\nfrom_minor\x18\x01 \x01(\x03\x12\x10\n\x08to_minor\x18\x02 \x01(\x03\x12\x0e\n\x06strict\x18\x03 \x01(\x08\x12&\n\x05\x62\x61sis\x18\x04 \x01(\x0e\x32\x17.loyalty.v1.AmountBasis\x12\x11\n\town_offer\x18\x05 \x01(\tB\x06\n\x04kind*|\n\x0b\x41mountBasis\x12\x1c\n\x18\x41MOUNT_BASIS_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41MOUNT_BASIS_LANE_START\x10\x01\x12\x18\n\x14\x41MOUNT_BASIS_AS_SENT\x10\x02\x12\x18\n\x14\x41MOUNT_BASIS_RUNNING\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aloyalty/v1/condition.proto\x12\nloyalty.v1\x1a\x19loyalty/v1/authored.proto\x1a\x18loyalty/v1/receipt.proto\"\x83\x11\n\tCondition\x12\x32\n\x08weekdays\x18\x01 \x01(\x0b\x32\x1e.loyalty.v1.Condition.WeekdaysH\x00\x12,\n\x05hours\x18\x02 \x01(\x0b\x32\x1b.loyalty.v1.Condition.HoursH\x00\x12,\n\x05zones\x18\x03 \x01(\x0b\x32\x1b.loyalty.v1.Condition.ZonesH\x00\x12\x32\n\x08\x63hannels\x18\x04 \x01(\x0b\x32\x1e.loyalty.v1.Condition.ChannelsH\x00\x12\x32\n\x08segments\x18\x05 \x01(\x0b\x32\x1e.loyalty.v1.Condition.SegmentsH\x00\x12*\n\x04tier\x18\x06 \x01(\x0b\x32\x1a.loyalty.v1.Condition.TierH\x00\x12=\n\x0eknown_customer\x18\x07 \x01(\x0b\x32#.loyalty.v1.Condition.KnownCustomerH\x00\x12=\n\x0estaff_purchase\x18\x08 \x01(\x0b\x32#.loyalty.v1.Condition.StaffPurchaseH\x00\x12.\n\x06\x63oupon\x18\t \x01(\x0b\x32\x1c.loyalty.v1.Condition.CouponH\x00\x12\x30\n\x07trigger\x18\n \x01(\x0b\x32\x1d.loyalty.v1.Condition.TriggerH\x00\x12.\n\x06tender\x18\x0b \x01(\x0b\x32\x1c.loyalty.v1.Condition.TenderH\x00\x12\x32\n\x08\x62irthday\x18\x0c \x01(\x0b\x32\x1e.loyalty.v1.Condition.BirthdayH\x00\x12\x39\n\x0cnth_purchase\x18\r \x01(\x0b\x32!.loyalty.v1.Condition.NthPurchaseH\x00\x12\x46\n\x13\x64\x61ys_since_purchase\x18\x0e \x01(\x0b\x32\'.loyalty.v1.Condition.DaysSincePurchaseH\x00\x12\x30\n\x07history\x18\x0f \x01(\x0b\x32\x1d.loyalty.v1.Condition.HistoryH\x00\x12\x30\n\x07\x62\x61lance\x18\x10 \x01(\x0b\x32\x1d.loyalty.v1.Condition.BalanceH\x00\x12\x32\n\x08products\x18\x11 \x01(\x0b\x32\x1e.loyalty.v1.Condition.ProductsH\x00\x12=\n\x0ereceipt_amount\x18\x12 \x01(\x0b\x32#.loyalty.v1.Condition.ReceiptAmountH\x00\x1a\x18\n\x08Weekdays\x12\x0c\n\x04\x64\x61ys\x18\x01 \x03(\r\x1a+\n\x05Hours\x12\x11\n\tfrom_time\x18\x01 \x01(\t\x12\x0f\n\x07to_time\x18\x02 \x01(\t\x1a\x17\n\x05Zones\x12\x0e\n\x06\x61ny_of\x18\x01 \x03(\t\x1a\x30\n\x08\x43hannels\x12$\n\x06\x61ny_of\x18\x01 \x03(\x0e\x32\x14.loyalty.v1.TillType\x1a+\n\x08Segments\x12\x0e\n\x06\x61ny_of\x18\x01 \x03(\t\x12\x0f\n\x07none_of\x18\x02 \x03(\t\x1a\x16\n\x04Tier\x12\x0e\n\x06\x61ny_of\x18\x01 \x03(\t\x1a-\n\rKnownCustomer\x12\x12\n\x05known\x18\x01 \x01(\x08H\x00\x88\x01\x01\x42\x08\n\x06_known\x1a-\n\rStaffPurchase\x12\x12\n\x05staff\x18\x01 \x01(\x08H\x00\x88\x01\x01\x42\x08\n\x06_staff\x1a(\n\x06\x43oupon\x12\x0e\n\x06\x61ny_of\x18\x01 \x03(\t\x12\x0e\n\x06series\x18\x02 \x03(\t\x1a\x19\n\x07Trigger\x12\x0e\n\x06\x61ny_of\x18\x01 \x03(\t\x1a\x43\n\x06Tender\x12&\n\x06\x61ny_of\x18\x01 \x03(\x0e\x32\x16.loyalty.v1.TenderKind\x12\x11\n\tcard_bins\x18\x02 \x03(\t\x1a\x33\n\x08\x42irthday\x12\x13\n\x0b\x64\x61ys_before\x18\x01 \x01(\r\x12\x12\n\ndays_after\x18\x02 \x01(\r\x1a\'\n\x0bNthPurchase\x12\t\n\x01n\x18\x01 \x01(\r\x12\r\n\x05\x65very\x18\x02 \x01(\x08\x1a^\n\x11\x44\x61ysSincePurchase\x12\x11\n\tfrom_days\x18\x01 \x01(\r\x12\x14\n\x07to_days\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x14\n\x0cnever_counts\x18\x03 \x01(\x08\x42\n\n\x08_to_days\x1aW\n\x07History\x12\x14\n\x0c\x63ounter_code\x18\x01 \x01(\t\x12\x12\n\nfrom_count\x18\x02 \x01(\x03\x12\x15\n\x08to_count\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x0b\n\t_to_count\x1a\x31\n\x07\x42\x61lance\x12\x12\n\nasset_code\x18\x01 \x01(\t\x12\x12\n\nfrom_minor\x18\x02 \x01(\x03\x1a\x9f\x02\n\x08Products\x12(\n\x08products\x18\x01 \x01(\x0b\x32\x16.loyalty.v1.ProductSet\x12\x1b\n\x13quantity_from_milli\x18\x02 \x01(\x03\x12\x19\n\x11quantity_to_milli\x18\x03 \x01(\x03\x12 \n\x18line_quantity_from_milli\x18\x04 \x01(\x03\x12\x15\n\rarticles_from\x18\x05 \x01(\r\x12\x19\n\x11\x61mount_from_minor\x18\x06 \x01(\x03\x12\x17\n\x0f\x61mount_to_minor\x18\x07 \x01(\x03\x12\x0e\n\x06strict\x18\x08 \x01(\x08\x12&\n\x05\x62\x61sis\x18\t \x01(\x0e\x32\x17.loyalty.v1.AmountBasis\x12\x0c\n\x04none\x18\n \x01(\x08\x1a\x80\x01\n\rReceiptAmount\x12\x12\n\nfrom_minor\x18\x01 \x01(\x03\x12\x10\n\x08to_minor\x18\x02 \x01(\x03\x12\x0e\n\x06strict\x18\x03 \x01(\x08\x12&\n\x05\x62\x61sis\x18\x04 \x01(\x0e\x32\x17.loyalty.v1.AmountBasis\x12\x11\n\town_offer\x18\x05 \x01(\tB\x06\n\x04kind*|\n\x0b\x41mountBasis\x12\x1c\n\x18\x41MOUNT_BASIS_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41MOUNT_BASIS_LANE_START\x10\x01\x12\x18\n\x14\x41MOUNT_BASIS_AS_SENT\x10\x02\x12\x18\n\x14\x41MOUNT_BASIS_RUNNING\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'loyalty.v1.condition_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AMOUNTBASIS']._serialized_start=2261
-  _globals['_AMOUNTBASIS']._serialized_end=2385
+  _globals['_AMOUNTBASIS']._serialized_start=2277
+  _globals['_AMOUNTBASIS']._serialized_end=2401
   _globals['_CONDITION']._serialized_start=96
-  _globals['_CONDITION']._serialized_end=2259
+  _globals['_CONDITION']._serialized_end=2275
   _globals['_CONDITION_WEEKDAYS']._serialized_start=1071
   _globals['_CONDITION_WEEKDAYS']._serialized_end=1095
   _globals['_CONDITION_HOURS']._serialized_start=1097
@@ -54,23 +54,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONDITION_STAFFPURCHASE']._serialized_start=1333
   _globals['_CONDITION_STAFFPURCHASE']._serialized_end=1378
   _globals['_CONDITION_COUPON']._serialized_start=1380
-  _globals['_CONDITION_COUPON']._serialized_end=1404
-  _globals['_CONDITION_TRIGGER']._serialized_start=1406
-  _globals['_CONDITION_TRIGGER']._serialized_end=1431
-  _globals['_CONDITION_TENDER']._serialized_start=1433
-  _globals['_CONDITION_TENDER']._serialized_end=1500
-  _globals['_CONDITION_BIRTHDAY']._serialized_start=1502
-  _globals['_CONDITION_BIRTHDAY']._serialized_end=1553
-  _globals['_CONDITION_NTHPURCHASE']._serialized_start=1555
-  _globals['_CONDITION_NTHPURCHASE']._serialized_end=1594
-  _globals['_CONDITION_DAYSSINCEPURCHASE']._serialized_start=1596
-  _globals['_CONDITION_DAYSSINCEPURCHASE']._serialized_end=1690
-  _globals['_CONDITION_HISTORY']._serialized_start=1692
-  _globals['_CONDITION_HISTORY']._serialized_end=1779
-  _globals['_CONDITION_BALANCE']._serialized_start=1781
-  _globals['_CONDITION_BALANCE']._serialized_end=1830
-  _globals['_CONDITION_PRODUCTS']._serialized_start=1833
-  _globals['_CONDITION_PRODUCTS']._serialized_end=2120
-  _globals['_CONDITION_RECEIPTAMOUNT']._serialized_start=2123
-  _globals['_CONDITION_RECEIPTAMOUNT']._serialized_end=2251
+  _globals['_CONDITION_COUPON']._serialized_end=1420
+  _globals['_CONDITION_TRIGGER']._serialized_start=1422
+  _globals['_CONDITION_TRIGGER']._serialized_end=1447
+  _globals['_CONDITION_TENDER']._serialized_start=1449
+  _globals['_CONDITION_TENDER']._serialized_end=1516
+  _globals['_CONDITION_BIRTHDAY']._serialized_start=1518
+  _globals['_CONDITION_BIRTHDAY']._serialized_end=1569
+  _globals['_CONDITION_NTHPURCHASE']._serialized_start=1571
+  _globals['_CONDITION_NTHPURCHASE']._serialized_end=1610
+  _globals['_CONDITION_DAYSSINCEPURCHASE']._serialized_start=1612
+  _globals['_CONDITION_DAYSSINCEPURCHASE']._serialized_end=1706
+  _globals['_CONDITION_HISTORY']._serialized_start=1708
+  _globals['_CONDITION_HISTORY']._serialized_end=1795
+  _globals['_CONDITION_BALANCE']._serialized_start=1797
+  _globals['_CONDITION_BALANCE']._serialized_end=1846
+  _globals['_CONDITION_PRODUCTS']._serialized_start=1849
+  _globals['_CONDITION_PRODUCTS']._serialized_end=2136
+  _globals['_CONDITION_RECEIPTAMOUNT']._serialized_start=2139
+  _globals['_CONDITION_RECEIPTAMOUNT']._serialized_end=2267
 # @@protoc_insertion_point(module_scope)

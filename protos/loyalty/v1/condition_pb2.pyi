@@ -241,23 +241,31 @@ class Condition(_message.Message):
 
     @_typing.final
     class Coupon(_message.Message):
-        """One of these codes was shown."""
+        """One of these codes was shown, or there is an unused coupon of one of these series."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
         ANY_OF_FIELD_NUMBER: _builtins.int
+        SERIES_FIELD_NUMBER: _builtins.int
         @_builtins.property
         def any_of(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-            """Required. Codes, 1 to 1,000 of 1 to 128 characters."""
+            """Optional. Codes, at most 1,000 of 1 to 128 characters; these or series are required."""
+
+        @_builtins.property
+        def series(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+            """Optional. Series of the program, at most 1,000. The customer's own coupons count without
+            being shown; a promotion that fires by a coupon uses it up.
+            """
 
         def __init__(
             self,
             *,
             any_of: _abc.Iterable[_builtins.str] | None = ...,
+            series: _abc.Iterable[_builtins.str] | None = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["any_of", b"any_of"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["any_of", b"any_of", "series", b"series"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -92,7 +92,44 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 31
     """INTERNAL: a fault of the server; reported, nothing recorded."""
     ERROR_REASON_SPEND_NOT_POSSIBLE: _ErrorReason.ValueType  # 32
-    """FAILED_PRECONDITION: points cannot be spent as asked."""
+    """FAILED_PRECONDITION: points cannot be spent as asked.
+    Metadata: asset_code, asked_minor, most_minor.
+    """
+    ERROR_REASON_HOLD_EXPIRED: _ErrorReason.ValueType  # 33
+    """FAILED_PRECONDITION: the basket's hold has lapsed, and what it held is not free any more: quote
+    again. Metadata as for SPEND_NOT_POSSIBLE.
+    """
+    ERROR_REASON_GIFT_CARD_STATE: _ErrorReason.ValueType  # 70
+    """FAILED_PRECONDITION: that cannot be done with the gift card. Metadata: code, state (UNKNOWN,
+    ALREADY_ACTIVE, REVERSE_BY_VOID).
+    """
+    ERROR_REASON_LINE_NOT_FOUND: _ErrorReason.ValueType  # 40
+    """FAILED_PRECONDITION: a line that comes back is not on the original. Metadata: line_id."""
+    ERROR_REASON_MORE_THAN_SOLD: _ErrorReason.ValueType  # 41
+    """FAILED_PRECONDITION: more comes back than is left of what was sold. Metadata: line_id,
+    left_milli.
+    """
+    ERROR_REASON_NOT_WHOLE_PIECES: _ErrorReason.ValueType  # 42
+    """FAILED_PRECONDITION: of what is sold by the piece, parts of pieces come back. Metadata: line_id."""
+    ERROR_REASON_REFUND_FORBIDDEN: _ErrorReason.ValueType  # 43
+    """FAILED_PRECONDITION: a promotion of the original forbids it. Metadata: promotion_id."""
+    ERROR_REASON_ORIGINAL_REQUIRED: _ErrorReason.ValueType  # 44
+    """FAILED_PRECONDITION: the program takes nothing back without its receipt."""
+    ERROR_REASON_RETURN_AMOUNT: _ErrorReason.ValueType  # 45
+    """FAILED_PRECONDITION: a RETURN line pays back more than is due. Metadata: receipt_id, due_minor,
+    amount_minor.
+    """
+    ERROR_REASON_IDENTIFIER_TAKEN: _ErrorReason.ValueType  # 50
+    """ALREADY_EXISTS: somebody has this identifier; nobody new can get it. BadRequest names it."""
+    ERROR_REASON_MEMBERSHIP_STATE: _ErrorReason.ValueType  # 51
+    """FAILED_PRECONDITION: customers cannot be merged, or join or leave a household, as they are.
+    Metadata: state (SAME_CUSTOMER, SAME_ACCOUNT, IN_HOUSEHOLD, NOT_IN_HOUSEHOLD, LAST_MEMBER,
+    TOO_MANY_LOTS).
+    """
+    ERROR_REASON_GOODWILL_LIMIT: _ErrorReason.ValueType  # 52
+    """FAILED_PRECONDITION: more goodwill than the program allows. Metadata: asset_code, max_minor."""
+    ERROR_REASON_PERIOD_CLOSED: _ErrorReason.ValueType  # 53
+    """FAILED_PRECONDITION: the ledger is closed up to there, or further. Metadata: closed_to_us."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons for a refusal, with the status code each comes with."""
@@ -163,5 +200,42 @@ ERROR_REASON_EFFECTIVE_TOO_EARLY: ErrorReason.ValueType  # 30
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 31
 """INTERNAL: a fault of the server; reported, nothing recorded."""
 ERROR_REASON_SPEND_NOT_POSSIBLE: ErrorReason.ValueType  # 32
-"""FAILED_PRECONDITION: points cannot be spent as asked."""
+"""FAILED_PRECONDITION: points cannot be spent as asked.
+Metadata: asset_code, asked_minor, most_minor.
+"""
+ERROR_REASON_HOLD_EXPIRED: ErrorReason.ValueType  # 33
+"""FAILED_PRECONDITION: the basket's hold has lapsed, and what it held is not free any more: quote
+again. Metadata as for SPEND_NOT_POSSIBLE.
+"""
+ERROR_REASON_GIFT_CARD_STATE: ErrorReason.ValueType  # 70
+"""FAILED_PRECONDITION: that cannot be done with the gift card. Metadata: code, state (UNKNOWN,
+ALREADY_ACTIVE, REVERSE_BY_VOID).
+"""
+ERROR_REASON_LINE_NOT_FOUND: ErrorReason.ValueType  # 40
+"""FAILED_PRECONDITION: a line that comes back is not on the original. Metadata: line_id."""
+ERROR_REASON_MORE_THAN_SOLD: ErrorReason.ValueType  # 41
+"""FAILED_PRECONDITION: more comes back than is left of what was sold. Metadata: line_id,
+left_milli.
+"""
+ERROR_REASON_NOT_WHOLE_PIECES: ErrorReason.ValueType  # 42
+"""FAILED_PRECONDITION: of what is sold by the piece, parts of pieces come back. Metadata: line_id."""
+ERROR_REASON_REFUND_FORBIDDEN: ErrorReason.ValueType  # 43
+"""FAILED_PRECONDITION: a promotion of the original forbids it. Metadata: promotion_id."""
+ERROR_REASON_ORIGINAL_REQUIRED: ErrorReason.ValueType  # 44
+"""FAILED_PRECONDITION: the program takes nothing back without its receipt."""
+ERROR_REASON_RETURN_AMOUNT: ErrorReason.ValueType  # 45
+"""FAILED_PRECONDITION: a RETURN line pays back more than is due. Metadata: receipt_id, due_minor,
+amount_minor.
+"""
+ERROR_REASON_IDENTIFIER_TAKEN: ErrorReason.ValueType  # 50
+"""ALREADY_EXISTS: somebody has this identifier; nobody new can get it. BadRequest names it."""
+ERROR_REASON_MEMBERSHIP_STATE: ErrorReason.ValueType  # 51
+"""FAILED_PRECONDITION: customers cannot be merged, or join or leave a household, as they are.
+Metadata: state (SAME_CUSTOMER, SAME_ACCOUNT, IN_HOUSEHOLD, NOT_IN_HOUSEHOLD, LAST_MEMBER,
+TOO_MANY_LOTS).
+"""
+ERROR_REASON_GOODWILL_LIMIT: ErrorReason.ValueType  # 52
+"""FAILED_PRECONDITION: more goodwill than the program allows. Metadata: asset_code, max_minor."""
+ERROR_REASON_PERIOD_CLOSED: ErrorReason.ValueType  # 53
+"""FAILED_PRECONDITION: the ledger is closed up to there, or further. Metadata: closed_to_us."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -28,6 +28,50 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _NoOriginal:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _NoOriginalEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NoOriginal.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    NO_ORIGINAL_UNSPECIFIED: _NoOriginal.ValueType  # 0
+    NO_ORIGINAL_REFUSE: _NoOriginal.ValueType  # 1
+    """It is refused; a fact is recorded with an exception."""
+    NO_ORIGINAL_PAY: _NoOriginal.ValueType  # 2
+    """It is recorded; nothing is known of what was earned, so nothing is taken back."""
+
+class NoOriginal(_NoOriginal, metaclass=_NoOriginalEnumTypeWrapper):
+    """What a refund without its receipt does."""
+
+NO_ORIGINAL_UNSPECIFIED: NoOriginal.ValueType  # 0
+NO_ORIGINAL_REFUSE: NoOriginal.ValueType  # 1
+"""It is refused; a fact is recorded with an exception."""
+NO_ORIGINAL_PAY: NoOriginal.ValueType  # 2
+"""It is recorded; nothing is known of what was earned, so nothing is taken back."""
+Global___NoOriginal: _TypeAlias = NoOriginal  # noqa: Y015
+
+class _SpendMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SpendModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SpendMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SPEND_MODE_UNSPECIFIED: _SpendMode.ValueType  # 0
+    SPEND_MODE_DISCOUNT: _SpendMode.ValueType  # 1
+    """As a discount on lines: price floors hold."""
+    SPEND_MODE_TENDER: _SpendMode.ValueType  # 2
+    """As a tender POINTS of the till."""
+
+class SpendMode(_SpendMode, metaclass=_SpendModeEnumTypeWrapper):
+    """How an asset is spent."""
+
+SPEND_MODE_UNSPECIFIED: SpendMode.ValueType  # 0
+SPEND_MODE_DISCOUNT: SpendMode.ValueType  # 1
+"""As a discount on lines: price floors hold."""
+SPEND_MODE_TENDER: SpendMode.ValueType  # 2
+"""As a tender POINTS of the till."""
+Global___SpendMode: _TypeAlias = SpendMode  # noqa: Y015
+
 class _AssetKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -36,18 +80,26 @@ class _AssetKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AssetKind.V
     DESCRIPTOR: _descriptor.EnumDescriptor
     ASSET_KIND_UNSPECIFIED: _AssetKind.ValueType  # 0
     ASSET_KIND_POINTS: _AssetKind.ValueType  # 1
-    """Points, bonus money, stamps."""
+    """Points, bonus money."""
     ASSET_KIND_DEFERRED_DISCOUNT: _AssetKind.ValueType  # 2
     """Money off a later receipt."""
+    ASSET_KIND_STAMPS: _AssetKind.ValueType  # 3
+    """Stamps that are collected and spent."""
+    ASSET_KIND_GIFT_MONEY: _AssetKind.ValueType  # 4
+    """What is on gift cards and gift certificates, minor units of money; at most one asset."""
 
 class AssetKind(_AssetKind, metaclass=_AssetKindEnumTypeWrapper):
     """Kind of an asset."""
 
 ASSET_KIND_UNSPECIFIED: AssetKind.ValueType  # 0
 ASSET_KIND_POINTS: AssetKind.ValueType  # 1
-"""Points, bonus money, stamps."""
+"""Points, bonus money."""
 ASSET_KIND_DEFERRED_DISCOUNT: AssetKind.ValueType  # 2
 """Money off a later receipt."""
+ASSET_KIND_STAMPS: AssetKind.ValueType  # 3
+"""Stamps that are collected and spent."""
+ASSET_KIND_GIFT_MONEY: AssetKind.ValueType  # 4
+"""What is on gift cards and gift certificates, minor units of money; at most one asset."""
 Global___AssetKind: _TypeAlias = AssetKind  # noqa: Y015
 
 class _PluralCategory:
@@ -296,6 +348,36 @@ COUPON_CHOICE_LAST: CouponChoice.ValueType  # 3
 """Only the last that a promotion knows."""
 Global___CouponChoice: _TypeAlias = CouponChoice  # noqa: Y015
 
+class _TierPeriod:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TierPeriodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TierPeriod.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TIER_PERIOD_UNSPECIFIED: _TierPeriod.ValueType  # 0
+    TIER_PERIOD_ROLLING: _TierPeriod.ValueType  # 1
+    """The local days up to today."""
+    TIER_PERIOD_MONTH: _TierPeriod.ValueType  # 2
+    """The calendar month so far."""
+    TIER_PERIOD_QUARTER: _TierPeriod.ValueType  # 3
+    """The calendar quarter so far."""
+    TIER_PERIOD_YEAR: _TierPeriod.ValueType  # 4
+    """The calendar year so far."""
+
+class TierPeriod(_TierPeriod, metaclass=_TierPeriodEnumTypeWrapper):
+    """Period over which a tier rule counts."""
+
+TIER_PERIOD_UNSPECIFIED: TierPeriod.ValueType  # 0
+TIER_PERIOD_ROLLING: TierPeriod.ValueType  # 1
+"""The local days up to today."""
+TIER_PERIOD_MONTH: TierPeriod.ValueType  # 2
+"""The calendar month so far."""
+TIER_PERIOD_QUARTER: TierPeriod.ValueType  # 3
+"""The calendar quarter so far."""
+TIER_PERIOD_YEAR: TierPeriod.ValueType  # 4
+"""The calendar year so far."""
+Global___TierPeriod: _TypeAlias = TierPeriod  # noqa: Y015
+
 @_typing.final
 class Program(_message.Message):
     """All that one chain's loyalty program says."""
@@ -318,6 +400,12 @@ class Program(_message.Message):
     TILL_GROUPS_FIELD_NUMBER: _builtins.int
     TEXTS_FIELD_NUMBER: _builtins.int
     POINT_VALUE_MICROS_FIELD_NUMBER: _builtins.int
+    SPEND_RULES_FIELD_NUMBER: _builtins.int
+    EARN_BOUNDS_FIELD_NUMBER: _builtins.int
+    HOLD_MINUTES_FIELD_NUMBER: _builtins.int
+    COUPON_SERIES_FIELD_NUMBER: _builtins.int
+    TIER_RULES_FIELD_NUMBER: _builtins.int
+    RETURNS_FIELD_NUMBER: _builtins.int
     program_id: _builtins.str
     """Required. Program, 1 to 64 characters of a-z 0-9 _ -."""
     chain_id: _builtins.str
@@ -332,6 +420,8 @@ class Program(_message.Message):
     """Optional. Value of one minor unit of points, in millionths of a minor unit of money, 0 to
     10^9.
     """
+    hold_minutes: _builtins.int
+    """Optional. Minutes for which a Quote holds what its basket reserves, 1 to 1,440; default 15."""
     @_builtins.property
     def assets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Asset]:
         """Required. What customers can own, 1 to 32."""
@@ -374,6 +464,28 @@ class Program(_message.Message):
     def texts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextTemplate]:
         """Optional. Texts that replace the built-in ones, at most 1,000."""
 
+    @_builtins.property
+    def spend_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___SpendRule]:
+        """Optional. What may be spent at a till and how, at most 100; of an asset the first rule that
+        fits store and customer counts. An asset without a rule cannot be spent.
+        """
+
+    @_builtins.property
+    def earn_bounds(self) -> _containers.RepeatedCompositeFieldContainer[Global___EarnBound]:
+        """Optional. How much of an asset may be earned, at most 100; all that fit count."""
+
+    @_builtins.property
+    def coupon_series(self) -> _containers.RepeatedCompositeFieldContainer[Global___CouponSeries]:
+        """Optional. Series of single-use coupons, at most 10,000."""
+
+    @_builtins.property
+    def tier_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___TierRule]:
+        """Optional. Who has which tier by what they bought, the highest tier first, at most 100."""
+
+    @_builtins.property
+    def returns(self) -> Global___ReturnRules:
+        """Optional. What happens when goods come back."""
+
     def __init__(
         self,
         *,
@@ -393,14 +505,188 @@ class Program(_message.Message):
         till_groups: _abc.Iterable[Global___TillGroup] | None = ...,
         texts: _abc.Iterable[Global___TextTemplate] | None = ...,
         point_value_micros: _builtins.int = ...,
+        spend_rules: _abc.Iterable[Global___SpendRule] | None = ...,
+        earn_bounds: _abc.Iterable[Global___EarnBound] | None = ...,
+        hold_minutes: _builtins.int | None = ...,
+        coupon_series: _abc.Iterable[Global___CouponSeries] | None = ...,
+        tier_rules: _abc.Iterable[Global___TierRule] | None = ...,
+        returns: Global___ReturnRules | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["coupon_rules", b"coupon_rules"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_hold_minutes", b"_hold_minutes", "coupon_rules", b"coupon_rules", "hold_minutes", b"hold_minutes", "returns", b"returns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assets", b"assets", "chain_id", b"chain_id", "coupon_rules", b"coupon_rules", "cross_sell_links", b"cross_sell_links", "currency_code", b"currency_code", "exclusive_groups", b"exclusive_groups", "lanes", b"lanes", "language_code", b"language_code", "point_value_micros", b"point_value_micros", "product_classes", b"product_classes", "profile_fields", b"profile_fields", "program_id", b"program_id", "promotions", b"promotions", "prompts_max", b"prompts_max", "texts", b"texts", "till_groups", b"till_groups"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_hold_minutes", b"_hold_minutes", "assets", b"assets", "chain_id", b"chain_id", "coupon_rules", b"coupon_rules", "coupon_series", b"coupon_series", "cross_sell_links", b"cross_sell_links", "currency_code", b"currency_code", "earn_bounds", b"earn_bounds", "exclusive_groups", b"exclusive_groups", "hold_minutes", b"hold_minutes", "lanes", b"lanes", "language_code", b"language_code", "point_value_micros", b"point_value_micros", "product_classes", b"product_classes", "profile_fields", b"profile_fields", "program_id", b"program_id", "promotions", b"promotions", "prompts_max", b"prompts_max", "returns", b"returns", "spend_rules", b"spend_rules", "texts", b"texts", "tier_rules", b"tier_rules", "till_groups", b"till_groups"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__hold_minutes: _TypeAlias = _typing.Literal["hold_minutes"]  # noqa: Y015
+    _WhichOneofArgType__hold_minutes: _TypeAlias = _typing.Literal["_hold_minutes", b"_hold_minutes"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__hold_minutes) -> _WhichOneofReturnType__hold_minutes | None: ...
+
+Global___Program: _TypeAlias = Program  # noqa: Y015
+
+@_typing.final
+class SpendRule(_message.Message):
+    """What of an asset may be spent on a receipt, and what it is worth there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_CODE_FIELD_NUMBER: _builtins.int
+    STEP_MINOR_FIELD_NUMBER: _builtins.int
+    VALUE_MINOR_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    SHARE_MAX_BP_FIELD_NUMBER: _builtins.int
+    MINIMUM_MINOR_FIELD_NUMBER: _builtins.int
+    PRODUCTS_FIELD_NUMBER: _builtins.int
+    ZONES_FIELD_NUMBER: _builtins.int
+    SEGMENTS_FIELD_NUMBER: _builtins.int
+    CUSTOMER_MAX_MINOR_FIELD_NUMBER: _builtins.int
+    CUSTOMER_PERIOD_FIELD_NUMBER: _builtins.int
+    AUTOMATIC_FIELD_NUMBER: _builtins.int
+    asset_code: _builtins.str
+    """Required. Asset of kind POINTS or DEFERRED_DISCOUNT."""
+    step_minor: _builtins.int
+    """Required. It is spent in whole steps of so many minor units of the asset, 1 to 10^12."""
+    value_minor: _builtins.int
+    """Required. What a step is worth, minor units of money, 1 to 10^12."""
+    mode: Global___SpendMode.ValueType
+    """Optional. Default DISCOUNT."""
+    share_max_bp: _builtins.int
+    """Optional. Highest part of what may be paid so, basis points, 1 to 10,000; default 10,000."""
+    minimum_minor: _builtins.int
+    """Optional. Least that is spent on a receipt, minor units of the asset, 0 to 10^12."""
+    customer_max_minor: _builtins.int
+    """Optional. Most that a customer spends in a period, minor units of the asset, 0 to 10^12; 0 is
+    without bound.
+    """
+    customer_period: Global___LimitPeriod.ValueType
+    """Optional. The period; default EVER."""
+    automatic: _builtins.bool
+    """Optional. As much as may be spent is spent without being asked; with DISCOUNT only."""
+    @_builtins.property
+    def products(self) -> _authored_pb2.ProductSet:
+        """Optional. What may be paid so; not set is every product. Gift cards, deposits, lines with
+        no_spend and classes with no_discount are never among them.
+        """
+
+    @_builtins.property
+    def zones(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. In stores of one of these zones; empty is everywhere."""
+
+    @_builtins.property
+    def segments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. By customers in one of these segments; empty is everybody."""
+
+    def __init__(
+        self,
+        *,
+        asset_code: _builtins.str = ...,
+        step_minor: _builtins.int = ...,
+        value_minor: _builtins.int = ...,
+        mode: Global___SpendMode.ValueType = ...,
+        share_max_bp: _builtins.int | None = ...,
+        minimum_minor: _builtins.int = ...,
+        products: _authored_pb2.ProductSet | None = ...,
+        zones: _abc.Iterable[_builtins.str] | None = ...,
+        segments: _abc.Iterable[_builtins.str] | None = ...,
+        customer_max_minor: _builtins.int = ...,
+        customer_period: Global___LimitPeriod.ValueType = ...,
+        automatic: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_share_max_bp", b"_share_max_bp", "products", b"products", "share_max_bp", b"share_max_bp"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_share_max_bp", b"_share_max_bp", "asset_code", b"asset_code", "automatic", b"automatic", "customer_max_minor", b"customer_max_minor", "customer_period", b"customer_period", "minimum_minor", b"minimum_minor", "mode", b"mode", "products", b"products", "segments", b"segments", "share_max_bp", b"share_max_bp", "step_minor", b"step_minor", "value_minor", b"value_minor", "zones", b"zones"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__share_max_bp: _TypeAlias = _typing.Literal["share_max_bp"]  # noqa: Y015
+    _WhichOneofArgType__share_max_bp: _TypeAlias = _typing.Literal["_share_max_bp", b"_share_max_bp"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__share_max_bp) -> _WhichOneofReturnType__share_max_bp | None: ...
+
+Global___SpendRule: _TypeAlias = SpendRule  # noqa: Y015
+
+@_typing.final
+class EarnBound(_message.Message):
+    """How much of an asset may be earned; what is above it is not given."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_CODE_FIELD_NUMBER: _builtins.int
+    RECEIPT_MAX_MINOR_FIELD_NUMBER: _builtins.int
+    CUSTOMER_MAX_MINOR_FIELD_NUMBER: _builtins.int
+    CUSTOMER_PERIOD_FIELD_NUMBER: _builtins.int
+    ZONES_FIELD_NUMBER: _builtins.int
+    SEGMENTS_FIELD_NUMBER: _builtins.int
+    asset_code: _builtins.str
+    """Required. Asset."""
+    receipt_max_minor: _builtins.int
+    """Optional. Most that a receipt gives, minor units of the asset, 0 to 10^12; 0 is without bound."""
+    customer_max_minor: _builtins.int
+    """Optional. Most that a customer gets in a period, minor units, 0 to 10^12; 0 is without bound."""
+    customer_period: Global___LimitPeriod.ValueType
+    """Optional. The period; default EVER."""
+    @_builtins.property
+    def zones(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. In stores of one of these zones; empty is everywhere."""
+
+    @_builtins.property
+    def segments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. By customers in one of these segments; empty is everybody."""
+
+    def __init__(
+        self,
+        *,
+        asset_code: _builtins.str = ...,
+        receipt_max_minor: _builtins.int = ...,
+        customer_max_minor: _builtins.int = ...,
+        customer_period: Global___LimitPeriod.ValueType = ...,
+        zones: _abc.Iterable[_builtins.str] | None = ...,
+        segments: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_code", b"asset_code", "customer_max_minor", b"customer_max_minor", "customer_period", b"customer_period", "receipt_max_minor", b"receipt_max_minor", "segments", b"segments", "zones", b"zones"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Program: _TypeAlias = Program  # noqa: Y015
+Global___EarnBound: _TypeAlias = EarnBound  # noqa: Y015
+
+@_typing.final
+class ReturnRules(_message.Message):
+    """What happens when goods come back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLAW_BACK_DEBT_FIELD_NUMBER: _builtins.int
+    RETURNED_ACTIVE_DAYS_FIELD_NUMBER: _builtins.int
+    NO_ORIGINAL_FIELD_NUMBER: _builtins.int
+    claw_back_debt: _builtins.bool
+    """Optional, default true. What was earned, loses its ground and is spent already is owed; false:
+    it is waived.
+    """
+    returned_active_days: _builtins.int
+    """Optional, default 14. What was spent comes back to its lots; to one that has expired meanwhile
+    as a new lot, active so many whole local days, the day of the return not counted, 0 to 3660;
+    0 is without end.
+    """
+    no_original: Global___NoOriginal.ValueType
+    """Optional, default REFUSE. A refund without its receipt."""
+    def __init__(
+        self,
+        *,
+        claw_back_debt: _builtins.bool | None = ...,
+        returned_active_days: _builtins.int | None = ...,
+        no_original: Global___NoOriginal.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_claw_back_debt", b"_claw_back_debt", "_returned_active_days", b"_returned_active_days", "claw_back_debt", b"claw_back_debt", "returned_active_days", b"returned_active_days"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_claw_back_debt", b"_claw_back_debt", "_returned_active_days", b"_returned_active_days", "claw_back_debt", b"claw_back_debt", "no_original", b"no_original", "returned_active_days", b"returned_active_days"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__claw_back_debt: _TypeAlias = _typing.Literal["claw_back_debt"]  # noqa: Y015
+    _WhichOneofArgType__claw_back_debt: _TypeAlias = _typing.Literal["_claw_back_debt", b"_claw_back_debt"]  # noqa: Y015
+    _WhichOneofReturnType__returned_active_days: _TypeAlias = _typing.Literal["returned_active_days"]  # noqa: Y015
+    _WhichOneofArgType__returned_active_days: _TypeAlias = _typing.Literal["_returned_active_days", b"_returned_active_days"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__claw_back_debt) -> _WhichOneofReturnType__claw_back_debt | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__returned_active_days) -> _WhichOneofReturnType__returned_active_days | None: ...
+
+Global___ReturnRules: _TypeAlias = ReturnRules  # noqa: Y015
 
 @_typing.final
 class Asset(_message.Message):
@@ -414,6 +700,9 @@ class Asset(_message.Message):
     DECIMALS_FIELD_NUMBER: _builtins.int
     ACTIVE_AFTER_DAYS_FIELD_NUMBER: _builtins.int
     ACTIVE_DAYS_FIELD_NUMBER: _builtins.int
+    VALUE_MICROS_FIELD_NUMBER: _builtins.int
+    BALANCE_MAX_MINOR_FIELD_NUMBER: _builtins.int
+    GOODWILL_MAX_MINOR_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """Required. Code, 1 to 32 characters of a-z 0-9 _."""
     kind: Global___AssetKind.ValueType
@@ -426,6 +715,16 @@ class Asset(_message.Message):
     """Optional. Whole local days a lot is active, the last one included, 0 to 3660; 0 is without
     end.
     """
+    value_micros: _builtins.int
+    """Optional. Value of its minor unit, in millionths of a minor unit of money, 0 to 10^9; of POINTS
+    0 is the program's point_value_micros. Only for POINTS and STAMPS.
+    """
+    balance_max_minor: _builtins.int
+    """Optional. What would raise a balance above it is not given, minor units of the asset, 0 to
+    10^12; 0 is without bound.
+    """
+    goodwill_max_minor: _builtins.int
+    """Optional. Most that one PostGoodwill may give, minor units of the asset, 0 to 10^12; 0 is none."""
     @_builtins.property
     def names(self) -> _containers.RepeatedCompositeFieldContainer[Global___AssetName]:
         """Required. Names by language and plural form."""
@@ -439,10 +738,13 @@ class Asset(_message.Message):
         decimals: _builtins.int = ...,
         active_after_days: _builtins.int = ...,
         active_days: _builtins.int = ...,
+        value_micros: _builtins.int = ...,
+        balance_max_minor: _builtins.int = ...,
+        goodwill_max_minor: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_after_days", b"active_after_days", "active_days", b"active_days", "code", b"code", "decimals", b"decimals", "kind", b"kind", "names", b"names"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_after_days", b"active_after_days", "active_days", b"active_days", "balance_max_minor", b"balance_max_minor", "code", b"code", "decimals", b"decimals", "goodwill_max_minor", b"goodwill_max_minor", "kind", b"kind", "names", b"names", "value_micros", b"value_micros"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -657,6 +959,11 @@ class Limits(_message.Message):
     TOTAL_TIMES_FIELD_NUMBER: _builtins.int
     TOTAL_MINOR_FIELD_NUMBER: _builtins.int
     ON_SHORTAGE_FIELD_NUMBER: _builtins.int
+    CUSTOMER_MINOR_FIELD_NUMBER: _builtins.int
+    STORE_TIMES_FIELD_NUMBER: _builtins.int
+    STORE_MINOR_FIELD_NUMBER: _builtins.int
+    STORE_PERIOD_FIELD_NUMBER: _builtins.int
+    TOTAL_PERIOD_FIELD_NUMBER: _builtins.int
     times_per_receipt: _builtins.int
     """Optional. Sets of one receipt, 0 to 1,000,000; benefits on pieces have pieces.count_max."""
     discount_max_minor: _builtins.int
@@ -664,13 +971,29 @@ class Limits(_message.Message):
     customer_times: _builtins.int
     """Optional. Receipts on which it may fire for a customer in a period, 0 to 1,000,000."""
     customer_period: Global___LimitPeriod.ValueType
-    """Optional. The period; default EVER."""
+    """Optional. The period of customer_times and customer_minor, by the store's wall clock; default
+    EVER.
+    """
     total_times: _builtins.int
-    """Optional. Receipts on which it may fire at all, 0 to 10^12."""
+    """Optional. Receipts on which it may fire at all in a period, 0 to 10^12."""
     total_minor: _builtins.int
-    """Optional. Money off, and worth of rewards, over all receipts, minor units, 0 to 10^15."""
+    """Optional. Money off, and worth of rewards, over all receipts of a period, minor units, 0 to
+    10^15.
+    """
     on_shortage: Global___OnShortage.ValueType
     """Optional. Default PART."""
+    customer_minor: _builtins.int
+    """Optional. Money off, and worth of rewards, for a customer in a period, minor units, 0 to 10^12."""
+    store_times: _builtins.int
+    """Optional. Receipts of one store on which it may fire in a period, 0 to 10^12."""
+    store_minor: _builtins.int
+    """Optional. Money off, and worth of rewards, over all receipts of a store in a period, minor
+    units, 0 to 10^15.
+    """
+    store_period: Global___LimitPeriod.ValueType
+    """Optional. The period of store_times and store_minor; default EVER."""
+    total_period: Global___LimitPeriod.ValueType
+    """Optional. The period of total_times and total_minor; default EVER."""
     def __init__(
         self,
         *,
@@ -681,10 +1004,15 @@ class Limits(_message.Message):
         total_times: _builtins.int = ...,
         total_minor: _builtins.int = ...,
         on_shortage: Global___OnShortage.ValueType = ...,
+        customer_minor: _builtins.int = ...,
+        store_times: _builtins.int = ...,
+        store_minor: _builtins.int = ...,
+        store_period: Global___LimitPeriod.ValueType = ...,
+        total_period: Global___LimitPeriod.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_period", b"customer_period", "customer_times", b"customer_times", "discount_max_minor", b"discount_max_minor", "on_shortage", b"on_shortage", "times_per_receipt", b"times_per_receipt", "total_minor", b"total_minor", "total_times", b"total_times"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_minor", b"customer_minor", "customer_period", b"customer_period", "customer_times", b"customer_times", "discount_max_minor", b"discount_max_minor", "on_shortage", b"on_shortage", "store_minor", b"store_minor", "store_period", b"store_period", "store_times", b"store_times", "times_per_receipt", b"times_per_receipt", "total_minor", b"total_minor", "total_period", b"total_period", "total_times", b"total_times"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -915,6 +1243,82 @@ class CouponRules(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__any_case) -> _WhichOneofReturnType__any_case | None: ...
 
 Global___CouponRules: _TypeAlias = CouponRules  # noqa: Y015
+
+@_typing.final
+class CouponSeries(_message.Message):
+    """Coupons whose codes are given out one by one, each for one use."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERIES_CODE_FIELD_NUMBER: _builtins.int
+    VALID_DAYS_FIELD_NUMBER: _builtins.int
+    BEARER_FIELD_NUMBER: _builtins.int
+    series_code: _builtins.str
+    """Required. Series, 1 to 64 characters of a-z 0-9 _ -."""
+    valid_days: _builtins.int
+    """Optional. Local days for which a coupon given as a reward is valid, where the reward does not
+    say, 0 to 36,600; 0 is without end.
+    """
+    bearer: _builtins.bool
+    """Optional. Of use to whoever shows the code, though it was given to a known customer."""
+    def __init__(
+        self,
+        *,
+        series_code: _builtins.str = ...,
+        valid_days: _builtins.int = ...,
+        bearer: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bearer", b"bearer", "series_code", b"series_code", "valid_days", b"valid_days"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CouponSeries: _TypeAlias = CouponSeries  # noqa: Y015
+
+@_typing.final
+class TierRule(_message.Message):
+    """Who buys for so much, or so often, in a period has a tier; every bound must hold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIER_CODE_FIELD_NUMBER: _builtins.int
+    AMOUNT_FROM_MINOR_FIELD_NUMBER: _builtins.int
+    RECEIPTS_FROM_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    ROLLING_DAYS_FIELD_NUMBER: _builtins.int
+    GRACE_DAYS_FIELD_NUMBER: _builtins.int
+    tier_code: _builtins.str
+    """Required. Tier, 1 to 64 characters."""
+    amount_from_minor: _builtins.int
+    """Optional. What was paid for goods, minor units, 0 to 10^12; this or receipts_from is required."""
+    receipts_from: _builtins.int
+    """Optional. Receipts, 0 to 1,000,000."""
+    period: Global___TierPeriod.ValueType
+    """Optional. Default ROLLING."""
+    rolling_days: _builtins.int
+    """Optional. With ROLLING: so many local days, today included, 1 to 1,100; default 365."""
+    grace_days: _builtins.int
+    """Optional. For so many local days the tier stays after the rule has held last, 0 to 1,100."""
+    def __init__(
+        self,
+        *,
+        tier_code: _builtins.str = ...,
+        amount_from_minor: _builtins.int = ...,
+        receipts_from: _builtins.int = ...,
+        period: Global___TierPeriod.ValueType = ...,
+        rolling_days: _builtins.int | None = ...,
+        grace_days: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_rolling_days", b"_rolling_days", "rolling_days", b"rolling_days"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rolling_days", b"_rolling_days", "amount_from_minor", b"amount_from_minor", "grace_days", b"grace_days", "period", b"period", "receipts_from", b"receipts_from", "rolling_days", b"rolling_days", "tier_code", b"tier_code"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__rolling_days: _TypeAlias = _typing.Literal["rolling_days"]  # noqa: Y015
+    _WhichOneofArgType__rolling_days: _TypeAlias = _typing.Literal["_rolling_days", b"_rolling_days"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rolling_days) -> _WhichOneofReturnType__rolling_days | None: ...
+
+Global___TierRule: _TypeAlias = TierRule  # noqa: Y015
 
 @_typing.final
 class ProfileField(_message.Message):

@@ -817,6 +817,7 @@ class Tender(_message.Message):
     CARD_BIN_FIELD_NUMBER: _builtins.int
     GIFT_CARD_ID_FIELD_NUMBER: _builtins.int
     GIFT_CARD_OPERATION_FIELD_NUMBER: _builtins.int
+    ASSET_CODE_FIELD_NUMBER: _builtins.int
     kind: Global___TenderKind.ValueType
     """Required. Means of payment."""
     state: Global___TenderState.ValueType
@@ -829,6 +830,10 @@ class Tender(_message.Message):
     """Optional. Gift card, at most 64 characters."""
     gift_card_operation: Global___GiftCardOperation.ValueType
     """Optional. What is done with the gift card."""
+    asset_code: _builtins.str
+    """Optional. With POINTS: the asset it is paid with, at most 32 characters; empty is the
+    program's first that is spent as a tender.
+    """
     def __init__(
         self,
         *,
@@ -838,10 +843,11 @@ class Tender(_message.Message):
         card_bin: _builtins.str = ...,
         gift_card_id: _builtins.str = ...,
         gift_card_operation: Global___GiftCardOperation.ValueType = ...,
+        asset_code: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "card_bin", b"card_bin", "gift_card_id", b"gift_card_id", "gift_card_operation", b"gift_card_operation", "kind", b"kind", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "asset_code", b"asset_code", "card_bin", b"card_bin", "gift_card_id", b"gift_card_id", "gift_card_operation", b"gift_card_operation", "kind", b"kind", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

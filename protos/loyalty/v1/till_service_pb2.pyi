@@ -92,11 +92,17 @@ class _ExceptionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Excepti
     EXCEPTION_KIND_BASKET_SOLD: _ExceptionKind.ValueType  # 3
     """The basket was sold before under another key."""
     EXCEPTION_KIND_RETURN_LINES: _ExceptionKind.ValueType  # 4
-    """RETURN lines were recorded, not settled."""
+    """Something that came back could not be settled as it was sent."""
     EXCEPTION_KIND_SPEND: _ExceptionKind.ValueType  # 5
     """Points or a gift card were taken at the till and not captured here."""
     EXCEPTION_KIND_OUTCOME_DIFFERS: _ExceptionKind.ValueType  # 6
     """The till sold at other amounts than answered."""
+    EXCEPTION_KIND_COUPON: _ExceptionKind.ValueType  # 20
+    """A coupon was taken that cannot be used."""
+    EXCEPTION_KIND_GIFT_CARD: _ExceptionKind.ValueType  # 21
+    """Something was done with a gift card that cannot be done."""
+    EXCEPTION_KIND_BUDGET_OVERRUN: _ExceptionKind.ValueType  # 22
+    """A promotion gave what its quote had shown, beyond what was left of its limits meanwhile."""
 
 class ExceptionKind(_ExceptionKind, metaclass=_ExceptionKindEnumTypeWrapper):
     """What could not be honoured of a fact."""
@@ -109,11 +115,17 @@ EXCEPTION_KIND_PRICE_ROSE: ExceptionKind.ValueType  # 2
 EXCEPTION_KIND_BASKET_SOLD: ExceptionKind.ValueType  # 3
 """The basket was sold before under another key."""
 EXCEPTION_KIND_RETURN_LINES: ExceptionKind.ValueType  # 4
-"""RETURN lines were recorded, not settled."""
+"""Something that came back could not be settled as it was sent."""
 EXCEPTION_KIND_SPEND: ExceptionKind.ValueType  # 5
 """Points or a gift card were taken at the till and not captured here."""
 EXCEPTION_KIND_OUTCOME_DIFFERS: ExceptionKind.ValueType  # 6
 """The till sold at other amounts than answered."""
+EXCEPTION_KIND_COUPON: ExceptionKind.ValueType  # 20
+"""A coupon was taken that cannot be used."""
+EXCEPTION_KIND_GIFT_CARD: ExceptionKind.ValueType  # 21
+"""Something was done with a gift card that cannot be done."""
+EXCEPTION_KIND_BUDGET_OVERRUN: ExceptionKind.ValueType  # 22
+"""A promotion gave what its quote had shown, beyond what was left of its limits meanwhile."""
 Global___ExceptionKind: _TypeAlias = ExceptionKind  # noqa: Y015
 
 class _DifferenceReason:
@@ -153,6 +165,10 @@ class _ReceiptStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReceiptS
     RECEIPT_STATE_BROKEN_OFF: _ReceiptState.ValueType  # 2
     """The key is closed to live checkouts."""
     RECEIPT_STATE_VOIDED: _ReceiptState.ValueType  # 3
+    RECEIPT_STATE_PARTLY_REFUNDED: _ReceiptState.ValueType  # 4
+    """A part of what was sold has come back."""
+    RECEIPT_STATE_REFUNDED: _ReceiptState.ValueType  # 5
+    """All that was sold has come back."""
 
 class ReceiptState(_ReceiptState, metaclass=_ReceiptStateEnumTypeWrapper):
     """State of a receipt."""
@@ -162,6 +178,10 @@ RECEIPT_STATE_COMMITTED: ReceiptState.ValueType  # 1
 RECEIPT_STATE_BROKEN_OFF: ReceiptState.ValueType  # 2
 """The key is closed to live checkouts."""
 RECEIPT_STATE_VOIDED: ReceiptState.ValueType  # 3
+RECEIPT_STATE_PARTLY_REFUNDED: ReceiptState.ValueType  # 4
+"""A part of what was sold has come back."""
+RECEIPT_STATE_REFUNDED: ReceiptState.ValueType  # 5
+"""All that was sold has come back."""
 Global___ReceiptState: _TypeAlias = ReceiptState  # noqa: Y015
 
 class _ForwardState:
@@ -466,12 +486,18 @@ class EnrollRequest(_message.Message):
     IDENTIFIERS_FIELD_NUMBER: _builtins.int
     EXISTING_FIELD_NUMBER: _builtins.int
     ANSWERS_FIELD_NUMBER: _builtins.int
+    CASHIER_ID_FIELD_NUMBER: _builtins.int
+    LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
     enrollment_id: _builtins.bytes
     """Required. Key of this enrolment, 16 bytes; repeating it is safe."""
     chain_id: _builtins.str
     """Required. Chain, 1 to 64 characters."""
     store_id: _builtins.str
     """Required. Store, 1 to 64 characters."""
+    cashier_id: _builtins.str
+    """Optional. Cashier, at most 64 characters."""
+    language_code: _builtins.str
+    """Optional. Language of a new customer, 2 to 35 characters; empty is the store's."""
     @_builtins.property
     def identifiers(self) -> _containers.RepeatedCompositeFieldContainer[_receipt_pb2.Identifier]:
         """Required. New identifiers, 1 to 8."""
@@ -493,10 +519,12 @@ class EnrollRequest(_message.Message):
         identifiers: _abc.Iterable[_receipt_pb2.Identifier] | None = ...,
         existing: _receipt_pb2.Identifier | None = ...,
         answers: _abc.Iterable[Global___ProfileAnswer] | None = ...,
+        cashier_id: _builtins.str = ...,
+        language_code: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["existing", b"existing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "chain_id", b"chain_id", "enrollment_id", b"enrollment_id", "existing", b"existing", "identifiers", b"identifiers", "store_id", b"store_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "cashier_id", b"cashier_id", "chain_id", b"chain_id", "enrollment_id", b"enrollment_id", "existing", b"existing", "identifiers", b"identifiers", "language_code", b"language_code", "store_id", b"store_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -511,10 +539,13 @@ class EnrollResponse(_message.Message):
     RESULT_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     TEXTS_FIELD_NUMBER: _builtins.int
+    CUSTOMER_NUMBER_FIELD_NUMBER: _builtins.int
     result: Global___DurableResult.ValueType
     """COMMITTED."""
     state: _answer_pb2.CustomerState.ValueType
     """State of the customer."""
+    customer_number: _builtins.str
+    """The chain's number of the customer; of a new one it was made here."""
     @_builtins.property
     def texts(self) -> _containers.RepeatedCompositeFieldContainer[_answer_pb2.Text]:
         """Texts for cashier and slip."""
@@ -525,10 +556,11 @@ class EnrollResponse(_message.Message):
         result: Global___DurableResult.ValueType = ...,
         state: _answer_pb2.CustomerState.ValueType = ...,
         texts: _abc.Iterable[_answer_pb2.Text] | None = ...,
+        customer_number: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["result", b"result", "state", b"state", "texts", b"texts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_number", b"customer_number", "result", b"result", "state", b"state", "texts", b"texts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -542,9 +574,16 @@ class Reservation(_message.Message):
 
     AMOUNTS_FIELD_NUMBER: _builtins.int
     COUPON_CODES_FIELD_NUMBER: _builtins.int
+    BUDGETS_FIELD_NUMBER: _builtins.int
+    budgets: _builtins.bool
+    """Optional. Hold also what promotions give out of limits over many receipts: in the memory of the
+    server that answers, so that only a Checkout at that server finds it.
+    """
     @_builtins.property
     def amounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___AssetAmount]:
-        """Optional. Points to hold by asset, minor units."""
+        """Optional. What to spend and hold by asset, each asset once, at most 32; less is held where less
+        may be spent: the answer says how much.
+        """
 
     @_builtins.property
     def coupon_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -555,10 +594,11 @@ class Reservation(_message.Message):
         *,
         amounts: _abc.Iterable[Global___AssetAmount] | None = ...,
         coupon_codes: _abc.Iterable[_builtins.str] | None = ...,
+        budgets: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "coupon_codes", b"coupon_codes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "budgets", b"budgets", "coupon_codes", b"coupon_codes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -640,7 +680,7 @@ class QuoteRequest(_message.Message):
 
     @_builtins.property
     def reserve(self) -> Global___Reservation:
-        """Optional. What to hold (not offered yet)."""
+        """Optional. What to hold. Replaces what the basket held before; without it that is freed."""
 
     @_builtins.property
     def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Choice]:
@@ -879,6 +919,7 @@ class CheckoutResponse(_message.Message):
     ANSWER_FIELD_NUMBER: _builtins.int
     DIFFERS_FROM_QUOTE_FIELD_NUMBER: _builtins.int
     EXCEPTIONS_FIELD_NUMBER: _builtins.int
+    RETURNS_FIELD_NUMBER: _builtins.int
     result: Global___DurableResult.ValueType
     """COMMITTED or TRAINING."""
     receipt_id: _builtins.bytes
@@ -899,6 +940,10 @@ class CheckoutResponse(_message.Message):
     def exceptions(self) -> _containers.RepeatedCompositeFieldContainer[Global___CheckoutException]:
         """What could not be honoured of a fact."""
 
+    @_builtins.property
+    def returns(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefundResponse]:
+        """What came of RETURN lines: one for each original, whose receipt_id it has. Without `changes`."""
+
     def __init__(
         self,
         *,
@@ -909,10 +954,11 @@ class CheckoutResponse(_message.Message):
         answer: _answer_pb2.Answer | None = ...,
         differs_from_quote: _abc.Iterable[Global___QuoteDifference] | None = ...,
         exceptions: _abc.Iterable[Global___CheckoutException] | None = ...,
+        returns: _abc.Iterable[Global___RefundResponse] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "decided_at_us", b"decided_at_us", "differs_from_quote", b"differs_from_quote", "exceptions", b"exceptions", "fingerprint", b"fingerprint", "receipt_id", b"receipt_id", "result", b"result"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "decided_at_us", b"decided_at_us", "differs_from_quote", b"differs_from_quote", "exceptions", b"exceptions", "fingerprint", b"fingerprint", "receipt_id", b"receipt_id", "result", b"result", "returns", b"returns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -951,6 +997,7 @@ class BreakOffResponse(_message.Message):
     RESULT_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     CHECKOUT_FIELD_NUMBER: _builtins.int
+    REFUND_FIELD_NUMBER: _builtins.int
     result: Global___DurableResult.ValueType
     """COMMITTED."""
     state: Global___ReceiptState.ValueType
@@ -959,16 +1006,21 @@ class BreakOffResponse(_message.Message):
     def checkout(self) -> Global___CheckoutResponse:
         """With COMMITTED or VOIDED: the first answer, byte for byte."""
 
+    @_builtins.property
+    def refund(self) -> Global___RefundResponse:
+        """The same of a key that a Refund has used."""
+
     def __init__(
         self,
         *,
         result: Global___DurableResult.ValueType = ...,
         state: Global___ReceiptState.ValueType = ...,
         checkout: Global___CheckoutResponse | None = ...,
+        refund: Global___RefundResponse | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["checkout", b"checkout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["checkout", b"checkout", "refund", b"refund"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkout", b"checkout", "result", b"result", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkout", b"checkout", "refund", b"refund", "result", b"result", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1121,6 +1173,7 @@ class VoidResponse(_message.Message):
     DECIDED_AT_US_FIELD_NUMBER: _builtins.int
     CHANGES_FIELD_NUMBER: _builtins.int
     TEXTS_FIELD_NUMBER: _builtins.int
+    ASSETS_FIELD_NUMBER: _builtins.int
     result: Global___DurableResult.ValueType
     """COMMITTED."""
     receipt_id: _builtins.bytes
@@ -1135,6 +1188,10 @@ class VoidResponse(_message.Message):
     def texts(self) -> _containers.RepeatedCompositeFieldContainer[_answer_pb2.Text]:
         """Texts for cashier and slip."""
 
+    @_builtins.property
+    def assets(self) -> _containers.RepeatedCompositeFieldContainer[Global___SettledAsset]:
+        """What was given back, taken back and is owed, by asset."""
+
     def __init__(
         self,
         *,
@@ -1143,10 +1200,11 @@ class VoidResponse(_message.Message):
         decided_at_us: _builtins.int = ...,
         changes: _abc.Iterable[Global___AssetChange] | None = ...,
         texts: _abc.Iterable[_answer_pb2.Text] | None = ...,
+        assets: _abc.Iterable[Global___SettledAsset] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "decided_at_us", b"decided_at_us", "receipt_id", b"receipt_id", "result", b"result", "texts", b"texts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assets", b"assets", "changes", b"changes", "decided_at_us", b"decided_at_us", "receipt_id", b"receipt_id", "result", b"result", "texts", b"texts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1190,19 +1248,27 @@ class RefundLine(_message.Message):
 
     LINE_ID_FIELD_NUMBER: _builtins.int
     QUANTITY_MILLI_FIELD_NUMBER: _builtins.int
+    SKU_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     line_id: _builtins.str
     """Required. Line of the original, 1 to 64 characters."""
     quantity_milli: _builtins.int
     """Required. How much comes back, thousandths, 1 to 10000000."""
+    sku: _builtins.str
+    """Without an original: required. Article, 1 to 64 characters."""
+    amount_minor: _builtins.int
+    """Without an original: required. What is paid back for the line, minor units, 0 to 10^12."""
     def __init__(
         self,
         *,
         line_id: _builtins.str = ...,
         quantity_milli: _builtins.int = ...,
+        sku: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["line_id", b"line_id", "quantity_milli", b"quantity_milli"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "line_id", b"line_id", "quantity_milli", b"quantity_milli", "sku", b"sku"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1225,18 +1291,20 @@ class RefundRequest(_message.Message):
     reason_code: _builtins.str
     """Required. Why, 1 to 64 characters."""
     closed: _builtins.bool
-    """True: paid out and printed, a fact."""
+    """True: paid out and printed, a fact: what is not possible stands in `exceptions`."""
     @_builtins.property
     def receipt_key(self) -> _receipt_pb2.ReceiptKey:
         """Required. Key of this refund."""
 
     @_builtins.property
     def original_key(self) -> _receipt_pb2.ReceiptKey:
-        """Optional. Key of the original; absent means a refund without it, by policy."""
+        """Optional. Key of the original; absent means a refund without it, by policy: then every line
+        brings sku and amount_minor, and its line_id is any.
+        """
 
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefundLine]:
-        """Required. What comes back, 1 to 1,000 lines."""
+        """Required. What comes back, 1 to 1,000 lines, each line_id once."""
 
     def __init__(
         self,
@@ -1258,29 +1326,71 @@ Global___RefundRequest: _TypeAlias = RefundRequest  # noqa: Y015
 
 @_typing.final
 class RefundLineResult(_message.Message):
-    """What to pay back for a line."""
+    """What a line that comes back was sold for."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     LINE_ID_FIELD_NUMBER: _builtins.int
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    QUANTITY_MILLI_FIELD_NUMBER: _builtins.int
     line_id: _builtins.str
     """The line."""
     amount_minor: _builtins.int
-    """To pay back, minor units."""
+    """Printed price of what comes back, minor units."""
+    quantity_milli: _builtins.int
+    """How much comes back, thousandths."""
     def __init__(
         self,
         *,
         line_id: _builtins.str = ...,
         amount_minor: _builtins.int = ...,
+        quantity_milli: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "line_id", b"line_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "line_id", b"line_id", "quantity_milli", b"quantity_milli"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RefundLineResult: _TypeAlias = RefundLineResult  # noqa: Y015
+
+@_typing.final
+class SettledAsset(_message.Message):
+    """What a refund or void moves of one asset, minor units of the asset."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_CODE_FIELD_NUMBER: _builtins.int
+    GIVEN_BACK_MINOR_FIELD_NUMBER: _builtins.int
+    TAKEN_BACK_MINOR_FIELD_NUMBER: _builtins.int
+    OWED_MINOR_FIELD_NUMBER: _builtins.int
+    WAIVED_MINOR_FIELD_NUMBER: _builtins.int
+    asset_code: _builtins.str
+    """The asset."""
+    given_back_minor: _builtins.int
+    """What was spent and comes back."""
+    taken_back_minor: _builtins.int
+    """What was earned and is taken back out of lots."""
+    owed_minor: _builtins.int
+    """What was earned, is spent already, and is owed now."""
+    waived_minor: _builtins.int
+    """The same, and the program waives it."""
+    def __init__(
+        self,
+        *,
+        asset_code: _builtins.str = ...,
+        given_back_minor: _builtins.int = ...,
+        taken_back_minor: _builtins.int = ...,
+        owed_minor: _builtins.int = ...,
+        waived_minor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_code", b"asset_code", "given_back_minor", b"given_back_minor", "owed_minor", b"owed_minor", "taken_back_minor", b"taken_back_minor", "waived_minor", b"waived_minor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SettledAsset: _TypeAlias = SettledAsset  # noqa: Y015
 
 @_typing.final
 class RefundResponse(_message.Message):
@@ -1294,12 +1404,28 @@ class RefundResponse(_message.Message):
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     CHANGES_FIELD_NUMBER: _builtins.int
     TEXTS_FIELD_NUMBER: _builtins.int
+    BY_POINTS_MINOR_FIELD_NUMBER: _builtins.int
+    KEPT_BACK_MINOR_FIELD_NUMBER: _builtins.int
+    SHORT_MINOR_FIELD_NUMBER: _builtins.int
+    ASSETS_FIELD_NUMBER: _builtins.int
+    EXCEPTIONS_FIELD_NUMBER: _builtins.int
+    DECIDED_AT_US_FIELD_NUMBER: _builtins.int
     result: Global___DurableResult.ValueType
     """COMMITTED."""
     receipt_id: _builtins.bytes
     """16 bytes hashed from the refund's key."""
     amount_minor: _builtins.int
-    """To pay back in money, minor units."""
+    """To pay back in money, minor units. With by_points_minor and kept_back_minor it is the sum of
+    the lines, unless short_minor is not 0.
+    """
+    by_points_minor: _builtins.int
+    """What comes back in points, as money, minor units."""
+    kept_back_minor: _builtins.int
+    """What promotions whose ground is lost keep back by their policy, minor units."""
+    short_minor: _builtins.int
+    """What they should keep back beyond what the lines were sold for, minor units."""
+    decided_at_us: _builtins.int
+    """When it was decided, UTC microseconds."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefundLineResult]:
         """By line."""
@@ -1312,6 +1438,14 @@ class RefundResponse(_message.Message):
     def texts(self) -> _containers.RepeatedCompositeFieldContainer[_answer_pb2.Text]:
         """Texts for cashier and slip."""
 
+    @_builtins.property
+    def assets(self) -> _containers.RepeatedCompositeFieldContainer[Global___SettledAsset]:
+        """What was given back, taken back and is owed, by asset."""
+
+    @_builtins.property
+    def exceptions(self) -> _containers.RepeatedCompositeFieldContainer[Global___CheckoutException]:
+        """What could not be settled of a fact."""
+
     def __init__(
         self,
         *,
@@ -1321,10 +1455,16 @@ class RefundResponse(_message.Message):
         amount_minor: _builtins.int = ...,
         changes: _abc.Iterable[Global___AssetChange] | None = ...,
         texts: _abc.Iterable[_answer_pb2.Text] | None = ...,
+        by_points_minor: _builtins.int = ...,
+        kept_back_minor: _builtins.int = ...,
+        short_minor: _builtins.int = ...,
+        assets: _abc.Iterable[Global___SettledAsset] | None = ...,
+        exceptions: _abc.Iterable[Global___CheckoutException] | None = ...,
+        decided_at_us: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "changes", b"changes", "lines", b"lines", "receipt_id", b"receipt_id", "result", b"result", "texts", b"texts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "assets", b"assets", "by_points_minor", b"by_points_minor", "changes", b"changes", "decided_at_us", b"decided_at_us", "exceptions", b"exceptions", "kept_back_minor", b"kept_back_minor", "lines", b"lines", "receipt_id", b"receipt_id", "result", b"result", "short_minor", b"short_minor", "texts", b"texts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1363,6 +1503,8 @@ class GetReceiptResponse(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     CHECKOUT_FIELD_NUMBER: _builtins.int
     VOID_RECEIPT_FIELD_NUMBER: _builtins.int
+    RETURNS_FIELD_NUMBER: _builtins.int
+    REFUND_FIELD_NUMBER: _builtins.int
     state: Global___ReceiptState.ValueType
     """Present state."""
     @_builtins.property
@@ -1373,20 +1515,66 @@ class GetReceiptResponse(_message.Message):
     def void_receipt(self) -> Global___VoidResponse:
         """With VOIDED: the answer to the void, byte for byte."""
 
+    @_builtins.property
+    def returns(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReceiptReturn]:
+        """What has come back, oldest first."""
+
+    @_builtins.property
+    def refund(self) -> Global___RefundResponse:
+        """The key is that of a Refund: its answer, byte for byte."""
+
     def __init__(
         self,
         *,
         state: Global___ReceiptState.ValueType = ...,
         checkout: Global___CheckoutResponse | None = ...,
         void_receipt: Global___VoidResponse | None = ...,
+        returns: _abc.Iterable[Global___ReceiptReturn] | None = ...,
+        refund: Global___RefundResponse | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["checkout", b"checkout", "void_receipt", b"void_receipt"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["checkout", b"checkout", "refund", b"refund", "void_receipt", b"void_receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkout", b"checkout", "state", b"state", "void_receipt", b"void_receipt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkout", b"checkout", "refund", b"refund", "returns", b"returns", "state", b"state", "void_receipt", b"void_receipt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetReceiptResponse: _TypeAlias = GetReceiptResponse  # noqa: Y015
+
+@_typing.final
+class ReceiptReturn(_message.Message):
+    """A Refund, or a sale with RETURN lines, by which something of a receipt came back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_ID_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    BY_POINTS_MINOR_FIELD_NUMBER: _builtins.int
+    receipt_id: _builtins.bytes
+    """Its receipt_id, 16 bytes."""
+    amount_minor: _builtins.int
+    """What was paid back in money, minor units."""
+    by_points_minor: _builtins.int
+    """What came back in points, as money, minor units."""
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefundLineResult]:
+        """What came back."""
+
+    def __init__(
+        self,
+        *,
+        receipt_id: _builtins.bytes = ...,
+        lines: _abc.Iterable[Global___RefundLineResult] | None = ...,
+        amount_minor: _builtins.int = ...,
+        by_points_minor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "by_points_minor", b"by_points_minor", "lines", b"lines", "receipt_id", b"receipt_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReceiptReturn: _TypeAlias = ReceiptReturn  # noqa: Y015
 
 @_typing.final
 class SubmitProfileRequest(_message.Message):

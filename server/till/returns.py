@@ -1,0 +1,210 @@
+"""RETURN lines of a sale (an exchange): settled in the commit of the sale, original by original."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from rewards.commit import (
+    AccountChange,
+    BudgetUse,
+    CommitKey,
+    ExceptionEntry,
+    PromotionUse,
+    ReturnEntry,
+)
+from rewards.journal import Journal
+from rewards.refusal import Reason, Refusal
+from rewards.sale import Line, LineAction, ReceiptKey, Sale, key_id_of
+from server.lookups import Seen
+from server.till.break_off import void_key_id_of
+from server.till.context import Context
+from server.till.evaluation import Scene
+from server.till.goods_back import Returned, changes_of, exception_of, return_goods
+from server.till.original import Original, origin_of, read_original, sold_key
+
+
+class ComingBack(NamedTuple):
+    """What comes back of one sale on another, as read.
+
+    Attributes:
+        lines: (line of the original, thousandths).
+        amount_minor: what the till pays back for them.
+        original: None if `problem` says why nothing of it can be settled.
+    """
+
+    key_id: bytes
+    lines: tuple[tuple[str, int], ...]
+    amount_minor: int
+    original: Original | None
+    problem: Refusal | None
+
+
+class Back(NamedTuple):
+    """What RETURN lines add to the commit of their sale.
+
+    Attributes:
+        returned: one for each original.
+        accounts: besides that of the sale's customer.
+        purchases: by how much the count of the sale's customer changes.
+        account_uses: what comes back of the limits of the sale's customer.
+    """
+
+    returned: tuple[Returned, ...] = ()
+    keys: tuple[CommitKey, ...] = ()
+    accounts: tuple[AccountChange, ...] = ()
+    purchases: int = 0
+    account_uses: tuple[PromotionUse, ...] = ()
+    entries: tuple[ReturnEntry, ...] = ()
+    budget_uses: tuple[BudgetUse, ...] = ()
+    exceptions: tuple[ExceptionEntry, ...] = ()
+
+
+NOTHING_BACK = Back()
+
+
+def wanted_keys(sale: Sale) -> tuple[bytes, ...]:
+    """What to look up for the RETURN lines of a sale: keys of their originals, and of voids."""
+    originals = [key_id_of(key) for key, _ in _by_original(sale).items()]
+    return tuple(one for key_id in originals for one in (key_id, void_key_id_of(key_id)))
+
+
+async def look_at(scene: Scene, seen: Seen, deadline_s: float) -> tuple[ComingBack, ...]:
+    """Read the originals of the RETURN lines of a sale; at once if it has none.
+
+    Raises:
+        Refusal: DEADLINE_PASSED, STORE_UNAVAILABLE.
+    """
+    sale, found = scene.sale, []
+    for key, lines in _by_original(sale).items():
+        key_id = key_id_of(key)
+        parts = tuple((_origin_line(line), line.quantity_milli) for line in lines)
+        amount_minor = sum([line.amount_minor for line in lines])
+        original, problem = None, None
+        try:
+            _check_chain(key, sale)
+            known = sold_key(seen, key_id)
+        except Refusal as refusal:
+            problem = refusal
+        else:
+            original = await read_original(scene.context, key, key_id, known, deadline_s)
+        found.append(ComingBack(key_id, parts, amount_minor, original, problem))
+    return tuple(found)
+
+
+def settle(
+    scene: Scene,
+    coming: Iterable[ComingBack],
+    own: Journal,
+    account_id: int,
+    now_us: int,
+    closed: bool,
+) -> Back:
+    """Settle what comes back on a sale.
+
+    Args:
+        scene: the sale and its rules.
+        coming: as read.
+        own: the journal of the sale's customer: what moves there goes with the sale.
+        account_id: of that customer; NO_ACCOUNT is none.
+        now_us: the instant, UTC microseconds.
+        closed: it is a fact: what is not possible is noted.
+
+    Raises:
+        Refusal: it is a request, and not possible.
+    """
+    problems = _without_original(scene)
+    journals = {account_id: own} if account_id else {}
+    returned: list[Returned] = []
+    for one in coming:
+        if one.problem is not None:
+            problems.append(one.problem)
+        if problems and not closed:
+            raise problems[0]
+        if one.original is not None:
+            back = _returned(scene.context, one, one.original, journals, now_us, closed)
+            returned.append(back)
+            problems += _too_much(one, back)
+    if problems and not closed:
+        raise problems[0]
+    if not returned and not problems:
+        return NOTHING_BACK
+    return _back(tuple(returned), account_id, problems)
+
+
+def _returned(
+    context: Context,
+    one: ComingBack,
+    original: Original,
+    journals: dict[int, Journal],
+    now_us: int,
+    closed: bool,
+) -> Returned:
+    now: dict[str, int] = {}
+    for line_id, quantity_milli in one.lines:
+        now[line_id] = now.get(line_id, 0) + quantity_milli
+    # Lots that are made on an account must not be called as those of the sale on another one.
+    key_id = original.turn_key.key_id
+    return return_goods(context, original, now, key_id, now_us, closed, journals)
+
+
+def _too_much(one: ComingBack, back: Returned) -> list[Refusal]:
+    if one.amount_minor <= back.part.money_minor:
+        return []
+    text = f"{back.part.money_minor} are due for what comes back, not {one.amount_minor}"
+    metadata = {
+        "receipt_id": one.key_id.hex(),
+        "due_minor": str(back.part.money_minor),
+        "amount_minor": str(one.amount_minor),
+    }
+    return [Refusal(Reason.RETURN_AMOUNT, text, metadata)]
+
+
+def _back(returned: tuple[Returned, ...], account_id: int, problems: Iterable[Refusal]) -> Back:
+    changes = changes_of(returned)
+    own = [one for one in changes if one.account_id == account_id]
+    return Back(
+        returned,
+        tuple(key for one in returned for key in one.keys),
+        tuple(one for one in changes if one.account_id != account_id),
+        sum([one.purchases for one in own]),
+        tuple(use for one in own for use in one.uses),
+        tuple(entry for one in returned for entry in one.entries),
+        tuple(use for one in returned for use in one.budget_uses),
+        (
+            *(entry for one in returned for entry in one.exceptions),
+            *(exception_of(problem) for problem in problems),
+        ),
+    )
+
+
+def _without_original(scene: Scene) -> list[Refusal]:
+    """Why RETURN lines that name no original are not taken; empty if they are."""
+    alone = [line for line in _returns(scene.sale) if origin_of(line) is None]
+    if not alone or scene.rules.program.returns.no_original == "pay":
+        return []
+    text = f"line {alone[0].line_id}: the program takes nothing back without its receipt"
+    return [Refusal(Reason.ORIGINAL_REQUIRED, text, {"line_id": alone[0].line_id})]
+
+
+def _returns(sale: Sale) -> list[Line]:
+    return [one for one in sale.lines if one.action == LineAction.RETURN and not one.cancelled]
+
+
+def _by_original(sale: Sale) -> dict[ReceiptKey, list[Line]]:
+    found: dict[ReceiptKey, list[Line]] = {}
+    for line in _returns(sale):
+        origin = origin_of(line)
+        if origin is not None:
+            found.setdefault(origin[0], []).append(line)
+    return found
+
+
+def _origin_line(line: Line) -> str:
+    origin = origin_of(line)
+    assert origin is not None
+    return origin[1]
+
+
+def _check_chain(key: ReceiptKey, sale: Sale) -> None:
+    if key.chain_id != sale.header.chain_id:
+        text = "the original is of another chain"
+        raise Refusal(Reason.RECEIPT_NOT_FOUND, text, {"receipt_id": key_id_of(key).hex()})

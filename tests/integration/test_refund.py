@@ -1,0 +1,293 @@
+"""Goal: refunds, exchanges and voids as the contract promises them. Points are hundredths.
+
+Real servers over one database; the ledger is proved after each test.
+"""
+
+from typing import Any
+
+import grpc
+import pytest
+
+from loyalty.v1 import ledger_pb2, receipt_pb2
+from loyalty.v1 import till_service_pb2 as pb
+from tests.refunding import Shop, basket, publish_program, refund_request, settled
+from tests.serving import CHAIN, reason_of, receipt_key, with_totals
+
+NOTHING = (0, 0, 0, 0)
+
+
+def refusal_of(call: Any, request: Any) -> tuple[str, dict[str, str]]:
+    with pytest.raises(grpc.RpcError) as refused:
+        call(request)
+    _, reason, metadata = reason_of(refused.value)
+    return reason, metadata
+
+
+def exceptions_of(answer: Any) -> list[str]:
+    """The reasons of what could not be settled of a fact."""
+    assert {one.kind for one in answer.exceptions} <= {pb.EXCEPTION_KIND_RETURN_LINES}
+    return [one.detail.split(":")[0] for one in answer.exceptions]
+
+
+def state_of(shop: Shop, number: int) -> pb.GetReceiptResponse:
+    request = pb.GetReceiptRequest(receipt_key=receipt_key(number))
+    found: pb.GetReceiptResponse = shop.tills[1].GetReceipt(request)
+    return found
+
+
+def exchanged(number_of: int, back: tuple[str, int, int], *lines: Any, card: str = "card1") -> Any:
+    """A sale on which (line, pieces, amount) of another receipt comes back."""
+    line_id, pieces, amount_minor = back
+    made = basket(*lines, card=card)
+    line = made.lines.add()
+    line.CopyFrom(basket((line_id, pieces, 1)).lines[0])
+    line.line_id, line.amount_minor = "back", amount_minor
+    line.unit_price_scaled = amount_minor // pieces
+    line.action = receipt_pb2.LINE_ACTION_RETURN
+    if number_of:
+        line.return_origin.receipt_key.CopyFrom(receipt_key(number_of))
+        line.return_origin.line_id = line_id
+    counted = with_totals(made)
+    signed = [-x.amount_minor if x.action == 2 else x.amount_minor for x in made.lines]
+    counted.header.control_totals.amount_minor = sum(signed)
+    return counted
+
+
+# --- what is refused --------------------------------------------------------------------------
+
+
+def test_each_mistake_has_its_reason_and_posts_nothing(shop: Shop) -> None:
+    shop.sell(1, basket(("sku1", 2, 10_000)))
+    receipt_id = shop.sql("select key_id from receipt")[0][0].hex()
+    said = {"receipt_id": receipt_id, "result": "REFUSED"}
+    assert shop.refused(2, 99, {"sku1": 1_000})[0] == "RECEIPT_NOT_FOUND"
+    assert shop.refused(2, 1, {"sku7": 1_000}) == ("LINE_NOT_FOUND", {**said, "line_id": "sku7"})
+    assert shop.refused(2, 1, {"sku1": 3_000}) == (
+        "MORE_THAN_SOLD",
+        {**said, "line_id": "sku1", "left_milli": "2000"},
+    )
+    assert shop.refused(2, 1, {"sku1": 500}) == ("NOT_WHOLE_PIECES", {**said, "line_id": "sku1"})
+    shop.refund(2, 1, {"sku1": 1_000})
+    assert shop.refused(3, 1, {"sku1": 2_000})[1]["left_milli"] == "1000"
+    assert shop.refused(3, 2, {"sku1": 1_000}) == (
+        "RECEIPT_STATE",
+        {"receipt_id": _key(shop, 6), "state": "NOT_A_SALE", "result": "REFUSED"},
+    )
+    shop.void(1)
+    assert shop.refused(3, 1, {"sku1": 1_000}) == ("RECEIPT_STATE", {**said, "state": "VOIDED"})
+
+
+def _key(shop: Shop, kind: int) -> str:
+    found: bytes = shop.sql("select key_id from commit_key where kind = $1", kind)[0][0]
+    return found.hex()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "field"),
+    [
+        ({"cashier_id": ""}, "FIELD_REQUIRED", "cashier_id"),
+        ({"reason_code": "x" * 65}, "OUT_OF_RANGE", "reason_code"),
+        ({"lines": []}, "FIELD_REQUIRED", "lines"),
+        ({"lines": [("1", 0)]}, "OUT_OF_RANGE", "lines[0].quantity_milli"),
+        ({"lines": [("1", 1), ("1", 1)]}, "INCONSISTENT", "lines"),
+        ({"original": 2}, "INCONSISTENT", "original_key"),
+        ({"sku": "sku1"}, "INCONSISTENT", "lines[0]"),
+    ],
+)
+def test_what_is_malformed_is_refused_fact_or_not(
+    refusing: Any, change: dict[str, Any], reason: str, field: str
+) -> None:
+    request = refund_request(2, change.get("original", 1), {"1": 1_000}, closed=True)
+    for name in ("cashier_id", "reason_code"):
+        setattr(request, name, change.get(name, getattr(request, name)))
+    if "lines" in change:
+        del request.lines[:]
+        for line_id, milli in change["lines"]:
+            request.lines.add(line_id=line_id, quantity_milli=milli)
+    if "sku" in change:
+        request.lines[0].sku = change["sku"]
+    assert refusing(request) == (reason, field)
+
+
+@pytest.fixture
+def refusing() -> Any:
+    """Reads a refund as a server does; the reason and the field it is refused for."""
+    from rewards.refusal import Refusal
+    from server.till.refund import read_command
+
+    def refused(request: pb.RefundRequest) -> tuple[str, str]:
+        with pytest.raises(Refusal) as found:
+            read_command(request)
+        return found.value.reason.value, found.value.fields[0][0]
+
+    return refused
+
+
+# --- facts ------------------------------------------------------------------------------------
+
+
+def test_a_fact_is_recorded_as_far_as_it_goes(shop: Shop) -> None:
+    """Of three pieces that came back two were sold; a line that was not sold is noted."""
+    shop.sell(1, basket(("sku1", 2, 10_000)))
+    fact = shop.refund(2, 1, {"sku1": 3_000, "sku7": 1_000}, closed=True)
+    assert exceptions_of(fact) == ["MORE_THAN_SOLD", "LINE_NOT_FOUND"]
+    assert [(one.line_id, one.quantity_milli) for one in fact.lines] == [("sku1", 2_000)]
+    assert fact.amount_minor == 20_000
+    assert shop.balances("card1") == {}
+    late = shop.refund(3, 1, {"sku1": 1_000}, closed=True)
+    assert (exceptions_of(late), late.amount_minor) == (["MORE_THAN_SOLD"], 0)
+    unknown = shop.refund(4, 99, {"sku1": 1_000}, closed=True)
+    assert exceptions_of(unknown) == ["RECEIPT_NOT_FOUND"]
+    shop.void(1)
+    assert exceptions_of(shop.refund(5, 1, {"sku1": 1_000}, closed=True)) == ["RECEIPT_STATE"]
+    assert shop.sql("select count(*) from checkout_exception")[0][0] == 5
+
+
+def test_without_the_receipt_by_policy(shop: Shop) -> None:
+    request = refund_request(2, 1, {"any": 1_000})
+    request.ClearField("original_key")
+    request.lines[0].sku, request.lines[0].amount_minor = "sku1", 9_900
+    assert refusal_of(shop.tills[0].Refund, request)[0] == "ORIGINAL_REQUIRED"
+    request.closed = True
+    fact = shop.tills[0].Refund(request)
+    assert (exceptions_of(fact), fact.amount_minor) == (["ORIGINAL_REQUIRED"], 9_900)
+    publish_program(shop.targets[0], returns={"no_original": "pay"})
+    request.receipt_key.receipt_number, request.closed = "3", False
+    paid = shop.tills[0].Refund(request)
+    assert (paid.amount_minor, list(paid.exceptions)) == (9_900, [])
+    assert shop.sql("select count(*) from posting")[0][0] == 0
+
+
+# --- what became of it ------------------------------------------------------------------------
+
+
+def test_the_receipt_says_what_came_back_of_it(shop: Shop) -> None:
+    sold = shop.sell(1, basket(("sku1", 2, 10_000)))
+    assert state_of(shop, 1).state == pb.RECEIPT_STATE_COMMITTED
+    one = shop.refund(2, 1, {"sku1": 1_000})
+    partly = state_of(shop, 1)
+    assert partly.state == pb.RECEIPT_STATE_PARTLY_REFUNDED
+    assert [(r.receipt_id, r.amount_minor) for r in partly.returns] == [(one.receipt_id, 10_000)]
+    assert partly.checkout == sold
+    assert state_of(shop, 2).refund == one
+    shop.refund(3, 1, {"sku1": 1_000})
+    assert state_of(shop, 1).state == pb.RECEIPT_STATE_REFUNDED
+    ended = shop.tills[0].BreakOff(pb.BreakOffRequest(receipt_key=receipt_key(2)))
+    assert (ended.state, ended.refund) == (pb.RECEIPT_STATE_COMMITTED, one)
+
+
+def test_a_key_that_was_broken_off_is_no_refund(shop: Shop) -> None:
+    shop.sell(1, basket(("sku1", 2, 10_000)))
+    shop.tills[0].BreakOff(pb.BreakOffRequest(receipt_key=receipt_key(2)))
+    assert shop.refused(2, 1, {"sku1": 1_000})[0] == "BROKEN_OFF"
+    shop.tills[0].BreakOff(pb.BreakOffRequest(receipt_key=receipt_key(3)))
+    assert shop.refused(4, 3, {"sku1": 1_000})[1]["state"] == "BROKEN_OFF"
+
+
+def test_the_purchase_is_uncounted_when_all_has_come_back(shop: Shop) -> None:
+    shop.sell(1, basket(("sku1", 2, 10_000)))
+    purchases = "select purchases, last_purchase_day from account where purchases > 0"
+    shop.refund(2, 1, {"sku1": 1_000})
+    assert [row[0] for row in shop.sql(purchases)] == [1]
+    shop.refund(3, 1, {"sku1": 1_000})
+    assert shop.sql(purchases) == []
+
+
+# --- voids ------------------------------------------------------------------------------------
+
+
+def test_a_void_takes_back_what_was_spent_of_its_points_and_gives_back_what_it_took(
+    shop: Shop,
+) -> None:
+    shop.sell(1, basket(("sku1", 1, 100_000)))
+    request = pb.QuoteRequest(basket_id=bytes(16), sale=basket(("sku3", 1, 10_000)))
+    request.reserve.amounts.add(asset_code="points", amount_minor=5_000)
+    token = shop.tills[0].Quote(request).token
+    shop.sell(2, request.sale, basket_id=bytes(16), token=token)
+    assert shop.balances("card1") == {"points": 250}
+    first = shop.void(1)
+    assert settled(first) == {"points": (0, 250, 4_750, 0)}
+    assert shop.balances("card1") == {"points": -4_750}
+    second = shop.void(2)
+    assert settled(second)["points"][0] == 5_000
+    assert shop.balances("card1") == {}
+    assert shop.void(1) == first
+
+
+def test_a_void_after_a_refund_undoes_what_is_left(shop: Shop) -> None:
+    shop.sell(1, basket(("sku1", 2, 10_000)))
+    assert settled(shop.refund(2, 1, {"sku1": 1_000})) == {"points": (0, 500, 0, 0)}
+    assert settled(shop.void(1)) == {"points": (0, 500, 0, 0)}
+    assert shop.balances("card1") == {}
+    assert state_of(shop, 1).state == pb.RECEIPT_STATE_VOIDED
+
+
+# --- merged accounts --------------------------------------------------------------------------
+
+
+def test_a_refund_follows_the_customer_to_the_account_they_were_merged_into(shop: Shop) -> None:
+    """Lots keep their ids: what was earned before is taken back there, what was spent is given."""
+    shop.sell(1, basket(("sku1", 2, 50_000), card="card1"))
+    request = pb.QuoteRequest(basket_id=bytes(16), sale=basket(("sku3", 2, 1_000), card="card1"))
+    request.reserve.amounts.add(asset_code="points", amount_minor=1_000)
+    token = shop.tills[0].Quote(request).token
+    shop.sell(2, request.sale, basket_id=bytes(16), token=token)
+    before = shop.balances("card1")["points"]
+    shop.office.MergeAccounts(
+        ledger_pb2.MergeAccountsRequest(
+            chain_id=CHAIN,
+            losing=ledger_pb2.CustomerReference(customer_number="1"),
+            winning=ledger_pb2.CustomerReference(customer_number="2"),
+            merged_by="test",
+        )
+    )
+    assert shop.balances("card2") == {"points": before}
+    back = shop.refund(3, 2, {"sku3": 2_000})
+    assert settled(back)["points"][0] == 1_000
+    gone = shop.refund(4, 1, {"sku1": 2_000})
+    assert settled(gone) == {"points": (0, 5_000, 0, 0)}
+    assert shop.balances("card2") == {}
+
+
+# --- exchanges --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("card", ["card1", "card2", ""], ids=["same", "other", "nobody"])
+def test_an_exchange_is_settled_with_its_sale(shop: Shop, card: str) -> None:
+    """A piece comes back on the next receipt, whoever shows which card there."""
+    shop.sell(1, basket(("sku1", 2, 10_000)))
+    made = exchanged(1, ("sku1", 1, 10_000), ("sku3", 1, 30_000), card=card)
+    sold = shop.sell(2, made)
+    (told,) = sold.returns
+    assert (told.amount_minor, settled(told)) == (10_000, {"points": (0, 500, 0, 0)})
+    kept = {"points": 500}
+    both = {"points": 500 + 1_500}
+    assert shop.balances("card1") == (both if card == "card1" else kept)
+    assert shop.balances("card2") == ({"points": 1_500} if card == "card2" else {})
+    assert shop.sell(2, made) == sold
+    again = shop.refund(3, 1, {"sku1": 1_000})
+    assert again.amount_minor == 10_000
+    assert shop.refused(4, 1, {"sku1": 1_000})[0] == "MORE_THAN_SOLD"
+    assert state_of(shop, 1).returns[0].receipt_id == sold.receipt_id
+
+
+def test_an_exchange_that_is_not_possible(shop: Shop) -> None:
+    shop.sell(1, basket(("sku1", 2, 10_000)))
+
+    def refused(*back: Any) -> tuple[str, dict[str, str]]:
+        made = exchanged(*back, ("sku3", 1, 30_000))
+        request = pb.CheckoutRequest(receipt_key=receipt_key(2), sale=made)
+        return refusal_of(shop.tills[0].Checkout, request)
+
+    assert refused(1, ("sku1", 3, 30_000))[0] == "MORE_THAN_SOLD"
+    assert refused(9, ("sku1", 1, 10_000))[0] == "RECEIPT_NOT_FOUND"
+    assert refused(0, ("sku1", 1, 10_000))[0] == "ORIGINAL_REQUIRED"
+    reason, metadata = refused(1, ("sku1", 1, 10_001))
+    assert (reason, metadata["due_minor"]) == ("RETURN_AMOUNT", "10000")
+    made = exchanged(1, ("sku1", 3, 30_000), ("sku3", 1, 30_000))
+    fact = shop.sell(2, made, closed=True)
+    assert exceptions_of(fact) == ["MORE_THAN_SOLD", "RETURN_AMOUNT"]
+    assert fact.returns[0].lines[0].quantity_milli == 2_000
+    assert shop.balances("card1") == {"points": 1_500}
+    request = pb.VoidRequest(receipt_key=receipt_key(2), reason_code="X", cashier_id="c1")
+    assert refusal_of(shop.tills[0].Void, request)[1]["state"] == "EXCHANGED"
