@@ -8,6 +8,7 @@ import msgspec
 import typer
 
 from server.clock import shifted_clock, system_clock
+from server.ctl.budgets import budgets
 from server.ctl.opening import open_database
 from server.ctl.option import DATA_DIR, ClockFile, DataDir, Dsn
 from server.ctl.period import close, exceptions, expire, periods, report
@@ -17,7 +18,7 @@ from server.store.audit import Audit, audit_ledger
 from server.store.database import StoreError
 
 app = typer.Typer(help="Prove and report the ledger.", no_args_is_help=True)
-for command in (statement, report, close, periods, expire, exceptions):
+for command in (statement, report, close, periods, expire, exceptions, budgets):
     app.command()(command)
 
 COUNTS = (

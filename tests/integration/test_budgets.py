@@ -1,0 +1,354 @@
+"""Goal: limits over many receipts are exact across servers, customers, stores and periods.
+
+Method: real servers over one database, programs of their own; what is in the ledger and in the
+tables of budgets is read directly.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import asyncpg
+import grpc
+import pytest
+
+from loyalty.v1 import back_office_service_pb2 as bo
+from loyalty.v1 import receipt_pb2
+from loyalty.v1 import till_service_pb2 as pb
+from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
+from rewards.ledger import Book
+from server.clock import set_offset, system_clock
+from server.store.audit import audit_ledger
+from server.store.database import Database
+from tests.serving import (
+    CHAIN,
+    ServerProcess,
+    checkout_request,
+    publish,
+    raw_checkout,
+    reason_of,
+    receipt_key,
+    sale,
+    serving,
+    test_program,
+    till_stub,
+    wait_until,
+)
+
+SECOND_US = 1_000_000
+ZONE = ZoneInfo("Europe/Moscow")
+TENTH = {"code": "percent_off", "rate_bp": 1_000}
+POINTS = {"code": "points_rate", "asset_code": "points", "rate_bp": 1_000}
+OF_A_SALE_MINOR = 6_000
+"""A tenth of three lines of 2 x 100.00."""
+
+
+def promotion(gives: dict[str, Any] = TENTH, lane: str = "price", **limits: Any) -> dict[str, Any]:
+    names = [{"language_code": "ru", "text": "limited"}]
+    made = {"promotion_id": "limited", "names": names, "lane": lane, "limits": limits}
+    return {**made, "gives": [gives]}
+
+
+class Shop:
+    """Servers over one database, with a clock file."""
+
+    def __init__(self, place: dict[str, str], clock_file: Path, servers: list[ServerProcess]):
+        self.dsn = place["LOYALTY_DSN"]
+        self.clock_file = clock_file
+        self.servers = servers
+        self.channels = [grpc.insecure_channel(one.target) for one in servers]
+        self.tills = [till_stub(channel) for channel in self.channels]
+        self.offices: list[Any] = [BackOfficeServiceStub(one) for one in self.channels]
+
+    def publish(self, *promotions: dict[str, Any]) -> None:
+        version = publish(self.offices[0], test_program(promotions=list(promotions)))
+        for office in self.offices:
+            wait_until(lambda office=office: _in_force(office, version), "the version everywhere")
+
+    def set_clock(self, local: datetime) -> None:
+        """Set all servers' clock to a wall-clock time of the store."""
+        at_us = round(local.replace(tzinfo=ZONE).timestamp()) * SECOND_US
+        set_offset(self.clock_file, at_us - system_clock())
+
+    def sell(self, number: int, card: str = "", server: int = 0, **changes: Any) -> Any:
+        return self.tills[server].Checkout(checkout_request(number, card, **changes))
+
+    def quote(self, basket: bytes, card: str = "", server: int = 0) -> Any:
+        return self.tills[server].Quote(pb.QuoteRequest(basket_id=basket, sale=sale(card)))
+
+    def query(self, statement: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        async def fetch() -> list[tuple[Any, ...]]:
+            connection = await asyncpg.connect(self.dsn)
+            try:
+                return [tuple(row) for row in await connection.fetch(statement, *arguments)]
+            finally:
+                await connection.close()
+
+        return asyncio.run(fetch())
+
+    def close(self) -> None:
+        for channel in self.channels:
+            channel.close()
+
+
+def _in_force(office: Any, version: int) -> bool:
+    found = office.GetRuleset(bo.GetRulesetRequest())
+    live = [one for one in found.versions if one.effective_at_us <= found.now_us and one.loaded]
+    return any(one.version == version for one in live)
+
+
+@pytest.fixture
+def shop(place: dict[str, str], log_dir: Path, tmp_path: Path) -> Iterator[Shop]:
+    clock_file = tmp_path / "clock"
+    set_offset(clock_file, 0)
+    with serving({**place, "LOYALTY_CLOCK_FILE": str(clock_file)}, log_dir, count=2) as servers:
+        found = Shop(place, clock_file, servers)
+        yield found
+        found.close()
+
+
+def off_of(answer: Any) -> int:
+    """What the promotion took off a receipt, minor units."""
+    return sum(
+        -one.amount_minor
+        for line in answer.answer.lines.lines
+        for one in line.adjustments
+        if one.promotion_id == "limited"
+    )
+
+
+def given(answer: Any) -> int:
+    """What the promotion gave in points."""
+    return sum(one.amount_minor for one in answer.answer.rewards.rewards)
+
+
+async def _hammer(shop: Shop, count: int, card: str) -> list[pb.CheckoutResponse]:
+    async with (
+        grpc.aio.insecure_channel(shop.servers[0].target) as one,
+        grpc.aio.insecure_channel(shop.servers[1].target) as two,
+    ):
+        calls = [
+            raw_checkout((one, two)[n % 2], checkout_request(n, card.format(n % 40)))
+            for n in range(count)
+        ]
+        return [pb.CheckoutResponse.FromString(answer) for answer in await asyncio.gather(*calls)]
+
+
+async def _audited(dsn: str) -> bool:
+    database = Database(dsn, Path(), "test")
+    await database.open()
+    try:
+        return (await audit_ledger(database, system_clock())).is_balanced
+    finally:
+        await database.close()
+
+
+def test_two_servers_fire_exactly_as_often_as_allowed(shop: Shop) -> None:
+    shop.publish(promotion(POINTS, "reward", total_times=100))
+    answers = asyncio.run(_hammer(shop, 300, "card{}"))
+    assert sorted(map(given, answers)) == [0] * 200 + [OF_A_SALE_MINOR] * 100
+    [(used, minor)] = shop.query("select sum(times), sum(amount_minor) from budget_use")
+    assert (used, minor) == (100, 100 * OF_A_SALE_MINOR)
+    assert shop.query("select sum(used_times) from budget_lease") == [(100,)]
+    assert shop.query(
+        "select count(*) from posting where promotion_id = 'limited' and leg = 0"
+    ) == [(100,)]
+    assert asyncio.run(_audited(shop.dsn))
+
+
+def test_money_is_given_to_the_last_minor_unit(shop: Shop) -> None:
+    """The last receipt gets the part that is left."""
+    most = 20 * OF_A_SALE_MINOR + 1
+    shop.publish(promotion(total_minor=most))
+    answers = asyncio.run(_hammer(shop, 60, ""))
+    assert sum(map(off_of, answers)) == most
+    assert shop.query("select sum(amount_minor) from budget_use") == [(most,)]
+
+
+def test_nothing_is_given_in_part_where_the_promotion_refuses(shop: Shop) -> None:
+    most = 20 * OF_A_SALE_MINOR - 1
+    shop.publish(promotion(total_minor=most, on_shortage="refuse"))
+    answers = asyncio.run(_hammer(shop, 60, ""))
+    assert sorted(map(off_of, answers)) == [0] * 41 + [OF_A_SALE_MINOR] * 19
+
+
+def test_limits_of_a_customer_are_those_of_a_period(shop: Shop) -> None:
+    """Twice a month for each; midnight that ends the month begins anew."""
+    shop.publish(promotion(customer_times=2, customer_period="month"))
+    last_evening = _month_end(datetime.now(UTC)) - timedelta(minutes=5)
+    shop.set_clock(last_evening)
+    sold = [off_of(shop.sell(n, "card1", n % 2)) for n in range(4)]
+    assert sold == [OF_A_SALE_MINOR, OF_A_SALE_MINOR, 0, 0]
+    assert off_of(shop.sell(5, "card2")) == OF_A_SALE_MINOR
+    assert off_of(shop.sell(6)) == 0, "nobody has a limit of their own"
+    shop.set_clock(last_evening + timedelta(minutes=10))
+    assert off_of(shop.sell(7, "card1")) == OF_A_SALE_MINOR
+
+
+def test_receipts_of_one_customer_at_once_keep_the_limit(shop: Shop) -> None:
+    shop.publish(promotion(POINTS, "reward", customer_times=3, customer_minor=OF_A_SALE_MINOR * 2))
+    answers = asyncio.run(_hammer(shop, 40, "card7"))
+    assert sorted(map(given, answers)) == [0] * 38 + [OF_A_SALE_MINOR] * 2
+    assert shop.query("select times, amount_minor from promotion_use") == [(2, 2 * OF_A_SALE_MINOR)]
+
+
+def test_each_store_has_its_own_day(shop: Shop) -> None:
+    stores = [
+        bo.Store(store_id=name, time_zone="Europe/Moscow", currency_code="RUB",
+                 language_code="ru", name=name)
+        for name in ("s1", "s2")
+    ]  # fmt: skip
+    shop.offices[0].ImportStores(bo.ImportStoresRequest(chain_id=CHAIN, stores=stores))
+    shop.publish(promotion(store_times=2, store_period="day", total_times=5))
+    evening = datetime.now(ZONE).replace(hour=23, minute=50, tzinfo=None)
+    shop.set_clock(evening)
+
+    def sell_in(store: str, number: int) -> int:
+        request = checkout_request(number, "")
+        request.receipt_key.store_id = request.sale.header.store_id = store
+        return off_of(shop.tills[number % 2].Checkout(request))
+
+    assert [sell_in("s1", n) for n in range(3)] == [OF_A_SALE_MINOR] * 2 + [0]
+    wait_until(lambda: sell_in("s2", 10) == OF_A_SALE_MINOR, "the other store")
+    shop.set_clock(evening + timedelta(minutes=20))
+    next_day = [sell_in(store, n) for n, store in enumerate(["s1", "s1", "s2"], start=20)]
+    assert next_day == [OF_A_SALE_MINOR] * 2 + [0], "five at all"
+
+
+def test_a_quote_shows_what_is_left_and_takes_nothing(shop: Shop) -> None:
+    shop.publish(promotion(total_times=1))
+    assert [off_of(shop.quote(bytes([n]) * 16)) for n in range(3)] == [OF_A_SALE_MINOR] * 3
+    assert off_of(shop.sell(1)) == OF_A_SALE_MINOR
+    assert off_of(shop.quote(b"9" * 16)) == 0
+
+
+def test_an_open_receipt_is_refused_what_is_gone_and_a_fact_is_not(shop: Shop) -> None:
+    """What was quoted and is gone: a request would cost more; a fact is honoured and marked."""
+    shop.publish(promotion(total_times=1, total_minor=OF_A_SALE_MINOR))
+    token = shop.quote(b"a" * 16).token
+    assert off_of(shop.sell(1)) == OF_A_SALE_MINOR
+    with pytest.raises(grpc.RpcError) as refused:
+        shop.sell(2, basket_id=b"a" * 16, token=token)
+    assert reason_of(refused.value)[1] == "PRICE_WOULD_RISE"
+    fact = shop.sell(2, basket_id=b"a" * 16, token=token, closed=True)
+    assert off_of(fact) == OF_A_SALE_MINOR
+    assert [one.kind for one in fact.exceptions] == [pb.EXCEPTION_KIND_BUDGET_OVERRUN]
+    overrun = "select times, amount_minor from budget_use where is_overrun"
+    assert shop.query(overrun) == [(1, OF_A_SALE_MINOR)]
+    again = shop.sell(2, basket_id=b"a" * 16, token=token, closed=True)
+    assert again == fact
+    assert shop.query("select count(*) from budget_use") == [(2,)]
+
+
+def test_points_beyond_a_budget_stand_on_their_own_book(shop: Shop) -> None:
+    shop.publish(promotion(POINTS, "reward", customer_times=1, total_minor=2 * OF_A_SALE_MINOR))
+    token = shop.quote(b"a" * 16, "card1").token
+    assert given(shop.sell(1, "card1")) == OF_A_SALE_MINOR
+    fact = shop.sell(2, "card1", basket_id=b"a" * 16, token=token, closed=True)
+    assert given(fact) == OF_A_SALE_MINOR
+    assert [one.kind for one in fact.exceptions] == [pb.EXCEPTION_KIND_BUDGET_OVERRUN]
+    books = "select book, amount_minor from posting where amount_minor < 0 order by book"
+    assert shop.query(books) == [(Book.ISSUER, -OF_A_SALE_MINOR), (Book.OVERRUN, -OF_A_SALE_MINOR)]
+    assert given(shop.sell(3, "card1", closed=True)) == 0, "nothing was shown for this one"
+    assert asyncio.run(_audited(shop.dsn))
+
+
+def test_a_reserved_budget_is_the_baskets_until_it_is_released(shop: Shop) -> None:
+    shop.publish(promotion(total_times=1))
+
+    def reserve(basket: bytes) -> Any:
+        request = pb.QuoteRequest(basket_id=basket, sale=sale(""))
+        request.reserve.budgets = True
+        return shop.tills[0].Quote(request)
+
+    assert off_of(reserve(b"a" * 16)) == OF_A_SALE_MINOR
+    assert off_of(reserve(b"a" * 16)) == OF_A_SALE_MINOR, "its own again"
+    assert off_of(reserve(b"b" * 16)) == 0
+    assert off_of(shop.sell(1)) == 0
+    shop.tills[0].Release(pb.ReleaseRequest(basket_id=b"a" * 16))
+    token = reserve(b"b" * 16).token
+    assert off_of(shop.sell(2)) == 0
+    assert off_of(shop.sell(3, basket_id=b"b" * 16, token=token)) == OF_A_SALE_MINOR
+
+
+def test_a_void_gives_a_limit_back(shop: Shop) -> None:
+    shop.publish(promotion(total_times=1, customer_times=1))
+    assert off_of(shop.sell(1, "card1")) == OF_A_SALE_MINOR
+    assert off_of(shop.sell(2, "card1")) == 0
+    for _ in range(2):
+        shop.tills[0].Void(
+            pb.VoidRequest(receipt_key=receipt_key(1), reason_code="X", cashier_id="c1")
+        )
+    assert shop.query("select sum(times), sum(amount_minor) from budget_use") == [(0, 0)]
+    assert shop.query("select times from promotion_use") == [(0,)]
+
+    numbers = iter(range(10, 1_000))
+    again: list[int] = []
+
+    def fires() -> bool:
+        again.append(off_of(shop.sell(next(numbers), "card1", server=1)))
+        return again[-1] > 0
+
+    wait_until(fires, "what came back is given again")
+    assert off_of(shop.sell(5, "card2")) == 0
+
+
+def test_budgets_can_be_read(shop: Shop) -> None:
+    """Limit, used, leased and overrun, in pages."""
+    shop.publish(promotion(total_times=50, store_minor=10**6, store_period="year"))
+    for n in range(3):
+        shop.sell(n)
+    year = str(datetime.now(ZONE).year)
+    first = shop.offices[1].ListBudgets(bo.ListBudgetsRequest(chain_id=CHAIN, page_size=1))
+    token = first.next_page_token
+    last = shop.offices[1].ListBudgets(bo.ListBudgetsRequest(chain_id=CHAIN, page_token=token))
+    assert last.next_page_token == ""
+    [total, store] = [*first.budgets, *last.budgets]
+    assert (total.store_id, total.period, total.most.times) == ("", "", 50)
+    assert total.most.amount_minor == -1
+    assert (store.store_id, store.period) == ("s1", year)
+    assert store.most.amount_minor == 10**6
+    for one in (total, store):
+        assert (one.used.times, one.used.amount_minor) == (3, 3 * OF_A_SALE_MINOR)
+        assert (one.overrun.times, one.overrun.amount_minor) == (0, 0)
+    nobody = bo.ListBudgetsRequest(chain_id=CHAIN, promotion_id="nobody")
+    assert not shop.offices[0].ListBudgets(nobody).budgets
+    with pytest.raises(grpc.RpcError) as refused:
+        shop.offices[0].ListBudgets(bo.ListBudgetsRequest(chain_id=CHAIN, page_token="x"))
+    assert reason_of(refused.value)[1] == "INCONSISTENT"
+
+
+def test_what_nobody_uses_comes_back_to_the_others(shop: Shop) -> None:
+    """A server that leased more than it sells gives it back after a while."""
+    shop.publish(promotion(total_times=200))
+    used = sum(off_of(shop.sell(n)) > 0 for n in range(20))
+    assert used == 20
+    wait_until(lambda: not shop.query("select 1 from budget_lease where is_open"), "all closed")
+    assert shop.query("select leased_times from budget") == [(20,)]
+    answers = asyncio.run(_hammer_from(shop, 100, 400))
+    assert sum(off_of(answer) > 0 for answer in answers) == 180
+
+
+async def _hammer_from(shop: Shop, first: int, count: int) -> list[pb.CheckoutResponse]:
+    """Everything at the second server."""
+    async with grpc.aio.insecure_channel(shop.servers[1].target) as channel:
+        calls = [raw_checkout(channel, checkout_request(first + n, "")) for n in range(count)]
+        return [pb.CheckoutResponse.FromString(answer) for answer in await asyncio.gather(*calls)]
+
+
+def test_training_uses_nothing(shop: Shop) -> None:
+    shop.publish(promotion(total_times=1))
+    request = checkout_request(1, "")
+    request.sale.header.mode = receipt_pb2.SALE_MODE_TRAINING
+    assert off_of(shop.tills[0].Checkout(request)) == OF_A_SALE_MINOR
+    assert off_of(shop.sell(2)) == OF_A_SALE_MINOR
+    assert receipt_key(2).receipt_number == "2"
+
+
+def _month_end(now: datetime) -> datetime:
+    """Midnight after the last day of the month, by the wall clock."""
+    first = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+    return (first + timedelta(days=32)).replace(day=1)
