@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct, field
 
-from loyalty.v1.answer_pb2 import AssetBalance
+from loyalty.v1.answer_pb2 import AssetBalance, CouponState
 from loyalty.v1.receipt_pb2 import Sale
 from loyalty.v1.till_service_pb2 import AssetChange, CheckoutResponse, RefundResponse
 
@@ -173,6 +173,14 @@ class Books:
         self.count[FIRST_ONES] = len([one for one in standing if one.fired(FIRST_ONES)])
         text = f"{len(by_request)} requests got {FIRST_ONES}, {FIRST_ONES_MAX} may"
         self._hold(len(by_request) <= FIRST_ONES_MAX, text)
+
+        coupons: Counter[str] = Counter()
+        for one in standing:
+            for shown in one.response.answer.coupons:
+                coupons[shown.code] += shown.state == CouponState.COUPON_STATE_APPLIED
+        self.count["coupons used"] = coupons.total()
+        twice = [code for code, times in coupons.items() if times > 1]
+        self._hold(not twice, f"coupons used twice: {', '.join(twice)}")
 
     def _note(self, customer: str, changes: Iterable[AssetChange]) -> None:
         for change in changes:

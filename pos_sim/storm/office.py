@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import grpc
 
+from loyalty.v1.back_office_service_pb2 import ImportCouponsRequest, ImportedCoupon
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
 from loyalty.v1.customer_service_pb2 import CustomerReference, EntryKind, GetStatementRequest
 from loyalty.v1.customer_service_pb2_grpc import CustomerServiceStub
@@ -19,6 +20,7 @@ from pos_sim.link import open_channel
 from pos_sim.refusal import LinkLostError, RefusedError, read_error
 from pos_sim.run import Run
 from pos_sim.storm.books import Books
+from pos_sim.storm.world import COUPON_SERIES, coupon_codes
 
 CALL_TIMEOUT_S = 20.0
 PAUSE_S = 0.2
@@ -45,6 +47,19 @@ class Office:
         self._targets = targets
         self._rng = run.chance("office")
         self._books = books
+
+    async def hand_out_coupons(self) -> None:
+        """Tell the servers of the codes that customers will show."""
+        request = ImportCouponsRequest(
+            chain_id=self._chain_id,
+            series_code=COUPON_SERIES,
+            coupons=[ImportedCoupon(code=code) for code in coupon_codes()],
+        )
+        await self._insist(
+            lambda channel: BackOfficeServiceStub(channel).ImportCoupons(
+                request, timeout=CALL_TIMEOUT_S
+            )
+        )
 
     async def merge(self) -> None:
         """Make two customers one, while both may stand at tills."""

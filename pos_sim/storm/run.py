@@ -79,6 +79,7 @@ async def run_storm(console: Console, plan: StormPlan, data_dir: Path) -> list[s
         faults = Faults(servers, data_dir, clock_file, rng, books.count)
         async with _tills(world, plan, targets, books) as (actors, clients):
             office = Office(CHAIN_ID, targets, plan.run, books)
+            await office.hand_out_coupons()
             with Progress(console=console) as progress:
                 await _blow(plan, actors, office, faults, progress)
             faults.move_clock(HOUR_US)

@@ -24,6 +24,10 @@ ARTICLES = (
 LINES_MAX = 5
 PIECES_MAX = 7
 ANONYMOUS_SHARE = 0.1
+COUPON_SERIES = "welcome"
+COUPON_SHARE = 0.15
+COUPONS = 60
+"""Codes of one use each, which many customers show."""
 
 
 def make_world(customer_count: int, till_count: int) -> Workload:
@@ -74,6 +78,11 @@ def customer_numbers(count: int) -> list[str]:
     return [f"storm-{number:04d}" for number in range(count)]
 
 
+def coupon_codes() -> list[str]:
+    """The codes of the series that were handed out."""
+    return [f"WELCOME-{number:03d}" for number in range(COUPONS)]
+
+
 def card_of(number: str) -> Given:
     """A card, scanned."""
     return Given(IdentifierKind.IDENTIFIER_KIND_CARD, number, EntryMethod.ENTRY_METHOD_SCANNED)
@@ -96,6 +105,7 @@ def draw_basket(rng: random.Random, run: Run, index: int, customer_number: str) 
         business_date="day",
         customer_number=customer_number,
         given=card_of(customer_number) if customer_number else None,
+        coupon_codes=(rng.choice(coupon_codes()),) if rng.random() < COUPON_SHARE else (),
     )
 
 
