@@ -69,8 +69,8 @@ def test_debts_are_paid_first_and_the_oldest_of_them(
     left = [journal.left_of(lot.lot_id) for lot in in_order]
     for earlier, later, lot in zip(left, left[1:], in_order[1:], strict=False):
         assert earlier == 0 or later == lot.granted_minor
-    for lot in movement.lots:
-        assert journal.left_of(lot.lot_id) == 0 or sum(left) == 0
+    for new in movement.lots:
+        assert journal.left_of(new.lot_id) == 0 or sum(left) == 0
 
 
 @given(MINORS, MINORS)
