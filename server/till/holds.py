@@ -5,7 +5,7 @@ writes the same hold again.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
 from rewards.commit import AccountChange, Commit
 from rewards.facts import Spent
@@ -14,11 +14,17 @@ from rewards.picking import pick
 from rewards.refusal import Reason, Refusal
 from rewards.sale import derived_key_id
 from rewards.spending import Purse
+from server.pipeline import VersionLost
+from server.store.commits import PartlyLostError
 from server.store.database import RetryError
 from server.store.facts import AnyConnection, read_account
 from server.till.context import Context
 
 MINUTE_US = 60_000_000
+ROUNDS_TOGETHER = 3
+"""Attempts in batches with others; then alone."""
+
+DecideHolds = Callable[[], Awaitable[Commit | None]]
 
 
 def hold_id_of(basket_id: bytes) -> bytes:
@@ -77,6 +83,65 @@ def holding_commit(
     return Commit(keys=(), effective_at_us=now_us, recorded_at_us=now_us, accounts=changes)
 
 
+async def write_holds(context: Context, decide: DecideHolds, deadline_s: float) -> None:
+    """Write what a basket holds; decide again while accounts change, at last under their lock.
+
+    Args:
+        context: ports.
+        decide: reads and decides, each time anew; None is nothing to write.
+        deadline_s: the loop's time past which nothing is written.
+
+    Raises:
+        Refusal: that of `decide`; no time; accounts that keep changing.
+    """
+    account_ids: list[int] = []
+    for _ in range(ROUNDS_TOGETHER):
+        commit = await decide()
+        if commit is None:
+            return
+        if not isinstance(await context.pipeline.submit(commit, deadline_s), VersionLost):
+            return
+        account_ids = [one.account_id for one in commit.accounts]
+    # Shielded: the caller's end does not reach the write.
+    work = asyncio.ensure_future(_write_alone(context, account_ids, decide))
+    try:
+        async with asyncio.timeout_at(deadline_s):
+            await asyncio.shield(work)
+    except TimeoutError:
+        work.add_done_callback(_swallow)
+        raise _no_time() from None
+
+
+async def _write_alone(context: Context, account_ids: Sequence[int], decide: DecideHolds) -> None:
+    """Decide while the accounts are locked: what others read of them stays as it is."""
+
+    async def decided(connection: AnyConnection) -> Commit:
+        commit = await decide()
+        now_us = context.clock()
+        return commit or Commit(keys=(), effective_at_us=now_us, recorded_at_us=now_us)
+
+    while True:
+        try:
+            await context.database.write_alone(account_ids, decided)
+            return
+        except PartlyLostError as error:
+            text = "the accounts of the basket keep changing; nothing is held"
+            raise Refusal(Reason.STORE_UNAVAILABLE, text) from error
+        except RetryError:
+            await context.database.recover()
+
+
+def _swallow(work: "asyncio.Future[None]") -> None:
+    """Take note of an end that nobody waits for any more."""
+    if not work.cancelled():
+        work.exception()
+
+
+def _no_time() -> Refusal:
+    text = "no time was left to hold what is reserved"
+    return Refusal(Reason.DEADLINE_PASSED, text)
+
+
 async def versions_in_time(
     context: Context, account_ids: Collection[int], deadline_s: float
 ) -> dict[int, int]:
@@ -92,8 +157,7 @@ async def versions_in_time(
         except RetryError:
             await context.database.recover()
         except TimeoutError:
-            text = "no time was left to hold what is reserved; nothing is held"
-            raise Refusal(Reason.DEADLINE_PASSED, text) from None
+            raise _no_time() from None
 
 
 async def read_versions(connection: AnyConnection, account_ids: Iterable[int]) -> dict[int, int]:

@@ -1,24 +1,38 @@
 """Quote: an open receipt to four sets. Nothing durable; degrades by priority as time runs out."""
 
 import asyncio
+from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from loyalty.v1 import answer_pb2
 from loyalty.v1 import till_service_pb2 as pb
 from rewards import limits
+from rewards.commit import Commit
 from rewards.decide import Decision, quoted_lines
 from rewards.evaluate import Evaluation
 from rewards.facts import Facts
 from rewards.hints import find_hints
+from rewards.ledger import Hold
 from rewards.refusal import Reason, Refusal
 from rewards.ruleset import ProgramRules
-from rewards.sale import Sale, encode_sale, fingerprint_of
+from rewards.sale import SaleMode, encode_sale, fingerprint_of
 from server.codec import check
 from server.codec.answer_pb import fill_answer
 from server.codec.asked import Skipped
 from server.codec.sale_pb import sale_from_pb
 from server.lookups import Seen, Wanted
 from server.till import evaluation as work
+from server.till import instruments, quotas, spending
 from server.till.context import Context, check_currency
+from server.till.holds import (
+    MINUTE_US,
+    hold_id_of,
+    holding_commit,
+    versions_in_time,
+    write_holds,
+)
+from server.till.reservation import Reserved, reserved_by, wanted_holds
 from server.token import QuoteToken
 
 TOKEN_LIFE_US = 60 * 60 * 1_000_000
@@ -40,8 +54,7 @@ async def quote(context: Context, request: pb.QuoteRequest, deadline_s: float) -
         Refusal: a bad request, an unknown store, a token that is not ours.
     """
     basket_id = check.id_of(request.basket_id, "basket_id")
-    if request.HasField("reserve"):
-        raise Refusal(Reason.NOT_OFFERED, "holds are not offered by this version: omit reserve")
+    reserved = reserved_by(request)
     check.number_of(request.attempt, "attempt", 0, limits.ATTEMPT_MAX)
     check.count_of(len(request.choices), "choices", limits.CHOICES_MAX)
     sale = sale_from_pb(request.sale, context.hash_identifier)
@@ -51,16 +64,17 @@ async def quote(context: Context, request: pb.QuoteRequest, deadline_s: float) -
     at_us = token.instant_us if token else now_us
     rules = await _rules(context, sale.header.chain_id, token, at_us)
     check_currency(store, rules.program, sale.header.currency_code)
-    seen = await _facts_in_time(context, sale, deadline_s)
     scene = work.Scene(context, store, rules, sale, at_us)
-    seen, facts = await _gathered(scene, seen, deadline_s)
-    decision, skipped = _decide(scene, facts, seen, deadline_s)
+    quoted = await _held(scene, reserved, basket_id, deadline_s)
+    scene, facts, decision = quoted.scene, quoted.kept.facts, quoted.kept.decision
+    decision, skipped = _with_extras(scene, facts, decision, quoted.seen, deadline_s)
     hints = find_hints(rules, sale, facts, decision.evaluation)
     asked = work.asked_of(scene, facts, decision, skipped, basket_id, hints)
+    view = spending.view_of(scene, facts, decision, True, quoted.held_until_us)
     response = pb.QuoteResponse()
-    fill_answer(response.answer, asked)
+    fill_answer(response.answer, asked._replace(spend=view))
     expires_at_us = token.expires_at_us if token else now_us + TOKEN_LIFE_US
-    new_token = _token(scene, basket_id, facts, decision.evaluation, expires_at_us)
+    new_token = _token(quoted, basket_id, decision.evaluation, expires_at_us)
     response.token = context.signer.sign(new_token)
     response.token_expires_at_us = expires_at_us
     response.prices_refreshed = bool(request.token) and token is None
@@ -88,13 +102,115 @@ async def _rules(
     return await context.reference.rules_of(chain_id, token.ruleset_version)
 
 
-async def _facts_in_time(context: Context, sale: Sale, deadline_s: float) -> Seen | None:
-    """The customer's facts; None if there was no time for them."""
-    hashes = work.identifier_hashes(sale)
-    if not hashes:
-        return Seen({}, None)
+class Quoted(NamedTuple):
+    """A quote as decided, with what it holds on disk.
+
+    Attributes:
+        seen: None if there was no time for the customer's facts.
+        held_until_us: until when the basket holds what it spends; 0 is not held.
+    """
+
+    scene: work.Scene
+    seen: Seen | None
+    kept: quotas.Kept
+    held_until_us: int
+
+
+async def _held(
+    scene: work.Scene, reserved: Reserved, basket_id: bytes, deadline_s: float
+) -> Quoted:
+    """Decide, and hold what is reserved; again if an account has changed meanwhile.
+
+    Raises:
+        Refusal: accounts keep changing, or no time is left to hold anything.
+    """
+    context = scene.context
+    quoted: Quoted | None = None
+
+    async def decide() -> Commit | None:
+        nonlocal quoted
+        now_us = context.clock()
+        seen = await _facts_in_time(scene, basket_id, deadline_s)
+        seen, facts = await _gathered(scene, seen, deadline_s)
+        facts = await _with_instruments(scene, facts, basket_id, now_us, deadline_s)
+        paying, facts = await _paying(scene, facts, reserved, basket_id, now_us, deadline_s)
+        is_live = scene.sale.header.mode != SaleMode.TRAINING
+        asking = quotas.Asking(takes=reserved.budgets and is_live, basket_id=basket_id)
+        kept = await quotas.decide(paying, facts, asking, deadline_s)
+        context.budgets.hold(basket_id, kept.budget_uses, _hold_end_us(scene, now_us))
+        kept = kept._replace(facts=replace(kept.facts, spends=kept.decision.spends))
+        wanted = wanted_holds(paying, kept, reserved, hold_id_of(basket_id), now_us)
+        ends = [hold.expires_at_us for hold in wanted.get(facts.customer.account_id, ())]
+        quoted = Quoted(paying, seen, kept, min(ends, default=0))
+        return await _holding(paying, kept.facts, wanted, seen, basket_id, now_us, deadline_s)
+
+    await write_holds(context, decide, deadline_s)
+    assert quoted is not None, "it was decided at least once"
+    return quoted
+
+
+def _hold_end_us(scene: work.Scene, now_us: int) -> int:
+    return now_us + scene.rules.program.hold_minutes * MINUTE_US
+
+
+async def _paying(
+    scene: work.Scene,
+    facts: Facts,
+    reserved: Reserved,
+    basket_id: bytes,
+    now_us: int,
+    deadline_s: float,
+) -> tuple[work.Scene, Facts]:
+    """What the customer may spend and wants to; nothing is offered if there is no time to look."""
+    wishes = spending.joined(reserved.wishes, spending.automatic(scene, facts))
+    shows = spending.may_spend(scene.rules.program, facts)
+    hold_id = hold_id_of(basket_id)
+    if not facts.customer.account_id:
+        return scene, facts
     try:
-        return await context.lookups.look_up(Wanted((), hashes), deadline_s - FACTS_RESERVE_S)
+        return await spending.prepare(
+            scene, facts, wishes, hold_id, now_us, False, shows, deadline_s - FACTS_RESERVE_S
+        )
+    except TimeoutError:
+        if not reserved.wishes:
+            return scene, facts
+        text = "no time was left to hold what is reserved; nothing is held"
+        raise Refusal(Reason.DEADLINE_PASSED, text) from None
+
+
+async def _holding(
+    scene: work.Scene,
+    facts: Facts,
+    wanted: dict[int, tuple[Hold, ...]],
+    seen: Seen | None,
+    basket_id: bytes,
+    now_us: int,
+    deadline_s: float,
+) -> Commit | None:
+    """What is written so that the basket holds what is wanted and nothing else."""
+    if seen is None or scene.sale.header.mode == SaleMode.TRAINING:
+        return None
+    others = sorted({*wanted, *seen.held} - {facts.customer.account_id})
+    versions = {facts.customer.account_id: facts.customer.account_version}
+    held = set(seen.held)
+    if others:
+        found = await versions_in_time(scene.context, others, deadline_s)
+        versions.update(found)
+        held &= versions.keys()
+    return holding_commit(hold_id_of(basket_id), wanted, held, versions, now_us)
+
+
+async def _facts_in_time(scene: work.Scene, basket_id: bytes, deadline_s: float) -> Seen | None:
+    """The customer's facts, and what the basket holds; None if there was no time for them."""
+    hashes = work.identifier_hashes(scene.sale)
+    program = scene.rules.program
+    may_hold = bool(program.spend_rules or program.coupon_series)
+    hold_ids = (hold_id_of(basket_id),) if may_hold else ()
+    if not hashes and not hold_ids:
+        return Seen({}, None)
+    wanted = Wanted((), hashes, hold_ids=hold_ids)
+    try:
+        return await scene.context.lookups.look_up(wanted, deadline_s - FACTS_RESERVE_S)
     except TimeoutError:
         return None
 
@@ -109,11 +225,22 @@ async def _gathered(
         return None, await work.gather_facts(scene, None, deadline_s)
 
 
-def _decide(
-    scene: work.Scene, facts: Facts, seen: Seen | None, deadline_s: float
+async def _with_instruments(
+    scene: work.Scene, facts: Facts, basket_id: bytes, now_us: int, deadline_s: float
+) -> Facts:
+    """The facts with coupons and gift cards; without them if there is no time."""
+    basket = instruments.Basket(hold_id_of(basket_id), now_us)
+    try:
+        facts, _ = await instruments.look_at(scene, facts, basket, deadline_s - FACTS_RESERVE_S)
+    except TimeoutError:
+        return facts
+    return facts
+
+
+def _with_extras(
+    scene: work.Scene, facts: Facts, decision: Decision, seen: Seen | None, deadline_s: float
 ) -> tuple[Decision, Skipped]:
-    """Spend the time that is left by priority: lines, rewards, prompts, cross-sell."""
-    decision = work.decide_prices(scene, facts)
+    """Spend the time that is left after lines and rewards by priority: prompts, cross-sell."""
     if seen is None:
         return decision, Skipped(_NO_FACTS, _NO_FACTS, _NO_FACTS, _NO_FACTS)
     skipped = Skipped()
@@ -133,13 +260,10 @@ def _has_time(deadline_s: float) -> bool:
 
 
 def _token(
-    scene: work.Scene,
-    basket_id: bytes,
-    facts: Facts,
-    evaluation: Evaluation,
-    expires_at_us: int,
+    quoted: Quoted, basket_id: bytes, evaluation: Evaluation, expires_at_us: int
 ) -> QuoteToken:
-    sale = scene.sale
+    scene, kept = quoted.scene, quoted.kept
+    sale, facts = scene.sale, kept.facts
     return QuoteToken(
         basket_id=basket_id,
         chain_id=sale.header.chain_id,
@@ -147,9 +271,11 @@ def _token(
         account_id=facts.customer.account_id,
         account_version=facts.customer.account_version,
         fingerprint=fingerprint_of(encode_sale(sale)),
-        hold_ids=(),
+        hold_ids=(hold_id_of(basket_id),) if quoted.held_until_us else (),
         ruleset_version=scene.rules.version,
         instant_us=scene.at_us,
         expires_at_us=expires_at_us,
         lines=quoted_lines(sale, evaluation),
+        shown=kept.shown_by(scene.rules),
+        spends=spending.told_by(scene, kept.decision),
     )

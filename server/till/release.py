@@ -6,13 +6,10 @@ from loyalty.v1 import till_service_pb2 as pb
 from rewards.commit import Commit
 from rewards.refusal import Reason, Refusal
 from server.codec import check
-from server.pipeline import VersionLost
 from server.store.database import RetryError
 from server.store.holdings import read_held_accounts
 from server.till.context import Context
-from server.till.holds import hold_id_of, holding_commit, read_versions
-
-ROUNDS_MAX = 8
+from server.till.holds import hold_id_of, holding_commit, read_versions, write_holds
 
 
 async def release(context: Context, request: pb.ReleaseRequest, deadline_s: float) -> bytes:
@@ -21,15 +18,15 @@ async def release(context: Context, request: pb.ReleaseRequest, deadline_s: floa
     Raises:
         Refusal: a bad request, no time, or accounts that keep changing.
     """
-    hold_id = hold_id_of(check.id_of(request.basket_id, "basket_id"))
-    for _ in range(ROUNDS_MAX):
-        commit = await _freeing(context, hold_id, deadline_s)
-        if commit is None:
-            return _response()
-        fate = await context.pipeline.submit(commit, deadline_s)
-        if not isinstance(fate, VersionLost):
-            return _response()
-    raise Refusal(Reason.STORE_UNAVAILABLE, "the accounts of the basket keep changing")
+    basket_id = check.id_of(request.basket_id, "basket_id")
+    hold_id = hold_id_of(basket_id)
+    context.budgets.release(basket_id)
+
+    async def decide() -> Commit | None:
+        return await _freeing(context, hold_id, deadline_s)
+
+    await write_holds(context, decide, deadline_s)
+    return pb.ReleaseResponse(result=pb.DURABLE_RESULT_COMMITTED).SerializeToString()
 
 
 async def _freeing(context: Context, hold_id: bytes, deadline_s: float) -> Commit | None:
@@ -45,7 +42,3 @@ async def _freeing(context: Context, hold_id: bytes, deadline_s: float) -> Commi
             text = "the database cannot be reached in time: ask again"
             raise Refusal(Reason.STORE_UNAVAILABLE, text) from None
         return holding_commit(hold_id, {}, list(versions), versions, context.clock())
-
-
-def _response() -> bytes:
-    return pb.ReleaseResponse(result=pb.DURABLE_RESULT_COMMITTED).SerializeToString()
