@@ -33,6 +33,7 @@ from rewards.benefit import (
     Status,
 )
 from rewards.problem import (
+    COUNTED_KINDS,
     Problem,
     Scope,
     check_asset,
@@ -248,13 +249,13 @@ def _check_receipt_discount(path: str, benefit: ReceiptDiscount) -> Iterator[Pro
 def _check_reward(path: str, benefit: Benefit, scope: Scope) -> Iterator[Problem]:
     match benefit:
         case PointsRate() | PointsFixed() | PointsMultiplier():
-            yield from check_asset(path, benefit.asset_code, "points", scope)
+            yield from check_asset(path, benefit.asset_code, COUNTED_KINDS, scope)
             if isinstance(benefit, PointsFixed) and benefit.for_each_count:
                 if benefit.for_each_minor:
                     reason = "stands beside for_each_count; points are for pieces or for money"
                     yield Problem(f"{path}.for_each_minor", reason)
         case DeferredDiscount():
-            yield from check_asset(path, benefit.asset_code, "deferred_discount", scope)
+            yield from check_asset(path, benefit.asset_code, ("deferred_discount",), scope)
             yield from _check_rate_or_amount(path, benefit)
         case MoneyTransfer():
             yield from _check_rate_or_amount(path, benefit)

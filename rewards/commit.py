@@ -134,6 +134,7 @@ class AccountChange(Struct, frozen=True, gc=False):
         released: ids of holds that end, whatever their assets.
         merged_into: the account that everything went to; 0 is none.
         kind: what kind of account it is from now on, AccountKind; UNCHANGED.
+        turnover: (local day, minor units, receipts) by which what was bought on it changes.
     """
 
     account_id: int
@@ -146,6 +147,7 @@ class AccountChange(Struct, frozen=True, gc=False):
     uses: tuple[PromotionUse, ...] = ()
     merged_into: int = 0
     kind: int = UNCHANGED
+    turnover: tuple[tuple[int, int, int], ...] = ()
 
 
 class NewAccount(Struct, frozen=True, gc=False):
@@ -209,6 +211,21 @@ class NewInstrument(Struct, frozen=True, gc=False):
     key_id: bytes
 
 
+class NewTransfer(Struct, frozen=True, gc=False):
+    """Money that a promotion sends to an account of the customer, minor units.
+
+    Attributes:
+        transfer_id: 18 bytes: the receipt's key and an ordinal.
+    """
+
+    transfer_id: bytes
+    chain_id: str
+    customer_id: int
+    promotion_id: str
+    destination_code: str
+    amount_minor: int
+
+
 class Move(Struct, frozen=True, gc=False):
     """A customer whose account is another one from now on, with identifiers and answers."""
 
@@ -237,6 +254,7 @@ class Commit(Struct, frozen=True, gc=False):
         effective_at_us: when it counts, UTC microseconds.
         recorded_at_us: the server's clock at the decision, UTC microseconds.
         accounts: at most one change for each account; the first is the customer's.
+        undone_key_ids: of receipts whose money transfers are cancelled if nobody has sent them.
     """
 
     keys: tuple[CommitKey, ...]
@@ -251,6 +269,8 @@ class Commit(Struct, frozen=True, gc=False):
     new_identifiers: tuple[NewIdentifier, ...] = ()
     moves: tuple[Move, ...] = ()
     new_instruments: tuple[NewInstrument, ...] = ()
+    money_transfers: tuple[NewTransfer, ...] = ()
+    undone_key_ids: tuple[bytes, ...] = ()
     budget_uses: tuple[BudgetUse, ...] = ()
     returns: tuple[ReturnEntry, ...] = ()
 

@@ -86,7 +86,7 @@ class Course:
         self.scene = RewardScene(rules.program, sale, facts)
         self.quotas = {quota.promotion_id: quota for quota in facts.quotas}
         self.prices = {(one.list_code, one.sku): one.price_minor for one in facts.prices}
-        self.balances = dict(facts.customer.balances)
+        self.balances = {**dict(facts.customer.balances), **dict(facts.customer.usable)}
         self.lane = EXCLUSIVE_LANE
         self.exclusive_by = NOBODY
         self.winners: dict[int, int] = {}
@@ -260,7 +260,7 @@ class Course:
         """Cut what a proposal takes off down to the promotion's limits in money."""
         discount_minor = proposal.discount_minor
         cap_minor = promotion.limits.discount_max_minor or UNLIMITED
-        if promotion.has_quota and promotion.limits.total_minor:
+        if promotion.limits.bounds_money:
             left_minor = self._left_minor(promotion)
             if left_minor >= 0:
                 if left_minor < discount_minor and promotion.limits.on_shortage == "refuse":
@@ -400,7 +400,7 @@ class Course:
     def _within_budget(self, grant: Grant) -> Grant:
         """Cut a grant down to what is left of the promotion's budget in money."""
         promotion = self.program.promotions[grant.number]
-        if not promotion.limits.total_minor:
+        if not promotion.limits.bounds_money:
             return grant
         left_minor = self._left_minor(promotion, grant.number)
         if left_minor < 0 or grant.value_minor <= left_minor:
@@ -416,7 +416,7 @@ class Course:
 
     def coupon_place(self, promotion: CompiledPromotion) -> int:
         """When the last of the promotion's coupons was shown; -1 if none was."""
-        shown = coupon_tokens(self.program, self.sale)
+        shown = coupon_tokens(self.program, self.sale, self.facts)
         wanted = [g.tokens for g in promotion.token_gates if g.condition == Condition.COUPON]
         places = [n for n, code in enumerate(shown) for tokens in wanted if code in tokens]
         return max(places, default=-1)

@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
+from rewards.coupon_use import coupons_used, with_coupons, within_balances
 from rewards.cross_sell import ArticlesOf, CrossSellItem, choose_items, items_max
 from rewards.evaluate import Evaluation
-from rewards.facts import Facts, FieldState
+from rewards.facts import Facts, FieldState, Instrument, Spent
 from rewards.prompts import Prompt, due_prompts
 from rewards.ruleset import ProgramRules
 from rewards.sale import Outcome, OutcomeKind, Sale
+from rewards.spending import Offer, Shortfall
 
 Evaluator = Callable[[ProgramRules, Sale, Facts], Evaluation]
 """Says what the rules make of a receipt: the kernel, or its reference twin."""
@@ -20,12 +22,20 @@ class Decision(NamedTuple):
 
     Attributes:
         can_ask: the till can ask questions; prompts are switched off where it cannot.
+        used: coupons that promotions fired by.
+        spends: what the customer spends of their own.
+        offers: what may be spent.
+        short: what was to be spent and is not covered.
     """
 
     evaluation: Evaluation
     prompts: tuple[Prompt, ...] | None
     items: tuple[CrossSellItem, ...] | None
     can_ask: bool = True
+    used: tuple[Instrument, ...] = ()
+    spends: tuple[Spent, ...] = ()
+    offers: tuple[Offer, ...] = ()
+    short: tuple[Shortfall, ...] = ()
 
 
 class DifferenceReason(IntEnum):
@@ -59,7 +69,11 @@ def decide_lines_and_rewards(
 ) -> Decision:
     """Decide the two sets that are never left out; the other two are skipped."""
     can_ask = sale.header.capabilities.ask_question
-    return Decision(evaluate(rules, sale, facts), None, None, can_ask)
+    evaluation = within_balances(rules.program, facts, evaluate(rules, sale, facts))
+    used = coupons_used(rules.program, sale, facts, evaluation)
+    if facts.coupons:
+        evaluation = with_coupons(facts, evaluation, used)
+    return Decision(evaluation, None, None, can_ask, used)
 
 
 def decide_prompts(
@@ -85,9 +99,9 @@ def decide_cross_sell(
 
 
 def quoted_lines(sale: Sale, evaluation: Evaluation) -> tuple[QuotedLine, ...]:
-    """The lines that promotions changed, as a token keeps them."""
+    """The lines that promotions changed, as a token keeps them: without what is spent on them."""
     return tuple(
-        (line.line_id, line.quantity_milli, outcome.amount_minor)
+        (line.line_id, line.quantity_milli, outcome.price_minor)
         for line, outcome in zip(sale.lines, evaluation.outcomes, strict=True)
         if outcome is not None and outcome.adjustments
     )
@@ -119,10 +133,10 @@ def differences(
             if not (same_sale and outcome.adjustments):
                 continue
             was = (line.quantity_milli, line.amount_minor)
-        before, now = was[1] * line.quantity_milli, outcome.amount_minor * was[0]
+        before, now = was[1] * line.quantity_milli, outcome.price_minor * was[0]
         if before != now:
             found.append(
-                Difference(line.line_id, was[1], outcome.amount_minor, reason, now > before)
+                Difference(line.line_id, was[1], outcome.price_minor, reason, now > before)
             )
     return tuple(found)
 

@@ -57,6 +57,8 @@ class CustomerFacts(Struct, frozen=True, array_like=True):
         purchases: receipts before this one.
         last_purchase_day: proleptic ordinal of the local date; 0 is none.
         counters: (counter code, count) of purchase history, by code.
+        usable: (asset code, minor units) of the balances that promotions may cost: active, not
+            expired, not held by another basket. An asset that is missing is usable as it stands.
     """
 
     account_id: int = NO_ACCOUNT
@@ -72,6 +74,7 @@ class CustomerFacts(Struct, frozen=True, array_like=True):
     last_purchase_day: int = 0
     counters: tuple[tuple[str, int], ...] = ()
     offers: tuple[OwnOffer, ...] = ()
+    usable: tuple[tuple[str, int], ...] = ()
 
 
 ANONYMOUS = CustomerFacts()
@@ -101,8 +104,9 @@ class Quota(Struct, frozen=True, array_like=True, gc=False):
 
     Attributes:
         customer_times: receipts on which it may still fire for this customer.
-        total_times: receipts on which it may still fire.
-        total_minor: what it may still give, minor units of money.
+        total_times: receipts on which it may still fire, in this store and at all.
+        total_minor: what it may still give, minor units of money: the least of what is left for
+            the customer, the store and at all.
     """
 
     promotion_id: str
@@ -119,6 +123,55 @@ class ListPrice(Struct, frozen=True, array_like=True, gc=False):
     price_minor: int
 
 
+class InstrumentState(IntEnum):
+    """Whether a coupon or a gift card can be used; as CouponState of the contract, from USED on."""
+
+    USABLE = 0
+    USED = 5
+    EXPIRED = 6
+    NOT_YOURS = 7
+    HELD = 8
+
+
+class Instrument(Struct, frozen=True, array_like=True, gc=False):
+    """A coupon of a series, or a gift card, that a receipt could use, as its account stands.
+
+    Attributes:
+        code: as it was shown; empty for a coupon of the customer's that was not.
+        asset_code: what it is worth one of, or minor units of.
+        state: an InstrumentState.
+        account_id: where what is left of it stands.
+        lot_id: of a coupon of a customer's its lot; else empty: all of the account.
+        left_minor: what is left of it to use, minor units; 1 of a coupon.
+        expires_at_us: UTC microseconds, the last one included; 0 is without end.
+    """
+
+    code: str
+    asset_code: str
+    state: int
+    account_id: int
+    lot_id: bytes = b""
+    left_minor: int = 1
+    expires_at_us: int = 0
+
+
+class Spent(Struct, frozen=True, array_like=True, gc=False):
+    """What a customer spends of an asset on a receipt.
+
+    Attributes:
+        amount_minor: minor units of the asset.
+        value_minor: what it pays, minor units of money.
+        is_tender: it pays as a tender; else lines cost less.
+        rule: place of its rule in the program's spend_rules.
+    """
+
+    asset_code: str
+    amount_minor: int
+    value_minor: int
+    is_tender: bool
+    rule: int
+
+
 class Facts(Struct, frozen=True, array_like=True):
     """All facts of one decision.
 
@@ -126,6 +179,11 @@ class Facts(Struct, frozen=True, array_like=True):
         products: attributes of the articles on the receipt that the feed knows, by sku.
         quotas: of the promotions that have such limits; one that is missing has nothing left.
         prices: of the articles on the receipt, on the lists that the program uses.
+        coupons: that were shown, in the order shown, then the customer's own that were not.
+        gift_cards: that the receipt names, certificates too; known ones, by code.
+        spends: what of the customer's assets pays for a part of it.
+        earn_left: (asset code, minor units) that may be earned at most; an asset that is missing
+            is without bound.
     """
 
     customer: CustomerFacts
@@ -133,6 +191,10 @@ class Facts(Struct, frozen=True, array_like=True):
     products: tuple[Product, ...]
     quotas: tuple[Quota, ...] = ()
     prices: tuple[ListPrice, ...] = ()
+    coupons: tuple[Instrument, ...] = ()
+    gift_cards: tuple[Instrument, ...] = ()
+    spends: tuple[Spent, ...] = ()
+    earn_left: tuple[tuple[str, int], ...] = ()
 
 
 class FieldState(Struct, frozen=True, array_like=True, gc=False):

@@ -8,6 +8,7 @@ from base64 import b32encode
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 
+from rewards.benefit import Benefit, DrawEntries, Prize, Status
 from rewards.facts import NO_ACCOUNT, Instrument, InstrumentState
 from rewards.ledger import Holdings, LotKind, OwnedLot
 from rewards.picking import live_holds, usable_minor
@@ -15,6 +16,7 @@ from rewards.ruleset import CompiledProgram
 from rewards.sale import derived_key_id
 
 _COUPON_PREFIX = "coupon."
+_TIER_PREFIX = "tier."
 _CODE_BYTES = 10
 """80 bits: nobody finds a code by trying."""
 _ACCOUNT_BYTES = 8
@@ -56,6 +58,33 @@ def gift_asset(program: CompiledProgram) -> str:
     """The asset in which gift cards count; empty where the program has none."""
     found = [code for code, asset in program.assets.items() if asset.kind == "gift_money"]
     return found[0] if found else ""
+
+
+def counted_asset(benefit: Benefit) -> str:
+    """The asset in which a known customer has tiers, entries to draws and prizes; else empty."""
+    match benefit:
+        case Status():
+            return tier_asset(benefit.tier_code)
+        case DrawEntries():
+            return f"draw.{benefit.draw_code}"
+        case Prize():
+            return f"prize.{benefit.pool_code}"
+    return ""
+
+
+def tier_asset(tier_code: str) -> str:
+    """The asset of which a tier that is given is one unit, until its lot expires."""
+    return f"{_TIER_PREFIX}{tier_code}"
+
+
+def is_tier(asset_code: str) -> bool:
+    """Whether an asset is a tier that is given."""
+    return asset_code.startswith(_TIER_PREFIX)
+
+
+def tier_of(asset_code: str) -> str:
+    """The tier of an asset."""
+    return asset_code.removeprefix(_TIER_PREFIX)
 
 
 def spelled(code: str) -> str:

@@ -18,6 +18,7 @@ from rewards.product_set_check import (
 from rewards.profile_check import check_profile_fields
 from rewards.program import Asset, ProductClass, Program, TillGroup
 from rewards.promotion_check import check_promotion
+from rewards.spend_check import check_spending
 from rewards.text_check import check_placeholders, check_text_templates, check_texts
 from rewards.wording import LINK_FIGURES
 
@@ -38,8 +39,11 @@ def check_program(program: Program) -> tuple[Problem, ...]:
     problems = (
         *check_texts(program),
         *_check_assets(program),
+        *_check_coupon_series(program),
+        *_check_tier_rules(program),
         *_check_promotions(program),
         *check_lanes(program),
+        *check_spending(program),
         *_check_product_classes(program),
         *check_profile_fields(program),
         *_check_cross_sell_links(program),
@@ -54,6 +58,8 @@ def _check_assets(program: Program) -> Iterator[Problem]:
     yield from check_unique("assets", "code", [asset.code for asset in program.assets])
     for index, asset in enumerate(program.assets):
         yield from _check_asset_names(f"assets[{index}].names", asset, program.language_code)
+        yield from _check_worth(f"assets[{index}]", asset)
+    yield from _check_gift_money(program)
     has_points = any(asset.kind == "points" for asset in program.assets)
     if program.point_value_micros and not has_points:
         yield Problem("point_value_micros", "values points, but no asset is of kind points")
@@ -70,6 +76,38 @@ def _check_asset_names(path: str, asset: Asset, language_code: str) -> Iterator[
             yield Problem(f"{path}[{index}].forms", reason)
 
 
+def _check_worth(path: str, asset: Asset) -> Iterator[Problem]:
+    if asset.value_micros and asset.kind not in ("points", "stamps"):
+        yield Problem(f"{path}.value_micros", f"values {asset.kind}, which is money itself")
+    if asset.kind == "gift_money" and asset.active_after_days:
+        reason = "gift money is there as soon as it is paid for"
+        yield Problem(f"{path}.active_after_days", reason)
+    if asset.kind == "gift_money" and asset.balance_max_minor:
+        reason = "bounds what a customer owns, and gift money is on cards"
+        yield Problem(f"{path}.balance_max_minor", reason)
+
+
+def _check_gift_money(program: Program) -> Iterator[Problem]:
+    found = [n for n, asset in enumerate(program.assets) if asset.kind == "gift_money"]
+    for index in found[1:]:
+        reason = f"is a second asset of kind gift_money, besides assets[{found[0]}]"
+        yield Problem(f"assets[{index}].kind", f"{reason}: a gift card has one kind of money")
+
+
+def _check_coupon_series(program: Program) -> Iterator[Problem]:
+    codes = [one.series_code for one in program.coupon_series]
+    yield from check_unique("coupon_series", "series_code", codes)
+
+
+def _check_tier_rules(program: Program) -> Iterator[Problem]:
+    for index, rule in enumerate(program.tier_rules):
+        path = f"tier_rules[{index}]"
+        if not rule.amount_from_minor and not rule.receipts_from:
+            yield Problem(path, "holds for everybody; needs amount_from_minor or receipts_from")
+        if rule.tier_code != rule.tier_code.strip():
+            yield Problem(f"{path}.tier_code", f"{rule.tier_code!r} has blanks around it")
+
+
 def _check_promotions(program: Program) -> Iterator[Problem]:
     ids = [promotion.promotion_id for promotion in program.promotions]
     yield from check_unique("promotions", "promotion_id", ids)
@@ -81,6 +119,7 @@ def _check_promotions(program: Program) -> Iterator[Problem]:
             field.field_code == BIRTH_DATE_FIELD and field.check == "date"
             for field in program.profile_fields
         ),
+        series_codes=frozenset(one.series_code for one in program.coupon_series),
     )
     for index, promotion in enumerate(program.promotions):
         yield from check_promotion(f"promotions[{index}]", promotion, scope)

@@ -35,11 +35,15 @@ ITEM_KINDS = {
     "cross_sell_links": "link",
     "till_groups": "till_group",
     "texts": "text",
+    "spend_rules": "spend_rule",
+    "earn_bounds": "earn_bound",
+    "coupon_series": "series",
+    "tier_rules": "tier_rule",
 }
 """What an item of each list of a program is called, in the order in which changes are said."""
 KINDS = (SETTING, *ITEM_KINDS.values())
 
-ORDERED_LISTS = frozenset({"till_groups"})
+ORDERED_LISTS = frozenset({"till_groups", "spend_rules", "tier_rules"})
 """Lists of a program in which the place of an item means something."""
 UNORDERED_FIELDS = frozenset({"conditions"})
 
@@ -54,6 +58,9 @@ _ID_FIELDS = (
     "language_code",
     "category",
     "party_id",
+    "asset_code",
+    "series_code",
+    "tier_code",
 )
 """Of these the first that an item has names it among its like."""
 

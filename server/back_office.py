@@ -19,6 +19,7 @@ from server.codec.price_pb import ImportedPrice
 from server.codec.sale_pb import HashIdentifier
 from server.coupon_series import import_coupons
 from server.customer_id import customer_id_of
+from server.payouts import Payouts
 from server.profile_answer import KEPT_CHECKS, YES_NO
 from server.publishing import Publishing
 from server.reference import Reference
@@ -50,6 +51,7 @@ class BackOffice:
     Attributes:
         publishing: what it does with programs.
         history: all versions of the ruleset.
+        payouts: transfers of money to accounts of customers.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class BackOffice:
         workshop = Workshop()
         self.publishing = Publishing(database, reference, clock, workshop)
         self.history = RulesetHistory(database, clock, workshop)
+        self.payouts = Payouts(database, clock)
 
     async def versions(self, now_us: int) -> list[KnownVersion]:
         """List the version in force at an instant and those to come."""

@@ -12,8 +12,8 @@ from rewards.refusal import Reason, Refusal
 from server import status
 from server.back_office import BackOffice
 from server.codec.back_office_pb import customers_from_pb, products_from_pb, stores_from_pb
-from server.codec.coupon_pb import coupons_from_pb
 from server.codec.budget_pb import budgets_to_pb, wanted_budgets_from_pb
+from server.codec.coupon_pb import coupons_from_pb
 from server.codec.message import parsed
 from server.codec.plan_pb import history_to_pb, plan_to_pb, roll_back_from_pb, wanted_from_pb
 from server.codec.price_pb import prices_from_pb
@@ -96,6 +96,18 @@ class BackOfficeServicer:
     ) -> pb.ImportCouponsResponse:
         """Open coupons of a series."""
         return await _answered(context, self._import_coupons(request))
+
+    async def ListMoneyTransfers(
+        self, request: pb.ListMoneyTransfersRequest, context: Context
+    ) -> pb.ListMoneyTransfersResponse:
+        """Answer a page of transfers of money."""
+        return await _answered(context, self._back_office.payouts.page(request))
+
+    async def AdvanceMoneyTransfer(
+        self, request: pb.AdvanceMoneyTransferRequest, context: Context
+    ) -> pb.AdvanceMoneyTransferResponse:
+        """Bring a transfer of money into another state."""
+        return await _answered(context, self._back_office.payouts.advance(request))
 
     async def AuditLedger(
         self, request: pb.AuditLedgerRequest, context: Context

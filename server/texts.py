@@ -19,6 +19,7 @@ from babel.numbers import format_currency, get_currency_precision
 from msgspec import Struct
 
 from rewards.limits import MILLI
+from rewards.problem import COUNTED_KINDS
 from rewards.program import Asset
 from rewards.rounding import floor_div
 from rewards.ruleset import CompiledPromotion
@@ -98,7 +99,7 @@ class Speaker:
 
     def amount(self, amount_minor: int, asset: Asset) -> str:
         """Write an amount of an asset: money for a discount, else a number."""
-        if asset.kind == "deferred_discount":
+        if wording_of(asset) == "deferred_discount":
             return self.money(amount_minor)
         whole = amount_minor % 10**asset.decimals == 0
         shown = floor_div(amount_minor, 10**asset.decimals) if whole else amount_minor
@@ -106,7 +107,7 @@ class Speaker:
 
     def asset(self, amount_minor: int, asset: Asset) -> str:
         """Name an asset in the plural form that its amount asks for; empty for money."""
-        if asset.kind == "deferred_discount":
+        if wording_of(asset) == "deferred_discount":
             return ""
         forms = _asset_forms(asset, self.language_code)
         category = _plural(self._locale, abs(amount_minor), asset.decimals)
@@ -140,6 +141,11 @@ class Speaker:
             found = format_date(moment.date(), "medium", locale=self._locale)
             self._days[key] = found
         return found
+
+
+def wording_of(asset: Asset) -> str:
+    """In whose words an asset is spoken of: what is counted like points, what is money like it."""
+    return "points" if asset.kind in COUNTED_KINDS else "deferred_discount"
 
 
 @lru_cache(maxsize=256)

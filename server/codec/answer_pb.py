@@ -25,6 +25,12 @@ from rewards.trace import TraceEntry
 from server.codec.asked import Asked
 from server.codec.offer_pb import fill_coupons, fill_hints, fill_pieces
 from server.codec.reward_pb import fill_earned_texts, fill_rewards
+from server.codec.spend_pb import (
+    fill_spend_texts,
+    fill_spending,
+    fill_spent_parts,
+    spent_off_minor,
+)
 from server.texts import pick
 
 _SLIP, _CASHIER = pb.TEXT_PLACE_SLIP, pb.TEXT_PLACE_CASHIER
@@ -92,8 +98,15 @@ def fill_answer(answer: pb.Answer, asked: Asked) -> None:
         )
     if evaluation.coupons:
         fill_coupons(answer, asked)
+    for card in asked.facts.gift_cards:
+        answer.gift_cards.add(
+            gift_card_id=card.code,
+            available_minor=card.left_minor,
+            expires_at_us=card.expires_at_us,
+        )
     if asked.hints:
         fill_hints(answer, asked)
+    fill_spending(answer, asked)
 
 
 def _set_status(
@@ -146,6 +159,8 @@ def _fill_lines(lines: pb.LineSet, asked: Asked) -> None:
             adjustment.amount_minor = effect.amount_minor
             adjustment.quantity_milli = effect.quantity_milli
             adjustment.text = slip.name_of(promotion)
+        if outcome.spent:
+            fill_spent_parts(result, outcome, line, asked)
     totals = lines.totals
     totals.amount_before_minor = before_minor
     totals.adjustments_minor = after_minor - before_minor
@@ -193,13 +208,16 @@ def _fill_texts(answer: pb.Answer, asked: Asked) -> None:
         _put_text(answer.texts.add(), _CASHIER, _NORMAL, voice.cashier.say("cashier_unknown"))
     elif state == CustomerState.BLOCKED:
         _put_text(answer.texts.add(), _CASHIER, _NORMAL, voice.cashier.say("cashier_blocked"))
+    elif state == CustomerState.EARN_ONLY and asked.program.spend_rules:
+        _put_text(answer.texts.add(), _CASHIER, _NORMAL, voice.cashier.say("cashier_earn_only"))
     messages = asked.decision.evaluation.messages
     if messages:
         _fill_messages(answer, asked, messages)
-    saved_minor = -answer.lines.totals.adjustments_minor
+    saved_minor = -answer.lines.totals.adjustments_minor - spent_off_minor(asked)
     if saved_minor:
         text = voice.slip.say("slip_saved", amount=voice.slip.money(saved_minor))
         _put_text(answer.texts.add(), _SLIP, _EMPHASIS, text)
+    fill_spend_texts(answer, asked)
     if not asked.skipped.rewards:
         fill_earned_texts(answer, asked)
 

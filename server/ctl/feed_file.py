@@ -59,6 +59,7 @@ CUSTOMER_COLUMNS = Columns(
 PRICE_COLUMNS = Columns(
     ("sku",), ("price_minor", "unit", "zone", "segment", "customer_number", "removed")
 )
+COUPON_COLUMNS = Columns(("code",), ("expires_at",))
 
 
 def read_rows(
@@ -150,6 +151,24 @@ def price_of(row: Row) -> pb.ListedPrice:
         raise ValueError("price_minor: is empty, and the price is not marked removed")
     price.price_minor = _number(row, "price_minor")
     return price
+
+
+def coupon_of(row: Row) -> pb.ImportedCoupon:
+    """Read a coupon of a series: its code, and up to when it can be used."""
+    expires_at = row.get("expires_at", "").strip()
+    return pb.ImportedCoupon(code=row["code"], expires_at_us=_instant(expires_at, "expires_at"))
+
+
+def _instant(text: str, column: str) -> int:
+    """Read an instant; empty is 0."""
+    if not text:
+        return 0
+    try:
+        datetime.fromisoformat(text)
+        return parse_instant(text)
+    except (ValueError, CtlError):
+        reason = f"{column}: {text!r} is not an instant with its offset (RFC 3339)"
+        raise ValueError(reason) from None
 
 
 def _filled(row: Row, prefix: str) -> list[str]:

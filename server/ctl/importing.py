@@ -18,12 +18,14 @@ from rich.progress import (
 
 from loyalty.v1 import back_office_service_pb2 as pb
 from server.ctl.feed_file import (
+    COUPON_COLUMNS,
     CUSTOMER_COLUMNS,
     PRICE_COLUMNS,
     PRODUCT_COLUMNS,
     STORE_COLUMNS,
     Columns,
     Row,
+    coupon_of,
     customer_of,
     price_of,
     product_of,
@@ -45,6 +47,9 @@ app = typer.Typer(
 File = Annotated[Path, typer.Argument(help="a CSV file", show_default=False)]
 PriceList = Annotated[
     str, typer.Option("--list", help="code of the list, as promotions name it", show_default=False)
+]
+Series = Annotated[
+    str, typer.Option(help="code of the series, as promotions name it", show_default=False)
 ]
 Chain = Annotated[str, typer.Option(help="whose they are", show_default=False)]
 
@@ -115,6 +120,24 @@ def prices(file: File, chain: Chain, price_list: PriceList, target: Target = TAR
             lambda batch: (
                 stub.ImportPrices(
                     pb.ImportPricesRequest(chain_id=chain, list_code=price_list, prices=batch),
+                    timeout=CALL_TIMEOUT_S,
+                ).imported
+            ),
+        )
+
+
+@app.command()
+def coupons(file: File, chain: Chain, series: Series, target: Target = TARGET) -> None:
+    """Import coupons of a series, each for one use: code, expires_at."""
+    with back_office(target) as stub:
+        _import(
+            file,
+            target,
+            COUPON_COLUMNS,
+            coupon_of,
+            lambda batch: (
+                stub.ImportCoupons(
+                    pb.ImportCouponsRequest(chain_id=chain, series_code=series, coupons=batch),
                     timeout=CALL_TIMEOUT_S,
                 ).imported
             ),

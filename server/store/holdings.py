@@ -1,5 +1,7 @@
 """Reads what an account owns: its lots with what is left in them, and what of it is held."""
 
+from collections.abc import Sequence
+
 import asyncpg
 import msgspec
 from msgspec.structs import replace
@@ -31,6 +33,13 @@ select lot_id, asset_code, granted_minor, remaining_minor, active_from_us, expir
  where account_id = $1 and lot_id = any($2::bytea[])
 """
 
+SELECT_ALL_LOTS = """
+select lot_id, asset_code, granted_minor, remaining_minor, active_from_us, expires_at_us, kind,
+       promotion_id, funding
+  from lot
+ where account_id = $1
+"""
+
 SELECT_HOLDS = """
 select hold_id, asset_code, amount_minor, lot_ids, lot_minors, expires_at_us
   from hold
@@ -46,13 +55,22 @@ select transfer_id, lot_id, change_minor
 
 SELECT_HELD_ACCOUNTS = "select distinct account_id from hold where hold_id = $1"
 
+SELECT_HELD_BY_ID = """
+select distinct hold_id, account_id
+  from hold
+ where hold_id = any($1::bytea[])
+ order by hold_id, account_id
+"""
+
 HOT_STATEMENTS = {
     "SELECT_LOTS": SELECT_LOTS,
     "SELECT_LOTS_OF_KEY": SELECT_LOTS_OF_KEY,
     "SELECT_LOTS_BY_ID": SELECT_LOTS_BY_ID,
+    "SELECT_ALL_LOTS": SELECT_ALL_LOTS,
     "SELECT_HOLDS": SELECT_HOLDS,
     "SELECT_CHANGES_OF_KEY": SELECT_CHANGES_OF_KEY,
     "SELECT_HELD_ACCOUNTS": SELECT_HELD_ACCOUNTS,
+    "SELECT_HELD_BY_ID": SELECT_HELD_BY_ID,
 }
 """What calls of a till run; a test explains each on a million rows without statistics."""
 
@@ -89,6 +107,13 @@ async def read_lots(
     return tuple(_lot(row) for row in rows)
 
 
+async def read_lots_of_account(
+    connection: AnyConnection, account_id: int
+) -> tuple[OwnedLot, ...]:
+    """Read all lots of an account, empty ones too; only for a bearer's, which has few."""
+    return tuple(_lot(row) for row in await connection.fetch(SELECT_ALL_LOTS, account_id))
+
+
 async def read_changes_of_key(
     connection: AnyConnection, account_id: int, key_id: bytes
 ) -> tuple[LotChange, ...]:
@@ -100,6 +125,16 @@ async def read_changes_of_key(
 async def read_held_accounts(connection: AnyConnection, hold_id: bytes) -> list[int]:
     """Read which accounts have a hold of this id, lapsed or not."""
     return [row[0] for row in await connection.fetch(SELECT_HELD_ACCOUNTS, hold_id)]
+
+
+async def read_held_by_id(
+    connection: AnyConnection, hold_ids: Sequence[bytes]
+) -> dict[bytes, tuple[int, ...]]:
+    """Read which accounts have holds of these ids, lapsed or not."""
+    held: dict[bytes, tuple[int, ...]] = {}
+    for hold_id, account_id in await connection.fetch(SELECT_HELD_BY_ID, hold_ids):
+        held[hold_id] = (*held.get(hold_id, ()), account_id)
+    return held
 
 
 def _range_of(key_id: bytes) -> tuple[bytes, bytes]:

@@ -34,6 +34,7 @@ from rewards.sale import (
 )
 from rewards.spend_posting import Taking, post_missing, post_takings, spending_uses, takings_of
 from rewards.spending import Purse
+from rewards.transfer import transfers_of
 from server.codec import check
 from server.codec.answer_pb import fill_answer
 from server.codec.asked import Skipped
@@ -484,6 +485,12 @@ class CheckoutOperation:
             exceptions=sold.exceptions,
             new_accounts=sold.settled.new_accounts,
             new_instruments=sold.settled.new_instruments,
+            money_transfers=transfers_of(
+                rules.program,
+                sold.decision.evaluation.grants,
+                command.key_id,
+                sold.facts.customer.customer_id,
+            ),
             budget_uses=(*sold.kept.budget_uses, *sold.back.budget_uses),
             returns=sold.back.entries,
         )

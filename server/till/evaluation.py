@@ -19,6 +19,7 @@ from server.lookups import Seen
 from server.reference import StoreInfo
 from server.till.asked_facts import asked_of_customer, list_prices
 from server.till.context import Context, voice_of
+from server.till.tiers import with_tier
 
 _SURE_FIRST: dict[int, int] = {
     EntryMethod.SCANNED: 0,
@@ -84,6 +85,9 @@ async def gather_facts(scene: Scene, seen: Seen | None, deadline_s: float) -> Fa
     store = scene.store.facts_at(scene.rules, scene.at_us)
     customer = _customer_of(scene, seen, store.local_day)
     program = scene.rules.program
+    customer = await with_tier(
+        scene.context, program, customer, store.local_day, scene.at_us, deadline_s
+    )
     if seen is None or not program.price_lists:
         return Facts(customer, store, products)
     prices = await list_prices(

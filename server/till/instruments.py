@@ -36,6 +36,7 @@ from rewards.gift_card import (
 from rewards.instrument import (
     CodeKind,
     account_id_of,
+    counted_asset,
     coupon_asset,
     coupon_of,
     gift_asset,
@@ -312,6 +313,7 @@ def settle(
         _post_cards(scene, looked, basket, key_id, cards, accounts, opened, instruments)
     keys = [CommitKey(issue_key_id_of(one.code_hash), KeyKind.ISSUE, key_id) for one in instruments]
     codes: dict[tuple[int, int], tuple[str, ...]] = {}
+    _post_counted(scene, facts, decision, own)
     for given in given_out(program, facts, decision.evaluation):
         code = _give_out(scene, facts, given, key_id, own, opened, instruments)
         place = (given.grant.number, given.grant.place)
@@ -328,6 +330,18 @@ def settle(
         tuple(unusable),
         tuple(keys),
     )
+
+
+def _post_counted(scene: Scene, facts: Facts, decision: Decision, own: Journal) -> None:
+    """Post a known customer's tiers, entries to draws and prizes: one lot of each reward."""
+    if not facts.customer.account_id:
+        return
+    for grant in decision.evaluation.grants:
+        promotion = scene.rules.program.promotions[grant.number]
+        asset_code = counted_asset(promotion.gives[grant.place])
+        if asset_code:
+            window = AssetWindow(grant.active_from_us or scene.at_us, grant.expires_at_us)
+            own.grant(promotion.promotion_id, asset_code, grant.amount_minor, window)
 
 
 def _use_coupons(

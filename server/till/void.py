@@ -109,6 +109,7 @@ class VoidOperation:
             recorded_at_us=now_us,
             accounts=self._accounts(original, moved, uses),
             budget_uses=uses.budget_uses,
+            undone_key_ids=(command.key_id,),
             receipt=StoredReceipt(
                 key_id=command.void_key_id,
                 ruleset_version=original.stored.ruleset_version,

@@ -240,12 +240,12 @@ WRONG: Wrong = {
     "unknown asset": (
         rewarding(one("points_rate", asset_code="stars", rate_bp=1)),
         f"{PLACE}.asset_code",
-        "no asset is named 'stars'; of kind points there are: points, stamps",
+        "no asset is named 'stars'; of kind points or stamps there are: points, stamps",
     ),
     "fixed points of the wrong kind": (
         rewarding(one("points_fixed", asset_code="later", amount_minor=1)),
         f"{PLACE}.asset_code",
-        "is of kind deferred_discount, but points is needed",
+        "is of kind deferred_discount, but points or stamps is needed",
     ),
     "deferred discount of the wrong kind": (
         rewarding(one("deferred_discount", asset_code="points", rate_bp=1)),

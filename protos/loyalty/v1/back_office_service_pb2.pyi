@@ -46,6 +46,40 @@ CHANGE_KIND_CHANGED: ChangeKind.ValueType  # 3
 """It is there before and after."""
 Global___ChangeKind: _TypeAlias = ChangeKind  # noqa: Y015
 
+class _MoneyTransferState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MoneyTransferStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MoneyTransferState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MONEY_TRANSFER_STATE_UNSPECIFIED: _MoneyTransferState.ValueType  # 0
+    MONEY_TRANSFER_STATE_REQUESTED: _MoneyTransferState.ValueType  # 1
+    """Nobody has sent it yet."""
+    MONEY_TRANSFER_STATE_SENT: _MoneyTransferState.ValueType  # 2
+    """It was handed to who carries it out."""
+    MONEY_TRANSFER_STATE_DONE: _MoneyTransferState.ValueType  # 3
+    """It has arrived."""
+    MONEY_TRANSFER_STATE_RETURNED: _MoneyTransferState.ValueType  # 4
+    """It came back; it can be sent again."""
+    MONEY_TRANSFER_STATE_CANCELLED: _MoneyTransferState.ValueType  # 5
+    """The receipt was voided before it was sent."""
+
+class MoneyTransferState(_MoneyTransferState, metaclass=_MoneyTransferStateEnumTypeWrapper):
+    """State of a transfer of money."""
+
+MONEY_TRANSFER_STATE_UNSPECIFIED: MoneyTransferState.ValueType  # 0
+MONEY_TRANSFER_STATE_REQUESTED: MoneyTransferState.ValueType  # 1
+"""Nobody has sent it yet."""
+MONEY_TRANSFER_STATE_SENT: MoneyTransferState.ValueType  # 2
+"""It was handed to who carries it out."""
+MONEY_TRANSFER_STATE_DONE: MoneyTransferState.ValueType  # 3
+"""It has arrived."""
+MONEY_TRANSFER_STATE_RETURNED: MoneyTransferState.ValueType  # 4
+"""It came back; it can be sent again."""
+MONEY_TRANSFER_STATE_CANCELLED: MoneyTransferState.ValueType  # 5
+"""The receipt was voided before it was sent."""
+Global___MoneyTransferState: _TypeAlias = MoneyTransferState  # noqa: Y015
+
 @_typing.final
 class ValidateProgramRequest(_message.Message):
     """Checks a program."""
@@ -1331,6 +1365,214 @@ class ImportCouponsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ImportCouponsResponse: _TypeAlias = ImportCouponsResponse  # noqa: Y015
+
+@_typing.final
+class MoneyTransferChange(_message.Message):
+    """A state that a transfer came into."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    CHANGED_AT_US_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    state: Global___MoneyTransferState.ValueType
+    """The state."""
+    changed_at_us: _builtins.int
+    """When, UTC microseconds."""
+    note: _builtins.str
+    """Note of who brought it there."""
+    def __init__(
+        self,
+        *,
+        state: Global___MoneyTransferState.ValueType = ...,
+        changed_at_us: _builtins.int = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_at_us", b"changed_at_us", "note", b"note", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MoneyTransferChange: _TypeAlias = MoneyTransferChange  # noqa: Y015
+
+@_typing.final
+class MoneyTransfer(_message.Message):
+    """A transfer of money to an account of a customer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSFER_ID_FIELD_NUMBER: _builtins.int
+    CUSTOMER_NUMBER_FIELD_NUMBER: _builtins.int
+    PROMOTION_ID_FIELD_NUMBER: _builtins.int
+    DESTINATION_CODE_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    TURN_FIELD_NUMBER: _builtins.int
+    CHANGED_AT_US_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    transfer_id: _builtins.bytes
+    """Its id, 18 bytes."""
+    customer_number: _builtins.str
+    """Whose it is."""
+    promotion_id: _builtins.str
+    """Promotion that gives it."""
+    destination_code: _builtins.str
+    """Where to, as the promotion says."""
+    amount_minor: _builtins.int
+    """How much, minor units of the program's currency."""
+    state: Global___MoneyTransferState.ValueType
+    """State."""
+    turn: _builtins.int
+    """How often its state has changed."""
+    changed_at_us: _builtins.int
+    """When it changed last, or was requested, UTC microseconds."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___MoneyTransferChange]:
+        """States it came into after it was requested, oldest first. Only AdvanceMoneyTransfer fills it in."""
+
+    def __init__(
+        self,
+        *,
+        transfer_id: _builtins.bytes = ...,
+        customer_number: _builtins.str = ...,
+        promotion_id: _builtins.str = ...,
+        destination_code: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+        state: Global___MoneyTransferState.ValueType = ...,
+        turn: _builtins.int = ...,
+        changed_at_us: _builtins.int = ...,
+        changes: _abc.Iterable[Global___MoneyTransferChange] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "changed_at_us", b"changed_at_us", "changes", b"changes", "customer_number", b"customer_number", "destination_code", b"destination_code", "promotion_id", b"promotion_id", "state", b"state", "transfer_id", b"transfer_id", "turn", b"turn"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MoneyTransfer: _TypeAlias = MoneyTransfer  # noqa: Y015
+
+@_typing.final
+class ListMoneyTransfersRequest(_message.Message):
+    """Asks for transfers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHAIN_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    AFTER_TRANSFER_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    chain_id: _builtins.str
+    """Required. Chain, 1 to 64 characters."""
+    state: Global___MoneyTransferState.ValueType
+    """Required. State."""
+    after_transfer_id: _builtins.bytes
+    """Optional. Those after this one, by id."""
+    page_size: _builtins.int
+    """Optional. At most so many, 1 to 1,000; 0 is 1,000."""
+    def __init__(
+        self,
+        *,
+        chain_id: _builtins.str = ...,
+        state: Global___MoneyTransferState.ValueType = ...,
+        after_transfer_id: _builtins.bytes = ...,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_transfer_id", b"after_transfer_id", "chain_id", b"chain_id", "page_size", b"page_size", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListMoneyTransfersRequest: _TypeAlias = ListMoneyTransfersRequest  # noqa: Y015
+
+@_typing.final
+class ListMoneyTransfersResponse(_message.Message):
+    """A page of transfers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSFERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def transfers(self) -> _containers.RepeatedCompositeFieldContainer[Global___MoneyTransfer]:
+        """By id."""
+
+    def __init__(
+        self,
+        *,
+        transfers: _abc.Iterable[Global___MoneyTransfer] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["transfers", b"transfers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListMoneyTransfersResponse: _TypeAlias = ListMoneyTransfersResponse  # noqa: Y015
+
+@_typing.final
+class AdvanceMoneyTransferRequest(_message.Message):
+    """Brings a transfer into another state."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHAIN_ID_FIELD_NUMBER: _builtins.int
+    TRANSFER_ID_FIELD_NUMBER: _builtins.int
+    TURN_FIELD_NUMBER: _builtins.int
+    TO_STATE_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    chain_id: _builtins.str
+    """Required. Chain, 1 to 64 characters."""
+    transfer_id: _builtins.bytes
+    """Required. The transfer, 18 bytes."""
+    turn: _builtins.int
+    """Required. Its turn when it was seen: of two that advance it one does. The same request again
+    changes nothing.
+    """
+    to_state: Global___MoneyTransferState.ValueType
+    """Required. REQUESTED and RETURNED become SENT, SENT becomes DONE or RETURNED, DONE RETURNED."""
+    note: _builtins.str
+    """Optional. For whoever asks later, at most 256 characters."""
+    def __init__(
+        self,
+        *,
+        chain_id: _builtins.str = ...,
+        transfer_id: _builtins.bytes = ...,
+        turn: _builtins.int = ...,
+        to_state: Global___MoneyTransferState.ValueType = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_id", b"chain_id", "note", b"note", "to_state", b"to_state", "transfer_id", b"transfer_id", "turn", b"turn"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdvanceMoneyTransferRequest: _TypeAlias = AdvanceMoneyTransferRequest  # noqa: Y015
+
+@_typing.final
+class AdvanceMoneyTransferResponse(_message.Message):
+    """The transfer as it stands now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSFER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def transfer(self) -> Global___MoneyTransfer:
+        """With all its changes."""
+
+    def __init__(
+        self,
+        *,
+        transfer: Global___MoneyTransfer | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["transfer", b"transfer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["transfer", b"transfer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdvanceMoneyTransferResponse: _TypeAlias = AdvanceMoneyTransferResponse  # noqa: Y015
 
 @_typing.final
 class AuditLedgerRequest(_message.Message):

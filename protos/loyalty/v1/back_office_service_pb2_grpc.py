@@ -96,6 +96,16 @@ class BackOfficeServiceStub:
                 request_serializer=loyalty_dot_v1_dot_back__office__service__pb2.ImportCouponsRequest.SerializeToString,
                 response_deserializer=loyalty_dot_v1_dot_back__office__service__pb2.ImportCouponsResponse.FromString,
                 _registered_method=True)
+        self.ListMoneyTransfers = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/ListMoneyTransfers',
+                request_serializer=loyalty_dot_v1_dot_back__office__service__pb2.ListMoneyTransfersRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_back__office__service__pb2.ListMoneyTransfersResponse.FromString,
+                _registered_method=True)
+        self.AdvanceMoneyTransfer = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/AdvanceMoneyTransfer',
+                request_serializer=loyalty_dot_v1_dot_back__office__service__pb2.AdvanceMoneyTransferRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_back__office__service__pb2.AdvanceMoneyTransferResponse.FromString,
+                _registered_method=True)
         self.AuditLedger = channel.unary_unary(
                 '/loyalty.v1.BackOfficeService/AuditLedger',
                 request_serializer=loyalty_dot_v1_dot_back__office__service__pb2.AuditLedgerRequest.SerializeToString,
@@ -240,6 +250,20 @@ class BackOfficeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListMoneyTransfers(self, request, context):
+        """Transfers of money to accounts of customers, a page by state, for whoever pays them out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AdvanceMoneyTransfer(self, request, context):
+        """Says that a transfer was sent, has arrived, or came back. Durable; repeating it is safe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AuditLedger(self, request, context):
         """Proves over the whole database that the ledger is balanced. Reads one snapshot.
         """
@@ -372,6 +396,16 @@ def add_BackOfficeServiceServicer_to_server(servicer, server):
                     servicer.ImportCoupons,
                     request_deserializer=loyalty_dot_v1_dot_back__office__service__pb2.ImportCouponsRequest.FromString,
                     response_serializer=loyalty_dot_v1_dot_back__office__service__pb2.ImportCouponsResponse.SerializeToString,
+            ),
+            'ListMoneyTransfers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMoneyTransfers,
+                    request_deserializer=loyalty_dot_v1_dot_back__office__service__pb2.ListMoneyTransfersRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_back__office__service__pb2.ListMoneyTransfersResponse.SerializeToString,
+            ),
+            'AdvanceMoneyTransfer': grpc.unary_unary_rpc_method_handler(
+                    servicer.AdvanceMoneyTransfer,
+                    request_deserializer=loyalty_dot_v1_dot_back__office__service__pb2.AdvanceMoneyTransferRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_back__office__service__pb2.AdvanceMoneyTransferResponse.SerializeToString,
             ),
             'AuditLedger': grpc.unary_unary_rpc_method_handler(
                     servicer.AuditLedger,
@@ -749,6 +783,60 @@ class BackOfficeService:
             '/loyalty.v1.BackOfficeService/ImportCoupons',
             loyalty_dot_v1_dot_back__office__service__pb2.ImportCouponsRequest.SerializeToString,
             loyalty_dot_v1_dot_back__office__service__pb2.ImportCouponsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMoneyTransfers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.BackOfficeService/ListMoneyTransfers',
+            loyalty_dot_v1_dot_back__office__service__pb2.ListMoneyTransfersRequest.SerializeToString,
+            loyalty_dot_v1_dot_back__office__service__pb2.ListMoneyTransfersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AdvanceMoneyTransfer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.BackOfficeService/AdvanceMoneyTransfer',
+            loyalty_dot_v1_dot_back__office__service__pb2.AdvanceMoneyTransferRequest.SerializeToString,
+            loyalty_dot_v1_dot_back__office__service__pb2.AdvanceMoneyTransferResponse.FromString,
             options,
             channel_credentials,
             insecure,

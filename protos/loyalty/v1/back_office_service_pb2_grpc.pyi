@@ -66,6 +66,10 @@ class BackOfficeServiceStub:
     """Coupons of a series, in batches: whoever shows the code may use it once. A code that was
     imported before stays as it is. Durable.
     """
+    ListMoneyTransfers: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.ListMoneyTransfersRequest, _back_office_service_pb2.ListMoneyTransfersResponse]
+    """Transfers of money to accounts of customers, a page by state, for whoever pays them out."""
+    AdvanceMoneyTransfer: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.AdvanceMoneyTransferRequest, _back_office_service_pb2.AdvanceMoneyTransferResponse]
+    """Says that a transfer was sent, has arrived, or came back. Durable; repeating it is safe."""
     AuditLedger: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.AuditLedgerRequest, _back_office_service_pb2.AuditLedgerResponse]
     """Proves over the whole database that the ledger is balanced. Reads one snapshot."""
     MergeAccounts: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.MergeAccountsRequest, _ledger_pb2.MergeAccountsResponse]
@@ -124,6 +128,10 @@ class BackOfficeServiceAsyncStub(BackOfficeServiceStub):
     """Coupons of a series, in batches: whoever shows the code may use it once. A code that was
     imported before stays as it is. Durable.
     """
+    ListMoneyTransfers: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.ListMoneyTransfersRequest, _back_office_service_pb2.ListMoneyTransfersResponse]  # type: ignore[assignment]
+    """Transfers of money to accounts of customers, a page by state, for whoever pays them out."""
+    AdvanceMoneyTransfer: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.AdvanceMoneyTransferRequest, _back_office_service_pb2.AdvanceMoneyTransferResponse]  # type: ignore[assignment]
+    """Says that a transfer was sent, has arrived, or came back. Durable; repeating it is safe."""
     AuditLedger: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.AuditLedgerRequest, _back_office_service_pb2.AuditLedgerResponse]  # type: ignore[assignment]
     """Proves over the whole database that the ledger is balanced. Reads one snapshot."""
     MergeAccounts: _aio.UnaryUnaryMultiCallable[_ledger_pb2.MergeAccountsRequest, _ledger_pb2.MergeAccountsResponse]  # type: ignore[assignment]
@@ -251,6 +259,22 @@ class BackOfficeServiceServicer(metaclass=_abc_1.ABCMeta):
         """Coupons of a series, in batches: whoever shows the code may use it once. A code that was
         imported before stays as it is. Durable.
         """
+
+    @_abc_1.abstractmethod
+    def ListMoneyTransfers(
+        self,
+        request: _back_office_service_pb2.ListMoneyTransfersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_back_office_service_pb2.ListMoneyTransfersResponse, _abc.Awaitable[_back_office_service_pb2.ListMoneyTransfersResponse]]:
+        """Transfers of money to accounts of customers, a page by state, for whoever pays them out."""
+
+    @_abc_1.abstractmethod
+    def AdvanceMoneyTransfer(
+        self,
+        request: _back_office_service_pb2.AdvanceMoneyTransferRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_back_office_service_pb2.AdvanceMoneyTransferResponse, _abc.Awaitable[_back_office_service_pb2.AdvanceMoneyTransferResponse]]:
+        """Says that a transfer was sent, has arrived, or came back. Durable; repeating it is safe."""
 
     @_abc_1.abstractmethod
     def AuditLedger(

@@ -103,6 +103,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: that cannot be done with the gift card. Metadata: code, state (UNKNOWN,
     ALREADY_ACTIVE, REVERSE_BY_VOID).
     """
+    ERROR_REASON_TRANSFER_NOT_FOUND: _ErrorReason.ValueType  # 71
+    """NOT_FOUND: the chain has no such money transfer."""
+    ERROR_REASON_TRANSFER_STATE: _ErrorReason.ValueType  # 72
+    """FAILED_PRECONDITION: the money transfer is not in a state that allows this. Metadata: state,
+    turn.
+    """
     ERROR_REASON_LINE_NOT_FOUND: _ErrorReason.ValueType  # 40
     """FAILED_PRECONDITION: a line that comes back is not on the original. Metadata: line_id."""
     ERROR_REASON_MORE_THAN_SOLD: _ErrorReason.ValueType  # 41
@@ -210,6 +216,12 @@ again. Metadata as for SPEND_NOT_POSSIBLE.
 ERROR_REASON_GIFT_CARD_STATE: ErrorReason.ValueType  # 70
 """FAILED_PRECONDITION: that cannot be done with the gift card. Metadata: code, state (UNKNOWN,
 ALREADY_ACTIVE, REVERSE_BY_VOID).
+"""
+ERROR_REASON_TRANSFER_NOT_FOUND: ErrorReason.ValueType  # 71
+"""NOT_FOUND: the chain has no such money transfer."""
+ERROR_REASON_TRANSFER_STATE: ErrorReason.ValueType  # 72
+"""FAILED_PRECONDITION: the money transfer is not in a state that allows this. Metadata: state,
+turn.
 """
 ERROR_REASON_LINE_NOT_FOUND: ErrorReason.ValueType  # 40
 """FAILED_PRECONDITION: a line that comes back is not on the original. Metadata: line_id."""

@@ -19,6 +19,43 @@ CREATE TABLE instrument (
 -- A receipt that is undone takes back what it gave out.
 CREATE INDEX instrument__key_id__ix ON instrument (key_id);
 
+-- What an account bought on a local day (proleptic ordinal): only for programs with tier rules.
+CREATE TABLE turnover (
+    account_id bigint NOT NULL,
+    day integer NOT NULL,
+    amount_minor bigint NOT NULL,
+    receipts integer NOT NULL,
+    CONSTRAINT turnover__account_id_day__pk PRIMARY KEY (account_id, day)
+) WITH (fillfactor = 80);
+
+-- Money that promotions send to accounts of customers. state: 1 requested, 2 sent, 3 done,
+-- 4 returned, 5 cancelled; turn counts its changes, each of which is kept.
+CREATE TABLE money_transfer (
+    transfer_id bytea NOT NULL,
+    chain_id text NOT NULL,
+    customer_id bigint NOT NULL,
+    promotion_id text NOT NULL,
+    destination_code text NOT NULL,
+    amount_minor bigint NOT NULL,
+    state smallint NOT NULL,
+    turn integer NOT NULL,
+    changed_at_us bigint NOT NULL,
+    CONSTRAINT money_transfer__transfer_id__pk PRIMARY KEY (transfer_id),
+    CONSTRAINT money_transfer__amount_minor__ck CHECK (amount_minor > 0)
+);
+
+CREATE INDEX money_transfer__chain_id_state_transfer_id__ix
+    ON money_transfer (chain_id, state, transfer_id);
+
+CREATE TABLE money_transfer_change (
+    transfer_id bytea NOT NULL,
+    turn integer NOT NULL,
+    state smallint NOT NULL,
+    changed_at_us bigint NOT NULL,
+    note text NOT NULL,
+    CONSTRAINT money_transfer_change__transfer_id_turn__pk PRIMARY KEY (transfer_id, turn)
+);
+
 -- migrate: rollback
 
-DROP TABLE instrument;
+DROP TABLE instrument, turnover, money_transfer, money_transfer_change;

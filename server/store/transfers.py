@@ -1,0 +1,143 @@
+"""Writes and reads transfers of money to accounts of customers, every state they were in kept."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from rewards.commit import Commit
+from rewards.transfer import TransferState
+from server.store.facts import AnyConnection
+
+INSERT_TRANSFERS = """
+insert into money_transfer (transfer_id, chain_id, customer_id, promotion_id, destination_code,
+                            amount_minor, state, turn, changed_at_us)
+select transfer_id, chain_id, customer_id, promotion_id, destination_code, amount_minor, 1, 0,
+       changed_at_us
+  from unnest($1::bytea[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[],
+              $7::bigint[])
+    as new (transfer_id, chain_id, customer_id, promotion_id, destination_code, amount_minor,
+            changed_at_us)
+"""
+
+# What has been sent cannot be called back.
+CANCEL_TRANSFERS = """
+with cancelled as (
+    update money_transfer
+       set state = 5, turn = turn + 1, changed_at_us = $3
+     where transfer_id >= $1 and transfer_id < $2 and state = 1
+    returning transfer_id, turn
+)
+insert into money_transfer_change (transfer_id, turn, state, changed_at_us, note)
+select transfer_id, turn, 5, $3, 'voided' from cancelled
+"""
+
+# Only from the turn that was seen: of two that advance it one does.
+ADVANCE_TRANSFER = """
+with advanced as (
+    update money_transfer
+       set state = $3, turn = turn + 1, changed_at_us = $4
+     where transfer_id = $1 and turn = $2
+    returning transfer_id, turn
+)
+insert into money_transfer_change (transfer_id, turn, state, changed_at_us, note)
+select transfer_id, turn, $3, $4, $5 from advanced
+returning turn
+"""
+
+_COLUMNS = """
+select t.transfer_id, t.chain_id, c.customer_number, t.promotion_id, t.destination_code,
+       t.amount_minor, t.state, t.turn, t.changed_at_us
+  from money_transfer t
+  left join membership m on m.customer_id = t.customer_id
+  left join customer c on c.account_id = coalesce(m.account_id, t.customer_id)
+                      and c.customer_id = t.customer_id
+"""
+
+SELECT_TRANSFER = _COLUMNS + " where t.transfer_id = $1 and t.chain_id = $2"
+
+SELECT_TRANSFERS = (
+    _COLUMNS
+    + " where t.chain_id = $1 and t.state = $2 and t.transfer_id > $3"
+    + " order by t.transfer_id limit $4"
+)
+
+SELECT_CHANGES = """
+select state, changed_at_us, note
+  from money_transfer_change
+ where transfer_id = $1
+ order by turn
+"""
+
+WRITE_STATEMENTS = {"INSERT_TRANSFERS": INSERT_TRANSFERS, "CANCEL_TRANSFERS": CANCEL_TRANSFERS}
+"""What the commit pipeline runs besides."""
+
+
+class Transfer(Struct, frozen=True):
+    """A transfer as it stands; `turn` counts its changes, amounts are minor units of money."""
+
+    transfer_id: bytes
+    chain_id: str
+    customer_number: str | None
+    promotion_id: str
+    destination_code: str
+    amount_minor: int
+    state: int
+    turn: int
+    changed_at_us: int
+
+
+class Change(Struct, frozen=True):
+    """A state that a transfer came into, with the note of who brought it there."""
+
+    state: int
+    changed_at_us: int
+    note: str
+
+
+async def write_transfers(connection: AnyConnection, commits: Sequence[Commit]) -> None:
+    """Write the transfers that receipts ask for, and cancel those of receipts that are undone."""
+    rows = [
+        (
+            one.transfer_id,
+            one.chain_id,
+            one.customer_id,
+            one.promotion_id,
+            one.destination_code,
+            one.amount_minor,
+            commit.recorded_at_us,
+        )
+        for commit in commits
+        for one in commit.money_transfers
+    ]
+    if rows:
+        await connection.fetch(INSERT_TRANSFERS, *zip(*rows, strict=True))
+    for commit in commits:
+        for key_id in commit.undone_key_ids:
+            ends = (key_id + b"\x00\x00", key_id + b"\xff\xff\x00")
+            await connection.fetch(CANCEL_TRANSFERS, *ends, commit.recorded_at_us)
+
+
+async def list_transfers(
+    connection: AnyConnection, chain_id: str, state: TransferState, after: bytes, limit: int
+) -> list[Transfer]:
+    """Read a page of a chain's transfers in a state, by id."""
+    rows = await connection.fetch(SELECT_TRANSFERS, chain_id, state, after, limit)
+    return [Transfer(*row.values()) for row in rows]
+
+
+async def read_transfer(
+    connection: AnyConnection, chain_id: str, transfer_id: bytes
+) -> tuple[Transfer, list[Change]] | None:
+    """Read a transfer with the states it came into after it was requested."""
+    row = await connection.fetchrow(SELECT_TRANSFER, transfer_id, chain_id)
+    if row is None:
+        return None
+    changes = await connection.fetch(SELECT_CHANGES, transfer_id)
+    return Transfer(*row.values()), [Change(*one.values()) for one in changes]
+
+
+async def advance_transfer(
+    connection: AnyConnection, seen: Transfer, to_state: TransferState, at_us: int, note: str
+) -> None:
+    """Bring a transfer from where it was seen into another state, unless it was changed since."""
+    await connection.fetch(ADVANCE_TRANSFER, seen.transfer_id, seen.turn, to_state, at_us, note)

@@ -1,0 +1,268 @@
+"""Goal: what is paid onto a gift card or given as a certificate is there to be spent, once.
+
+Method: two server processes over one database; the ledger is audited after each test.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from loyalty.v1 import back_office_service_pb2 as bo
+from loyalty.v1 import receipt_pb2
+from loyalty.v1 import till_service_pb2 as pb
+from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
+from tests.serving import (
+    PROGRAM,
+    ServerProcess,
+    publish,
+    raw_checkout,
+    reason_of,
+    receipt_key,
+    sale,
+    serving,
+    test_program,
+    till_stub,
+    wait_until,
+    with_totals,
+)
+
+FULL = 60_000
+ACTIVATE = receipt_pb2.GIFT_CARD_OPERATION_ACTIVATE
+RELOAD = receipt_pb2.GIFT_CARD_OPERATION_RELOAD
+BALANCE = receipt_pb2.GIFT_CARD_OPERATION_BALANCE
+REVERSE = receipt_pb2.GIFT_CARD_OPERATION_REVERSE
+GIFT_CARD, VOUCHER = receipt_pb2.TENDER_KIND_GIFT_CARD, receipt_pb2.TENDER_KIND_VOUCHER
+NAMES = [{"language_code": "ru", "forms": [{"category": "other", "text": "подарочных"}]}]
+CERTIFICATE = {
+    "promotion_id": "certificate",
+    "names": [{"language_code": "ru", "text": "Сертификат"}],
+    "lane": "reward",
+    "conditions": [{"code": "trigger", "any_of": ["certificate"]}],
+    "gives": [{"code": "gift_certificate", "amount_minor": 5_000, "valid_days": 30}],
+}
+CARDS = test_program(
+    assets=[*PROGRAM["assets"], {"code": "gift", "kind": "gift_money", "names": NAMES}],
+    promotions=[CERTIFICATE],
+)
+
+
+@pytest.fixture
+def servers(place: dict[str, str], log_dir: Path) -> Iterator[list[ServerProcess]]:
+    """Two servers with the program of this file in force; the ledger is audited at the end."""
+    with serving(place, log_dir, 2) as found:
+        with grpc.insecure_channel(found[0].target) as channel:
+            version = publish(BackOfficeServiceStub(channel), CARDS)
+        for server in found:
+            wait_until(lambda at=server: version in loaded(at), "the version everywhere")
+        yield found
+        with grpc.insecure_channel(found[0].target) as channel:
+            audited = BackOfficeServiceStub(channel).AuditLedger(bo.AuditLedgerRequest())
+            assert list(audited.problems) == []
+
+
+def loaded(server: ServerProcess) -> set[int]:
+    with grpc.insecure_channel(server.target) as channel:
+        found = BackOfficeServiceStub(channel).GetRuleset(bo.GetRulesetRequest())
+        return {v.version for v in found.versions if v.loaded and v.effective_at_us <= found.now_us}
+
+
+@pytest.fixture
+def tills(servers: list[ServerProcess]) -> Iterator[list[Any]]:
+    """A till at each server."""
+    with (
+        grpc.insecure_channel(servers[0].target) as one,
+        grpc.insecure_channel(servers[1].target) as two,
+    ):
+        yield [till_stub(one), till_stub(two)]
+
+
+def sold(
+    number: int,
+    code: str,
+    amount_minor: int,
+    operation: receipt_pb2.GiftCardOperation.ValueType = ACTIVATE,
+    closed: bool = False,
+) -> pb.CheckoutRequest:
+    """A receipt on which a card is sold or reloaded, besides goods of 60,000."""
+    made = sale("")
+    made.lines.add(
+        line_id="card",
+        sku="gift-card",
+        quantity_milli=1_000,
+        unit=receipt_pb2.QUANTITY_UNIT_PIECE,
+        unit_price_scaled=amount_minor,
+        unit_price_scale=2,
+        amount_minor=amount_minor,
+        price_source=receipt_pb2.PRICE_SOURCE_SHELF,
+        kind=receipt_pb2.LINE_KIND_GIFT_CARD,
+        action=receipt_pb2.LINE_ACTION_SALE,
+        gift_card_id=code,
+        gift_card_operation=operation,
+    )
+    request = pb.CheckoutRequest(receipt_key=receipt_key(number), closed=closed)
+    request.sale.CopyFrom(with_totals(made))
+    return request
+
+
+def paid(
+    number: int,
+    code: str,
+    amount_minor: int,
+    kind: receipt_pb2.TenderKind.ValueType = GIFT_CARD,
+    operation: receipt_pb2.GiftCardOperation.ValueType = BALANCE,
+    closed: bool = False,
+    trigger: str = "",
+) -> pb.CheckoutRequest:
+    """A receipt of 60,000 that is paid in part with a card; BALANCE stands for no operation."""
+    made = sale("")
+    if trigger:
+        made.header.manual_triggers.append(trigger)
+    if code:
+        tender = made.tenders.add(
+            kind=kind, state=receipt_pb2.TENDER_STATE_PAID, amount_minor=amount_minor
+        )
+        tender.gift_card_id = code
+        if operation != BALANCE:
+            tender.gift_card_operation = operation
+    return pb.CheckoutRequest(receipt_key=receipt_key(number), sale=made, closed=closed)
+
+
+def left_on(till: Any, code: str) -> int | None:
+    """What a quote says is on a card; None for one that is not known."""
+    request = pb.QuoteRequest(basket_id=bytes(16), sale=paid(0, code, 0).sale)
+    found = till.Quote(request).answer.gift_cards
+    return found[0].available_minor if found else None
+
+
+def refusal(call: Any, request: Any) -> tuple[str, dict[str, str]]:
+    with pytest.raises(grpc.RpcError) as refused:
+        call(request)
+    return reason_of(refused.value)[1:]
+
+
+def test_the_life_of_a_card(tills: list[Any]) -> None:
+    """Sold, spent in part, reloaded, spent whole; every call again changes nothing."""
+    assert left_on(tills[0], "C-1") is None
+    requests = [
+        sold(1, "C-1", 10_000),
+        paid(2, "c-1", 4_000),
+        sold(3, "C-1", 1_000, RELOAD),
+        paid(4, "C-1", 7_000, VOUCHER),
+    ]
+    for n, (request, left) in enumerate(zip(requests, (10_000, 6_000, 7_000, 0), strict=True)):
+        first = tills[n % 2].Checkout(request)
+        assert left_on(tills[1], "c-1") == left
+        assert tills[(n + 1) % 2].Checkout(request) == first
+        assert left_on(tills[0], "c-1") == left
+
+
+def test_more_than_is_on_it(tills: list[Any]) -> None:
+    """An open receipt is refused and nothing moves; a paid one takes what is there, and says so."""
+    tills[0].Checkout(sold(1, "C-1", 1_000))
+    reason, metadata = refusal(tills[1].Checkout, paid(2, "C-1", 1_001))
+    assert reason == "SPEND_NOT_POSSIBLE"
+    assert (metadata["asset_code"], metadata["asked_minor"], metadata["most_minor"]) == (
+        "gift",
+        "1001",
+        "1000",
+    )
+    assert left_on(tills[0], "C-1") == 1_000
+    fact = tills[1].Checkout(paid(2, "C-1", 1_001, closed=True))
+    assert [one.kind for one in fact.exceptions] == [pb.EXCEPTION_KIND_GIFT_CARD]
+    assert left_on(tills[0], "C-1") == 0
+
+
+BAD = {
+    "unknown card spent": (paid(2, "C-9", 5), "UNKNOWN"),
+    "unknown card reloaded": (sold(2, "C-9", 5, RELOAD), "UNKNOWN"),
+    "card sold twice": (sold(2, "C-1", 5), "ALREADY_ACTIVE"),
+    "reversed by a tender": (paid(2, "C-1", 5, operation=REVERSE), "REVERSE_BY_VOID"),
+}
+
+
+@pytest.mark.parametrize(("request_", "state"), BAD.values(), ids=BAD.keys())
+def test_what_cannot_be_done_with_a_card(
+    tills: list[Any], request_: pb.CheckoutRequest, state: str
+) -> None:
+    """An open receipt is refused with the card's state; a paid one is recorded with it."""
+    tills[0].Checkout(sold(1, "C-1", 1_000))
+    reason, metadata = refusal(tills[1].Checkout, request_)
+    assert (reason, metadata["state"]) == ("GIFT_CARD_STATE", state)
+    fact = pb.CheckoutRequest()
+    fact.CopyFrom(request_)
+    fact.closed = True
+    answer = tills[1].Checkout(fact)
+    assert [one.kind for one in answer.exceptions] == [pb.EXCEPTION_KIND_GIFT_CARD]
+    assert state in answer.exceptions[0].detail
+
+
+def test_a_voucher_of_somebody_else(tills: list[Any]) -> None:
+    """A voucher whose number the server does not know is a means of payment like others."""
+    tills[0].Checkout(sold(1, "C-1", 1_000))
+    assert not tills[0].Checkout(paid(2, "their-voucher", 500, VOUCHER)).exceptions
+
+
+def test_a_certificate(tills: list[Any]) -> None:
+    """Its code is answered, printed, and pays like a card, until nothing is left."""
+    quoted = tills[0].Quote(
+        pb.QuoteRequest(basket_id=bytes(16), sale=paid(0, "", 0, trigger="certificate").sale)
+    )
+    assert not quoted.answer.rewards.rewards[0].codes
+    first = tills[0].Checkout(paid(1, "", 0, trigger="certificate"))
+    [reward] = first.answer.rewards.rewards
+    [code] = reward.codes
+    assert reward.amount_minor == left_on(tills[1], code) == 5_000
+    assert code in [text.text for text in first.answer.texts]
+    tills[1].Checkout(paid(2, code, 2_000))
+    assert left_on(tills[0], code) == 3_000
+    assert refusal(tills[0].Checkout, paid(3, code, 3_001))[0] == "SPEND_NOT_POSSIBLE"
+    tills[0].Checkout(paid(4, code, 3_000, VOUCHER))
+    assert left_on(tills[0], code) == 0
+
+
+def test_void_gives_back_and_takes_back(tills: list[Any]) -> None:
+    """What was spent comes back to the card; the card that was sold is empty again."""
+    tills[0].Checkout(sold(1, "C-1", 1_000))
+    tills[0].Checkout(paid(2, "C-1", 400))
+    tills[1].Void(voided(2))
+    assert left_on(tills[0], "C-1") == 1_000
+    tills[1].Void(voided(1))
+    assert left_on(tills[0], "C-1") == 0
+
+
+def voided(number: int) -> pb.VoidRequest:
+    return pb.VoidRequest(
+        receipt_key=receipt_key(number), reason_code="PAYMENT_FAILED", cashier_id="c1"
+    )
+
+
+@pytest.mark.parametrize("kind", ["sold", "spent"])
+def test_two_tills_at_the_same_instant(
+    servers: list[ServerProcess], tills: list[Any], kind: str
+) -> None:
+    """Of several receipts that sell one card, or spend its last money, one succeeds."""
+    if kind == "spent":
+        tills[0].Checkout(sold(1, "C-1", 700))
+
+    def request(number: int) -> pb.CheckoutRequest:
+        return sold(number, "C-1", 700) if kind == "sold" else paid(number, "C-1", 700)
+
+    async def rush() -> list[Any]:
+        async with (
+            grpc.aio.insecure_channel(servers[0].target) as one,
+            grpc.aio.insecure_channel(servers[1].target) as two,
+        ):
+            calls = [raw_checkout((one, two)[n % 2], request(10 + n)) for n in range(8)]
+            return await asyncio.gather(*calls, return_exceptions=True)
+
+    answers = asyncio.run(rush())
+    reasons = sorted(
+        reason_of(one)[1] if isinstance(one, grpc.RpcError) else "SOLD" for one in answers
+    )
+    refused = "GIFT_CARD_STATE" if kind == "sold" else "SPEND_NOT_POSSIBLE"
+    assert reasons == [*[refused] * 7, "SOLD"] if refused < "SOLD" else ["SOLD", *[refused] * 7]
+    assert left_on(tills[0], "C-1") == (700 if kind == "sold" else 0)
