@@ -27,3 +27,16 @@ def test_checkout_prints_one_json_object() -> None:
     figures = json.loads(found.stdout)
     assert figures.keys() >= FIGURES
     assert all(figures[name] > 0 for name in FIGURES - {"extra_cpu_us"})
+
+
+LEDGER_FIGURES = {"postings_rate", "hot_postings_rate", "hot_share", "redeem_ms_1", "redeem_ms_100"}
+
+
+@pytest.mark.timeout(180)
+def test_ledger_prints_one_json_object() -> None:
+    """`python -m bench ledger --json` prints one object with the promised figures."""
+    command = [sys.executable, "-m", "bench", "ledger", "--smoke", "--json"]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    figures = json.loads(found.stdout)
+    assert figures.keys() >= LEDGER_FIGURES
+    assert all(figures[name] > 0 for name in LEDGER_FIGURES)
