@@ -29,6 +29,19 @@ from rewards.ledger import (
 _Leg = tuple[Book, str, int]
 
 
+class AlreadyPostedError(Exception):
+    """The account holds what this key makes already: another copy of the call was first.
+
+    Attributes:
+        lot_id: what is there.
+    """
+
+    def __init__(self, lot_id: bytes) -> None:
+        """Keep the lot."""
+        super().__init__(f"lot {lot_id.hex()} is made once")
+        self.lot_id = lot_id
+
+
 class Journal:
     """One key's transfers on one account; lots keep count of what earlier transfers took."""
 
@@ -275,7 +288,8 @@ class Journal:
             )
 
     def _make(self, lot: Lot) -> None:
-        assert lot.lot_id not in self._owned, "a lot is made once"
+        if lot.lot_id in self._owned:
+            raise AlreadyPostedError(lot.lot_id)
         self._lots.append(lot)
         self._left[lot.lot_id] = lot.granted_minor
         self._owned[lot.lot_id] = OwnedLot(

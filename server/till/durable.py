@@ -10,6 +10,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from rewards.commit import BudgetUse, Commit
+from rewards.journal import AlreadyPostedError
 from rewards.refusal import Reason, Refusal
 from server.budgets import Desk
 from server.lookups import Seen, Wanted, seen_by
@@ -68,7 +69,17 @@ async def run_durable(context: Context, operation: Operation, deadline_s: float)
         known = seen.keys.get(own_key_id)
         if known is not None:
             return await operation.settled(known, seen, deadline_s)
-        decided = await operation.decide(seen, deadline_s)
+        try:
+            decided = await operation.decide(seen, deadline_s)
+        except (Refusal, AlreadyPostedError) as error:
+            # What decisions read later than the keys may be what another copy has left behind.
+            seen = await look_up_in_time(context, operation.wanted, deadline_s)
+            known = seen.keys.get(own_key_id)
+            if known is not None:
+                return await operation.settled(known, seen, deadline_s)
+            if isinstance(error, AlreadyPostedError):
+                continue
+            raise
         if decided.commit is None:
             return decided.answer
         if lost < ROUNDS_TOGETHER:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from rewards.facts import AssetWindow
-from rewards.journal import Journal
+from rewards.journal import AlreadyPostedError, Journal
 from rewards.ledger import (
     NOTHING,
     Book,
@@ -223,5 +223,5 @@ def test_canary_value_is_not_taken_as_debt_nor_debt_as_value() -> None:
 
 def test_canary_a_lot_is_not_received_twice() -> None:
     journal = Journal(KEY, [lot_of("lot", 9, 9)])
-    with pytest.raises(AssertionError, match="made once"):
+    with pytest.raises(AlreadyPostedError, match="made once"):
         journal.receive(lot_of("lot", 9, 9), 9)
