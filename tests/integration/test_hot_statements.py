@@ -12,11 +12,33 @@ from typing import Any
 import asyncpg
 import pytest
 
-from server.store import commits, expiries, facts, holdings, prices, statements
+from server.store import (
+    commits,
+    expiries,
+    facts,
+    holdings,
+    instruments,
+    leases,
+    prices,
+    refunds,
+    statements,
+    turnover,
+)
 
 ROWS = 1_000_000
 HOT_TABLES = ("commit_key", "receipt", "account", "balance", "posting", "lot", "customer")
-BILLING_TABLES = ("lot_change", "hold", "promotion_use", "receipt_refund")
+BILLING_TABLES = (
+    "lot_change",
+    "hold",
+    "promotion_use",
+    "receipt_refund",
+    "budget",
+    "budget_lease",
+    "budget_use",
+    "instrument",
+    "turnover",
+    "money_transfer",
+)
 
 FILL = (
     """insert into commit_key
@@ -41,8 +63,25 @@ FILL = (
          from generate_series(1, $1::bigint) n""",
     """insert into promotion_use
        select n, 'p', '2026-11', 1, 1 from generate_series(1, $1::bigint) n""",
+    """insert into budget
+       select decode(lpad(to_hex(n), 32, '0'), 'hex'), 'c', n::text, '', '', 9, 9, 0, 0, 0, 0
+         from generate_series(1, $1::bigint) n""",
+    """insert into budget_lease
+       select id, id, 's', 9, 9, 0, 0, n % 1000 = 0, n
+         from generate_series(1, $1::bigint) n, decode(lpad(to_hex(n), 32, '0'), 'hex') id""",
+    """insert into budget_use
+       select id, id, id, id, n % 1000 = 0, 1, 1, 1
+         from generate_series(1, $1::bigint) n, decode(lpad(to_hex(n), 32, '0'), 'hex') id""",
     """insert into receipt_refund
        select decode(lpad(to_hex(n), 32, '0'), 'hex'), 0, '', 1, ''
+         from generate_series(1, $1::bigint) n""",
+    """insert into instrument
+       select decode(lpad(to_hex(n), 32, '0'), 'hex'), 101, -n, '', 'coupon.s',
+              decode(lpad(to_hex(n), 32, '0'), 'hex')
+         from generate_series(1, $1::bigint) n""",
+    "insert into turnover select n, 1, 1, 1 from generate_series(1, $1::bigint) n",
+    """insert into money_transfer
+       select decode(lpad(to_hex(n), 36, '0'), 'hex'), 'c', n, 'p', 'd', 1, 1, 0, 1
          from generate_series(1, $1::bigint) n""",
     """insert into customer
        select n, n, 'c', n::text, 1, 'ru', '{}', '{}' from generate_series(1, $1::bigint) n""",
@@ -78,13 +117,15 @@ async def _plans(dsn: str) -> dict[str, list[dict[str, Any]]]:
             **expiries.HOT_STATEMENTS,
             **facts.HOT_STATEMENTS,
             **holdings.HOT_STATEMENTS,
+            **instruments.HOT_STATEMENTS,
+            **leases.HOT_STATEMENTS,
             **prices.HOT_STATEMENTS,
             **{f"refunds.{name}": found for name, found in refunds.HOT_STATEMENTS.items()},
             **statements.HOT_STATEMENTS,
+            **turnover.HOT_STATEMENTS,
         }
         return {
-            name: _nodes(await _explained(connection, statement))
-            for name, statement in hot.items()
+            name: _nodes(await _explained(connection, statement)) for name, statement in hot.items()
         }
     finally:
         await connection.close()
