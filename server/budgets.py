@@ -278,6 +278,7 @@ class Desk:
                 lease.in_flight -= 1
                 if not was_written:
                     lease.give(use.times, use.amount_minor)
+                    lease.used_s = asyncio.get_running_loop().time()
 
     def doubt(self, uses: Iterable[BudgetUse]) -> None:
         """Deal no more out of leases of which one was found closed."""
@@ -401,12 +402,19 @@ class Desk:
         if rest != NOTHING:
             lease.give(-rest.times, -rest.minor)
             await self._store.shrink(lease.budget_id, lease.lease_id, rest)
+            self._ask_again(lease.budget_id)
+
+    def _ask_again(self, budget_id: bytes) -> None:
+        """Forget what was free of a budget to which something went back."""
+        if budget_id in self._stocks:
+            self._stocks[budget_id].free = None
 
     async def _close_all(self) -> None:
         for lease in list(self._closing.values()):
             if not lease.in_flight:
                 await self._store.close(lease.budget_id, lease.lease_id)
                 self._closing.pop(lease.lease_id, None)
+                self._ask_again(lease.budget_id)
 
     async def _renew(self, now_us: int) -> None:
         due = [
