@@ -28,6 +28,7 @@ COUNTS = (
     "lot_changes",
     "balances",
     "holds",
+    "budgets",
     "receipts",
     "accounts",
     "merged",

@@ -253,6 +253,58 @@ select (select count(*) from merged) as merged,
        array(select text from problem order by text limit $1) as problems
 """
 
+# What is leased of a budget are the chunks of open leases and what was used of closed ones (times
+# and amounts below 0 are without limit); what leases count as used is what receipts have used.
+AUDIT_BUDGETS = """
+with used as materialized (
+    select budget_id, lease_id, sum(times) as times, sum(amount_minor) as minor
+      from budget_use
+     where not is_overrun
+     group by budget_id, lease_id
+),
+leased as (
+    select budget_id,
+           sum(case when is_open then greatest(times, 0) else used_times end) as times,
+           sum(case when is_open then greatest(amount_minor, 0) else used_minor end) as minor
+      from budget_lease
+     group by budget_id
+),
+problem as (
+    select format('lease %s of budget %s: it counts %s times and %s, receipts used %s and %s',
+                  encode(lease_id, 'hex'), encode(budget_id, 'hex'), coalesce(l.used_times, 0),
+                  coalesce(l.used_minor, 0), coalesce(used.times, 0), coalesce(used.minor, 0))
+             as text
+      from budget_lease l
+      full join (select * from used where lease_id <> '') used using (budget_id, lease_id)
+     where (coalesce(l.used_times, 0), coalesce(l.used_minor, 0))
+           <> (coalesce(used.times, 0), coalesce(used.minor, 0))
+    union all
+    select format('budget %s: %s times and %s are leased, its leases sum to %s and %s',
+                  encode(budget_id, 'hex'), b.leased_times, b.leased_minor,
+                  coalesce(leased.times, 0), coalesce(leased.minor, 0))
+      from budget b
+      left join leased using (budget_id)
+     where (b.leased_times, b.leased_minor)
+           <> (coalesce(leased.times, 0), coalesce(leased.minor, 0))
+    union all
+    select format('budget %s: %s times and %s are returned, returns gave back %s and %s',
+                  encode(budget_id, 'hex'), b.returned_times, b.returned_minor,
+                  coalesce(-back.times, 0), coalesce(-back.minor, 0))
+      from budget b
+      left join (select * from used where lease_id = '') back using (budget_id)
+     where (b.returned_times, b.returned_minor)
+           <> (coalesce(-back.times, 0), coalesce(-back.minor, 0))
+    union all
+    select format('budget %s: receipt %s used it, but no commit key is behind that',
+                  encode(budget_id, 'hex'), encode(receipt_id, 'hex'))
+      from budget_use
+      left join commit_key using (key_id)
+     where commit_key.kind is null
+)
+select (select count(*) from budget) as budgets,
+       array(select text from problem order by text limit $1) as problems
+"""
+
 # Keys of some kinds have a receipt; every receipt has a key.
 AUDIT_RECEIPTS = """
 with compared as materialized (
@@ -299,6 +351,7 @@ class Audit(Struct, frozen=True):
     lot_changes: int = 0
     holds: int = 0
     merged: int = 0
+    budgets: int = 0
 
     @property
     def is_balanced(self) -> bool:
@@ -331,8 +384,10 @@ async def audit_ledger(database: Database, at_us: int) -> Audit:
         lot_changes, unposted = await _ask(connection, AUDIT_LOT_CHANGES)
         holds, overheld = await _ask(connection, AUDIT_HOLDS, at_us)
         merged, left = await _ask(connection, AUDIT_MERGED, at_us)
+        budgets, miscounted = await _ask(connection, AUDIT_BUDGETS)
         receipts, accounts, unmatched = await _ask(connection, AUDIT_RECEIPTS, kinds)
-    problems = [*unbalanced, *different, *overdrawn, *unposted, *overheld, *left, *unmatched]
+    problems = [*unbalanced, *different, *overdrawn, *unposted, *overheld, *left]
+    problems += [*miscounted, *unmatched]
     if not postings:
         problems.insert(0, "the ledger is empty: there is no posting to prove anything by")
     return Audit(
@@ -346,6 +401,7 @@ async def audit_ledger(database: Database, at_us: int) -> Audit:
         lot_changes=lot_changes,
         holds=holds,
         merged=merged,
+        budgets=budgets,
     )
 
 

@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from rewards.commit import AccountChange, Commit, CommitKey, KeyKind, StoredReceipt
+from rewards.commit import AccountChange, BudgetUse, Commit, CommitKey, KeyKind, StoredReceipt
 from rewards.facts import AssetWindow
 from rewards.journal import Journal
 from rewards.ledger import (
@@ -425,6 +426,84 @@ async def test_a_lapsed_hold_is_nobody_s_problem(billing: Database) -> None:
     async with billing.reading() as connection:
         await connection.execute("update hold set lot_minors = '{1000}', amount_minor = 1000")
     assert (await audit_ledger(billing, AT_US + 1)).problems == ()
+
+
+OPEN, CLOSED = b"o" * 16, b"c" * 16
+LEASES = """
+insert into budget (budget_id, chain_id, promotion_id, store_id, period, most_times, most_minor,
+                    leased_times, leased_minor)
+values ('\\x01', 'c', 'p', '', '', 100, -1, 24, 30);
+insert into budget_lease (budget_id, lease_id, server_id, times, amount_minor, expires_at_us)
+select '\\x01', lease_id, 's', 20, -1, 1 from unnest($1::bytea[]) lease_id
+"""
+
+
+@pytest.fixture
+async def budgeted(ledger: Database) -> Database:
+    """A budget with an open and a closed lease; an overrun, and something that came back."""
+    async with ledger.reading() as connection:
+        for statement in LEASES.split(";"):
+            arguments = ([OPEN, CLOSED],) if "$1" in statement else ()
+            await connection.execute(statement, *arguments)
+    used = (BudgetUse(b"\1", OPEN, 3, 9), BudgetUse(b"\1", CLOSED, 4, 30))
+    back = (BudgetUse(b"\1", b"", -1, -5), BudgetUse(b"\1", b"", 2, 8, is_overrun=True))
+    await ledger.write([replace(sale("u", 1, 3, 1), budget_uses=used)])
+    await ledger.write([replace(sale("v", 2, 3, 1), budget_uses=back)])
+    async with ledger.reading() as connection:
+        await connection.execute("update budget_lease set is_open = false where used_times = 4")
+    return ledger
+
+
+async def test_budgets_that_are_right(budgeted: Database) -> None:
+    found = await audit_ledger(budgeted, AT_US)
+    assert found.problems == ()
+    assert found.budgets == 1
+
+
+TAMPERED_BUDGETS = {
+    "a lease counts more": (
+        "update budget_lease set used_times = 4 where is_open",
+        ["6f6f of budget 01: it counts 4 times and 9, receipts used 3 and 9"],
+    ),
+    "a closed lease counts less": (
+        "update budget_lease set used_minor = 29 where not is_open",
+        [
+            "it counts 4 times and 29, receipts used 4 and 30",
+            "24 times and 30 are leased, its leases sum to 24 and 29",
+        ],
+    ),
+    "a use of no lease": (
+        "update budget_use set lease_id = '\\x02' where times = 3",
+        [
+            "it counts 3 times and 9, receipts used 0 and 0",
+            "lease 02 of budget 01: it counts 0 times and 0, receipts used 3 and 9",
+        ],
+    ),
+    "a chunk is forgotten": (
+        "update budget set leased_times = 4",
+        ["4 times and 30 are leased, its leases sum to 24 and 30"],
+    ),
+    "more is returned than came back": (
+        "update budget set returned_minor = 6",
+        ["1 times and 6 are returned, returns gave back 1 and 5"],
+    ),
+    "a use of a receipt that is not there": (
+        "update budget_use set key_id = '\\x02', receipt_id = '\\x02' where is_overrun",
+        ["receipt 02 used it, but no commit key is behind that"],
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("tampering", "wanted"), TAMPERED_BUDGETS.values(), ids=TAMPERED_BUDGETS.keys()
+)
+async def test_is_found_in_budgets(budgeted: Database, tampering: str, wanted: list[str]) -> None:
+    async with budgeted.reading() as connection:
+        await connection.execute(tampering)
+    found = await audit_ledger(budgeted, AT_US)
+    assert len(found.problems) == len(wanted), found.problems
+    for text in wanted:
+        assert any(text in problem for problem in found.problems), found.problems
 
 
 async def test_at_most_so_many_problems_are_listed(ledger: Database) -> None:
