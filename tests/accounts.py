@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import asyncpg
 import grpc
 
+from loyalty.v1 import back_office_service_pb2 as bo
 from loyalty.v1 import customer_service_pb2 as cs
 from loyalty.v1 import receipt_pb2
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
@@ -87,8 +88,10 @@ class World(NamedTuple):
         return sum(one.amount_minor for one in found.positions if one.asset_code == "points")
 
     def check_ledger(self) -> None:
-        """Hold the database to what always holds."""
+        """Hold the database to what always holds, by the audit and without it."""
         assert self.fetch(DIFFERENCES) == []
+        audit = self.office.AuditLedger(bo.AuditLedgerRequest(), timeout=60)
+        assert audit.balanced, audit.problems
 
 
 @contextmanager

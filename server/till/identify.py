@@ -1,10 +1,12 @@
 """Identify: who is this customer? The only call that gives a name."""
 
 import asyncio
+from datetime import tzinfo
 
 from loyalty.v1 import answer_pb2
 from loyalty.v1 import till_service_pb2 as pb
 from rewards.facts import CustomerFacts, CustomerState
+from rewards.program import Asset
 from rewards.refusal import Reason, Refusal
 from rewards.statement import Due, Position, nothing_of, positions
 from server.codec import check
@@ -13,6 +15,7 @@ from server.lookups import Wanted
 from server.store.database import RetryError
 from server.store.facts import read_answers
 from server.store.holdings import read_holdings
+from server.texts import Speaker
 from server.till.context import Context, voice_of
 from server.till.durable import look_up_in_time
 
@@ -75,18 +78,22 @@ def _response(
     speaker = voice_of(store, program, store.record.language_code, "").cashier
     state = answer_pb2.CustomerState.ValueType(facts.state)
     response = pb.IdentifyResponse(state=state, display_name=name)
-    by_code = {one.asset_code: one for one in owned}
-    # An asset that was owned once is shown, were it as nothing.
-    for asset_code in sorted({*by_code, *(code for code, _ in facts.balances)}):
-        if asset_code in program.assets:
-            one = by_code.get(asset_code) or nothing_of(asset_code)
-            response.balances.append(_balance_pb(one, program.assets[asset_code].decimals))
     if name:
         text = speaker.say("cashier_identified", name=name)
         response.texts.add(place=_CASHIER, style=_NORMAL, text=text)
     if facts.state == CustomerState.BLOCKED:
         text = speaker.say("cashier_blocked")
         response.texts.add(place=_CASHIER, style=_NORMAL, text=text)
+    by_code = {one.asset_code: one for one in owned}
+    # An asset that was owned once is shown, were it as nothing.
+    for asset_code in sorted({*by_code, *(code for code, _ in facts.balances)}):
+        if asset_code in program.assets:
+            one = by_code.get(asset_code) or nothing_of(asset_code)
+            asset = program.assets[asset_code]
+            response.balances.append(_balance_pb(one, asset.decimals))
+            if one.expiring:
+                text = _expiring(speaker, store.zone, asset, one.expiring[0])
+                response.texts.add(place=_CASHIER, style=_NORMAL, text=text)
     return response.SerializeToString()
 
 
@@ -102,3 +109,11 @@ def _balance_pb(one: Position, decimals: int) -> answer_pb2.AssetBalance:
         expiring_minor=ends.amount_minor,
         expires_at_us=ends.at_us,
     )
+
+
+def _expiring(speaker: Speaker, zone: tzinfo, asset: Asset, due: Due) -> str:
+    """Say how much ends first, and when."""
+    amount = speaker.amount(due.amount_minor, asset)
+    name = speaker.asset(due.amount_minor, asset)
+    day = speaker.day(due.at_us, zone)
+    return speaker.say("cashier_expiring", day=day, amount=amount, asset=name).strip()

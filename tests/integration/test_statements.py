@@ -149,6 +149,7 @@ def test_a_balance_says_what_counts_when_and_what_ends_when(made: World) -> None
     (shown,) = told.balances
     assert (shown.amount_minor, shown.pending_minor, shown.held_minor) == (2 * EARNED, EARNED, 0)
     assert (shown.expiring_minor, shown.expires_at_us) == (EARNED, lots[0][1])
+    assert any("30" in one.text and "Сгорит" in one.text for one in told.texts)
     assert refused(made.customers.GetBalance, cs.GetBalanceRequest(chain_id=CHAIN))[0] == (
         "FIELD_REQUIRED"
     )
