@@ -174,6 +174,10 @@ BUILT_IN: Final[Mapping[str, Mapping[str, str]]] = {
         "ru": "Анкета обновлена, поблагодарите клиента",
         "en": "Profile updated, thank the customer",
     },
+    "cashier_expiring": {
+        "ru": "Сгорит {day}: {amount} {asset}",
+        "en": "Ends on {day}: {amount} {asset}",
+    },
     "cashier_enrolled": {
         "ru": "Карта зарегистрирована",
         "en": "The card is registered",

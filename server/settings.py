@@ -2,10 +2,10 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 PREFIX = "LOYALTY_"
 
@@ -21,6 +21,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         evaluator: `kernel` is the compiled one, `reference` its twin in Python.
         log_level: of the log on standard error.
         drain_s: how long SIGTERM waits for calls in flight, seconds.
+        expiry_s: between two looks for expired lots, seconds; 0 never looks by itself.
     """
 
     listen: str = "127.0.0.1:50051"
@@ -30,6 +31,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     evaluator: Literal["kernel", "reference"] = "kernel"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     drain_s: float = 10.0
+    expiry_s: Annotated[float, Meta(ge=0.0, le=86_400.0)] = 60.0
 
 
 def read_settings(environment: dict[str, str] | None = None) -> Settings:
