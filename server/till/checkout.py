@@ -513,10 +513,13 @@ class CheckoutOperation:
             1 + sold.back.purchases,
             last_day,
             released=(hold_id_of(self._command.basket_id),) if sold.is_held else (),
-            uses=(*sold.kept.account_uses, *bounded),
-            turnover=bought_by(program, self._command.sale, sold.facts, sold.decision.evaluation),
+            uses=(*sold.kept.account_uses, *bounded, *sold.back.account_uses),
+            turnover=(
+                *bought_by(program, self._command.sale, sold.facts, sold.decision.evaluation),
+                *sold.back.turnover,
+            ),
         )
-        return (change, *sold.settled.accounts)
+        return (change, *sold.settled.accounts, *sold.back.accounts)
 
 
 def _is_held(purse: Purse, told: QuoteToken | None) -> bool:

@@ -20,6 +20,7 @@ from server.till.context import Context
 from server.till.evaluation import Scene
 from server.till.goods_back import Returned, changes_of, exception_of, return_goods
 from server.till.original import Original, origin_of, read_original, sold_key
+from server.till.tiers import TurnoverChange
 
 
 class ComingBack(NamedTuple):
@@ -46,6 +47,7 @@ class Back(NamedTuple):
         accounts: besides that of the sale's customer.
         purchases: by how much the count of the sale's customer changes.
         account_uses: what comes back of the limits of the sale's customer.
+        turnover: what comes off the turnover of the sale's customer.
     """
 
     returned: tuple[Returned, ...] = ()
@@ -56,6 +58,7 @@ class Back(NamedTuple):
     entries: tuple[ReturnEntry, ...] = ()
     budget_uses: tuple[BudgetUse, ...] = ()
     exceptions: tuple[ExceptionEntry, ...] = ()
+    turnover: tuple[TurnoverChange, ...] = ()
 
 
 NOTHING_BACK = Back()
@@ -173,6 +176,7 @@ def _back(returned: tuple[Returned, ...], account_id: int, problems: Iterable[Re
             *(entry for one in returned for entry in one.exceptions),
             *(exception_of(problem) for problem in problems),
         ),
+        tuple(change for one in own for change in one.turnover),
     )
 
 
