@@ -19,6 +19,8 @@ from server.store.leases import LeaseAnswer, LeaseOrder
 
 LEASE_LIFE_US = 30_000_000
 """A lease that its server does not renew for so long is closed by whoever needs it."""
+RENEWED_BEFORE_US = 15_000_000
+"""So long before its end."""
 TICK_S = 0.5
 IDLE_S = 2.0
 """What nobody used for so long goes back, so that other servers can give it."""
@@ -420,7 +422,7 @@ class Desk:
         due = [
             (lease.budget_id, lease.lease_id)
             for lease in self._leases.values()
-            if lease.expires_at_us - now_us < LEASE_LIFE_US // 2
+            if lease.expires_at_us - now_us < RENEWED_BEFORE_US
         ]
         if not due:
             return

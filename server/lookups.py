@@ -6,6 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from rewards.quota import Amount
 from server.gathering import Pace
 from server.store.database import Found, RetryError
 from server.store.facts import KnownCustomer, KnownKey
@@ -16,11 +17,18 @@ BATCHES_APART_S = 0.006
 
 
 class Wanted(Struct, frozen=True, gc=False):
-    """What one call looks up: keys, hashes of the identifiers it was given, prices of lists."""
+    """What one call looks up: keys, hashes of the identifiers it was given, prices of lists.
+
+    Attributes:
+        uses: account and periods, of what promotions have been used for a customer.
+        hold_ids: of the basket.
+    """
 
     key_ids: tuple[bytes, ...]
     identifier_hashes: tuple[bytes, ...]
     price_keys: tuple[bytes, ...] = ()
+    uses: tuple[int, tuple[str, ...]] | None = None
+    hold_ids: tuple[bytes, ...] = ()
 
 
 class Seen(Struct, frozen=True):
@@ -30,20 +38,29 @@ class Seen(Struct, frozen=True):
         keys: those that are taken.
         customer: that of the first identifier that anybody has.
         prices: (unit, minor units) of the prices that are there.
+        uses: what promotions have been used for the customer, by promotion and period.
+        held: accounts on which there are holds of those ids, lapsed or not.
     """
 
     keys: dict[bytes, KnownKey]
     customer: KnownCustomer | None
     prices: dict[bytes, tuple[int, int]] = {}
+    uses: dict[tuple[str, str], Amount] = {}
+    held: tuple[int, ...] = ()
 
 
 class FactSource(Protocol):
     """What look-ups need of the database."""
 
     async def find(
-        self, key_ids: Sequence[bytes], hashes: Sequence[bytes], price_keys: Sequence[bytes] = ()
+        self,
+        key_ids: Sequence[bytes],
+        hashes: Sequence[bytes],
+        price_keys: Sequence[bytes] = (),
+        uses: Sequence[tuple[int, tuple[str, ...]]] = (),
+        hold_ids: Sequence[bytes] = (),
     ) -> Found:
-        """Look up keys, customers and prices."""
+        """Look up keys, customers, prices, uses of accounts in periods, and holds."""
 
     async def recover(self) -> None:
         """Wait until the next attempt makes sense."""
@@ -114,8 +131,10 @@ class Lookups:
         key_ids = [key_id for wanted, _ in batch for key_id in wanted.key_ids]
         hashes = [digest for wanted, _ in batch for digest in wanted.identifier_hashes]
         price_keys = [key for wanted, _ in batch for key in wanted.price_keys]
+        uses = [wanted.uses for wanted, _ in batch if wanted.uses is not None]
+        hold_ids = [hold_id for wanted, _ in batch for hold_id in wanted.hold_ids]
         try:
-            found = await self._source.find(key_ids, hashes, price_keys)
+            found = await self._source.find(key_ids, hashes, price_keys, uses, hold_ids)
         except RetryError:
             self._queue = batch + self._queue
             self._wake.set()
@@ -139,10 +158,13 @@ def _give_up(future: "asyncio.Future[Seen]") -> None:
 def seen_by(wanted: Wanted, found: Found) -> Seen:
     """Pick what one call asked for out of what a batch found."""
     keys = {key_id: found.keys[key_id] for key_id in wanted.key_ids if key_id in found.keys}
+    held = tuple([one for hold_id in wanted.hold_ids for one in found.held.get(hold_id, ())])
     for digest in wanted.identifier_hashes:
         owner = found.identifiers.get(digest)
         if owner is not None and owner in found.customers:
-            return Seen(keys, found.customers[owner])
+            return Seen(keys, found.customers[owner], held=held)
+    if wanted.uses is not None:
+        return Seen(keys, None, {}, found.uses.get(wanted.uses[0], {}))
     if not wanted.price_keys:
-        return Seen(keys, None)
+        return Seen(keys, None, held=held)
     return Seen(keys, None, {k: found.prices[k] for k in wanted.price_keys if k in found.prices})

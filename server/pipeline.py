@@ -15,7 +15,12 @@ from msgspec import Struct
 from rewards.commit import Commit
 from rewards.refusal import Reason, Refusal
 from server.gathering import Pace
-from server.store.commits import KeysTakenError, PartlyLostError, WrittenBatch
+from server.store.commits import (
+    KeysTakenError,
+    LeaseClosedError,
+    PartlyLostError,
+    WrittenBatch,
+)
 from server.store.database import PoisonError, RetryError
 from server.store.facts import KnownKey
 
@@ -36,6 +41,10 @@ class VersionLost(Struct, frozen=True):
     """The account has changed since the decision: read and decide again."""
 
 
+class LeaseClosed(VersionLost, frozen=True):
+    """A lease of a budget has been closed since the decision: read and decide again."""
+
+
 class KeysTaken(Struct, frozen=True):
     """Keys of this commit exist already: answer what they stand for."""
 
@@ -45,6 +54,7 @@ class KeysTaken(Struct, frozen=True):
 Fate = Committed | VersionLost | KeysTaken
 COMMITTED = Committed()
 VERSION_LOST = VersionLost()
+LEASE_CLOSED = LeaseClosed()
 
 
 class BatchStore(Protocol):
@@ -220,7 +230,8 @@ class Pipeline:
             except KeysTakenError as error:
                 batch = self._settle_taken(batch, error.key_ids)
             except PartlyLostError as error:
-                batch = self._settle_partly_lost(batch, error.lost)
+                fate = LEASE_CLOSED if isinstance(error, LeaseClosedError) else VERSION_LOST
+                batch = self._settle_partly_lost(batch, error.lost, fate)
             except PoisonError as error:
                 await self._bisect(batch, error)
                 return
@@ -248,10 +259,12 @@ class Pipeline:
         assert len(rest) < len(batch), "the taken keys are of this batch"
         return rest
 
-    def _settle_partly_lost(self, batch: list[_Entry], lost: frozenset[int]) -> list[_Entry]:
+    def _settle_partly_lost(
+        self, batch: list[_Entry], lost: frozenset[int], fate: Fate
+    ) -> list[_Entry]:
         """Settle the commits of which only a part would have won; give the others."""
         for n in lost:
-            self._release(batch[n], VERSION_LOST)
+            self._release(batch[n], fate)
         return [entry for n, entry in enumerate(batch) if n not in lost]
 
     async def _bisect(self, batch: list[_Entry], error: PoisonError) -> None:

@@ -12,7 +12,8 @@ from typing import TypeVar
 import asyncpg
 
 from rewards.commit import Commit
-from server.store import commits, facts, prices
+from rewards.quota import Amount
+from server.store import commits, facts, holdings, prices
 from server.store.account_changes import LostRowError
 from server.store.commits import KeysTakenError, PartlyLostError, WrittenBatch
 from server.store.embedded import EmbeddedPostgres
@@ -51,7 +52,7 @@ class RetryError(StoreError):
 class Found:
     """Rows that one round of look-ups found."""
 
-    __slots__ = ("customers", "identifiers", "keys", "prices")
+    __slots__ = ("customers", "held", "identifiers", "keys", "prices", "uses")
 
     def __init__(
         self,
@@ -59,12 +60,16 @@ class Found:
         identifiers: dict[bytes, tuple[int, int]],
         customers: dict[tuple[int, int], KnownCustomer],
         prices: dict[bytes, tuple[int, int]] | None = None,
+        uses: dict[int, dict[tuple[str, str], Amount]] | None = None,
+        held: dict[bytes, tuple[int, ...]] | None = None,
     ) -> None:
         """Keep the rows."""
         self.keys = keys
         self.identifiers = identifiers
         self.customers = customers
         self.prices = prices or {}
+        self.uses = uses or {}
+        self.held = held or {}
 
 
 assert READERS_MAX + ALONE_MAX + 2 < PoolSettings().size_max, "look-ups and batches need their own"
@@ -150,9 +155,14 @@ class Database:
             raise store_error(error, fate_unknown=False) from error
 
     async def find(
-        self, key_ids: Sequence[bytes], hashes: Sequence[bytes], price_keys: Sequence[bytes] = ()
+        self,
+        key_ids: Sequence[bytes],
+        hashes: Sequence[bytes],
+        price_keys: Sequence[bytes] = (),
+        uses: Sequence[tuple[int, tuple[str, ...]]] = (),
+        hold_ids: Sequence[bytes] = (),
     ) -> Found:
-        """Look up keys, customers by the hashes of their identifiers, and prices of lists.
+        """Look up keys, customers by hashes of identifiers, prices of lists, uses, and holds.
 
         Raises:
             RetryError: the database cannot be reached just now.
@@ -163,7 +173,9 @@ class Database:
                 await facts.read_owners(connection, hashes) if hashes else ({}, {})
             )
             found = await prices.read_prices(connection, price_keys) if price_keys else {}
-            return Found(keys, identifiers, customers, found)
+            used = await facts.read_uses(connection, uses) if uses else {}
+            held = await holdings.read_held_by_id(connection, hold_ids) if hold_ids else {}
+            return Found(keys, identifiers, customers, found, used, held)
 
     async def known_keys(self, key_ids: Sequence[bytes]) -> dict[bytes, KnownKey]:
         """Read which keys exist.

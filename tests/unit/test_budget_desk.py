@@ -12,7 +12,7 @@ import pytest
 
 from rewards.commit import BudgetUse
 from rewards.quota import NO_LIMIT, NOTHING, Amount, Budget
-from server.budgets import IDLE_S, LEASE_LIFE_US, Desk, Shortage, Want
+from server.budgets import IDLE_S, LEASE_LIFE_US, RENEWED_BEFORE_US, Desk, Shortage, Want
 from server.store.database import RetryError
 from tests.unit.lease_store import LeaseStoreFake
 from tests.unit.virtual_time import run_virtually, virtual_loop
@@ -169,7 +169,7 @@ async def test_leases_are_renewed_while_the_server_lives() -> None:
     uses = await scene.taken()
     other = scene.another()
     for _ in range(10):
-        scene.now_us += LEASE_LIFE_US // 2 + 1
+        scene.now_us += LEASE_LIFE_US - RENEWED_BEFORE_US + 1
         await scene.desk.look_after()
         other.left(scene.budget)
         await other.look_after()

@@ -39,7 +39,12 @@ class FakeFacts:
         self._free.set()
 
     async def find(
-        self, key_ids: Sequence[bytes], hashes: Sequence[bytes], price_keys: Sequence[bytes] = ()
+        self,
+        key_ids: Sequence[bytes],
+        hashes: Sequence[bytes],
+        price_keys: Sequence[bytes] = (),
+        uses: Sequence[tuple[int, tuple[str, ...]]] = (),
+        hold_ids: Sequence[bytes] = (),
     ) -> Found:
         self.asked.append((list(key_ids), list(hashes)))
         await asyncio.sleep(self.read_s)
