@@ -119,6 +119,7 @@ def full_sale() -> pb.Sale:
         state=pb.TENDER_STATE_PLANNED,
         amount_minor=1,
         card_bin="400000",
+        asset_code="points",
     )
     sale = make.pb_sale(bottle, back, tenders=[tender])
     sale.header.identifiers.add(
@@ -302,6 +303,7 @@ def tender_rows() -> list[Row]:
         *enum_rows(one, TENDER, "state", pb.TenderState),
         *text_rows(one, TENDER, "card_bin", 8, needed=False),
         *text_rows(one, TENDER, "gift_card_id", 64, needed=False),
+        *text_rows(one, TENDER, "asset_code", 32, needed=False),
         *enum_rows(one, TENDER, "gift_card_operation", pb.GiftCardOperation, needed=False),
     ]
 
@@ -552,7 +554,7 @@ def test_a_full_sale_arrives_whole() -> None:
     assert (5, "r", "") in bottle.rest
     assert back.action == 2
     assert (ReceiptKey("chain", "store", "till", "2026-11-22", "1", "1", 0), "9") in back.rest
-    assert paid == Tender(TenderKind.CASH, 1, 1, "400000", "", 0)
+    assert paid == Tender(TenderKind.CASH, 1, 1, "400000", "", 0, "points")
     assert read_sale.cash_rounding_minor == -3
 
 
