@@ -22,7 +22,7 @@ from rewards.commit import (
 from rewards.coupon_use import GivenOut, given_out
 from rewards.decide import Decision
 from rewards.earning import funding_of
-from rewards.facts import AssetWindow, Facts, Instrument, InstrumentState
+from rewards.facts import NO_ACCOUNT, AssetWindow, Facts, Instrument, InstrumentState
 from rewards.gift_card import (
     Card,
     CardFault,
@@ -69,7 +69,7 @@ class Basket(NamedTuple):
     Attributes:
         hold_id: under which the basket holds; empty for a receipt without one.
         now_us: the server's clock: holds that have lapsed by it bind nobody.
-        is_fact: it is paid already: what others hold is taken all the same.
+        is_fact: it is paid already: what others hold of a bearer's is taken all the same.
     """
 
     hold_id: bytes
@@ -83,13 +83,16 @@ class Looked(NamedTuple):
     Attributes:
         codes: by hash, of those that somebody gave out.
         standings: by account, with the holds that bind the basket, and its own.
+        ending: by account, the ids of holds that end if the basket takes anything there: its own,
+            and those that do not bind it.
     """
 
     codes: Mapping[bytes, Code]
     standings: Mapping[int, Standing]
+    ending: Mapping[int, tuple[bytes, ...]]
 
 
-NOTHING_LOOKED = Looked({}, {})
+NOTHING_LOOKED = Looked({}, {}, {})
 
 
 def hold_id_of(basket_id: bytes) -> bytes:
@@ -122,8 +125,10 @@ async def look_at(
     hashes = {hash_of(scene, CodeKind.COUPON, code): code for code in coupons}
     hashes |= {hash_of(scene, CodeKind.GIFT_CARD, code): code for code in cards}
     looked = await _read(scene.context, list(hashes), more, deadline_s)
+    bound = {key: _bound(key, one, scene, basket) for key, one in looked.standings.items()}
     looked = looked._replace(
-        standings={key: _bound(one, basket) for key, one in looked.standings.items()}
+        standings=bound,
+        ending={key: _ending(one, bound[key], basket) for key, one in looked.standings.items()},
     )
     shown = [_coupon(scene, facts, looked, code, basket) for code in dict.fromkeys(coupons)]
     known = [_card(scene, looked, code, basket) for code in cards]
@@ -170,20 +175,33 @@ async def _read(
             async with asyncio.timeout_at(deadline_s), context.database.reading() as connection:
                 codes = await read_codes(connection, hashes) if hashes else {}
                 standings = await read_standings(connection, list(codes.values()), more)
-                return Looked(codes, standings)
+                return Looked(codes, standings, {})
         except RetryError:
             await context.database.recover()
 
 
-def _bound(standing: Standing, basket: Basket) -> Standing:
-    """Leave out the holds that do not bind the basket."""
+def _bound(account_id: int, standing: Standing, scene: Scene, basket: Basket) -> Standing:
+    """Leave out the holds that do not bind the basket; what is active by now is usable."""
+    is_taken = basket.is_fact and account_id < NO_ACCOUNT
     holds = [
         hold
         for hold in standing.holdings.holds
-        if hold.expires_at_us >= basket.now_us
-        and (hold.hold_id == basket.hold_id or not basket.is_fact)
+        if hold.expires_at_us >= basket.now_us and (hold.hold_id == basket.hold_id or not is_taken)
     ]
-    return replace(standing, holdings=Holdings(standing.holdings.lots, tuple(holds)))
+    lots = [_active(lot, scene.at_us, basket.now_us) for lot in standing.holdings.lots]
+    named = [_active(lot, scene.at_us, basket.now_us) for lot in standing.lots]
+    return Standing(standing.version, Holdings(tuple(lots), tuple(holds)), tuple(named))
+
+
+def _active(lot: OwnedLot, at_us: int, now_us: int) -> OwnedLot:
+    """A lot that has begun since the instant of the basket's quote, as if it had before."""
+    begun_since = at_us < lot.active_from_us <= now_us
+    return replace(lot, active_from_us=at_us) if begun_since else lot
+
+
+def _ending(standing: Standing, bound: Standing, basket: Basket) -> tuple[bytes, ...]:
+    kept = {hold.hold_id for hold in bound.holdings.holds} - {basket.hold_id}
+    return tuple({hold.hold_id: 0 for hold in standing.holdings.holds if hold.hold_id not in kept})
 
 
 def _coupon(
@@ -303,14 +321,14 @@ def settle(
         own: the customer's journal; it is given what moves on the customer's account.
     """
     program = scene.rules.program
-    accounts = _use_coupons(facts, decision, looked, basket, key_id, own)
+    accounts = _use_coupons(facts, decision, looked, key_id, own)
     opened: list[NewAccount] = []
     instruments: list[NewInstrument] = []
     refused: list[Refusal] = []
     if gift_asset(program) and card_uses(scene.sale):
         cards = _settle_cards(scene, facts, looked, basket, key_id)
         refused += [_card_fault(problem, gift_asset(program)) for problem in cards.problems]
-        _post_cards(scene, looked, basket, key_id, cards, accounts, opened, instruments)
+        _post_cards(scene, looked, key_id, cards, accounts, opened, instruments)
     keys = [CommitKey(issue_key_id_of(one.code_hash), KeyKind.ISSUE, key_id) for one in instruments]
     codes: dict[tuple[int, int], tuple[str, ...]] = {}
     _post_counted(scene, facts, decision, own)
@@ -345,12 +363,7 @@ def _post_counted(scene: Scene, facts: Facts, decision: Decision, own: Journal) 
 
 
 def _use_coupons(
-    facts: Facts,
-    decision: Decision,
-    looked: Looked,
-    basket: Basket,
-    key_id: bytes,
-    own: Journal,
+    facts: Facts, decision: Decision, looked: Looked, key_id: bytes, own: Journal
 ) -> list[AccountChange]:
     """Take the coupons that promotions fired by."""
     accounts = []
@@ -362,20 +375,11 @@ def _use_coupons(
         standing = looked.standings[one.account_id]
         journal = Journal(key_id, standing.lots)
         journal.take(Book.CLEARING, one.asset_code, picks)
-        accounts.append(_changed(one.account_id, standing, journal, basket))
+        ending = looked.ending[one.account_id]
+        accounts.append(
+            AccountChange(one.account_id, standing.version, journal.movement(), released=ending)
+        )
     return accounts
-
-
-def _changed(
-    account_id: int, standing: Standing, journal: Journal, basket: Basket
-) -> AccountChange:
-    held = any(hold.hold_id == basket.hold_id for hold in standing.holdings.holds)
-    return AccountChange(
-        account_id,
-        standing.version,
-        journal.movement(),
-        released=(basket.hold_id,) if held else (),
-    )
 
 
 def _settle_cards(
@@ -408,7 +412,6 @@ def _settle_cards(
 def _post_cards(
     scene: Scene,
     looked: Looked,
-    basket: Basket,
     key_id: bytes,
     cards: SettledCards,
     accounts: list[AccountChange],
@@ -423,10 +426,10 @@ def _post_cards(
     for account_id, movement in cards.movements.items():
         if account_id in looked.standings:
             standing = looked.standings[account_id]
-            held = any(hold.hold_id == basket.hold_id for hold in standing.holdings.holds)
-            released = (basket.hold_id,) if held else ()
             accounts.append(
-                AccountChange(account_id, standing.version, movement, released=released)
+                AccountChange(
+                    account_id, standing.version, movement, released=looked.ending[account_id]
+                )
             )
         else:
             digest = hashes[account_id]

@@ -5,6 +5,8 @@ from the audit.
 """
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -263,6 +265,96 @@ def test_two_tills_redeem_one_coupon_at_the_same_instant(
     for n in range(RUSHES):
         four = sorted(found[4 * n : 4 * n + 4])
         assert four == [(HALF, APPLIED), *[(FULL, USED)] * 3]
+
+
+def reserving(number: int, basket_id: bytes, code: str) -> pb.QuoteRequest:
+    request = pb.QuoteRequest(basket_id=basket_id, sale=asked(number, code).sale)
+    request.reserve.coupon_codes.append(code)
+    return request
+
+
+def test_a_basket_holds_a_coupon(tills: list[Any], office: Any) -> None:
+    """Others cannot use it until it is released; the basket's own checkout can; a fact always."""
+    imported(office, "held", "freed", "fact")
+    mine, other = bytes(16), bytes(range(16))
+    held = answer_pb2.COUPON_STATE_HELD
+    quoted = tills[0].Quote(reserving(1, mine, "held"))
+    assert states(quoted) == [APPLIED]
+    assert states(tills[1].Quote(reserving(2, other, "held"))) == [held]
+    refused = tills[1].Checkout(asked(2, "held"))
+    assert (to_pay(refused), states(refused)) == (FULL, [held])
+    request = asked(1, "held")
+    request.basket_id, request.token = mine, quoted.token
+    assert to_pay(tills[0].Checkout(request)) == HALF
+    tills[0].Quote(reserving(3, other, "freed"))
+    assert states(tills[1].Checkout(asked(4, "freed"))) == [held]
+    tills[0].Release(pb.ReleaseRequest(basket_id=other))
+    assert states(tills[1].Checkout(asked(5, "freed"))) == [APPLIED]
+    tills[0].Quote(reserving(6, other, "fact"))
+    assert states(tills[1].Checkout(asked(7, "fact", closed=True))) == [APPLIED]
+
+
+def voided(number: int) -> pb.VoidRequest:
+    key = receipt_key(number)
+    return pb.VoidRequest(receipt_key=key, reason_code="PAYMENT_FAILED", cashier_id="c1")
+
+
+def refunded(number: int, original: int, *line_ids: str) -> pb.RefundRequest:
+    lines = [pb.RefundLine(line_id=one, quantity_milli=2_000) for one in line_ids]
+    return pb.RefundRequest(
+        receipt_key=receipt_key(number),
+        original_key=receipt_key(original),
+        lines=lines,
+        cashier_id="c1",
+        reason_code="RETURN",
+    )
+
+
+def test_a_void_gives_the_coupon_back_and_a_refund_does_not(tills: list[Any], office: Any) -> None:
+    """What was undone as a whole was not bought; what came back in part was."""
+    imported(office, "back", "gone")
+    tills[0].Checkout(asked(1, "back"))
+    tills[1].Void(voided(1))
+    tills[1].Void(voided(1))
+    assert states(tills[0].Checkout(asked(2, "back"))) == [APPLIED]
+    tills[0].Checkout(asked(3, "gone"))
+    tills[1].Refund(refunded(30, 3, "1"))
+    assert states(tills[0].Checkout(asked(4, "gone"))) == [USED]
+
+
+@pytest.mark.parametrize("card", ["card1", ""])
+def test_a_void_takes_back_the_coupon_that_was_given(tills: list[Any], card: str) -> None:
+    """What a receipt has given out is of no use once it is undone."""
+    first = tills[0].Checkout(asked(1, card=card, trigger="next"))
+    [code] = first.answer.rewards.rewards[0].codes
+    tills[1].Void(voided(1))
+    again = tills[0].Checkout(asked(2, code, card=card))
+    assert (to_pay(again), states(again)) == (FULL, [USED])
+
+
+def test_the_command_imports_a_file(
+    servers: list[ServerProcess], office: Any, tills: list[Any], tmp_path: Path
+) -> None:
+    """Again it changes nothing; a bad row is named by its line."""
+    good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
+    good.write_text("code,expires_at\nfile-1,\nfile-2,2099-01-01T00:00:00+03:00\n")
+    bad.write_text("code,expires_at\nfile-3,tomorrow\n")
+    command = [sys.executable, "-m", "server.ctl", "import", "coupons"]
+    options = ["--chain", CHAIN, "--series", "half", "--target", servers[0].target]
+
+    def run(path: Path) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [*command, str(path), *options], check=False, capture_output=True, text=True
+        )
+
+    for _ in range(2):
+        done = run(good)
+        assert (done.returncode, "2 imported" in done.stdout) == (0, True), done.stderr
+    failed = run(bad)
+    assert failed.returncode
+    assert "line 2: expires_at" in failed.stderr
+    assert states(tills[0].Checkout(asked(1, "FILE-2"))) == [APPLIED]
+    assert imported(office, "file-1", "file-3").created == 1
 
 
 def test_training_uses_no_coupon(tills: list[Any], office: Any) -> None:

@@ -160,6 +160,17 @@ def test_the_life_of_a_card(tills: list[Any]) -> None:
         assert left_on(tills[0], "c-1") == left
 
 
+def test_a_card_that_is_sold_while_a_basket_is_open(tills: list[Any]) -> None:
+    """What is on it since the quote's frozen instant pays all the same."""
+    basket_id = bytes(range(16))
+    request = paid(2, "C-1", 900)
+    quoted = tills[0].Quote(pb.QuoteRequest(basket_id=basket_id, sale=request.sale))
+    tills[1].Checkout(sold(1, "C-1", 900))
+    request.basket_id, request.token = basket_id, quoted.token
+    assert not tills[0].Checkout(request).exceptions
+    assert left_on(tills[1], "C-1") == 0
+
+
 def test_more_than_is_on_it(tills: list[Any]) -> None:
     """An open receipt is refused and nothing moves; a paid one takes what is there, and says so."""
     tills[0].Checkout(sold(1, "C-1", 1_000))
