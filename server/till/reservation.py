@@ -19,10 +19,12 @@ class Reserved(NamedTuple):
     Attributes:
         wishes: what is to be spent, one an asset.
         coupon_codes: as they were shown.
+        budgets: what promotions give out of limits over many receipts.
     """
 
     wishes: tuple[Wish, ...] = ()
     coupon_codes: tuple[str, ...] = ()
+    budgets: bool = False
 
 
 def reserved_by(request: pb.QuoteRequest) -> Reserved:
@@ -47,7 +49,7 @@ def reserved_by(request: pb.QuoteRequest) -> Reserved:
         check.text_of(code, f"reserve.coupon_codes[{n}]", limits.TEXT_CODE_MAX)
         for n, code in enumerate(reserve.coupon_codes)
     ]
-    return Reserved(tuple(wishes.values()), tuple(codes))
+    return Reserved(tuple(wishes.values()), tuple(codes), reserve.budgets)
 
 
 def wanted_holds(
