@@ -23,7 +23,7 @@ from server.codec.asked import Skipped
 from server.codec.sale_pb import sale_from_pb
 from server.lookups import Seen, Wanted
 from server.till import evaluation as work
-from server.till import instruments, quotas, spending
+from server.till import instruments, quotas, returns, spending
 from server.till.context import Context, check_currency
 from server.till.holds import (
     MINUTE_US,
@@ -32,6 +32,7 @@ from server.till.holds import (
     versions_in_time,
     write_holds,
 )
+from server.till.refund_answer import fill_exceptions, fill_returns
 from server.till.reservation import Reserved, reserved_by, wanted_holds
 from server.token import QuoteToken
 
@@ -78,6 +79,9 @@ async def quote(context: Context, request: pb.QuoteRequest, deadline_s: float) -
     response.token = context.signer.sign(new_token)
     response.token_expires_at_us = expires_at_us
     response.prices_refreshed = bool(request.token) and token is None
+    back = await returns.preview(scene, now_us, deadline_s - FACTS_RESERVE_S)
+    fill_returns(response, store, back.returned)
+    fill_exceptions(response.return_exceptions, back.exceptions)
     return response.SerializeToString()
 
 

@@ -41,15 +41,13 @@ def fill_returned(response: pb.RefundResponse, store: StoreInfo, returned: Retur
 
 
 def fill_returns(
-    response: pb.CheckoutResponse, store: StoreInfo, returned: Iterable[Returned]
+    response: pb.CheckoutResponse | pb.QuoteResponse,
+    store: StoreInfo,
+    returned: Iterable[Returned],
 ) -> None:
-    """Say what comes of the RETURN lines of a sale, an original each."""
+    """Say what comes of the RETURN lines of a sale or of an open receipt, an original each."""
     for one in returned:
-        told = response.returns.add(
-            result=response.result,
-            receipt_id=one.original.key_id,
-            decided_at_us=response.decided_at_us,
-        )
+        told = response.returns.add(receipt_id=one.original.key_id, decided_at_us=one.now_us)
         _fill_amounts(told, one)
         program = one.original.rules.program
         _, slip = _speakers(store, program)
@@ -69,7 +67,7 @@ def _fill_amounts(response: pb.RefundResponse, returned: Returned) -> None:
         response.by_points_minor = part.by_points_minor
         response.short_minor = refund.short_minor
         response.kept_back_minor = refund.printed_minor - refund.pay_back_minor
-    _fill_exceptions(response, returned.exceptions)
+    fill_exceptions(response.exceptions, returned.exceptions)
 
 
 def fill_unsettled(
@@ -93,7 +91,7 @@ def fill_unsettled(
             line_id=line_id, amount_minor=amount_minor, quantity_milli=quantity_milli
         )
         response.amount_minor += amount_minor
-    _fill_exceptions(response, exceptions)
+    fill_exceptions(response.exceptions, exceptions)
     _say_money(response, *_speakers(store, program))
 
 
@@ -178,6 +176,7 @@ def _speakers(store: StoreInfo, program: CompiledProgram) -> tuple[Speaker, Spea
     return voice.cashier, voice.slip
 
 
-def _fill_exceptions(response: pb.RefundResponse, exceptions: Iterable[ExceptionEntry]) -> None:
+def fill_exceptions(told: Any, exceptions: Iterable[ExceptionEntry]) -> None:
+    """Say what could not be settled: into a repeated field of CheckoutException."""
     for entry in exceptions:
-        response.exceptions.add(kind=pb.ExceptionKind.ValueType(entry.kind), detail=entry.detail)
+        told.add(kind=pb.ExceptionKind.ValueType(entry.kind), detail=entry.detail)

@@ -11,10 +11,11 @@ from rewards.commit import (
     PromotionUse,
     ReturnEntry,
 )
+from rewards.facts import NO_ACCOUNT
 from rewards.journal import Journal
 from rewards.refusal import Reason, Refusal
 from rewards.sale import Line, LineAction, ReceiptKey, Sale, key_id_of
-from server.lookups import Seen
+from server.lookups import Seen, Wanted
 from server.till.break_off import void_key_id_of
 from server.till.context import Context
 from server.till.evaluation import Scene
@@ -91,6 +92,25 @@ async def look_at(scene: Scene, seen: Seen, deadline_s: float) -> tuple[ComingBa
             original = await read_original(scene.context, key, key_id, known, deadline_s)
         found.append(ComingBack(key_id, parts, amount_minor, original, problem))
     return tuple(found)
+
+
+async def preview(scene: Scene, now_us: int, deadline_s: float) -> Back:
+    """What RETURN lines would come to; at once if there are none, nothing if there is no time.
+
+    Args:
+        scene: an open receipt.
+        now_us: the instant, UTC microseconds.
+        deadline_s: the loop's time at which waiting ends.
+    """
+    if not _returns(scene.sale):
+        return NOTHING_BACK
+    try:
+        wanted = Wanted(wanted_keys(scene.sale), ())
+        seen = await scene.context.lookups.look_up(wanted, deadline_s)
+        coming = await look_at(scene, seen, deadline_s)
+    except (Refusal, TimeoutError):
+        return NOTHING_BACK
+    return settle(scene, coming, Journal(bytes(16)), NO_ACCOUNT, now_us, closed=True)
 
 
 def settle(

@@ -273,6 +273,25 @@ def test_an_exchange_is_settled_with_its_sale(shop: Shop, card: str) -> None:
     assert state_of(shop, 1).returns[0].receipt_id == sold.receipt_id
 
 
+def test_a_quote_says_what_an_exchange_would_come_to(shop: Shop) -> None:
+    shop.sell(1, basket(("sku0", 3, 30_000)))
+    before = shop.rows()
+
+    def quoted(*back: Any) -> pb.QuoteResponse:
+        made = exchanged(*back, ("sku3", 1, 30_000))
+        answer: pb.QuoteResponse = shop.tills[0].Quote(
+            pb.QuoteRequest(basket_id=bytes(16), sale=made)
+        )
+        return answer
+
+    (told,) = quoted(1, ("sku0", 1, 20_000)).returns
+    assert (told.amount_minor, settled(told)) == (20_000, {"points": (0, 1_000, 0, 0)})
+    over = quoted(1, ("sku0", 1, 30_000))
+    assert [one.detail.split(":")[0] for one in over.return_exceptions] == ["RETURN_AMOUNT"]
+    assert over.returns[0].amount_minor == 20_000
+    assert shop.rows() == before
+
+
 def test_an_exchange_that_is_not_possible(shop: Shop) -> None:
     shop.sell(1, basket(("sku1", 2, 10_000)))
 

@@ -116,7 +116,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     left_milli.
     """
     ERROR_REASON_NOT_WHOLE_PIECES: _ErrorReason.ValueType  # 42
-    """FAILED_PRECONDITION: of what is sold by the piece, parts of pieces come back. Metadata: line_id."""
+    """FAILED_PRECONDITION: of what is sold by the piece, parts of pieces come back. Metadata:
+    line_id.
+    """
     ERROR_REASON_REFUND_FORBIDDEN: _ErrorReason.ValueType  # 43
     """FAILED_PRECONDITION: a promotion of the original forbids it. Metadata: promotion_id."""
     ERROR_REASON_ORIGINAL_REQUIRED: _ErrorReason.ValueType  # 44
@@ -230,7 +232,9 @@ ERROR_REASON_MORE_THAN_SOLD: ErrorReason.ValueType  # 41
 left_milli.
 """
 ERROR_REASON_NOT_WHOLE_PIECES: ErrorReason.ValueType  # 42
-"""FAILED_PRECONDITION: of what is sold by the piece, parts of pieces come back. Metadata: line_id."""
+"""FAILED_PRECONDITION: of what is sold by the piece, parts of pieces come back. Metadata:
+line_id.
+"""
 ERROR_REASON_REFUND_FORBIDDEN: ErrorReason.ValueType  # 43
 """FAILED_PRECONDITION: a promotion of the original forbids it. Metadata: promotion_id."""
 ERROR_REASON_ORIGINAL_REQUIRED: ErrorReason.ValueType  # 44

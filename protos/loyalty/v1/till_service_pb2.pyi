@@ -716,6 +716,8 @@ class QuoteResponse(_message.Message):
     TOKEN_FIELD_NUMBER: _builtins.int
     TOKEN_EXPIRES_AT_US_FIELD_NUMBER: _builtins.int
     PRICES_REFRESHED_FIELD_NUMBER: _builtins.int
+    RETURNS_FIELD_NUMBER: _builtins.int
+    RETURN_EXCEPTIONS_FIELD_NUMBER: _builtins.int
     token: _builtins.bytes
     """Signed token for Checkout."""
     token_expires_at_us: _builtins.int
@@ -726,6 +728,16 @@ class QuoteResponse(_message.Message):
     def answer(self) -> _answer_pb2.Answer:
         """The four sets."""
 
+    @_builtins.property
+    def returns(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefundResponse]:
+        """What RETURN lines would come to: one for each original, whose receipt_id it has. Nothing where
+        there was no time to look.
+        """
+
+    @_builtins.property
+    def return_exceptions(self) -> _containers.RepeatedCompositeFieldContainer[Global___CheckoutException]:
+        """Why a Checkout with them would be refused."""
+
     def __init__(
         self,
         *,
@@ -733,10 +745,12 @@ class QuoteResponse(_message.Message):
         token: _builtins.bytes = ...,
         token_expires_at_us: _builtins.int = ...,
         prices_refreshed: _builtins.bool = ...,
+        returns: _abc.Iterable[Global___RefundResponse] | None = ...,
+        return_exceptions: _abc.Iterable[Global___CheckoutException] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "prices_refreshed", b"prices_refreshed", "token", b"token", "token_expires_at_us", b"token_expires_at_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "prices_refreshed", b"prices_refreshed", "return_exceptions", b"return_exceptions", "returns", b"returns", "token", b"token", "token_expires_at_us", b"token_expires_at_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
