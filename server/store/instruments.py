@@ -90,13 +90,21 @@ async def read_given_out(connection: AnyConnection, key_id: bytes) -> list[Code]
 async def read_standings(
     connection: AnyConnection, codes: Sequence[Code], more: Sequence[int] = ()
 ) -> dict[int, Standing]:
-    """Read the accounts that codes open.
+    """Read the accounts that codes open, as they stand at one moment.
 
     Args:
-        connection: open.
+        connection: open, outside a transaction.
         codes: as read.
         more: accounts besides, of which all that is not empty is wanted.
     """
+    # One snapshot: a coupon that is used between two reads would be there in one of them.
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        return await _read_standings(connection, codes, more)
+
+
+async def _read_standings(
+    connection: AnyConnection, codes: Sequence[Code], more: Sequence[int]
+) -> dict[int, Standing]:
     account_ids = sorted({code.account_id for code in codes} | set(more))
     rows = await connection.fetch(SELECT_VERSIONS, account_ids)
     standings = {}
