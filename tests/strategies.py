@@ -169,6 +169,7 @@ def _customer(one: Maker) -> CustomerFacts:
         last_purchase_day=one.pick((make.TODAY.toordinal() - 6, 0)),
         counters=tuple((code, one.pick((2, 4))) for code in one.some(COUNTERS)),
         offers=tuple(offer for offer in offers if offer.offer_code in one.some(OFFERS)),
+        usable=(("points", one.pick((60, 0))),) if one.once_in(4) else (),
     )
 
 
