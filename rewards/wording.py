@@ -48,6 +48,8 @@ FIGURES: dict[str, frozenset[str]] = {
     "cashier_blocked": frozenset(),
     "cashier_identified": frozenset({"name"}),
     "cashier_thanks": frozenset(),
+    "cashier_enrolled": frozenset(),
+    "cashier_expiring": frozenset({"amount", "asset", "day"}),
     "coupon_one": frozenset({"count"}),
     "coupon_few": frozenset({"count"}),
     "coupon_many": frozenset({"count"}),

@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from rewards.commit import AccountChange, Commit, CommitKey, KeyKind
 from rewards.expiring import expire
-from rewards.ledger import Movement
-from rewards.refusal import Refusal
+from rewards.ledger import NOTHING, Movement
+from rewards.refusal import Reason, Refusal
 from rewards.sale import derived_key_id
 from server.pipeline import Committed
 from server.store.database import RetryError
@@ -123,8 +123,22 @@ class Expiry:
         done: list[Movement | None] = []
         for first in range(0, len(account_ids), TOGETHER):
             some = account_ids[first : first + TOGETHER]
-            done += await asyncio.gather(*(self._expire(account_id) for account_id in some))
+            done += await asyncio.gather(*(self._try_expire(account_id) for account_id in some))
         return done
+
+    async def _try_expire(self, account_id: int) -> Movement | None:
+        """As `_expire`; an account that can never be expired does not stop the others."""
+        try:
+            return await self._expire(account_id)
+        except RetryError:
+            raise
+        except Refusal as refusal:
+            if refusal.reason is not Reason.INTERNAL:
+                raise
+            _log.exception("account_not_expired", account_id=account_id)
+        except Exception:
+            _log.exception("account_not_expired", account_id=account_id)
+        return NOTHING
 
     async def _expire(self, account_id: int) -> Movement | None:
         """Take out of one account what has expired; None if somebody was faster."""

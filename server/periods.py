@@ -1,5 +1,7 @@
 """Reports of a chain's ledger, closed periods, and the list of exceptions."""
 
+import asyncio
+
 from loyalty.v1 import ledger_pb2 as pb
 from loyalty.v1 import till_service_pb2 as till_pb
 from rewards.limits import INSTANT_US_MAX
@@ -23,6 +25,8 @@ from server.till.context import Context
 PAGE_MAX = 1_000
 PAGE_DEFAULT = 100
 PAGE_TOKEN_MAX = 128
+_ONE_AT_A_TIME = asyncio.Semaphore(1)
+"""Reports and closing read long: only one of the connections for reading is theirs."""
 
 
 async def get_report(
@@ -39,6 +43,7 @@ async def get_report(
     if from_us >= to_us:
         check.refuse_inconsistent("to_us", "is not after from_us")
     async with (
+        _ONE_AT_A_TIME,
         context.database.reading() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
@@ -66,7 +71,10 @@ async def close(context: Context, request: pb.ClosePeriodRequest, deadline_s: fl
     now_us = context.clock()
     to_us = check.number_of(request.to_us, "to_us", 1, now_us)
     try:
-        from_us, left_out = await close_period(context.database, chain_id, to_us, now_us, closed_by)
+        async with _ONE_AT_A_TIME:
+            from_us, left_out = await close_period(
+                context.database, chain_id, to_us, now_us, closed_by
+            )
     except PeriodOrderError as error:
         metadata = {"closed_to_us": str(error.last_end_us)}
         raise Refusal(Reason.PERIOD_CLOSED, str(error), metadata) from error

@@ -10,6 +10,7 @@ import pytest
 from loyalty.v1 import answer_pb2, receipt_pb2
 from loyalty.v1 import till_service_pb2 as pb
 from server.clock import set_offset
+from server.till_servicer import NOT_OFFERED
 from tests.serving import (
     CHAIN,
     STORE,
@@ -274,7 +275,7 @@ def test_bytes_that_are_no_protobuf(server: ServerProcess) -> None:
 
 def test_later_calls_are_unimplemented(stub: Any) -> None:
     """Calls of later versions answer UNIMPLEMENTED with a reason."""
-    for name in ("Enroll", "Refund", "Forward", "Release", "CloseShift", "ReportOutcome"):
+    for name in NOT_OFFERED:
         request = getattr(pb, f"{name}Request")()
         found = refusal(getattr(stub, name), request)
         assert found[:2] == (grpc.StatusCode.UNIMPLEMENTED, "NOT_OFFERED")
