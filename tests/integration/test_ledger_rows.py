@@ -21,7 +21,7 @@ from rewards.commit import (
 )
 from rewards.facts import AssetWindow
 from rewards.journal import Journal
-from rewards.ledger import NOTHING, Book, Hold, Holdings, LotKind, Movement
+from rewards.ledger import NO_HOLDINGS, NOTHING, Book, Hold, Holdings, LotKind, Movement
 from rewards.picking import pick
 from server.store.commits import PartlyLostError, WrittenBatch
 from server.store.database import Database, PoisonError
@@ -70,7 +70,7 @@ async def row(database: Database, query: str) -> tuple[object, ...]:
     return tuple(found.values())
 
 
-def granted(name: str, amount_minor: int, holdings: Holdings = Holdings()) -> Movement:  # noqa: B008
+def granted(name: str, amount_minor: int, holdings: Holdings = NO_HOLDINGS) -> Movement:
     journal = Journal(make.key_id(name), holdings.lots)
     journal.grant("p", "points", amount_minor, ALWAYS, (("brand", amount_minor),))
     return journal.movement()
@@ -109,6 +109,25 @@ async def test_what_was_spent_of_a_lot_is_kept_by_its_transfer(database: Databas
         (lot.lot_id, -5),
     ]
     assert {one.transfer_id[:16] for one in changes} == {make.key_id("b")}
+
+
+async def test_a_million_points_are_spent_over_ten_thousand_lots(database: Database) -> None:
+    """Soonest to expire first, in one commit, and what was not needed stays."""
+    journal = Journal(make.key_id("a"))
+    for n in range(10_001):
+        journal.grant("p", "points", 100, AssetWindow(AT_US, AT_US + 20_000 - n))
+    await write(database, commit_of("a", AccountChange(1, 0, journal.movement())))
+    holdings = await holdings_of(database)
+    picked = pick(holdings, "points", 1_000_000, AT_US)
+    assert (len(picked.picks), picked.missing_minor) == (10_000, 0)
+    journal = Journal(make.key_id("b"), holdings.lots)
+    journal.take(Book.CLEARING, "points", picked.picks)
+    movement = journal.movement()
+    assert len(movement.postings) == 2
+    await write(database, commit_of("b", AccountChange(1, 1, movement)))
+    (lot,) = (await holdings_of(database)).lots
+    assert (lot.remaining_minor, lot.expires_at_us) == (100, AT_US + 20_000)
+    assert await row(database, "select amount_minor from balance") == (100,)
 
 
 async def test_a_debt_is_paid_out_of_the_next_lot(database: Database) -> None:

@@ -16,6 +16,7 @@ from rewards.ledger import (
     Posting,
     checked,
 )
+from rewards.program import Funding
 from tests import make
 
 KEY = bytes(range(16))
@@ -44,6 +45,33 @@ def test_each_reward_that_is_an_asset_is_a_transfer_and_a_lot() -> None:
         ),
         balance_changes=(BalanceChange("next", 7), BalanceChange("points", 30)),
     )
+
+
+def test_parties_pay_their_shares_and_an_overrun_stands_apart() -> None:
+    shared = replace(make.points(100, "a"), funding=(Funding("brand", 5_000, 10),))
+    program = make.compiled(shared, make.points(100, "b"))
+    journal = Journal(KEY)
+    grants = (make.grant(0, "points", 30), make.grant(0, "points", 8), make.grant(1, "points", 5))
+    post_grants(journal, program, grants, overrun={1})
+    movement = journal.movement()
+    assert [
+        (one.transfer_id[-1], one.leg, one.book, one.party_id, one.amount_minor)
+        for one in movement.postings
+    ] == [
+        (0, 0, Book.CUSTOMER, "", 30),
+        (0, 1, Book.FUNDING, "brand", -10),
+        (0, 2, Book.ISSUER, "", -20),
+        (1, 0, Book.CUSTOMER, "", 8),
+        (1, 1, Book.FUNDING, "brand", -4),
+        (1, 2, Book.ISSUER, "", -4),
+        (2, 0, Book.CUSTOMER, "", 5),
+        (2, 1, Book.OVERRUN, "", -5),
+    ]
+    assert [lot.funding for lot in movement.lots] == [
+        (("brand", 10), ("", 20)),
+        (("brand", 4), ("", 4)),
+        (),
+    ]
 
 
 def test_what_is_left_of_lots_is_taken_back() -> None:
