@@ -137,10 +137,10 @@ async def test_idle_leases_go_back() -> None:
 
 @virtually
 async def test_of_a_lease_that_a_basket_holds_the_rest_goes_back() -> None:
-    scene = Scene(100)
-    for _ in range(6):
-        scene.desk.settle(await scene.taken(), was_written=False)
-    uses = await scene.taken()
+    scene = Scene()
+    *others, uses = [await scene.taken() for _ in range(4)]
+    for one in others:
+        scene.desk.settle(one, was_written=False)
     scene.desk.hold(b"basket", uses, expires_at_us=1_000)
     await asyncio.sleep(IDLE_S)
     await scene.desk.look_after()
