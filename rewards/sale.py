@@ -153,6 +153,7 @@ class Tender(_Scanned, frozen=True):
     card_bin: str
     gift_card_id: str
     gift_card_operation: int
+    asset_code: str = ""
 
 
 class Header(_Scanned, frozen=True):

@@ -336,6 +336,7 @@ def _tender_from_pb(tender: pb.Tender, n: int) -> Tender:
         check.optional_enum_of(
             tender.gift_card_operation, f"{path}.gift_card_operation", _GIFT_CARD_OPERATION_LAST
         ),
+        check.optional_text_of(tender.asset_code, f"{path}.asset_code", limits.ASSET_CODE_MAX),
     )
 
 

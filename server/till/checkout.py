@@ -45,7 +45,7 @@ from server.till import evaluation as work
 from server.till import instruments, quotas, returns, spending
 from server.till.context import Context, check_currency
 from server.till.durable import Decided, run_durable
-from server.till.instruments import hold_id_of
+from server.till.holds import hold_id_of
 from server.till.refund_answer import fill_returns
 from server.till.stored import stored_checkout
 from server.till.tiers import bought_by

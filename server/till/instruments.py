@@ -51,7 +51,7 @@ from rewards.journal import Journal
 from rewards.ledger import Book, Hold, Holdings, OwnedLot
 from rewards.refusal import Reason, Refusal
 from rewards.ruleset import ProgramRules
-from rewards.sale import TenderKind, derived_key_id
+from rewards.sale import TenderKind
 from rewards.trace import Condition
 from server.store.database import RetryError
 from server.store.instruments import Code, Standing, read_codes, read_standings
@@ -93,11 +93,6 @@ class Looked(NamedTuple):
 
 
 NOTHING_LOOKED = Looked({}, {}, {})
-
-
-def hold_id_of(basket_id: bytes) -> bytes:
-    """Under which id a basket holds; empty without a basket."""
-    return derived_key_id(b"hold", basket_id) if basket_id else b""
 
 
 async def look_at(

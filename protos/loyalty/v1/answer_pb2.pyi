@@ -1219,8 +1219,8 @@ class Reward(_message.Message):
     """How many of it: coupons, prizes, entries; else 0."""
     @_builtins.property
     def codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Codes of what was given out, to be printed: of each coupon of a series of the program, of a gift
-        certificate. A Quote has none.
+        """Codes of what was given out, to be printed: of each coupon of a series of the program, of a
+        gift certificate. A Quote has none.
         """
 
     def __init__(

@@ -1291,8 +1291,8 @@ class ImportedCoupon(_message.Message):
     code: _builtins.str
     """Required. Its code, 1 to 128 characters; capital and small letters are the same."""
     expires_at_us: _builtins.int
-    """Optional. Up to and including when it can be used, UTC microseconds, 0 to 4102444800000000; 0 is
-    without end.
+    """Optional. Up to and including when it can be used, UTC microseconds, 0 to 4102444800000000; 0
+    is without end.
     """
     def __init__(
         self,
@@ -1429,7 +1429,9 @@ class MoneyTransfer(_message.Message):
     """When it changed last, or was requested, UTC microseconds."""
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___MoneyTransferChange]:
-        """States it came into after it was requested, oldest first. Only AdvanceMoneyTransfer fills it in."""
+        """States it came into after it was requested, oldest first. Only AdvanceMoneyTransfer fills it
+        in.
+        """
 
     def __init__(
         self,

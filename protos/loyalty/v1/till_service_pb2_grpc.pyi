@@ -33,8 +33,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class TillServiceStub:
-    """For tills, through their cash server. Offered now: Identify, Quote, Checkout, BreakOff, Void,
-    GetReceipt, SubmitProfile, Session; the other calls answer UNIMPLEMENTED (NOT_OFFERED).
+    """For tills, through their cash server. Not offered yet: StartConfirmation, Confirm, Forward,
+    ReportOutcome, ClaimReceipt, CloseShift; they answer UNIMPLEMENTED (NOT_OFFERED).
     """
 
     @_typing.overload
@@ -78,8 +78,8 @@ class TillServiceStub:
 
 @_typing.type_check_only
 class TillServiceAsyncStub(TillServiceStub):
-    """For tills, through their cash server. Offered now: Identify, Quote, Checkout, BreakOff, Void,
-    GetReceipt, SubmitProfile, Session; the other calls answer UNIMPLEMENTED (NOT_OFFERED).
+    """For tills, through their cash server. Not offered yet: StartConfirmation, Confirm, Forward,
+    ReportOutcome, ClaimReceipt, CloseShift; they answer UNIMPLEMENTED (NOT_OFFERED).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -119,8 +119,8 @@ class TillServiceAsyncStub(TillServiceStub):
     """All calls on one stream, for the many tills of a cash server. Answers come in any order."""
 
 class TillServiceServicer(metaclass=_abc_1.ABCMeta):
-    """For tills, through their cash server. Offered now: Identify, Quote, Checkout, BreakOff, Void,
-    GetReceipt, SubmitProfile, Session; the other calls answer UNIMPLEMENTED (NOT_OFFERED).
+    """For tills, through their cash server. Not offered yet: StartConfirmation, Confirm, Forward,
+    ReportOutcome, ClaimReceipt, CloseShift; they answer UNIMPLEMENTED (NOT_OFFERED).
     """
 
     @_abc_1.abstractmethod
