@@ -247,6 +247,43 @@ def test_void_gives_back_and_takes_back(tills: list[Any]) -> None:
     assert left_on(tills[0], "C-1") == 0
 
 
+def refunded(number: int, original: int, line_id: str, closed: bool = False) -> pb.RefundRequest:
+    milli = 1_000 if line_id == "card" else 2_000
+    return pb.RefundRequest(
+        receipt_key=receipt_key(number),
+        original_key=receipt_key(original),
+        lines=[pb.RefundLine(line_id=line_id, quantity_milli=milli)],
+        cashier_id="c1",
+        reason_code="RETURN",
+        closed=closed,
+    )
+
+
+def test_a_card_that_comes_back_is_empty(tills: list[Any]) -> None:
+    """The money of its line is taken off it, once; other lines leave it alone."""
+    tills[0].Checkout(sold(1, "C-1", 1_000))
+    tills[0].Checkout(sold(2, "C-1", 300, RELOAD))
+    tills[1].Refund(refunded(10, 1, "2"))
+    assert left_on(tills[0], "C-1") == 1_300
+    for till in tills:
+        assert till.Refund(refunded(11, 1, "card")).amount_minor == 1_000
+    assert left_on(tills[0], "C-1") == 300
+    tills[0].Void(voided(1))
+    assert left_on(tills[0], "C-1") == 300
+
+
+def test_a_card_that_was_spent_does_not_come_back(tills: list[Any]) -> None:
+    """A request is refused; of a fact what is left is taken, and it is noted."""
+    tills[0].Checkout(sold(1, "C-1", 1_000))
+    tills[0].Checkout(paid(2, "C-1", 400))
+    reason, metadata = refusal(tills[1].Refund, refunded(10, 1, "card"))
+    assert (reason, metadata["most_minor"]) == ("SPEND_NOT_POSSIBLE", "600")
+    assert left_on(tills[0], "C-1") == 600
+    fact = tills[1].Refund(refunded(10, 1, "card", closed=True))
+    assert [one.kind for one in fact.exceptions] == [pb.EXCEPTION_KIND_RETURN_LINES]
+    assert left_on(tills[0], "C-1") == 0
+
+
 def voided(number: int) -> pb.VoidRequest:
     return pb.VoidRequest(
         receipt_key=receipt_key(number), reason_code="PAYMENT_FAILED", cashier_id="c1"
