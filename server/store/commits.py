@@ -62,13 +62,13 @@ select * from unnest($1::bigint[], $2::bytea[], $3::smallint[], $4::smallint[], 
 
 INSERT_LOTS = """
 insert into lot (account_id, lot_id, asset_code, granted_minor, remaining_minor, active_from_us,
-                 expires_at_us, kind, promotion_id, funding)
+                 expires_at_us, kind, promotion_id, funding, book)
 select account_id, lot_id, asset_code, granted_minor, granted_minor, active_from_us, expires_at_us,
-       kind, promotion_id, funding::jsonb
+       kind, promotion_id, funding::jsonb, book
   from unnest($1::bigint[], $2::bytea[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[],
-              $7::smallint[], $8::text[], $9::text[])
+              $7::smallint[], $8::text[], $9::text[], $10::smallint[])
     as new (account_id, lot_id, asset_code, granted_minor, active_from_us, expires_at_us, kind,
-            promotion_id, funding)
+            promotion_id, funding, book)
 """
 
 INSERT_EXCEPTIONS = """
@@ -320,6 +320,7 @@ def _lot_rows(moving: Iterable[_Moving]) -> list[tuple[object, ...]]:
             lot.kind,
             lot.promotion_id,
             msgspec.json.encode(lot.funding).decode() if lot.funding else None,
+            lot.book,
         )
         for _, account_id, movement in moving
         for lot in movement.lots
