@@ -66,8 +66,10 @@ class Shop:
 
     def publish(self, *promotions: dict[str, Any]) -> None:
         version = publish(self.offices[0], test_program(promotions=list(promotions)))
-        for office in self.offices:
-            wait_until(lambda office=office: _in_force(office, version), "the version everywhere")
+        wait_until(
+            lambda: all(_in_force(office, version) for office in self.offices),
+            "the version everywhere",
+        )
 
     def set_clock(self, local: datetime) -> None:
         """Set all servers' clock to a wall-clock time of the store."""
@@ -307,7 +309,8 @@ def test_budgets_can_be_read(shop: Shop) -> None:
     token = first.next_page_token
     last = shop.offices[1].ListBudgets(bo.ListBudgetsRequest(chain_id=CHAIN, page_token=token))
     assert last.next_page_token == ""
-    [total, store] = [*first.budgets, *last.budgets]
+    assert (len(first.budgets), len(last.budgets)) == (1, 1)
+    total, store = first.budgets[0], last.budgets[0]
     assert (total.store_id, total.period, total.most.times) == ("", "", 50)
     assert total.most.amount_minor == -1
     assert (store.store_id, store.period) == ("s1", year)
