@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import asyncpg
 import msgspec
+from msgspec.structs import replace
 
 from rewards.ledger import Funding, Hold, Holdings, LotChange, OwnedLot
 from server.store.pool import Connection, PooledConnection
@@ -142,4 +143,4 @@ def _range_of(key_id: bytes) -> tuple[bytes, bytes]:
 def _lot(row: asyncpg.Record) -> OwnedLot:
     *values, funding, book = row.values()
     parties = () if funding is None else _FUNDING.decode(funding)
-    return OwnedLot(*values, funding=parties, book=book)
+    return replace(OwnedLot(*values), funding=parties, book=book)

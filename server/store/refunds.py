@@ -214,7 +214,7 @@ def _present(rows: Sequence[asyncpg.Record], owner: Owner) -> OwnedLot:
 def _lot(row: asyncpg.Record) -> OwnedLot:
     _, *values, funding, book = row.values()
     parties = () if funding is None else _FUNDING.decode(funding)
-    return OwnedLot(*values, funding=parties, book=book)
+    return replace(OwnedLot(*values), funding=parties, book=book)
 
 
 def _range_of(key_id: bytes) -> tuple[bytes, bytes]:
