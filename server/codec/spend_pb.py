@@ -35,7 +35,7 @@ def fill_spending(answer: pb.Answer, asked: Asked) -> None:
             spent_as=_SPENT_AS["tender" if spent.is_tender else "discount"],
             amount_minor=spent.amount_minor,
             value_minor=spent.value_minor,
-            held_until_us=view.held_until_us,
+            held_until_us=view.held_until.get(spent.asset_code, 0),
         )
 
 

@@ -451,7 +451,7 @@ class CheckoutOperation:
         asked = work.asked_of(sold.scene, sold.facts, decision, sold.skipped, id_base)
         if not training:
             asked = asked._replace(codes=sold.settled.codes)
-        view = spending.view_of(sold.scene, sold.facts, decision, is_offered=False)
+        view = spending.view_of(sold.scene, sold.facts, decision, False, {})
         asked = asked._replace(spend=view)
         fill_answer(response.answer, asked)
         for difference in sold.differences:

@@ -5,7 +5,7 @@ receipt, which spends nothing and costs nothing, does not read them.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -224,7 +224,7 @@ def owed_exceptions(takings: Sequence[Taking]) -> list[ExceptionEntry]:
 
 
 def view_of(
-    scene: Scene, facts: Facts, decision: Decision, is_offered: bool, held_until_us: int = 0
+    scene: Scene, facts: Facts, decision: Decision, is_offered: bool, held_until: Mapping[str, int]
 ) -> SpendView:
     """What an answer says of spending besides what the facts say."""
     purse = purse_of(scene)
@@ -234,7 +234,7 @@ def view_of(
         if found is not None:
             expiring[one.rule.asset_code] = found
     offers = tuple([one for one in decision.offers if one.usable_minor])
-    return SpendView(offers, expiring, held_until_us, is_offered)
+    return SpendView(offers, expiring, held_until, is_offered)
 
 
 def _expiring(purse: Purse, asset_code: str) -> tuple[int, int] | None:
