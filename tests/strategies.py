@@ -182,9 +182,7 @@ def _quotas(one: Maker, program: Program) -> tuple[Quota, ...]:
     limited = [
         promotion.promotion_id
         for promotion in program.promotions
-        if promotion.limits.customer_times
-        or promotion.limits.total_times
-        or promotion.limits.total_minor
+        if promotion.limits.bounds_times or promotion.limits.bounds_money
     ]
     return tuple(
         Quota(
