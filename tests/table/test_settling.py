@@ -32,7 +32,8 @@ def lot(
     name: str, granted: int, left: int | None = None, ends: int = 0, **more: object
 ) -> OwnedLot:
     remaining = granted if left is None else left
-    return OwnedLot(name.encode(), "points", granted, remaining, 0, ends, **more)  # type: ignore[arg-type]
+    made = OwnedLot(name.encode(), "points", granted, remaining, 0, ends)
+    return replace(made, **more)
 
 
 def standing(
