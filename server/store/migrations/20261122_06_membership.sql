@@ -63,8 +63,8 @@ CREATE TABLE ledger_period_total (
 -- migrate: rollback
 
 DROP TABLE ledger_period_total, ledger_period, membership;
-DROP INDEX account__merged_into__ix, checkout_exception__recorded_at_us__ix, posting__recorded_at_us__ix,
-    lot__expires_at_us_account_id__ix, identifier__account_id__ix;
+DROP INDEX account__merged_into__ix, checkout_exception__recorded_at_us__ix,
+    posting__recorded_at_us__ix, lot__expires_at_us_account_id__ix, identifier__account_id__ix;
 CREATE INDEX lot__expires_at_us__ix ON lot (expires_at_us)
     WHERE remaining_minor > 0 AND expires_at_us > 0;
 ALTER TABLE account DROP COLUMN chain_id, DROP COLUMN merged_at_us;
