@@ -5,6 +5,8 @@ tables of budgets is read directly.
 """
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 import grpc
+import msgspec
 import pytest
 
 from loyalty.v1 import back_office_service_pb2 as bo
@@ -318,6 +321,11 @@ def test_budgets_can_be_read(shop: Shop) -> None:
     for one in (total, store):
         assert (one.used.times, one.used.amount_minor) == (3, 3 * OF_A_SALE_MINOR)
         assert (one.overrun.times, one.overrun.amount_minor) == (0, 0)
+    command = [sys.executable, "-m", "server.ctl", "ledger", "budgets", "--chain", CHAIN, "--json"]
+    command += ["--target", shop.servers[0].target]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    listed = msgspec.json.decode(done.stdout)["budgets"]
+    assert [one["used"]["times"] for one in listed] == ["3", "3"]
     nobody = bo.ListBudgetsRequest(chain_id=CHAIN, promotion_id="nobody")
     assert not shop.offices[0].ListBudgets(nobody).budgets
     with pytest.raises(grpc.RpcError) as refused:
