@@ -1431,8 +1431,8 @@ class RefundResponse(_message.Message):
     receipt_id: _builtins.bytes
     """16 bytes hashed from the refund's key."""
     amount_minor: _builtins.int
-    """To pay back in money, minor units. With by_points_minor, by_gift_cards_minor and kept_back_minor
-    it is the sum of the lines, unless short_minor is not 0.
+    """To pay back in money, minor units. With by_points_minor, by_gift_cards_minor and
+    kept_back_minor it is the sum of the lines, unless short_minor is not 0.
     """
     by_points_minor: _builtins.int
     """What comes back in points, as money, minor units."""
