@@ -139,7 +139,8 @@ class Wallet:
     def swallow(self, other: "Wallet", now: int) -> None:
         """Become the account of both: debts of each are paid by the other, the rest moves."""
         other.holds.clear()
-        for asset in sorted({one.asset for one in [*other.lots.values(), *other.debts.values()]}):
+        assets = {lot.asset for lot in other.lots.values()}
+        for asset in sorted(assets | {debt.asset for debt in other.debts.values()}):
             here, there = self.takeable(asset, now), other.takeable(asset, now)
             owed_here = sum(debt.left for debt in self.owed(asset))
             owed_there = sum(debt.left for debt in other.owed(asset))
