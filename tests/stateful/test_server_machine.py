@@ -442,8 +442,8 @@ class Tills(RuleBasedStateMachine):
         one = self.state.open[-1]
         self.be_at(self.now + HOLD_S + 60, server)
         self.spend(customer, lines, asset, EVERYTHING, 1 - server, "once")
-        self.sell(one, self.ending_of(one, closed), closed, server, "again")
-        self.state.open.remove(one)
+        if self.sell(one, self.ending_of(one, closed), closed, server, "again"):
+            self.state.open.remove(one)
 
     @precondition(lambda self: self.state.open)
     @rule(data=st.data(), closed=st.booleans(), server=servers, how=hows)
