@@ -268,7 +268,8 @@ async def _read_account(
     granted = await read_granted(connection, owner, key_id)
     spendings = await read_spendings(connection, owner, key_id)
     spent = sorted({lot_id for one in spendings for lot_id, _ in one.picks})
-    lot_ids = [one.lot.lot_id for one in granted if not one.lot.remaining_minor]
+    # Of a lot that has expired a basket may still hold a part.
+    lot_ids = [one.lot.lot_id for one in granted if one.lot.remaining_minor < one.granted_minor]
     return Touched(
         owner,
         account_id < 0,
