@@ -7,6 +7,8 @@ from hypothesis import settings
 # Tests start PostgreSQL as another user, which forks; gRPC's own handlers of a fork can crash the
 # child between fork and exec, and nothing here speaks gRPC in a fork.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+# Servers are killed in tests; what gRPC writes of it would stand between the dots.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 pytest_plugins = ("tests.pg", "tests.world", "tests.refunding")
 
