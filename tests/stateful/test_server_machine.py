@@ -445,6 +445,20 @@ class Tills(RuleBasedStateMachine):
         if self.sell(one, self.ending_of(one, closed), closed, server, "again"):
             self.state.open.remove(one)
 
+    @rule(
+        customer=customers, lines=baskets_of_lines, asset=assets, wish=wishes,
+        days=st.integers(1, 2), server=servers,
+    )  # fmt: skip
+    def hold_over_an_end(
+        self, customer: int, lines: tuple[Line, ...], asset: str, wish: int, days: int, server: int
+    ) -> None:
+        """A day ends, and with it lots of which a basket holds a part."""
+        self.wait_for_an_evening(days, server)
+        self.quote(customer, lines, asset, wish, server)
+        self.be_at(self.now + HOLD_S - 120, server)
+        if self.is_over():
+            self.expire(server, "once")
+
     @precondition(lambda self: self.state.open)
     @rule(data=st.data(), closed=st.booleans(), server=servers, how=hows)
     def sell_what_was_quoted(
