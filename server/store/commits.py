@@ -117,7 +117,8 @@ HOT_STATEMENTS = {
     **turnover.WRITE_STATEMENTS,
     **transfers.WRITE_STATEMENTS,
 }
-"""What the commit pipeline runs beside COPY; a test explains each on a million rows without statistics."""
+"""What the commit pipeline runs beside COPY; a test explains each on a million rows without
+statistics."""
 
 AnyConnection = Connection | PooledConnection
 
