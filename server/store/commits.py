@@ -13,7 +13,15 @@ from rewards.birthday import BIRTH_DATE_FIELD, birth_day_of
 from rewards.commit import Commit
 from rewards.ledger import Movement
 from rewards.rounding import floor_div
-from server.store import account_changes, budgets, instruments, membership, refunds, transfers, turnover
+from server.store import (
+    account_changes,
+    budgets,
+    instruments,
+    membership,
+    refunds,
+    transfers,
+    turnover,
+)
 from server.store.pool import Connection, PooledConnection, append_rows
 
 DAY_US = 86_400_000_000
