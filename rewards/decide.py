@@ -5,13 +5,13 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from rewards.cross_sell import ArticlesOf, CrossSellItem, choose_items, items_max
-from rewards.evaluate import Evaluation
+from rewards.evaluate import Evaluated
 from rewards.facts import Facts, FieldState
 from rewards.prompts import Prompt, due_prompts
 from rewards.ruleset import ProgramRules
 from rewards.sale import Outcome, OutcomeKind, Sale
 
-Evaluator = Callable[[ProgramRules, Sale, Facts], Evaluation]
+Evaluator = Callable[[ProgramRules, Sale, Facts], Evaluated]
 """Says what the rules make of a receipt: the kernel, or its reference twin."""
 
 
@@ -22,7 +22,7 @@ class Decision(NamedTuple):
         can_ask: the till can ask questions; prompts are switched off where it cannot.
     """
 
-    evaluation: Evaluation
+    evaluation: Evaluated
     prompts: tuple[Prompt, ...] | None
     items: tuple[CrossSellItem, ...] | None
     can_ask: bool = True
@@ -68,7 +68,8 @@ def decide_prompts(
     """Add the prompts, if the till can ask."""
     if not decision.can_ask:
         return decision
-    return decision._replace(prompts=due_prompts(rules.program, fields, at_us))
+    prompts = due_prompts(rules.program, fields, at_us)
+    return Decision(decision.evaluation, prompts, decision.items, decision.can_ask)
 
 
 def decide_cross_sell(
@@ -81,10 +82,10 @@ def decide_cross_sell(
     products = {product.sku: product for product in facts.products}
     segments = facts.customer.segments
     items = choose_items(rules, sale, products, segments, articles_of, count_max)
-    return decision._replace(items=items)
+    return Decision(decision.evaluation, decision.prompts, items, decision.can_ask)
 
 
-def quoted_lines(sale: Sale, evaluation: Evaluation) -> tuple[QuotedLine, ...]:
+def quoted_lines(sale: Sale, evaluation: Evaluated) -> tuple[QuotedLine, ...]:
     """The lines that promotions changed, as a token keeps them."""
     return tuple(
         (line.line_id, line.quantity_milli, outcome.amount_minor)
@@ -94,7 +95,7 @@ def quoted_lines(sale: Sale, evaluation: Evaluation) -> tuple[QuotedLine, ...]:
 
 
 def differences(
-    sale: Sale, evaluation: Evaluation, quoted: tuple[QuotedLine, ...], same_sale: bool
+    sale: Sale, evaluation: Evaluated, quoted: tuple[QuotedLine, ...], same_sale: bool
 ) -> tuple[Difference, ...]:
     """Hold a sale against what its quote said of the lines that promotions had changed.
 
@@ -127,7 +128,7 @@ def differences(
     return tuple(found)
 
 
-def outcome_differs(sale: Sale, evaluation: Evaluation, outcome: Outcome | None) -> str:
+def outcome_differs(sale: Sale, evaluation: Evaluated, outcome: Outcome | None) -> str:
     """Say how what the till did differs from what is answered; empty if it does not.
 
     Returns:

@@ -24,7 +24,7 @@ from server.back_office import BackOffice
 from server.back_office_servicer import BackOfficeServicer, back_office_handlers
 from server.clock import Clock, shifted_clock, system_clock
 from server.codec.sale_pb import HashIdentifier
-from server.evaluator import kernel_evaluator, prepare
+from server.evaluator import kernel_findings, prepare
 from server.log import set_up_log
 from server.lookups import Lookups
 from server.pipeline import Pipeline
@@ -151,7 +151,7 @@ def _clock(settings: Settings) -> Clock:
 def _evaluator(settings: Settings) -> tuple[Evaluator, Prepare]:
     """The evaluator of the setting, and what it does with rules as they are loaded."""
     if settings.evaluator == "kernel":
-        return kernel_evaluator, prepare
+        return kernel_findings, prepare
     return partial(evaluate, allocate=allocate), prepare_nothing
 
 

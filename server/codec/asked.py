@@ -35,6 +35,7 @@ class Asked(NamedTuple):
 
     Attributes:
         id_base: first part of the ids in the answer: the basket or receipt.
+        may_add: pieces may be added yet; a sale has none to add.
     """
 
     id_base: bytes
@@ -48,3 +49,4 @@ class Asked(NamedTuple):
     catalogue: Catalogue
     voice: Voice
     hints: tuple[Hint, ...] = ()
+    may_add: bool = True

@@ -4,7 +4,6 @@ from enum import IntEnum
 from typing import NamedTuple
 
 import msgspec
-from msgspec.structs import replace
 
 from loyalty.v1 import answer_pb2
 from loyalty.v1 import till_service_pb2 as pb
@@ -16,8 +15,12 @@ from rewards.decide import (
     differences,
     outcome_differs,
 )
+<<<<<<< HEAD
 from rewards.earning import post_grants
 from rewards.evaluate import Evaluation
+=======
+from rewards.evaluate import Evaluated
+>>>>>>> 6411247 (Answers are spelled in one step, from what the kernel found)
 from rewards.facts import Facts
 from rewards.journal import Journal
 from rewards.refusal import Reason, Refusal
@@ -35,9 +38,10 @@ from rewards.sale import (
     key_id_of,
 )
 from server.codec import check
-from server.codec.answer_pb import fill_answer
+from server.codec.answer_pb import spell_answer
 from server.codec.asked import Skipped
 from server.codec.sale_pb import outcome_from_pb, receipt_key_from_pb, sale_from_pb
+from server.codec.shape import shape_of
 from server.lookups import Seen, Wanted
 from server.store.facts import KnownKey
 from server.till import evaluation as work
@@ -46,6 +50,19 @@ from server.till.durable import Decided, run_durable
 from server.till.stored import stored_checkout
 from server.token import QuoteToken
 
+_DIFFERENCE = shape_of(pb.QuoteDifference, "line_id", "quoted_minor", "amount_minor", "reason").one
+_EXCEPTION = shape_of(pb.CheckoutException, "kind", "detail").one
+_RESPONSE = shape_of(
+    pb.CheckoutResponse,
+    "result",
+    "receipt_id",
+    "fingerprint",
+    "decided_at_us",
+    "answer",
+    "differs_from_quote",
+    "exceptions",
+).one
+_POINTS, _RETURN = TenderKind.POINTS.value, LineAction.RETURN.value
 _ENCODER = msgspec.msgpack.Encoder()
 _NO_CUSTOMER = Skipped(prompts=answer_pb2.SET_REASON_NO_CUSTOMER)
 
@@ -267,11 +284,11 @@ class CheckoutOperation:
             text = f"the basket was sold before, as receipt {sold_as}"
             refusal = Refusal(Reason.BASKET_SOLD, text, {"receipt_id": sold_as})
             self._except(exceptions, ExceptionKind.BASKET_SOLD, refusal)
-        if any(tender.kind == TenderKind.POINTS for tender in command.sale.tenders):
+        if _POINTS in [tender.kind for tender in command.sale.tenders]:
             text = "spending points is not offered by this version"
             refusal = Refusal(Reason.SPEND_NOT_POSSIBLE, text)
             self._except(exceptions, ExceptionKind.SPEND, refusal)
-        if any(line.action == LineAction.RETURN for line in command.sale.lines):
+        if _RETURN in [line.action for line in command.sale.lines]:
             text = "RETURN lines inside a sale are not offered by this version"
             self._except(exceptions, ExceptionKind.RETURN_LINES, Refusal(Reason.NOT_OFFERED, text))
 
@@ -284,7 +301,7 @@ class CheckoutOperation:
         exceptions.append(ExceptionEntry(kind, f"{refusal.reason.value}: {refusal.message}"))
 
     def _differences(
-        self, evaluation: Evaluation, frozen: Frozen, exceptions: list[ExceptionEntry]
+        self, evaluation: Evaluated, frozen: Frozen, exceptions: list[ExceptionEntry]
     ) -> tuple[Difference, ...]:
         command, token = self._command, frozen.token
         if token is None:
@@ -306,30 +323,20 @@ class CheckoutOperation:
     def _answer(self, sold: Sold) -> bytes:
         command = self._command
         training = command.sale.header.mode == SaleMode.TRAINING
-        result = pb.DURABLE_RESULT_TRAINING if training else pb.DURABLE_RESULT_COMMITTED
-        response = pb.CheckoutResponse(
-            result=result,
-            receipt_id=command.key_id,
-            fingerprint=command.fingerprint,
-            decided_at_us=sold.now_us,
-        )
-        # A piece to add is an offer of an open basket; a sale has none.
-        evaluation = replace(sold.decision.evaluation, offers=())
-        decision = sold.decision._replace(evaluation=evaluation)
         id_base = command.basket_id or command.key_id
-        asked = work.asked_of(sold.scene, sold.facts, decision, sold.skipped, id_base)
-        fill_answer(response.answer, asked)
-        for difference in sold.differences:
-            response.differs_from_quote.add(
-                line_id=difference.line_id,
-                quoted_minor=difference.quoted_minor,
-                amount_minor=difference.amount_minor,
-                reason=pb.DifferenceReason.ValueType(difference.reason),
-            )
-        for entry in sold.exceptions:
-            kind = pb.ExceptionKind.ValueType(entry.kind)
-            response.exceptions.add(kind=kind, detail=entry.detail)
-        return response.SerializeToString()
+        # A piece to add is an offer of an open basket; a sale has none.
+        asked = work.asked_of(
+            sold.scene, sold.facts, sold.decision, sold.skipped, id_base, may_add=False
+        )
+        return _RESPONSE(
+            pb.DURABLE_RESULT_TRAINING if training else pb.DURABLE_RESULT_COMMITTED,
+            command.key_id,
+            command.fingerprint,
+            sold.now_us,
+            spell_answer(asked),
+            [_DIFFERENCE(*difference[:4]) for difference in sold.differences],
+            [_EXCEPTION(entry.kind, entry.detail) for entry in sold.exceptions],
+        )
 
     def _commit(self, sold: Sold, seen: Seen, answer: bytes) -> Commit:
         command, rules, at_us = self._command, sold.scene.rules, sold.scene.at_us

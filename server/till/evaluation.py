@@ -114,6 +114,7 @@ def asked_of(
     skipped: Skipped,
     id_base: bytes,
     hints: tuple[Hint, ...] = (),
+    may_add: bool = True,
 ) -> Asked:
     """Collect what an answer is made of."""
     header, program = scene.sale.header, scene.rules.program
@@ -130,4 +131,5 @@ def asked_of(
         catalogue=scene.context.reference.catalogue(header.chain_id),
         voice=voice_of(scene.store, program, header.language_code, customer_language),
         hints=hints,
+        may_add=may_add,
     )

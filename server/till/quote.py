@@ -6,16 +6,17 @@ from loyalty.v1 import answer_pb2
 from loyalty.v1 import till_service_pb2 as pb
 from rewards import limits
 from rewards.decide import Decision, quoted_lines
-from rewards.evaluate import Evaluation
+from rewards.evaluate import Evaluated
 from rewards.facts import Facts
 from rewards.hints import find_hints
 from rewards.refusal import Reason, Refusal
 from rewards.ruleset import ProgramRules
 from rewards.sale import Sale, encode_sale, fingerprint_of
 from server.codec import check
-from server.codec.answer_pb import fill_answer
+from server.codec.answer_pb import spell_answer
 from server.codec.asked import Skipped
 from server.codec.sale_pb import sale_from_pb
+from server.codec.shape import shape_of
 from server.lookups import Seen, Wanted
 from server.till import evaluation as work
 from server.till.context import Context, check_currency
@@ -28,6 +29,9 @@ FACTS_RESERVE_S = 0.15
 EXTRAS_RESERVE_S = 0.02
 """Prompts and cross-sell are left out when less than this is left."""
 
+_RESPONSE = shape_of(
+    pb.QuoteResponse, "answer", "token", "token_expires_at_us", "prices_refreshed"
+).one
 _DEADLINE = answer_pb2.SET_REASON_DEADLINE
 _NO_CUSTOMER = answer_pb2.SET_REASON_NO_CUSTOMER
 _NO_FACTS = answer_pb2.SET_REASON_FACTS_UNAVAILABLE
@@ -57,14 +61,14 @@ async def quote(context: Context, request: pb.QuoteRequest, deadline_s: float) -
     decision, skipped = _decide(scene, facts, seen, deadline_s)
     hints = find_hints(rules, sale, facts, decision.evaluation)
     asked = work.asked_of(scene, facts, decision, skipped, basket_id, hints)
-    response = pb.QuoteResponse()
-    fill_answer(response.answer, asked)
     expires_at_us = token.expires_at_us if token else now_us + TOKEN_LIFE_US
     new_token = _token(scene, basket_id, facts, decision.evaluation, expires_at_us)
-    response.token = context.signer.sign(new_token)
-    response.token_expires_at_us = expires_at_us
-    response.prices_refreshed = bool(request.token) and token is None
-    return response.SerializeToString()
+    return _RESPONSE(
+        spell_answer(asked),
+        context.signer.sign(new_token),
+        expires_at_us,
+        bool(request.token) and token is None,
+    )
 
 
 def _still_good(
@@ -136,7 +140,7 @@ def _token(
     scene: work.Scene,
     basket_id: bytes,
     facts: Facts,
-    evaluation: Evaluation,
+    evaluation: Evaluated,
     expires_at_us: int,
 ) -> QuoteToken:
     sale = scene.sale

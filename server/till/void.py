@@ -173,9 +173,8 @@ class VoidOperation:
                 asset_code=asset_code, amount_minor=change_minor, balance_minor=balance_minor
             )
             asset = rules.program.assets[asset_code]
-            amount = slip.amount(-change_minor, asset)
-            name = slip.asset(-change_minor, asset)
-            text = slip.say(f"slip_taken_back_{asset.kind}", amount=amount, asset=name)
+            figures = slip.owned(-change_minor, asset)
+            text = slip.fill(f"slip_taken_back_{asset.kind}", figures)
             response.texts.add(place=_SLIP, style=_EMPHASIS, text=text)
         return response.SerializeToString()
 
