@@ -59,7 +59,7 @@ cdef class Shape:
         if len(fields) > FIELDS_MAX:
             raise ValueError(f"a shape has at most {FIELDS_MAX} fields")
         for number, kind in fields:
-            if not last < number < 1 << 29 or not VARINT <= kind <= MESSAGES:
+            if not last < number < 1 << 29 or not 0 <= kind <= <int64_t> MESSAGES:
                 raise ValueError("fields stand by number, each of a kind")
             self.fields[self.count] = Field(
                 <uint64_t> number << 3 | (0 if kind <= ZIGZAG else 2), <Kind> kind
@@ -188,8 +188,10 @@ cdef int64_t _int_of(object value) except? -1:
 cdef int _read_number(const Field *field, object value, Part *part) except -1:
     cdef int64_t number = _int_of(value)
     part.number = <uint64_t> number
-    if field.kind == ZIGZAG:
-        part.number = part.number << 1 ^ <uint64_t> (number >> 63)
+    if field.kind == ZIGZAG and number < 0:
+        part.number = <uint64_t> -(number + 1) * 2 + 1
+    elif field.kind == ZIGZAG:
+        part.number *= 2
     part.is_left_out = not number
     return 0
 

@@ -125,13 +125,16 @@ class Speaker:
         sign = "-" if amount_minor < 0 else ""
         return f"{sign}{form.prefix}{_number(major, minor, form.unit, form)}{form.suffix}"
 
-    def owned(self, amount_minor: int, asset: Asset) -> dict[str, str]:
-        """The figures of an amount of an asset.
+    def amount(self, amount_minor: int, asset: Asset) -> str:
+        """Write an amount of an asset: money for a discount, else a number."""
+        return self.owned(amount_minor, asset)["amount"]
 
-        Returns:
-            `amount`: money for a discount, else a number; `asset`: its name in the plural form
-            that the amount asks for, empty for money.
-        """
+    def asset(self, amount_minor: int, asset: Asset) -> str:
+        """Name an asset in the plural form that its amount asks for; empty for money."""
+        return self.owned(amount_minor, asset)["asset"]
+
+    def owned(self, amount_minor: int, asset: Asset) -> dict[str, str]:
+        """The figures of an amount of an asset: what `amount` writes and `asset` names."""
         if asset.kind == "deferred_discount":
             return {"amount": self.money(amount_minor), "asset": ""}
         words = self._words_of(asset)

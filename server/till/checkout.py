@@ -15,12 +15,8 @@ from rewards.decide import (
     differences,
     outcome_differs,
 )
-<<<<<<< HEAD
 from rewards.earning import post_grants
-from rewards.evaluate import Evaluation
-=======
 from rewards.evaluate import Evaluated
->>>>>>> 6411247 (Answers are spelled in one step, from what the kernel found)
 from rewards.facts import Facts
 from rewards.journal import Journal
 from rewards.refusal import Reason, Refusal

@@ -35,7 +35,7 @@ def speaker(language: str, currency: str = "RUB", **own: dict[str, str]) -> Spea
 
 def category(language: str, amount_minor: int, decimals: int) -> str:
     asset = make.asset(decimals=decimals, names=(AssetName("en", NAMED),))
-    return speaker(language).owned(amount_minor, asset)["asset"]
+    return speaker(language).asset(amount_minor, asset)
 
 
 # --- plural forms -------------------------------------------------------------------------------
@@ -67,20 +67,20 @@ def category(language: str, amount_minor: int, decimals: int) -> str:
     ],
 )
 def test_russian_points(amount: int, word: str) -> None:
-    assert speaker("ru").owned(amount, make.asset())["asset"] == word
+    assert speaker("ru").asset(amount, make.asset()) == word
     whole = make.asset(decimals=2)
-    assert speaker("ru").owned(amount * 100, whole)["asset"] == word
-    assert speaker("ru-RU").owned(amount, make.asset())["asset"] == word
+    assert speaker("ru").asset(amount * 100, whole) == word
+    assert speaker("ru-RU").asset(amount, make.asset()) == word
 
 
 @pytest.mark.parametrize("amount", [1, 50, 150, 210, 501, 100_001])
 def test_a_fraction_of_points_has_its_own_form(amount: int) -> None:
-    assert speaker("ru").owned(amount, make.asset(decimals=2))["asset"] == "балла"
+    assert speaker("ru").asset(amount, make.asset(decimals=2)) == "балла"
 
 
 @pytest.mark.parametrize(("amount", "word"), [(0, "points"), (1, "point"), (2, "points")])
 def test_english_points(amount: int, word: str) -> None:
-    assert speaker("en").owned(amount, make.asset())["asset"] == word
+    assert speaker("en").asset(amount, make.asset()) == word
 
 
 AMOUNTS = (
@@ -108,11 +108,11 @@ def test_a_language_whose_rules_look_at_whole_thousands(amount: int) -> None:
 
 def test_a_form_that_is_not_given_is_that_of_other_numbers() -> None:
     names = (AssetName("ru", (PluralForm("one", "балл"), PluralForm("other", "балла"))),)
-    assert speaker("ru").owned(5, make.asset(names=names))["asset"] == "балла"
+    assert speaker("ru").asset(5, make.asset(names=names)) == "балла"
 
 
 def test_money_has_no_name_beside_it() -> None:
-    assert speaker("ru").owned(500, make.NEXT_DISCOUNT)["asset"] == ""
+    assert speaker("ru").asset(500, make.NEXT_DISCOUNT) == ""
 
 
 # --- figures ------------------------------------------------------------------------------------
@@ -163,7 +163,7 @@ def test_every_language_can_be_spoken(code: str) -> None:
     voice = speaker(code)
     assert "5" in voice.money(5)
     assert voice.day(make.NOON_US, UTC)
-    assert voice.owned(5, make.asset())["asset"]
+    assert voice.asset(5, make.asset())
 
 
 @pytest.mark.parametrize(
@@ -181,11 +181,11 @@ def test_every_language_can_be_spoken(code: str) -> None:
     ],
 )
 def test_points_are_numbers(decimals: int, amount_minor: int, written: str) -> None:
-    assert speaker("ru").owned(amount_minor, make.asset(decimals=decimals))["amount"] == written
+    assert speaker("ru").amount(amount_minor, make.asset(decimals=decimals)) == written
 
 
 def test_a_deferred_discount_is_written_as_money() -> None:
-    assert speaker("ru").owned(10_000, make.NEXT_DISCOUNT)["amount"] == f"100,00{NBSP}₽"
+    assert speaker("ru").amount(10_000, make.NEXT_DISCOUNT) == f"100,00{NBSP}₽"
 
 
 @pytest.mark.parametrize(
@@ -236,9 +236,9 @@ def test_without_english_any_language_is_better_than_none() -> None:
 
 def test_asset_names_follow_the_same_fallback() -> None:
     names = (AssetName("kk", (PluralForm("other", "ұпай"),)),)
-    assert speaker("de").owned(5, make.asset(names=names))["asset"] == "ұпай"
-    assert speaker("de").owned(5, make.asset())["asset"] == "points"
-    assert speaker("ru-KZ").owned(5, make.asset())["asset"] == "баллов"
+    assert speaker("de").asset(5, make.asset(names=names)) == "ұпай"
+    assert speaker("de").asset(5, make.asset()) == "points"
+    assert speaker("ru-KZ").asset(5, make.asset()) == "баллов"
 
 
 @pytest.mark.parametrize(
@@ -334,5 +334,5 @@ def test_assets_of_one_code_in_two_programs_keep_their_own_names() -> None:
     def named(word: str) -> Asset:
         return make.asset(names=(AssetName("en", (PluralForm("other", word),)),))
 
-    assert speaker("en").owned(5, named("stars"))["asset"] == "stars"
-    assert speaker("en").owned(5, named("bonuses"))["asset"] == "bonuses"
+    assert speaker("en").asset(5, named("stars")) == "stars"
+    assert speaker("en").asset(5, named("bonuses")) == "bonuses"
