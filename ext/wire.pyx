@@ -152,7 +152,7 @@ cdef class Shape:
         for n in range(self.count):
             if not parts[n].is_left_out:
                 at = _write(&self.fields[n], values[n], &parts[n], at)
-        assert at - start == size, "a message is as long as it was measured"
+        assert at == start + size, "a message is as long as it was measured"
         return message
 
 
