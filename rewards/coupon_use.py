@@ -9,7 +9,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from rewards.benefit import CouponReward, GiftCertificate
-from rewards.evaluate import CouponOutcome, CouponState, Evaluation
+from rewards.evaluate import CouponOutcome, CouponState, Evaluated
 from rewards.facts import Facts, Instrument
 from rewards.gate import series_token
 from rewards.instrument import coupon_asset, gift_asset, series_of
@@ -38,7 +38,7 @@ class GivenOut(NamedTuple):
     is_own: bool
 
 
-def within_balances(program: CompiledProgram, facts: Facts, evaluation: Evaluation) -> Evaluation:
+def within_balances(program: CompiledProgram, facts: Facts, evaluation: Evaluated) -> Evaluated:
     """Leave out of the rewards what would raise a balance above its bound.
 
     Returns:
@@ -63,10 +63,12 @@ def within_balances(program: CompiledProgram, facts: Facts, evaluation: Evaluati
             cut.add(grant.number)
         if part.amount_minor:
             kept.append(part)
+    if not cut:
+        return evaluation
     lowered = {n for n, _ in _lowering(evaluation)} | {grant.number for grant in kept}
     trace = [_bounded(one, one.number in lowered) if one.number in cut else one
              for one in evaluation.trace]  # fmt: skip
-    return replace(evaluation, grants=tuple(kept), trace=tuple(trace))
+    return replace(evaluation.raised(), grants=tuple(kept), trace=tuple(trace))
 
 
 def _part_of(grant: Grant, left_minor: int) -> Grant:
@@ -76,7 +78,7 @@ def _part_of(grant: Grant, left_minor: int) -> Grant:
     return replace(grant, amount_minor=left_minor, value_minor=value_minor)
 
 
-def _lowering(evaluation: Evaluation) -> list[tuple[int, int]]:
+def _lowering(evaluation: Evaluated) -> list[tuple[int, int]]:
     """Promotions that lowered a line or said something, with anything of theirs."""
     lowered = [
         (adjustment.number, 0)
@@ -98,7 +100,7 @@ def _bounded(entry: TraceEntry, is_left: bool) -> TraceEntry:
 
 
 def coupons_used(
-    program: CompiledProgram, sale: Sale, facts: Facts, evaluation: Evaluation
+    program: CompiledProgram, sale: Sale, facts: Facts, evaluation: Evaluated
 ) -> tuple[Instrument, ...]:
     """The coupons that promotions fired by: of each one, and no two where one is enough.
 
@@ -126,7 +128,7 @@ def _token_of(coupon: Instrument) -> str:
     return series_token(series_of(coupon.asset_code))
 
 
-def with_coupons(facts: Facts, evaluation: Evaluation, used: Sequence[Instrument]) -> Evaluation:
+def with_coupons(facts: Facts, evaluation: Evaluated, used: Sequence[Instrument]) -> Evaluated:
     """Say of a coupon that was shown and is not needed that another one counted."""
     codes = {one.code for one in used}
     spare = {one.code for one in facts.coupons if one.code and one.code not in codes}
@@ -136,11 +138,11 @@ def with_coupons(facts: Facts, evaluation: Evaluation, used: Sequence[Instrument
         else one
         for one in evaluation.coupons
     ]
-    return replace(evaluation, coupons=tuple(outcomes))
+    return replace(evaluation.raised(), coupons=tuple(outcomes))
 
 
 def given_out(
-    program: CompiledProgram, facts: Facts, evaluation: Evaluation
+    program: CompiledProgram, facts: Facts, evaluation: Evaluated
 ) -> tuple[GivenOut, ...]:
     """The coupons of series of the program, and the certificates, that a receipt gives.
 

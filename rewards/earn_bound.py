@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
 
-from rewards.evaluate import Evaluation
+from rewards.evaluate import Evaluated
 from rewards.facts import Facts
 from rewards.quota import period_name
 from rewards.rewarding import Grant
@@ -55,7 +55,7 @@ def earn_left(
     return tuple(sorted(left.items()))
 
 
-def trimmed(evaluation: Evaluation, facts: Facts) -> Evaluation:
+def trimmed(evaluation: Evaluated, facts: Facts) -> Evaluated:
     """Cut what is given down to `facts.earn_left`, the last grants first; the trace says of whom.
 
     What promotions of the receipt have cost out of what it gives is given in any case.
@@ -76,6 +76,8 @@ def trimmed(evaluation: Evaluation, facts: Facts) -> Evaluation:
             cut.add(grant.number)
         if amount_minor:
             grants.append(_part_of(grant, amount_minor))
+    if not cut:
+        return evaluation
     trace = tuple(
         [
             _cut_entry(one, one.number in _taking_effect(evaluation, grants))
@@ -84,10 +86,10 @@ def trimmed(evaluation: Evaluation, facts: Facts) -> Evaluation:
             for one in evaluation.trace
         ]
     )
-    return replace(evaluation, grants=tuple(grants), trace=trace)
+    return replace(evaluation.raised(), grants=tuple(grants), trace=trace)
 
 
-def _taking_effect(evaluation: Evaluation, grants: Iterable[Grant]) -> set[int]:
+def _taking_effect(evaluation: Evaluated, grants: Iterable[Grant]) -> set[int]:
     """Promotions that lowered a line, said something, or still give something."""
     found = {number for number, _ in evaluation.messages} | {grant.number for grant in grants}
     for outcome in evaluation.outcomes:

@@ -27,7 +27,7 @@ from server.clock import Clock, shifted_clock, system_clock
 from server.codec.sale_pb import HashIdentifier
 from server.customer_service import SERVICE as CUSTOMERS
 from server.customer_service import customer_handlers, ledger_handlers
-from server.evaluator import kernel_evaluator, prepare
+from server.evaluator import kernel_findings, prepare
 from server.expiry import Expiry
 from server.log import set_up_log
 from server.lookups import Lookups
@@ -162,7 +162,7 @@ def _clock(settings: Settings) -> Clock:
 def _evaluator(settings: Settings) -> tuple[Evaluate, Prepare]:
     """The evaluator of the setting, and what it does with rules as they are loaded."""
     if settings.evaluator == "kernel":
-        return kernel_evaluator, prepare
+        return kernel_findings, prepare
     return partial(evaluate, allocate=allocate), prepare_nothing
 
 

@@ -39,7 +39,7 @@ from rewards.hints import find_hints
 from rewards.product import Catalogue
 from rewards.program import CrossSellLink, Promotion
 from rewards.sale import Capabilities, Line
-from server.codec.answer_pb import fill_answer
+from server.codec.answer_pb import spell_answer
 from server.codec.asked import Asked, Skipped, Voice
 from server.texts import Speaker
 from tests import make
@@ -77,12 +77,10 @@ def answered(
         decision = decide_cross_sell(decision, rules, sale, facts, lambda link: ("spray",))
     speaker = Speaker("en", "RUB", {})
     voice = Voice(speaker, speaker, UTC)
-    answer = pb.Answer()
     asked = Asked(
         b"id", rules.program, 1, make.NOON_US, sale, facts, decision, skipped, CATALOGUE, voice
     )
-    fill_answer(answer, asked)
-    return answer
+    return pb.Answer.FromString(spell_answer(asked))
 
 
 def status(of: Any) -> tuple[int, int]:
@@ -136,6 +134,7 @@ def given(
     *promotions: Promotion,
     lines: tuple[Line, ...] = (),
     language: str = "ru",
+    may_add: bool = True,
     **changes: Any,
 ) -> pb.Answer:
     """The answer to a receipt under some promotions."""
@@ -144,7 +143,6 @@ def given(
     decision = decide_lines_and_rewards(rules, sale, facts, EVALUATE)
     speaker = Speaker(language, "RUB", {})
     hints = find_hints(rules, sale, facts, decision.evaluation)
-    answer = pb.Answer()
     asked = Asked(
         b"id",
         rules.program,
@@ -157,9 +155,9 @@ def given(
         CATALOGUE,
         Voice(speaker, speaker, UTC),
         hints,
+        may_add=may_add,
     )
-    fill_answer(answer, asked)
-    return answer
+    return pb.Answer.FromString(spell_answer(asked))
 
 
 OTHER_REWARDS: dict[str, tuple[Benefit, tuple[Any, ...], str, str]] = {
@@ -262,6 +260,12 @@ def test_gifts_to_choose_share_a_group_and_say_what_they_cost() -> None:
     assert pieces[1].text == "На выбор — Spray {750 ml}, 1 шт. за 1,00\xa0₽: p"
 
 
+def test_a_sale_has_no_pieces_to_add() -> None:
+    gift = make.promotion("p", Gift(("spray",)))
+    assert given(gift).lines.to_add
+    assert not given(gift, may_add=False).lines.to_add
+
+
 def coupon(*conditions: Condition, **keys: Any) -> Promotion:
     return make.promotion("p", conditions=(Coupon(("TEA",)), *conditions), **keys)
 
@@ -290,6 +294,14 @@ COUPONS: dict[str, tuple[Promotion, str]] = {
 def test_a_coupon_says_what_became_of_it(promotion: Promotion, text: str) -> None:
     answer = given(promotion, coupon_codes=("tea",))
     assert [(one.code, one.text) for one in answer.coupons] == [("tea", text)]
+
+
+def test_each_of_several_coupons_that_are_asked_for_together_says_what_became_of_it() -> None:
+    both = coupon(Coupon(("cup",)))
+    answer = given(both, coupon_codes=("cup", "tea"))
+    assert [one.text for one in answer.coupons] == ["Купон cup: p", "Купон tea: p"]
+    answer = given(both, coupon_codes=("cup",))
+    assert [one.text for one in answer.coupons] == ["Купон cup: условия не выполнены"]
 
 
 def test_a_coupon_says_what_it_lost_to() -> None:
