@@ -78,7 +78,7 @@ def card_uses(sale: Sale) -> tuple[CardUse, ...]:
     found: list[CardUse] = []
     for line in sale.lines:
         if line.kind == LineKind.GIFT_CARD and line.action == LineAction.SALE:
-            operation, code = _on_line(line.rest)
+            operation, code = card_on(line.rest)
             if operation and code and not line.cancelled:
                 found.append(CardUse(CardOperation(operation), spelled(code), line.amount_minor))
     for tender in sale.tenders:
@@ -91,7 +91,7 @@ def card_uses(sale: Sale) -> tuple[CardUse, ...]:
 
 def shown_cards(sale: Sale) -> tuple[str, ...]:
     """The cards that a receipt names, as they were sent."""
-    lines = [_on_line(line.rest)[1] for line in sale.lines if line.kind == LineKind.GIFT_CARD]
+    lines = [card_on(line.rest)[1] for line in sale.lines if line.kind == LineKind.GIFT_CARD]
     tenders = [tender.gift_card_id for tender in sale.tenders]
     return tuple(dict.fromkeys(code for code in [*lines, *tenders] if code))
 
@@ -164,7 +164,7 @@ def _redeem(
     journal.take(Book.CLEARING, asset_code, picked.picks)
 
 
-def _on_line(rest: tuple[object, ...]) -> tuple[int, str]:
+def card_on(rest: tuple[object, ...]) -> tuple[int, str]:
     """Operation and card of a line; 0 and empty where none was sent."""
     if len(rest) <= _LINE_CARD:
         return 0, ""

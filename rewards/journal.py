@@ -26,7 +26,7 @@ from rewards.ledger import (
     transfer_id_of,
 )
 
-_Leg = tuple[Book, str, int]
+_Leg = tuple[int, str, int]
 
 
 class AlreadyPostedError(Exception):
@@ -121,6 +121,7 @@ class Journal:
             LotKind.VALUE,
             promotion_id,
             funding,
+            book,
         )
         self._make(lot)
         if paid:
@@ -140,17 +141,19 @@ class Journal:
         self._change(transfer_id, asset_code, picks, -1)
 
     def take_back(self, lot_id: bytes, amount_minor: int) -> None:
-        """Take back a part of what a lot granted: those who funded it get it."""
+        """Take back a part of what a lot granted: those who paid for it get it."""
         lot = self._owned[lot_id]
         gone_minor = lot.granted_minor - self._left[lot_id]
         picks = [(lot_id, amount_minor)]
-        self.take_instead(lot.promotion_id, lot.asset_code, picks, lot.funding, gone_minor)
+        self.take_instead(
+            lot.promotion_id, lot.asset_code, picks, lot.funding, gone_minor, lot.book
+        )
 
     def take_instead(
         self, promotion_id: str, asset_code: str, picks: Sequence[Pick], funding: Funding = (),
-        before_minor: int = 0,
+        before_minor: int = 0, book: int = Book.ISSUER,
     ) -> None:  # fmt: skip
-        """Take from other lots what a lot that is gone should give back to those who funded it.
+        """Take from other lots what a lot that is gone should give back to those who paid for it.
 
         Args:
             promotion_id: what had granted the lot.
@@ -158,14 +161,15 @@ class Journal:
             picks: from which lots; their amounts sum to what should be given back.
             funding: of the lot that is gone, as it was granted.
             before_minor: what of that lot its funders have got back before; see `part_of`.
+            book: in which that lot was granted.
         """
         amount_minor = sum([minor for _, minor in picks])
         if not amount_minor:
             return
         transfer_id = self._next_id()
         parts = part_of(funding, amount_minor, before_minor)
-        legs = [(Book.CUSTOMER, "", -amount_minor), *_other_side(Book.ISSUER, parts, 1)]
-        self._post(transfer_id, promotion_id, asset_code, legs)
+        own: list[_Leg] = [(Book.CUSTOMER, "", -amount_minor)]
+        self._post(transfer_id, promotion_id, asset_code, own + _other_side(book, parts, 1))
         self._change(transfer_id, asset_code, picks, -1)
 
     def give_back(self, asset_code: str, picks: Sequence[Pick], promotion_id: str = "") -> None:
@@ -179,13 +183,14 @@ class Journal:
         self._change(transfer_id, asset_code, picks, 1)
 
     def owe(
-        self, book: Book, asset_code: str, amount_minor: int, at_us: int,
+        self, book: int, asset_code: str, amount_minor: int, at_us: int,
         promotion_id: str = "", funding: Funding = (),
     ) -> bytes:  # fmt: skip
         """Leave an amount owing: a debt, which the next lot of the asset pays first.
 
         Args:
-            book: CLEARING for what was spent and not there, ISSUER for what is taken back.
+            book: CLEARING for what was spent and not there; of what is taken back and not there
+                that in which its lot was granted.
             asset_code: of what asset.
             amount_minor: 1 or more.
             at_us: since when it is owed, UTC microseconds.
@@ -197,8 +202,8 @@ class Journal:
         """
         transfer_id = self._next_id()
         parts = funding or (("", amount_minor),)
-        legs = [(Book.DEBT, "", -amount_minor), *_other_side(book, parts, 1)]
-        self._post(transfer_id, promotion_id, asset_code, legs)
+        own: list[_Leg] = [(Book.DEBT, "", -amount_minor)]
+        self._post(transfer_id, promotion_id, asset_code, own + _other_side(book, parts, 1))
         self._make(Lot(transfer_id, asset_code, amount_minor, at_us, 0, LotKind.DEBT, promotion_id))
         return transfer_id
 
@@ -236,6 +241,7 @@ class Journal:
                 lot.kind,
                 lot.promotion_id,
                 part_of(lot.funding, amount_minor, gone_minor) if lot.funding else (),
+                lot.book,
             )
         )
 
@@ -302,6 +308,7 @@ class Journal:
             lot.kind,
             lot.promotion_id,
             lot.funding,
+            lot.book,
         )
         if lot.kind == LotKind.DEBT:
             self._debts.setdefault(lot.asset_code, []).append(lot.lot_id)
@@ -324,7 +331,7 @@ class Journal:
                 self._changes.append(LotChange(transfer_id, lot_id, sign * minor))
 
 
-def _other_side(book: Book, parts: Funding, sign: int) -> list[_Leg]:
+def _other_side(book: int, parts: Funding, sign: int) -> list[_Leg]:
     """Legs of those who pay or get back; of a party they stand in the book FUNDING."""
     return [
         (Book.FUNDING if party_id and book == Book.ISSUER else book, party_id, sign * minor)

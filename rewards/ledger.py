@@ -69,6 +69,7 @@ class Lot(Struct, frozen=True, array_like=True, gc=False):
     Attributes:
         active_from_us: UTC microseconds.
         expires_at_us: UTC microseconds, the last one included; 0 is without end.
+        book: the chain's side of that transfer: what is taken back goes back there.
     """
 
     lot_id: bytes
@@ -79,6 +80,7 @@ class Lot(Struct, frozen=True, array_like=True, gc=False):
     kind: int = LotKind.VALUE
     promotion_id: str = ""
     funding: Funding = ()
+    book: int = Book.ISSUER
 
 
 class OwnedLot(Struct, frozen=True, array_like=True, gc=False):
@@ -93,6 +95,7 @@ class OwnedLot(Struct, frozen=True, array_like=True, gc=False):
     kind: int = LotKind.VALUE
     promotion_id: str = ""
     funding: Funding = ()
+    book: int = Book.ISSUER
 
     def is_usable(self, at_us: int) -> bool:
         """Whether it has value that may be spent at an instant."""

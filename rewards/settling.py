@@ -313,6 +313,7 @@ class _Settling:
             ((lot.lot_id, own_minor), *picked.picks),
             lot.funding,
             claim.before_minor,
+            lot.book,
         )
         taken_minor = own_minor + rest_minor - picked.missing_minor
         may_owe = self._standing.claw_back_debt and not is_coupon(lot.asset_code)
@@ -334,7 +335,7 @@ class _Settling:
     def _owe(self, lot: OwnedLot, owed_minor: int, before_minor: int) -> None:
         parts = part_of(lot.funding, owed_minor, before_minor) if lot.funding else ()
         self._journal.owe(
-            Book.ISSUER,
+            lot.book,
             lot.asset_code,
             owed_minor,
             self._standing.at_us,

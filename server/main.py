@@ -20,6 +20,7 @@ from grpc_reflection.v1alpha import reflection
 from loyalty.v1 import back_office_service_pb2
 from rewards.allocate import allocate
 from rewards.evaluate import evaluate
+from rewards.ruleset import ProgramRules
 from server.back_office import BackOffice
 from server.back_office_servicer import BackOfficeServicer, back_office_handlers
 from server.budgets import Desk
@@ -32,7 +33,7 @@ from server.expiry import Expiry
 from server.log import set_up_log
 from server.lookups import Lookups
 from server.pipeline import Pipeline
-from server.reference import POLL_S, Prepare, Reference, prepare_nothing
+from server.reference import POLL_S, Prepare, Reference
 from server.session import GO_AWAY_GRACE_MS, Sessions
 from server.settings import Settings, read_settings
 from server.store.database import Database
@@ -42,6 +43,7 @@ from server.store.migrate import migrate
 from server.store.partitions import ensure_partitions
 from server.store.secrets import shared_secrets
 from server.till.context import Context, Evaluate
+from server.till.quotas import index_of
 from server.till_servicer import SERVICE, TillCalls, check_contract, unary_handlers
 from server.token import TokenSigner
 
@@ -162,8 +164,13 @@ def _clock(settings: Settings) -> Clock:
 def _evaluator(settings: Settings) -> tuple[Evaluate, Prepare]:
     """The evaluator of the setting, and what it does with rules as they are loaded."""
     if settings.evaluator == "kernel":
-        return kernel_findings, prepare
-    return partial(evaluate, allocate=allocate), prepare_nothing
+        return kernel_findings, _prepare
+    return partial(evaluate, allocate=allocate), index_of
+
+
+def _prepare(rules: ProgramRules) -> None:
+    prepare(rules)
+    index_of(rules)
 
 
 async def _identifier_hash(database: Database, now_us: int) -> HashIdentifier:

@@ -34,7 +34,6 @@ KIND_OF: dict[int, pb.EntryKind.ValueType] = {
     KeyKind.CHECKOUT: pb.ENTRY_KIND_CHECKOUT,
     KeyKind.VOID: pb.ENTRY_KIND_VOID,
     KeyKind.REFUND: pb.ENTRY_KIND_REFUND,
-    KeyKind.MERGE: pb.ENTRY_KIND_MERGE,
     KeyKind.EXPIRY: pb.ENTRY_KIND_EXPIRY,
     KeyKind.GOODWILL: pb.ENTRY_KIND_GOODWILL,
 }

@@ -65,6 +65,7 @@ from rewards.condition import (
 from rewards.program import (
     Cost,
     CouponRules,
+    CouponSeries,
     ExclusiveGroup,
     LaneSetting,
     Limits,
@@ -84,6 +85,8 @@ PRICES = (100, 99, 250, 1, 7, 333, 0, 101)
 TIERS = ("gold", "silver")
 SEGMENTS = ("vip", "pensioner", "staff")
 COUPONS = ("SPRING", "autumn", "Winter")
+SERIES = ("first", "second")
+"""Series of coupons for one use."""
 TRIGGERS = ("card_shown", "birthday_said")
 OFFERS = ("stretch", "favourite")
 COUNTERS = ("visits", "coffees")
@@ -441,7 +444,7 @@ CONDITION_KINDS: tuple[Callable[[Maker], Condition], ...] = (
     lambda one: Tier(one.some(TIERS, 1)),
     lambda one: KnownCustomer(not one.once_in(5)),
     lambda one: StaffPurchase(one.once_in(4)),
-    lambda one: Coupon(one.some(COUPONS, 1)),
+    lambda one: Coupon(one.some(COUPONS, 1), one.some(SERIES) if one.once_in(2) else ()),
     lambda one: Trigger(one.some(TRIGGERS, 1)),
     _tender,
     lambda one: Birthday(one.pick((7, 0)), one.pick((3, 0))),
@@ -547,7 +550,8 @@ def _mended(promotion: Promotion) -> Promotion | None:
 
 
 def _program(promotions: tuple[Promotion, ...], **others: Any) -> Program:
-    return make.program(*promotions, assets=ASSETS, **others)
+    series = tuple(CouponSeries(code) for code in SERIES)
+    return make.program(*promotions, assets=ASSETS, coupon_series=series, **others)
 
 
 def _groups(one: Maker, promotions: Sequence[Promotion]) -> tuple[ExclusiveGroup, ...]:

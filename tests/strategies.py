@@ -7,6 +7,7 @@ of a case have something on the receipt, and about half of those fire.
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from rewards.compilation import compile_ruleset
 from rewards.facts import (
@@ -15,10 +16,13 @@ from rewards.facts import (
     CustomerFacts,
     CustomerState,
     Facts,
+    Instrument,
+    InstrumentState,
     ListPrice,
     OwnOffer,
     Quota,
 )
+from rewards.instrument import coupon_asset
 from rewards.limits import MILLI
 from rewards.product import Product
 from rewards.program import Program
@@ -46,6 +50,7 @@ from tests.programs import (
     PRICES,
     REWARD_KINDS,
     SEGMENTS,
+    SERIES,
     SKUS,
     TRIGGERS,
     Drawing,
@@ -177,9 +182,7 @@ def _quotas(one: Maker, program: Program) -> tuple[Quota, ...]:
     limited = [
         promotion.promotion_id
         for promotion in program.promotions
-        if promotion.limits.customer_times
-        or promotion.limits.total_times
-        or promotion.limits.total_minor
+        if promotion.limits.bounds_times or promotion.limits.bounds_money
     ]
     return tuple(
         Quota(
@@ -193,7 +196,22 @@ def _quotas(one: Maker, program: Program) -> tuple[Quota, ...]:
     )
 
 
-def _facts(one: Maker, program: Program) -> Facts:
+def _coupons(one: Maker, sale: Sale) -> tuple[Instrument, ...]:
+    """Some of the codes that are shown are of series; of some series the customer has one."""
+    states = (InstrumentState.USABLE,) * 3 + tuple(InstrumentState)
+    shown = tuple(
+        Instrument(code, coupon_asset(one.pick(SERIES)), one.pick(states), -1, b"shown")
+        for code in dict.fromkeys(sale.header.coupon_codes)
+        if one.once_in(3)
+    )
+    own = tuple(
+        Instrument("", coupon_asset(series), InstrumentState.USABLE, 7, b"own")
+        for series in (one.some(SERIES) if one.once_in(3) else ())
+    )
+    return shown + own
+
+
+def _facts(one: Maker, program: Program, sale: Sale) -> Facts:
     store = make.store_facts(
         zones=one.some(("north", "south"), 1),
         local_minute=one.pick((900, 900, 1_380, 0)),
@@ -206,7 +224,8 @@ def _facts(one: Maker, program: Program) -> Facts:
     )
     customer = _customer(one)
     quotas = _quotas(one, program)
-    return make.facts(*_products(one), customer=customer, store=store, quotas=quotas, prices=prices)
+    made = make.facts(*_products(one), customer=customer, store=store, quotas=quotas, prices=prices)
+    return replace(made, coupons=_coupons(one, sale))
 
 
 def make_case(one: Maker, promotions_max: int = 6, lines_max: int = 6, best: bool = False) -> Case:
@@ -214,7 +233,8 @@ def make_case(one: Maker, promotions_max: int = 6, lines_max: int = 6, best: boo
     prices = one.some(PRICE_KINDS, 2)
     kinds = (*prices, *one.some(REWARD_KINDS, 1))
     program = make_program(one, kinds, promotions_max, best)
-    return Case(program, _sale(one, lines_max), _facts(one, program))
+    sale = _sale(one, lines_max)
+    return Case(program, sale, _facts(one, program, sale))
 
 
 def seeded_case(

@@ -227,6 +227,7 @@ def _draw_lines(rng: random.Random, sold: Sold) -> dict[str, int]:
             found[line.line_id] = line.quantity_milli
         elif left_milli and rng.random() < 0.5:
             is_weighed = bool(line.quantity_milli % 1_000)
-            pieces = rng.randint(1, max(1, left_milli // 1_000))
-            found[line.line_id] = left_milli if is_weighed else min(left_milli, 1_000 * pieces)
+            pieces, _ = divmod(left_milli, 1_000)
+            some_milli = 1_000 * rng.randint(1, max(1, pieces))
+            found[line.line_id] = left_milli if is_weighed else min(left_milli, some_milli)
     return found

@@ -37,13 +37,13 @@ class SpendView(NamedTuple):
 
     Attributes:
         expiring: by asset what expires first, minor units, and until when, UTC microseconds.
-        held_until_us: until when what is spent is held; 0 is not held.
+        held_until: by asset until when what is spent is held, UTC microseconds.
         is_offered: a Quote, which shows what may be spent.
     """
 
     offers: tuple[Offer, ...] = ()
     expiring: Mapping[str, tuple[int, int]] = {}
-    held_until_us: int = 0
+    held_until: Mapping[str, int] = {}
     is_offered: bool = False
 
 

@@ -63,7 +63,7 @@ def spell_spent(asked: Asked) -> list[bytes]:
             _SPENT_AS["tender" if spent.is_tender else "discount"],
             spent.amount_minor,
             spent.value_minor,
-            asked.spend.held_until_us,
+            asked.spend.held_until.get(spent.asset_code, 0),
         )
         for spent in asked.facts.spends
     ]

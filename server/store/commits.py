@@ -82,6 +82,7 @@ LOT_COLUMNS = (
     "kind",
     "promotion_id",
     "funding",
+    "book",
 )
 
 INSERT_EXCEPTIONS = """
@@ -332,6 +333,7 @@ def _lot_rows(moving: Iterable[_Moving]) -> list[tuple[object, ...]]:
             lot.kind,
             lot.promotion_id,
             msgspec.json.encode(lot.funding).decode() if lot.funding else None,
+            lot.book,
         )
         for _, account_id, movement in moving
         for lot in movement.lots

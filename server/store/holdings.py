@@ -13,14 +13,14 @@ AnyConnection = Connection | PooledConnection
 
 SELECT_LOTS = """
 select lot_id, asset_code, granted_minor, remaining_minor, active_from_us, expires_at_us, kind,
-       promotion_id, funding
+       promotion_id, funding, book
   from lot
  where account_id = $1 and remaining_minor > 0
 """
 
 SELECT_LOTS_OF_KEY = """
 select lot_id, asset_code, granted_minor, remaining_minor, active_from_us, expires_at_us, kind,
-       promotion_id, funding
+       promotion_id, funding, book
   from lot
  where account_id = $1 and lot_id >= $2 and lot_id < $3
  order by lot_id
@@ -28,14 +28,14 @@ select lot_id, asset_code, granted_minor, remaining_minor, active_from_us, expir
 
 SELECT_LOTS_BY_ID = """
 select lot_id, asset_code, granted_minor, remaining_minor, active_from_us, expires_at_us, kind,
-       promotion_id, funding
+       promotion_id, funding, book
   from lot
  where account_id = $1 and lot_id = any($2::bytea[])
 """
 
 SELECT_ALL_LOTS = """
 select lot_id, asset_code, granted_minor, remaining_minor, active_from_us, expires_at_us, kind,
-       promotion_id, funding
+       promotion_id, funding, book
   from lot
  where account_id = $1
 """
@@ -107,9 +107,7 @@ async def read_lots(
     return tuple(_lot(row) for row in rows)
 
 
-async def read_lots_of_account(
-    connection: AnyConnection, account_id: int
-) -> tuple[OwnedLot, ...]:
+async def read_lots_of_account(connection: AnyConnection, account_id: int) -> tuple[OwnedLot, ...]:
     """Read all lots of an account, empty ones too; only for a bearer's, which has few."""
     return tuple(_lot(row) for row in await connection.fetch(SELECT_ALL_LOTS, account_id))
 
@@ -143,6 +141,6 @@ def _range_of(key_id: bytes) -> tuple[bytes, bytes]:
 
 
 def _lot(row: asyncpg.Record) -> OwnedLot:
-    values = tuple(row.values())
-    lot = OwnedLot(*values[:-1])
-    return lot if values[-1] is None else replace(lot, funding=_FUNDING.decode(values[-1]))
+    *values, funding, book = row.values()
+    parties = () if funding is None else _FUNDING.decode(funding)
+    return replace(OwnedLot(*values), funding=parties, book=book)

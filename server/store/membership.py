@@ -87,6 +87,8 @@ do update set times = u.times + excluded.times,
               amount_minor = u.amount_minor + excluded.amount_minor
 """
 
+NOTE_MERGED = "update account set merged_at_us = $2 where account_id = $1"
+
 DROP_USES = "delete from promotion_use where account_id = $1"
 
 CHANGE_KIND = "update account set kind = $2 where account_id = $1"
@@ -220,5 +222,6 @@ async def _move(connection: AnyConnection, commit: Commit) -> None:
         if change.merged_into:
             await connection.execute(MOVE_USES, change.account_id, change.merged_into)
             await connection.execute(DROP_USES, change.account_id)
+            await connection.execute(NOTE_MERGED, change.account_id, commit.recorded_at_us)
         if change.kind != UNCHANGED:
             await connection.execute(CHANGE_KIND, change.account_id, change.kind)

@@ -32,7 +32,12 @@ UNIQUE_VIOLATION: Final = "23505"
 
 # asyncpg has no class of its own for a connection that is gone, only these words; its other
 # InterfaceErrors are misuse, and repeating misuse would hide the bug.
-_CONNECTION_GONE: Final = ("connection is closed", "pool is closing", "pool is closed")
+_CONNECTION_GONE: Final = (
+    "connection is closed",
+    "connection has been released back",
+    "pool is closing",
+    "pool is closed",
+)
 
 assert not POISON_CLASSES & RETRY_CLASSES
 

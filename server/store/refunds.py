@@ -33,7 +33,7 @@ SELECT_ACCOUNT = "select version, purchases, merged_into from account where acco
 
 SELECT_GRANTED = """
 select account_id, lot_id, asset_code, granted_minor, remaining_minor, active_from_us,
-       expires_at_us, kind, promotion_id, funding
+       expires_at_us, kind, promotion_id, funding, book
   from lot
  where account_id = any($1::bigint[]) and lot_id >= $2 and lot_id < $3 and kind = 1
  order by lot_id
@@ -41,7 +41,7 @@ select account_id, lot_id, asset_code, granted_minor, remaining_minor, active_fr
 
 SELECT_LOTS_ANYWHERE = """
 select account_id, lot_id, asset_code, granted_minor, remaining_minor, active_from_us,
-       expires_at_us, kind, promotion_id, funding
+       expires_at_us, kind, promotion_id, funding, book
   from lot
  where account_id = any($1::bigint[]) and lot_id = any($2::bytea[])
 """
@@ -212,9 +212,9 @@ def _present(rows: Sequence[asyncpg.Record], owner: Owner) -> OwnedLot:
 
 
 def _lot(row: asyncpg.Record) -> OwnedLot:
-    _, *values, funding = row.values()
-    lot = OwnedLot(*values)
-    return lot if funding is None else replace(lot, funding=_FUNDING.decode(funding))
+    _, *values, funding, book = row.values()
+    parties = () if funding is None else _FUNDING.decode(funding)
+    return replace(OwnedLot(*values), funding=parties, book=book)
 
 
 def _range_of(key_id: bytes) -> tuple[bytes, bytes]:

@@ -12,14 +12,29 @@ AnyConnection = Connection | PooledConnection
 REPORT_TIMEOUT_S = 600.0
 """Reports and closing read the postings of a period, and may have to wait for a disk."""
 
-SELECT_ENTRIES = """
-with entry as (
+# An account with those that were merged into it, as far as that was known.
+_TREE = """
+with recursive tree as (
+    select account_id from account where account_id = $1
+    union all
+    select gone.account_id
+      from account gone
+      join tree on gone.merged_into = tree.account_id
+     where gone.merged_into <> 0 and gone.merged_at_us <= $2
+)"""
+
+# What a merge moved within the tree sums to zero and is left out: its key is of kind 8.
+SELECT_ENTRIES = f"""{_TREE},
+entry as (
     select p.effective_at_us, p.transfer_id, p.asset_code,
            sum(p.amount_minor)::bigint as amount_minor,
            max(p.promotion_id) as promotion_id,
            max(p.recorded_at_us) as recorded_at_us
       from posting p
-     where p.account_id = $1 and p.book in (1, 6) and p.recorded_at_us <= $2
+     where p.account_id = any(array(select account_id from tree))
+       and p.book in (1, 6) and p.recorded_at_us <= $2
+       and not exists (select from commit_key k
+                        where k.key_id = substring(p.transfer_id from 1 for 16) and k.kind = 8)
      group by p.effective_at_us, p.transfer_id, p.asset_code
 ),
 running as (
@@ -38,10 +53,11 @@ select r.effective_at_us, r.recorded_at_us, r.transfer_id, r.asset_code, r.promo
  limit $8
 """
 
-SELECT_BALANCES = """
+SELECT_BALANCES = f"""{_TREE}
 select asset_code, sum(amount_minor)::bigint as amount_minor
   from posting
- where account_id = $1 and book in (1, 6) and effective_at_us <= $2 and recorded_at_us <= $3
+ where account_id = any(array(select account_id from tree))
+   and book in (1, 6) and recorded_at_us <= $2 and effective_at_us <= $3
  group by asset_code
  order by asset_code
 """
@@ -198,6 +214,8 @@ async def read_entries(
 ) -> list[Entry]:
     """Read a page of what changed an account, by when it counts.
 
+    What happened to accounts that were merged into it, before that, is told with it.
+
     Args:
         connection: any.
         account_id: whose.
@@ -224,8 +242,11 @@ async def read_entries(
 async def read_balances_at(
     connection: AnyConnection, account_id: int, at_us: int, known_at_us: int
 ) -> dict[str, int]:
-    """Read balances as they were at an instant, by what was recorded up to another one."""
-    rows = await connection.fetch(SELECT_BALANCES, account_id, at_us, known_at_us)
+    """Read balances as they were at an instant, by what was recorded up to another one.
+
+    Accounts that were merged into this one count with it, at every instant.
+    """
+    rows = await connection.fetch(SELECT_BALANCES, account_id, known_at_us, at_us)
     return {row["asset_code"]: row["amount_minor"] for row in rows}
 
 

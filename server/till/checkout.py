@@ -24,6 +24,7 @@ from rewards.refusal import Reason, Refusal
 from rewards.ruleset import ProgramRules
 from rewards.sale import (
     Outcome,
+    OutcomeKind,
     ReceiptKey,
     Sale,
     SaleMode,
@@ -317,7 +318,10 @@ class CheckoutOperation:
     ) -> tuple[work.Scene, Facts]:
         """What is spent, and what of; an ordinary receipt reads nothing for it."""
         command = self._command
-        wishes = spending.wishes_to_sell(scene, facts, frozen.told)
+        told, outcome = frozen.told, command.outcome
+        is_same = told is not None and told.fingerprint == command.fingerprint
+        is_plain = outcome is not None and outcome.kind in (OutcomeKind.PLAIN, OutcomeKind.NOT_SOLD)
+        wishes = spending.wishes_to_sell(scene, facts, told, is_same, is_plain)
         in_debt = seen.customer is not None and seen.customer.in_debt
         hold_id = hold_id_of(command.basket_id)
         try:
@@ -451,7 +455,7 @@ class CheckoutOperation:
         asked = work.asked_of(
             sold.scene, sold.facts, sold.decision, sold.skipped, id_base, may_add=False
         )
-        view = spending.view_of(sold.scene, sold.facts, sold.decision, is_offered=False)
+        view = spending.view_of(sold.scene, sold.facts, sold.decision, False, {})
         codes = asked.codes if training else sold.settled.codes
         return _RESPONSE(
             pb.DURABLE_RESULT_TRAINING if training else pb.DURABLE_RESULT_COMMITTED,

@@ -32,6 +32,7 @@ from rewards.settling import (
     pay_back,
 )
 from rewards.uses_back import uses_back_of_refund
+from server.till.cards_back import cards_back
 from server.till.context import Context
 from server.till.original import (
     Moved,
@@ -111,13 +112,17 @@ def return_goods(
     """
     problems: list[Refusal] = []
     decided = _decided(context, original, dict(now), closed, problems)
-    exceptions = tuple(exception_of(problem) for problem in problems)
     if decided is None:
+        exceptions = tuple(exception_of(problem) for problem in problems)
         return Returned(original, now_us, exceptions=exceptions)
+    cards = cards_back(context, original, [line.line_id for line in decided.lines])
+    if cards.problems and not closed:
+        raise cards.problems[0]
+    exceptions = tuple(exception_of(problem) for problem in (*problems, *cards.problems))
     part = pay_back(decided)
     program, records = original.rules.program, original.records
     lots = [granted for touched in original.accounts for granted in touched.granted]
-    claims = claims_of(decided, program, lots, records)
+    claims = (*claims_of(decided, program, lots, records), *cards.claims)
     customer = original.customer
     spendings = customer.spendings if customer is not None else ()
     comebacks = comebacks_of(decided, program, part, spendings, records)

@@ -104,7 +104,7 @@ async def decide(scene: work.Scene, facts: Facts, asking: Asking, deadline_s: fl
     Raises:
         Refusal: DEADLINE_PASSED, of a call that takes.
     """
-    index = _index_of(scene.rules)
+    index = index_of(scene.rules)
     numbers = counted_candidates(index, scene.rules, scene.sale, facts) if index else ()
     if not numbers:
         return Kept(facts, work.decide_prices(scene, facts))
@@ -242,7 +242,8 @@ async def _left_for_customer(
     )
 
 
-def _index_of(rules: ProgramRules) -> QuotaIndex | None:
+def index_of(rules: ProgramRules) -> QuotaIndex | None:
+    """The promotions with such limits; best made when rules are loaded, as it takes a while."""
     found = _INDEXES.get(rules)
     if found is None:
         found = _INDEXES[rules] = (index_quotas(rules.program),)

@@ -13,7 +13,6 @@ from rewards.decide import Decision, quoted_lines
 from rewards.evaluate import Evaluated
 from rewards.facts import Facts
 from rewards.hints import find_hints
-from rewards.ledger import Hold
 from rewards.refusal import Reason, Refusal
 from rewards.ruleset import ProgramRules
 from rewards.sale import SaleMode, encode_sale, fingerprint_of
@@ -81,7 +80,7 @@ async def quote(context: Context, request: pb.QuoteRequest, deadline_s: float) -
     decision, skipped = _with_extras(scene, facts, decision, quoted.seen, deadline_s)
     hints = find_hints(rules, sale, facts, decision.evaluation)
     asked = work.asked_of(scene, facts, decision, skipped, basket_id, hints)
-    view = spending.view_of(scene, facts, decision, True, quoted.held_until_us)
+    view = spending.view_of(scene, facts, decision, True, quoted.held_until)
     expires_at_us = token.expires_at_us if token else now_us + TOKEN_LIFE_US
     new_token = _token(quoted, basket_id, decision.evaluation, expires_at_us)
     back = await returns.preview(scene, now_us, deadline_s - FACTS_RESERVE_S)
@@ -121,13 +120,13 @@ class Quoted(NamedTuple):
 
     Attributes:
         seen: None if there was no time for the customer's facts.
-        held_until_us: until when the basket holds what it spends; 0 is not held.
+        held_until: by asset until when the basket holds what it spends, UTC microseconds.
     """
 
     scene: work.Scene
     seen: Seen | None
     kept: quotas.Kept
-    held_until_us: int
+    held_until: dict[str, int]
 
 
 async def _held(
@@ -146,17 +145,28 @@ async def _held(
         now_us = context.clock()
         seen = await _facts_in_time(scene, basket_id, deadline_s)
         seen, facts = await _gathered(scene, seen, deadline_s)
-        facts = await _with_instruments(scene, facts, basket_id, now_us, deadline_s)
+        facts, looked = await _with_instruments(scene, facts, basket_id, now_us, deadline_s)
         paying, facts = await _paying(scene, facts, reserved, basket_id, now_us, deadline_s)
         is_live = scene.sale.header.mode != SaleMode.TRAINING
         asking = quotas.Asking(takes=reserved.budgets and is_live, basket_id=basket_id)
         kept = await quotas.decide(paying, facts, asking, deadline_s)
         context.budgets.hold(basket_id, kept.budget_uses, _hold_end_us(scene, now_us))
         kept = kept._replace(facts=replace(kept.facts, spends=kept.decision.spends))
-        wanted = wanted_holds(paying, kept, reserved, hold_id_of(basket_id), now_us)
-        ends = [hold.expires_at_us for hold in wanted.get(facts.customer.account_id, ())]
-        quoted = Quoted(paying, seen, kept, min(ends, default=0))
-        return await _holding(paying, kept.facts, wanted, seen, basket_id, now_us, deadline_s)
+        wanted = {}
+        if is_live:
+            wanted = wanted_holds(paying, kept, reserved, hold_id_of(basket_id), now_us)
+        own = wanted.get(facts.customer.account_id, ())
+        quoted = Quoted(paying, seen, kept, {hold.asset_code: hold.expires_at_us for hold in own})
+        if seen is None or not is_live:
+            return None
+        versions = {one: standing.version for one, standing in looked.standings.items()}
+        versions[facts.customer.account_id] = facts.customer.account_version
+        held = set(seen.held)
+        missing = held - versions.keys()
+        if missing:
+            versions.update(await versions_in_time(context, missing, deadline_s))
+        hold_id = hold_id_of(basket_id)
+        return holding_commit(hold_id, wanted, held & versions.keys(), versions, now_us)
 
     await write_holds(context, decide, deadline_s)
     assert quoted is not None, "it was decided at least once"
@@ -192,28 +202,6 @@ async def _paying(
         raise Refusal(Reason.DEADLINE_PASSED, text) from None
 
 
-async def _holding(
-    scene: work.Scene,
-    facts: Facts,
-    wanted: dict[int, tuple[Hold, ...]],
-    seen: Seen | None,
-    basket_id: bytes,
-    now_us: int,
-    deadline_s: float,
-) -> Commit | None:
-    """What is written so that the basket holds what is wanted and nothing else."""
-    if seen is None or scene.sale.header.mode == SaleMode.TRAINING:
-        return None
-    others = sorted({*wanted, *seen.held} - {facts.customer.account_id})
-    versions = {facts.customer.account_id: facts.customer.account_version}
-    held = set(seen.held)
-    if others:
-        found = await versions_in_time(scene.context, others, deadline_s)
-        versions.update(found)
-        held &= versions.keys()
-    return holding_commit(hold_id_of(basket_id), wanted, held, versions, now_us)
-
-
 async def _facts_in_time(scene: work.Scene, basket_id: bytes, deadline_s: float) -> Seen | None:
     """The customer's facts, and what the basket holds; None if there was no time for them."""
     hashes = work.identifier_hashes(scene.sale)
@@ -241,14 +229,13 @@ async def _gathered(
 
 async def _with_instruments(
     scene: work.Scene, facts: Facts, basket_id: bytes, now_us: int, deadline_s: float
-) -> Facts:
+) -> tuple[Facts, instruments.Looked]:
     """The facts with coupons and gift cards; without them if there is no time."""
     basket = instruments.Basket(hold_id_of(basket_id), now_us)
     try:
-        facts, _ = await instruments.look_at(scene, facts, basket, deadline_s - FACTS_RESERVE_S)
+        return await instruments.look_at(scene, facts, basket, deadline_s - FACTS_RESERVE_S)
     except TimeoutError:
-        return facts
-    return facts
+        return facts, instruments.NOTHING_LOOKED
 
 
 def _with_extras(
@@ -285,7 +272,7 @@ def _token(
         account_id=facts.customer.account_id,
         account_version=facts.customer.account_version,
         fingerprint=fingerprint_of(encode_sale(sale)),
-        hold_ids=(hold_id_of(basket_id),) if quoted.held_until_us else (),
+        hold_ids=(hold_id_of(basket_id),) if quoted.held_until else (),
         ruleset_version=scene.rules.version,
         instant_us=scene.at_us,
         expires_at_us=expires_at_us,

@@ -5,7 +5,7 @@ receipt, which spends nothing and costs nothing, does not read them.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -136,12 +136,25 @@ def purse_of(scene: Scene) -> Purse:
     return EMPTY_PURSE if scene.paying is None else scene.paying.purse
 
 
-def wishes_to_sell(scene: Scene, facts: Facts, token: QuoteToken | None) -> tuple[Wish, ...]:
-    """What a checkout spends: its tenders, and what its quote has said, or what goes by itself."""
+def wishes_to_sell(
+    scene: Scene, facts: Facts, token: QuoteToken | None, is_same: bool, is_plain: bool
+) -> tuple[Wish, ...]:
+    """What a checkout spends: its tenders, and what its quote has said, or what goes by itself.
+
+    Args:
+        scene: the sale and its rules.
+        facts: the customer's among them.
+        token: of the quote; None if there was none.
+        is_same: it is the sale that was quoted: all that was shown is to be spent.
+        is_plain: a fact that was sold at the plain price: no line was lowered.
+    """
     program = scene.rules.program
     tenders = tender_wishes(program, scene.sale)
-    told = automatic(scene, facts) if token is None else told_wishes(token)
-    return joined(tenders, told)
+    if is_plain:
+        return tenders
+    if token is None:
+        return joined(tenders, automatic(scene, facts))
+    return joined(tenders, told_wishes(token, is_same))
 
 
 def automatic(scene: Scene, facts: Facts) -> tuple[Wish, ...]:
@@ -150,9 +163,11 @@ def automatic(scene: Scene, facts: Facts) -> tuple[Wish, ...]:
     return automatic_wishes(program, facts) if may_spend(program, facts) else ()
 
 
-def told_wishes(token: QuoteToken) -> tuple[Wish, ...]:
-    """What a quote has said is spent as a discount."""
-    return tuple([Wish(code, minor, automatic) for code, minor, automatic in token.spends])
+def told_wishes(token: QuoteToken, is_same: bool) -> tuple[Wish, ...]:
+    """What a quote has said is spent as a discount; of another sale less may be, by itself."""
+    return tuple(
+        [Wish(code, minor, automatic and not is_same) for code, minor, automatic in token.spends]
+    )
 
 
 def told_by(scene: Scene, decision: Decision) -> tuple[tuple[str, int, bool], ...]:
@@ -209,7 +224,7 @@ def owed_exceptions(takings: Sequence[Taking]) -> list[ExceptionEntry]:
 
 
 def view_of(
-    scene: Scene, facts: Facts, decision: Decision, is_offered: bool, held_until_us: int = 0
+    scene: Scene, facts: Facts, decision: Decision, is_offered: bool, held_until: Mapping[str, int]
 ) -> SpendView:
     """What an answer says of spending besides what the facts say."""
     purse = purse_of(scene)
@@ -219,7 +234,7 @@ def view_of(
         if found is not None:
             expiring[one.rule.asset_code] = found
     offers = tuple([one for one in decision.offers if one.usable_minor])
-    return SpendView(offers, expiring, held_until_us, is_offered)
+    return SpendView(offers, expiring, held_until, is_offered)
 
 
 def _expiring(purse: Purse, asset_code: str) -> tuple[int, int] | None:

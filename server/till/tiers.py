@@ -41,9 +41,12 @@ async def with_tier(
     while True:
         try:
             async with asyncio.timeout_at(deadline_s), context.database.reading() as connection:
-                start = first_day(rules, local_day)
-                bought = await read_turnover(connection, account_id, start, local_day)
-                kept = await read_given_tiers(connection, account_id, given, at_us)
+                bought, kept = {}, []
+                if rules:
+                    start = first_day(rules, local_day)
+                    bought = await read_turnover(connection, account_id, start, local_day)
+                if given:
+                    kept = await read_given_tiers(connection, account_id, given, at_us)
         except RetryError:
             await context.database.recover()
             continue

@@ -5,6 +5,8 @@ tables of budgets is read directly.
 """
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 import grpc
+import msgspec
 import pytest
 
 from loyalty.v1 import back_office_service_pb2 as bo
@@ -66,8 +69,10 @@ class Shop:
 
     def publish(self, *promotions: dict[str, Any]) -> None:
         version = publish(self.offices[0], test_program(promotions=list(promotions)))
-        for office in self.offices:
-            wait_until(lambda office=office: _in_force(office, version), "the version everywhere")
+        wait_until(
+            lambda: all(_in_force(office, version) for office in self.offices),
+            "the version everywhere",
+        )
 
     def set_clock(self, local: datetime) -> None:
         """Set all servers' clock to a wall-clock time of the store."""
@@ -307,7 +312,8 @@ def test_budgets_can_be_read(shop: Shop) -> None:
     token = first.next_page_token
     last = shop.offices[1].ListBudgets(bo.ListBudgetsRequest(chain_id=CHAIN, page_token=token))
     assert last.next_page_token == ""
-    [total, store] = [*first.budgets, *last.budgets]
+    assert (len(first.budgets), len(last.budgets)) == (1, 1)
+    total, store = first.budgets[0], last.budgets[0]
     assert (total.store_id, total.period, total.most.times) == ("", "", 50)
     assert total.most.amount_minor == -1
     assert (store.store_id, store.period) == ("s1", year)
@@ -315,6 +321,11 @@ def test_budgets_can_be_read(shop: Shop) -> None:
     for one in (total, store):
         assert (one.used.times, one.used.amount_minor) == (3, 3 * OF_A_SALE_MINOR)
         assert (one.overrun.times, one.overrun.amount_minor) == (0, 0)
+    command = [sys.executable, "-m", "server.ctl", "ledger", "budgets", "--chain", CHAIN, "--json"]
+    command += ["--target", shop.servers[0].target]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    listed = msgspec.json.decode(done.stdout)["budgets"]
+    assert [one["used"]["times"] for one in listed] == ["3", "3"]
     nobody = bo.ListBudgetsRequest(chain_id=CHAIN, promotion_id="nobody")
     assert not shop.offices[0].ListBudgets(nobody).budgets
     with pytest.raises(grpc.RpcError) as refused:

@@ -8,6 +8,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,17 +91,18 @@ def servers(
         with grpc.insecure_channel(found[0].target) as channel:
             version = publish(BackOfficeServiceStub(channel), COUPONS)
         for server in found:
-            wait_until(lambda at=server: version in loaded(at), "the version everywhere")
+            wait_until(partial(is_loaded, server, version), "the version everywhere")
         yield found
         with grpc.insecure_channel(found[0].target) as channel:
             audited = BackOfficeServiceStub(channel).AuditLedger(bo.AuditLedgerRequest())
             assert list(audited.problems) == []
 
 
-def loaded(server: ServerProcess) -> set[int]:
+def is_loaded(server: ServerProcess, version: int) -> bool:
     with grpc.insecure_channel(server.target) as channel:
         found = BackOfficeServiceStub(channel).GetRuleset(bo.GetRulesetRequest())
-        return {v.version for v in found.versions if v.loaded and v.effective_at_us <= found.now_us}
+        live = [v for v in found.versions if v.loaded and v.effective_at_us <= found.now_us]
+        return any(v.version == version for v in live)
 
 
 @pytest.fixture

@@ -59,6 +59,9 @@ def test_enrolments(place_of_two: World) -> None:
     assert (enrolled.result, enrolled.state) == (pb.DURABLE_RESULT_COMMITTED, ACTIVE)
     assert enrolled.texts
     assert till.Enroll(first) == enrolled
+    call = pb.SessionRequest(correlation_id=7, timeout_ms=5_000, enroll=first)
+    (repeated,) = till.Session(iter([call]))
+    assert repeated.enroll == enrolled
     assert [identified(till, card).state for card in ("new1", "new2")] == [ACTIVE, ACTIVE]
     kept = place_of_two.fetch("select customer_id, value from profile_answer")
     assert [value for _, value in kept] == ["+79161234567"]

@@ -5,6 +5,7 @@ Method: two server processes over one database; the ledger is audited after each
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,17 +58,18 @@ def servers(place: dict[str, str], log_dir: Path) -> Iterator[list[ServerProcess
         with grpc.insecure_channel(found[0].target) as channel:
             version = publish(BackOfficeServiceStub(channel), CARDS)
         for server in found:
-            wait_until(lambda at=server: version in loaded(at), "the version everywhere")
+            wait_until(partial(is_loaded, server, version), "the version everywhere")
         yield found
         with grpc.insecure_channel(found[0].target) as channel:
             audited = BackOfficeServiceStub(channel).AuditLedger(bo.AuditLedgerRequest())
             assert list(audited.problems) == []
 
 
-def loaded(server: ServerProcess) -> set[int]:
+def is_loaded(server: ServerProcess, version: int) -> bool:
     with grpc.insecure_channel(server.target) as channel:
         found = BackOfficeServiceStub(channel).GetRuleset(bo.GetRulesetRequest())
-        return {v.version for v in found.versions if v.loaded and v.effective_at_us <= found.now_us}
+        live = [v for v in found.versions if v.loaded and v.effective_at_us <= found.now_us]
+        return any(v.version == version for v in live)
 
 
 @pytest.fixture
@@ -242,6 +244,43 @@ def test_void_gives_back_and_takes_back(tills: list[Any]) -> None:
     tills[1].Void(voided(2))
     assert left_on(tills[0], "C-1") == 1_000
     tills[1].Void(voided(1))
+    assert left_on(tills[0], "C-1") == 0
+
+
+def refunded(number: int, original: int, line_id: str, closed: bool = False) -> pb.RefundRequest:
+    milli = 1_000 if line_id == "card" else 2_000
+    return pb.RefundRequest(
+        receipt_key=receipt_key(number),
+        original_key=receipt_key(original),
+        lines=[pb.RefundLine(line_id=line_id, quantity_milli=milli)],
+        cashier_id="c1",
+        reason_code="RETURN",
+        closed=closed,
+    )
+
+
+def test_a_card_that_comes_back_is_empty(tills: list[Any]) -> None:
+    """The money of its line is taken off it, once; other lines leave it alone."""
+    tills[0].Checkout(sold(1, "C-1", 1_000))
+    tills[0].Checkout(sold(2, "C-1", 300, RELOAD))
+    tills[1].Refund(refunded(10, 1, "2"))
+    assert left_on(tills[0], "C-1") == 1_300
+    for till in tills:
+        assert till.Refund(refunded(11, 1, "card")).amount_minor == 1_000
+    assert left_on(tills[0], "C-1") == 300
+    tills[0].Void(voided(1))
+    assert left_on(tills[0], "C-1") == 300
+
+
+def test_a_card_that_was_spent_does_not_come_back(tills: list[Any]) -> None:
+    """A request is refused; of a fact what is left is taken, and it is noted."""
+    tills[0].Checkout(sold(1, "C-1", 1_000))
+    tills[0].Checkout(paid(2, "C-1", 400))
+    reason, metadata = refusal(tills[1].Refund, refunded(10, 1, "card"))
+    assert (reason, metadata["most_minor"]) == ("SPEND_NOT_POSSIBLE", "600")
+    assert left_on(tills[0], "C-1") == 600
+    fact = tills[1].Refund(refunded(10, 1, "card", closed=True))
+    assert [one.kind for one in fact.exceptions] == [pb.EXCEPTION_KIND_RETURN_LINES]
     assert left_on(tills[0], "C-1") == 0
 
 

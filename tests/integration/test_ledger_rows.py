@@ -90,6 +90,21 @@ async def test_a_lot_is_read_back_as_it_was_granted(database: Database) -> None:
     assert (lot.active_from_us, lot.expires_at_us) == (AT_US, 0)
 
 
+async def test_what_was_given_beyond_a_budget_goes_back_there(database: Database) -> None:
+    journal = Journal(make.key_id("a"))
+    journal.grant("p", "points", 100, ALWAYS, (("brand", 60), ("", 40)), Book.OVERRUN)
+    await write(database, commit_of("a", AccountChange(1, 0, journal.movement())))
+    lots = (await holdings_of(database)).lots
+    journal = Journal(make.key_id("b"), lots)
+    journal.take_back(lots[0].lot_id, 100)
+    await write(database, commit_of("b", AccountChange(1, 1, journal.movement())))
+    books = (
+        "select array_agg(distinct book), sum(amount_minor) filter (where party_id = 'brand'),"
+        " sum(amount_minor) filter (where book = 7) from posting"
+    )
+    assert await row(database, books) == ([1, 7], 0, 0)
+
+
 async def test_what_was_spent_of_a_lot_is_kept_by_its_transfer(database: Database) -> None:
     await write(database, commit_of("a", AccountChange(1, 0, granted("a", 100))))
     holdings = await holdings_of(database)

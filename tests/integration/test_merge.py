@@ -13,6 +13,7 @@ import grpc
 import pytest
 
 from loyalty.v1 import back_office_service_pb2 as bo
+from loyalty.v1 import customer_service_pb2 as cs
 from loyalty.v1 import ledger_pb2 as lg
 from loyalty.v1 import till_service_pb2 as pb
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
@@ -87,6 +88,20 @@ def test_a_receipt_from_before_the_merge_is_voided(place_of_two: World) -> None:
     assert [(one.amount_minor, one.balance_minor) for one in voided.changes] == [(-EARNED, EARNED)]
     assert place_of_two.balance("card1") == EARNED
     place_of_two.check_ledger()
+
+    # The statement tells both accounts' history as one; by what was known before, each its own.
+    request = cs.GetStatementRequest(chain_id=CHAIN, customer=who("card1"))
+    told = place_of_two.customers.GetStatement(request).entries
+    assert [one.amount_minor for one in told] == [EARNED, EARNED, -EARNED]
+    assert [one.balance_minor for one in told] == [EARNED, 2 * EARNED, EARNED]
+    request.known_at_us = told[1].recorded_at_us
+    before = place_of_two.customers.GetStatement(request).entries
+    assert [one.effective_at_us for one in before] == [told[1].effective_at_us]
+    past = cs.GetBalanceRequest(
+        chain_id=CHAIN, customer=who("card2"), at_us=told[0].effective_at_us
+    )
+    found = place_of_two.customers.GetBalance(past).past
+    assert [one.amount_minor for one in found] == [EARNED]
 
 
 def test_what_cannot_be_merged(place_of_two: World) -> None:

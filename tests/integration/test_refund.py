@@ -8,9 +8,10 @@ from typing import Any
 import grpc
 import pytest
 
+from loyalty.v1 import back_office_service_pb2 as bo
 from loyalty.v1 import customer_service_pb2, ledger_pb2, receipt_pb2
 from loyalty.v1 import till_service_pb2 as pb
-from tests.refunding import Shop, basket, publish_program, refund_request, settled
+from tests.refunding import Shop, basket, named, publish_program, refund_request, said, settled
 from tests.serving import CHAIN, reason_of, receipt_key, with_totals
 
 NOTHING = (0, 0, 0, 0)
@@ -312,3 +313,81 @@ def test_an_exchange_that_is_not_possible(shop: Shop) -> None:
     assert shop.balances("card1") == {"points": 1_500}
     request = pb.VoidRequest(receipt_key=receipt_key(2), reason_code="X", cashier_id="c1")
     assert refusal_of(shop.tills[0].Void, request)[1]["state"] == "EXCHANGED"
+
+
+# --- coupons and gift cards -------------------------------------------------------------------
+
+
+def by_coupon(series_code: str) -> dict[str, Any]:
+    return {
+        "promotion_id": f"by-{series_code}",
+        "names": named(series_code),
+        "lane": "price",
+        "conditions": [{"code": "coupon", "series": [series_code]}],
+        "gives": [{"code": "percent_off", "rate_bp": 5_000}],
+    }
+
+
+def giving(series_code: str) -> dict[str, Any]:
+    return {
+        "promotion_id": f"give-{series_code}",
+        "names": named(series_code),
+        "lane": "reward",
+        "conditions": [said(series_code)],
+        "gives": [{"code": "coupon_reward", "series_code": series_code}],
+    }
+
+
+@pytest.fixture
+def coupons(shop: Shop) -> Shop:
+    """A shop whose coupons halve a price; it gives some to the bearer, some to the customer."""
+    series = ("half", "own", "bearer")
+    publish_program(
+        shop.targets[0],
+        promotions=[
+            *(by_coupon(code) for code in series), giving("own"), giving("bearer"),
+        ],
+        coupon_series=[
+            {"series_code": "half"},
+            {"series_code": "own"},
+            {"series_code": "bearer", "bearer": True},
+        ],
+    )  # fmt: skip
+    shop.office.ImportCoupons(
+        bo.ImportCouponsRequest(
+            chain_id=CHAIN,
+            series_code="half",
+            coupons=[bo.ImportedCoupon(code="one"), bo.ImportedCoupon(code="two")],
+        )
+    )
+    return shop
+
+
+def paid(shop: Shop, number: int, *codes: str, card: str = "card1", trigger: str = "") -> Any:
+    """Sell two pieces at 100.00 with coupons; what is paid, and the codes it gives."""
+    made = basket(("sku1", 2, 10_000), card=card, triggers=[trigger] if trigger else [])
+    made.header.coupon_codes.extend(codes)
+    answer = shop.sell(number, made).answer
+    given = [code for reward in answer.rewards.rewards for code in reward.codes]
+    return answer.lines.totals.amount_minor, given
+
+
+def test_a_void_gives_a_coupon_back_and_a_refund_does_not(coupons: Shop) -> None:
+    assert paid(coupons, 1, "one")[0] == 10_000
+    assert coupons.refund(2, 1, {"sku1": 2_000}).amount_minor == 10_000
+    assert paid(coupons, 3, "one")[0] == 20_000
+    assert paid(coupons, 4, "two")[0] == 10_000
+    assert settled(coupons.void(4))["coupon.half"] == (1, 0, 0, 0)
+    assert paid(coupons, 5, "two")[0] == 10_000
+
+
+@pytest.mark.parametrize("series", ["own", "bearer"])
+def test_a_coupon_that_was_given_is_taken_back_if_it_is_unused(coupons: Shop, series: str) -> None:
+    _, (code,) = paid(coupons, 1, trigger=series)
+    assert settled(coupons.refund(2, 1, {"sku1": 1_000})) == {}
+    back = coupons.refund(3, 1, {"sku1": 1_000})
+    assert settled(back) == {f"coupon.{series}": (0, 1, 0, 0)}
+    assert paid(coupons, 4, code)[0] == 20_000
+    _, (code,) = paid(coupons, 5, trigger=series)
+    assert paid(coupons, 6, code)[0] == 10_000
+    assert settled(coupons.void(5)) == {f"coupon.{series}": (0, 0, 0, 1)}

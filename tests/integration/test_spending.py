@@ -16,6 +16,7 @@ from loyalty.v1 import answer_pb2, receipt_pb2
 from loyalty.v1 import back_office_service_pb2 as bo
 from loyalty.v1 import till_service_pb2 as pb
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
+from loyalty.v1.till_service_pb2_grpc import TillServiceStub
 from server.clock import set_offset
 from tests.serving import (
     PROGRAM,
@@ -350,7 +351,7 @@ def test_two_tills_at_the_same_instant(servers: list[ServerProcess], world: Worl
             grpc.aio.insecure_channel(servers[0].target) as one,
             grpc.aio.insecure_channel(servers[1].target) as two,
         ):
-            stubs = [till_stub(one), till_stub(two)]
+            stubs: list[Any] = [TillServiceStub(one), TillServiceStub(two)]
             calls = [sell(stubs[n % 2], 100 + n) for n in range(8)]
             return list(await asyncio.gather(*calls))
 
@@ -501,24 +502,58 @@ def test_a_deferred_discount_is_used_by_itself(
     stub: Any, other: Any, world: World, clock_file: Path
 ) -> None:
     """The next quote takes it off without being asked; one that is used elsewhere is not there."""
-    world.publish(
-        assets=[PROGRAM["assets"][0], DEFERRED],
-        promotions=[GIVES_NEXT],
-        spend_rules=[{"asset_code": "next", "step_minor": 1, "value_minor": 1, "automatic": True}],
-    )
-    first = stub.Checkout(pb.CheckoutRequest(receipt_key=receipt_key(1), sale=sale("card1")))
-    assert total(first.answer) == 60_000
+    program: dict[str, Any] = {
+        "assets": [PROGRAM["assets"][0], DEFERRED],
+        "promotions": [GIVES_NEXT],
+        "spend_rules": [
+            {"asset_code": "next", "step_minor": 1, "value_minor": 1, "automatic": True}
+        ],
+    }
+    world.publish(**program)
+    for number, card in enumerate(("card1", "card2", "card3"), 1):
+        first = stub.Checkout(pb.CheckoutRequest(receipt_key=receipt_key(number), sale=sale(card)))
+        assert total(first.answer) == 60_000
+    world.publish(**{**program, "promotions": []})
     quoted = quote(stub)
     assert total(quoted.answer) == 55_000
     assert quoted.answer.spent[0].held_until_us == 0
     elsewhere = quote(other, basket_id=BASKETS[2])
     assert total(elsewhere.answer) == 55_000
-    sold = stub.Checkout(checkout(quoted.token, 2))
+    sold = stub.Checkout(checkout(quoted.token, 4))
     assert total(sold.answer) == 55_000
-    unasked = other.Checkout(pb.CheckoutRequest(receipt_key=receipt_key(3), sale=sale("card1")))
+    late = checkout(elsewhere.token, 5, basket_id=BASKETS[2])
+    assert refusal(other.Checkout, late)[0] == "SPEND_NOT_POSSIBLE"
+    unasked = other.Checkout(pb.CheckoutRequest(receipt_key=receipt_key(6), sale=sale("card2")))
     assert total(unasked.answer) == 55_000
+    assert total(quote(stub, "card3", basket_id=BASKETS[3]).answer) == 55_000
     set_offset(clock_file, 32 * DAY_US)
-    assert total(quote(stub, basket_id=BASKETS[3]).answer) == 60_000
+    assert total(quote(stub, "card3", basket_id=BASKETS[3]).answer) == 60_000
+
+
+def test_a_plain_fact_spends_nothing(stub: Any, world: World) -> None:
+    """A till that sold at the plain price took nothing off: the points stay, the hold ends."""
+    world.earn(stub, "card1", 1, 100_000)
+    held = quote(stub, spend=5_000)
+    request = checkout(held.token, 2, closed=True)
+    request.outcome.kind, request.outcome.number = receipt_pb2.OUTCOME_KIND_PLAIN, 1
+    sold = stub.Checkout(request)
+    earned = sum(reward.amount_minor for reward in sold.answer.rewards.rewards)
+    assert (total(sold.answer), len(sold.answer.spent)) == (60_000, 0)
+    assert balance(stub) == 10_000 + earned
+    assert world.sql("select * from hold") == []
+
+
+def test_training_holds_and_takes_nothing(stub: Any, world: World) -> None:
+    """It is answered as if."""
+    world.earn(stub, "card1", 1, 100_000)
+    made = sale("card1")
+    made.header.mode = receipt_pb2.SALE_MODE_TRAINING
+    held = quote(stub, spend=5_000, sale=made)
+    assert total(held.answer) == 55_000
+    assert world.sql("select * from hold") == []
+    sold = stub.Checkout(checkout(held.token, 2, sale=made))
+    assert (sold.result, total(sold.answer)) == (pb.DURABLE_RESULT_TRAINING, 55_000)
+    assert balance(stub) == 10_000
 
 
 def test_costs_of_promotions_are_taken(stub: Any, world: World) -> None:

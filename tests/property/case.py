@@ -218,6 +218,7 @@ LIMITS = (
     Limits(times_per_receipt=2, discount_max_minor=60),
     Limits(discount_max_minor=25),
     Limits(total_minor=1_000),
+    Limits(store_times=9, customer_minor=500),
     Limits(customer_times=2, total_times=5, total_minor=1_000, on_shortage="refuse"),
 )
 COSTS = (

@@ -158,10 +158,10 @@ def test_limits_and_budgets_hold(case: Case) -> None:
     for number, promotion in enumerate(case.by_number()):
         limits, quota = promotion.limits, left[promotion.promotion_id]
         assert not limits.discount_max_minor or off[number] <= limits.discount_max_minor
-        if limits.total_minor and quota.total_minor >= 0:
+        if limits.bounds_money and quota.total_minor >= 0:
             assert worth[number] <= quota.total_minor
         used_up = 0 in (quota.customer_times, quota.total_times, quota.total_minor)
-        has_quota = limits.customer_times or limits.total_times or limits.total_minor
+        has_quota = limits.bounds_times or limits.bounds_money
         assert not (has_quota and used_up and times.get(number))
 
 

@@ -37,6 +37,7 @@ class Granted(NamedTuple):
     asset: str
     amount: int
     funding: Funding
+    book: Book
     taken: int
 
 
@@ -61,7 +62,7 @@ class Ledger(RuleBasedStateMachine):
         self.merged: dict[int, int] = {}
         self.grants: list[tuple[int, Granted]] = []
         self.spent: list[tuple[int, Spent]] = []
-        self.party_paid: Counter[str] = Counter()
+        self.paid: Counter[tuple[Book, str]] = Counter()
         self.broken: Counter[str] = Counter()
         self.cleared: Counter[str] = Counter()
 
@@ -110,9 +111,9 @@ class Ledger(RuleBasedStateMachine):
         self.purses[account].earn(
             Pile(lot_id, asset, amount, window.active_from_us, window.expires_at_us or NEVER)
         )
-        if book == Book.ISSUER:
-            self.party_paid.update(dict(funding))
-            self.grants.append((account, Granted(lot_id, asset, amount, funding, 0)))
+        self.grants.append((account, Granted(lot_id, asset, amount, funding, book, 0)))
+        paid = funding or (("", amount),)
+        self.paid.update({(book, party_id): minor for party_id, minor in paid})
 
     @rule(account=account_ids, asset=assets, amount=amounts, basket=baskets, is_fact=st.booleans())
     def spend(self, account: int, asset: str, amount: int, basket: str, is_fact: bool) -> None:
@@ -203,12 +204,12 @@ class Ledger(RuleBasedStateMachine):
         units = first_units(purse.takeable(grant.asset, self.now), amount)
         assert dict(picked.picks) == units
         journal = self.journal(account)
-        journal.take_instead("p", grant.asset, picked.picks, grant.funding, grant.taken)
+        journal.take_instead("p", grant.asset, picked.picks, grant.funding, grant.taken, grant.book)
         if picked.missing_minor:
             taken = grant.taken + amount - picked.missing_minor
             parts = part_of(grant.funding, picked.missing_minor, taken)
             journal.owe(
-                Book.ISSUER, grant.asset, picked.missing_minor, self.now, "p",
+                grant.book, grant.asset, picked.missing_minor, self.now, "p",
                 parts if grant.funding else (),
             )  # fmt: skip
         rows.write(journal.movement())
@@ -288,22 +289,22 @@ class Ledger(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Every book says what the model counted: parties, what was spent, what expired."""
         books: Counter[tuple[int, str]] = Counter()
-        parties: Counter[str] = Counter()
+        parties: Counter[tuple[int, str]] = Counter()
         for rows in self.accounts.values():
             for one in rows.postings:
                 books[one.book, one.asset_code] += one.amount_minor
-                if one.book == Book.FUNDING:
-                    parties[one.party_id] += one.amount_minor
+                book = Book.ISSUER if one.book == Book.FUNDING else one.book
+                parties[book, one.party_id] += one.amount_minor
         for asset in ASSETS:
             assert books[Book.CLEARING, asset] == self.cleared[asset]
             assert books[Book.BREAKAGE, asset] == self.broken[asset]
-        returned: Counter[str] = Counter()
+        returned: Counter[tuple[Book, str]] = Counter()
         for _, grant in self.grants:
-            if grant.funding:
-                returned.update(dict(part_of(grant.funding, grant.taken)))
-        for party_id, paid in self.party_paid.items():
-            assert parties[party_id] == returned[party_id] - paid
-            assert parties[party_id] <= 0
+            for party_id, minor in part_of(grant.funding, grant.taken):
+                returned[grant.book, party_id] += minor
+        for who, paid in self.paid.items():
+            assert parties[who] == returned[who] - paid
+            assert parties[who] <= 0
 
 
 def _picks(lots: list[OwnedLot], asset: str, kind: LotKind) -> list[tuple[bytes, int]]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from rewards.authored import ProductSet
 from rewards.benefit import (
@@ -222,10 +223,14 @@ OVER = (TraceOutcome.LIMIT_REACHED, Condition.BUDGET, 0)
         ("refuse", 99, 1_000, OVER),
     ],
 )
+@pytest.mark.parametrize(
+    "bound",
+    [Limits(customer_minor=10_000), Limits(store_minor=10_000), Limits(total_minor=10_000)],
+)
 def test_what_is_left_of_a_budget_for_discounts(
-    shortage: Any, minor: int, paid: int, outcome: Any
+    shortage: Any, minor: int, paid: int, outcome: Any, bound: Limits
 ) -> None:
-    limits = Limits(total_minor=10_000, on_shortage=shortage)
+    limits = replace(bound, on_shortage=shortage)
     promotion = make.percent(1_000, "p", limits=limits)
     evaluation = sold(promotion, THOUSAND, known=left(total_minor=minor))
     assert (to_pay(evaluation), traced(evaluation)) == (paid, [outcome])

@@ -74,6 +74,52 @@ WRONG: Wrong = {
         "assets[1].code",
         "'points' is already at assets[0]",
     ),
+    "two kinds of gift money": (
+        {"assets": [asset("points"), asset("a", "gift_money"), asset("b", "gift_money")]},
+        "assets[2].kind",
+        "besides assets[1]",
+    ),
+    "gift money that has to be waited for": (
+        {"assets": [asset("points"), asset("a", "gift_money", active_after_days=1)]},
+        "assets[1].active_after_days",
+        "as soon as it is paid for",
+    ),
+    "gift money with a bound": (
+        {"assets": [asset("points"), asset("a", "gift_money", balance_max_minor=1)]},
+        "assets[1].balance_max_minor",
+        "gift money is on cards",
+    ),
+    "money with another worth": (
+        {"assets": [asset("points"), asset("a", "deferred_discount", value_micros=1)]},
+        "assets[1].value_micros",
+        "is money itself",
+    ),
+    "series twice": (
+        {"coupon_series": [{"series_code": "a"}, {"series_code": "a"}]},
+        "coupon_series[1].series_code",
+        "already",
+    ),
+    "series that nobody knows": (
+        asking({"code": "coupon", "series": ["b"]}, lane="price")
+        | {"coupon_series": [{"series_code": "a"}]},
+        "promotions[0].conditions[0].series[0]",
+        "no coupon_series is named 'b'",
+    ),
+    "coupon of nothing": (
+        asking({"code": "coupon"}),
+        "promotions[0].conditions[0]",
+        "needs any_of or series",
+    ),
+    "tier for everybody": (
+        {"tier_rules": [{"tier_code": "gold"}]},
+        "tier_rules[0]",
+        "needs amount_from_minor or receipts_from",
+    ),
+    "tier with blanks": (
+        {"tier_rules": [{"tier_code": " gold", "receipts_from": 1}]},
+        "tier_rules[0].tier_code",
+        "has blanks around it",
+    ),
     "asset without the default language": (
         {"language_code": "en", "assets": [asset("points")], "profile_fields": []},
         "assets[0].names",

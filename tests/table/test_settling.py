@@ -32,7 +32,8 @@ def lot(
     name: str, granted: int, left: int | None = None, ends: int = 0, **more: object
 ) -> OwnedLot:
     remaining = granted if left is None else left
-    return OwnedLot(name.encode(), "points", granted, remaining, 0, ends, **more)  # type: ignore[arg-type]
+    made = OwnedLot(name.encode(), "points", granted, remaining, 0, ends)
+    return replace(made, **more)
 
 
 def standing(
@@ -200,6 +201,20 @@ def test_what_comes_back_is_there_to_be_taken() -> None:
     )
     assert found.assets == (SettledAsset("points", given_minor=100, taken_minor=100),)
     assert changes(movement) == {b"old": 0}
+
+
+@pytest.mark.parametrize(("still", "forgiven", "new"), [(40, 40, 0), (15, 15, 25), (0, 0, 40)])
+def test_what_was_spent_and_owed_is_forgiven_as_far_as_it_is_unpaid(
+    still: int, forgiven: int, new: int
+) -> None:
+    owed = lot("owed", 40, still, kind=LotKind.DEBT)
+    lots = [owed] if still else []
+    took = spending(("owed", 40))
+    found, movement = settled(lots, standing(owed), (), [Comeback(took, 40)])
+    assert in_book(movement, Book.DEBT) == forgiven
+    assert sum(one.granted_minor for one in movement.lots) == new
+    assert in_book(movement, Book.CLEARING) == -40
+    assert found.assets == (SettledAsset("points", given_minor=40),)
 
 
 # --- a void after refunds -------------------------------------------------------------------------

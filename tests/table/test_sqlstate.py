@@ -75,6 +75,8 @@ def test_a_key_that_is_taken_is_a_conflict_and_only_with_that_key() -> None:
         (asyncpg.InterfaceError("cannot perform operation: connection is closed"), "retry"),
         (asyncpg.InterfaceError("cannot call X(): the underlying connection is closed"), "retry"),
         (asyncpg.InterfaceError("pool is closing"), "retry"),
+        # What a pooled connection says that broke while its user was busy elsewhere.
+        (asyncpg.InterfaceError("cannot call X(): connection has been released back"), "retry"),
         (asyncpg.InterfaceError("cannot perform operation: another operation is in"), "fatal"),
         (asyncpg.exceptions.OutdatedSchemaCacheError("type changed"), "retry"),
         (asyncpg.exceptions.InternalClientError("unexpected state"), "retry"),

@@ -36,13 +36,11 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """The whole receipt was undone."""
     ENTRY_KIND_REFUND: _EntryKind.ValueType  # 3
     """Goods came back."""
-    ENTRY_KIND_MERGE: _EntryKind.ValueType  # 4
-    """Accounts were merged, or a household was joined."""
-    ENTRY_KIND_EXPIRY: _EntryKind.ValueType  # 5
+    ENTRY_KIND_EXPIRY: _EntryKind.ValueType  # 4
     """It expired."""
-    ENTRY_KIND_GOODWILL: _EntryKind.ValueType  # 6
+    ENTRY_KIND_GOODWILL: _EntryKind.ValueType  # 5
     """A gesture of the contact centre."""
-    ENTRY_KIND_OTHER: _EntryKind.ValueType  # 7
+    ENTRY_KIND_OTHER: _EntryKind.ValueType  # 6
     """Something else."""
 
 class EntryKind(_EntryKind, metaclass=_EntryKindEnumTypeWrapper):
@@ -55,13 +53,11 @@ ENTRY_KIND_VOID: EntryKind.ValueType  # 2
 """The whole receipt was undone."""
 ENTRY_KIND_REFUND: EntryKind.ValueType  # 3
 """Goods came back."""
-ENTRY_KIND_MERGE: EntryKind.ValueType  # 4
-"""Accounts were merged, or a household was joined."""
-ENTRY_KIND_EXPIRY: EntryKind.ValueType  # 5
+ENTRY_KIND_EXPIRY: EntryKind.ValueType  # 4
 """It expired."""
-ENTRY_KIND_GOODWILL: EntryKind.ValueType  # 6
+ENTRY_KIND_GOODWILL: EntryKind.ValueType  # 5
 """A gesture of the contact centre."""
-ENTRY_KIND_OTHER: EntryKind.ValueType  # 7
+ENTRY_KIND_OTHER: EntryKind.ValueType  # 6
 """Something else."""
 Global___EntryKind: _TypeAlias = EntryKind  # noqa: Y015
 

@@ -64,7 +64,8 @@ class CustomerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetStatement(self, request, context):
-        """What changed a customer's account, with the balance after each entry; in pages.
+        """What changed a customer's account, with the balance after each entry; in pages. What happened
+        to an account that was merged into it is told with it, as if they had always been one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

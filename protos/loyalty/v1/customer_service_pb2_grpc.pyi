@@ -38,7 +38,9 @@ class CustomerServiceStub:
     GetBalance: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.GetBalanceRequest, _customer_service_pb2.GetBalanceResponse]
     """What a customer owns, owes and waits for, and what ends when."""
     GetStatement: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.GetStatementRequest, _customer_service_pb2.GetStatementResponse]
-    """What changed a customer's account, with the balance after each entry; in pages."""
+    """What changed a customer's account, with the balance after each entry; in pages. What happened
+    to an account that was merged into it is told with it, as if they had always been one.
+    """
     PostGoodwill: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.PostGoodwillRequest, _customer_service_pb2.PostGoodwillResponse]
     """Gives points as a gesture, up to the limit that the program sets. Durable."""
 
@@ -50,7 +52,9 @@ class CustomerServiceAsyncStub(CustomerServiceStub):
     GetBalance: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.GetBalanceRequest, _customer_service_pb2.GetBalanceResponse]  # type: ignore[assignment]
     """What a customer owns, owes and waits for, and what ends when."""
     GetStatement: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.GetStatementRequest, _customer_service_pb2.GetStatementResponse]  # type: ignore[assignment]
-    """What changed a customer's account, with the balance after each entry; in pages."""
+    """What changed a customer's account, with the balance after each entry; in pages. What happened
+    to an account that was merged into it is told with it, as if they had always been one.
+    """
     PostGoodwill: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.PostGoodwillRequest, _customer_service_pb2.PostGoodwillResponse]  # type: ignore[assignment]
     """Gives points as a gesture, up to the limit that the program sets. Durable."""
 
@@ -71,7 +75,9 @@ class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _customer_service_pb2.GetStatementRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_customer_service_pb2.GetStatementResponse, _abc.Awaitable[_customer_service_pb2.GetStatementResponse]]:
-        """What changed a customer's account, with the balance after each entry; in pages."""
+        """What changed a customer's account, with the balance after each entry; in pages. What happened
+        to an account that was merged into it is told with it, as if they had always been one.
+        """
 
     @_abc_1.abstractmethod
     def PostGoodwill(

@@ -4,7 +4,12 @@
 -- migrate: apply
 
 -- An account belongs to one chain: reports read the chain of a posting from here.
-ALTER TABLE account ADD COLUMN chain_id text NOT NULL DEFAULT '';
+-- merged_at_us: since when what happened to a merged account is told as the other one's.
+ALTER TABLE account
+    ADD COLUMN chain_id text NOT NULL DEFAULT '',
+    ADD COLUMN merged_at_us bigint NOT NULL DEFAULT 0;
+
+CREATE INDEX account__merged_into__ix ON account (merged_into) WHERE merged_into <> 0;
 
 UPDATE account a
    SET chain_id = c.chain_id
@@ -58,8 +63,8 @@ CREATE TABLE ledger_period_total (
 -- migrate: rollback
 
 DROP TABLE ledger_period_total, ledger_period, membership;
-DROP INDEX checkout_exception__recorded_at_us__ix, posting__recorded_at_us__ix,
-    lot__expires_at_us_account_id__ix, identifier__account_id__ix;
+DROP INDEX account__merged_into__ix, checkout_exception__recorded_at_us__ix,
+    posting__recorded_at_us__ix, lot__expires_at_us_account_id__ix, identifier__account_id__ix;
 CREATE INDEX lot__expires_at_us__ix ON lot (expires_at_us)
     WHERE remaining_minor > 0 AND expires_at_us > 0;
-ALTER TABLE account DROP COLUMN chain_id;
+ALTER TABLE account DROP COLUMN chain_id, DROP COLUMN merged_at_us;

@@ -3,9 +3,9 @@
 
 -- migrate: apply
 
--- kind: 101 a coupon, 102 a gift card or certificate. lot_id: of a coupon that only its customer may
--- use; empty is all of a bearer's account. key_id: of the receipt or batch that gave it out. The
--- code itself is not kept, only its keyed hash.
+-- kind: 101 a coupon, 102 a gift card or certificate. lot_id: of a coupon that only its customer
+-- may use; empty is all of a bearer's account. key_id: of the receipt or batch that gave it out.
+-- The code itself is not kept, only its keyed hash.
 CREATE TABLE instrument (
     code_hash bytea NOT NULL,
     kind smallint NOT NULL,

@@ -1,0 +1,87 @@
+"""Gift cards that come back as goods: the money that was put on them is taken off them again."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from rewards.gift_card import CardOperation, card_on
+from rewards.instrument import CodeKind, account_id_of, gift_asset, spelled
+from rewards.ledger import OwnedLot
+from rewards.refusal import Reason, Refusal
+from rewards.sale import Line, LineKind
+from rewards.settling import Claim, GrantedLot
+from server.till.context import Context
+from server.till.original import Original
+
+_PAID_IN = (CardOperation.ACTIVATE, CardOperation.RELOAD)
+
+
+class CardsBack(NamedTuple):
+    """What is taken off cards, and what a request is refused for: it is spent already."""
+
+    claims: tuple[Claim, ...] = ()
+    problems: tuple[Refusal, ...] = ()
+
+
+def cards_back(context: Context, original: Original, line_ids: Iterable[str]) -> CardsBack:
+    """Find what was put on cards by lines that come back.
+
+    Args:
+        context: ports.
+        original: the sale.
+        line_ids: lines that come back.
+    """
+    asset_code = gift_asset(original.rules.program)
+    back = set(line_ids)
+    lines = [line for line in original.sold if _pays_in(line)] if asset_code else []
+    if back.isdisjoint(line.line_id for line in lines):
+        return CardsBack()
+    waiting = {
+        touched.owner.account_ids[0]: [
+            one for one in touched.granted if _is_paid_in(one.lot, asset_code)
+        ]
+        for touched in original.accounts
+        if touched.is_bearer
+    }
+    claimed = {
+        (account_id, lot_id)
+        for record in original.records
+        for account_id, lot_id, _ in record.claimed
+    }
+    claims, problems = [], []
+    for line in lines:
+        granted = waiting.get(_account_of(context, original, line), [])
+        if not granted:
+            continue
+        # Lines put money on a card one after another: so their lots follow each other.
+        one = granted.pop(0)
+        if line.line_id in back and one.place not in claimed:
+            claims.append(Claim(one, one.granted_minor))
+            if one.lot.remaining_minor < one.granted_minor:
+                problems.append(_spent(one, line, asset_code))
+    return CardsBack(tuple(claims), tuple(problems))
+
+
+def _pays_in(line: Line) -> bool:
+    operation, code = card_on(line.rest)
+    return line.kind == LineKind.GIFT_CARD and operation in _PAID_IN and bool(code)
+
+
+def _is_paid_in(lot: OwnedLot, asset_code: str) -> bool:
+    return lot.asset_code == asset_code and not lot.promotion_id
+
+
+def _account_of(context: Context, original: Original, line: Line) -> int:
+    code = spelled(card_on(line.rest)[1])
+    return account_id_of(context.hash_identifier(original.key.chain_id, CodeKind.GIFT_CARD, code))
+
+
+def _spent(granted: GrantedLot, line: Line, asset_code: str) -> Refusal:
+    left_minor = granted.lot.remaining_minor
+    metadata = {
+        "line_id": line.line_id,
+        "asset_code": asset_code,
+        "asked_minor": str(granted.granted_minor),
+        "most_minor": str(left_minor),
+    }
+    text = f"line {line.line_id}: {left_minor} of {granted.granted_minor} are left on the gift card"
+    return Refusal(Reason.SPEND_NOT_POSSIBLE, text, metadata)
