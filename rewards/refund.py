@@ -10,12 +10,21 @@ from enum import IntEnum
 import msgspec
 from msgspec import Struct
 
+from rewards.benefit import (
+    Benefit,
+    DeferredDiscount,
+    DrawEntries,
+    MoneyTransfer,
+    PointsFixed,
+    PointsMultiplier,
+    PointsRate,
+)
 from rewards.evaluate import Evaluation
 from rewards.facts import Facts, Spent
 from rewards.limits import MILLI
 from rewards.rewarding import Grant
 from rewards.rounding import floor_div
-from rewards.ruleset import CompiledPromotion, ProgramRules
+from rewards.ruleset import REWARD_LANE, CompiledPromotion, ProgramRules
 from rewards.runs import LineOutcome, Run
 from rewards.sale import Line, LineAction, Sale, Tender, Unit
 
@@ -139,11 +148,16 @@ class Refund(Struct, frozen=True):
 
 
 class _Kept(Struct, frozen=True):
-    """What is left of a receipt after some returns, evaluated."""
+    """What is left of a receipt after some returns, evaluated.
+
+    Attributes:
+        printed: by promotion the discount printed on what is kept, minor units.
+        rewards: by promotion and place of its benefit, what it gives for what is kept.
+    """
 
     evaluation: Evaluation
     printed: Mapping[int, int]
-    """By promotion the discount printed on what is kept, minor units."""
+    rewards: Mapping[tuple[int, int], int]
 
 
 def decide_refund(
@@ -190,7 +204,7 @@ def decide_refund(
     clawed = _clawed(promotions, kept_before, kept_after) if paid is None else ()
     printed_minor = sum([line.amount_minor for line in lines])
     clawed_minor = sum([one.amount_minor for one in clawed])
-    taken = _taken(promotions, kept_before.evaluation, kept_after.evaluation)
+    taken = _taken(promotions, kept_before, kept_after)
     return Refund(
         lines,
         clawed,
@@ -273,10 +287,74 @@ def _kept(
             left_minor = -effect.amount_minor - gone
             printed[effect.number] = printed.get(effect.number, 0) + left_minor
     if not any(returned.values()):
-        return _Kept(sold, printed)
+        return _Kept(sold, printed, _rewards(sold))
     left = _what_is_left(sale, returned)
     known = _facts_left(facts, sale, left)
-    return _Kept(evaluate(rules, left, known, fired), printed)
+    evaluation = evaluate(rules, left, known, fired)
+    rewards = _rewards(evaluation)
+    promotions = rules.program.promotions
+    unfounded = _unfounded(_Kept(evaluation, printed, rewards))
+    if any(minor for n, minor in unfounded.items() if not _claws_back(promotions[n])):
+        # What is kept has its printed price, which is lower: no more is earned on it than that.
+        at_printed = _at_printed_prices(promotions, sale, sold, left, evaluation)
+        only = [n for n in fired if promotions[n].lane == REWARD_LANE]
+        earned = _rewards(evaluate(rules, at_printed, known, only))
+        for key, amount_minor in rewards.items():
+            if _is_on_paid(promotions[key[0]].gives[key[1]]):
+                rewards[key] = min(amount_minor, earned.get(key, amount_minor))
+    return _Kept(evaluation, printed, rewards)
+
+
+def _rewards(evaluation: Evaluation) -> dict[tuple[int, int], int]:
+    return {(grant.number, grant.place): grant.amount_minor for grant in evaluation.grants}
+
+
+def _claws_back(promotion: CompiledPromotion) -> bool:
+    """Whether money is kept back: what has lost its ground then costs its full price."""
+    return promotion.policy.refund == "claw_back"
+
+
+def _is_on_paid(benefit: Benefit) -> bool:
+    """Whether a reward is a rate of what is paid, or given for every so much of it."""
+    if isinstance(benefit, PointsRate):
+        return benefit.base == "paid"
+    if isinstance(benefit, PointsFixed | DrawEntries):
+        return benefit.for_each_minor > 0
+    return isinstance(benefit, PointsMultiplier | DeferredDiscount | MoneyTransfer)
+
+
+def _at_printed_prices(
+    promotions: Sequence[CompiledPromotion],
+    sale: Sale,
+    sold: Evaluation,
+    left: Sale,
+    evaluation: Evaluation,
+) -> Sale:
+    """What is left, at the prices that were printed, or at those due where money is kept back."""
+    printed = {
+        line.line_id: (line, one) for line, one in zip(sale.lines, sold.outcomes, strict=True)
+    }
+    lines = []
+    for line, due in zip(left.lines, evaluation.outcomes, strict=True):
+        whole, outcome = printed[line.line_id]
+        if outcome is None or due is None:
+            lines.append(line)
+            continue
+        gone_milli = whole.quantity_milli - line.quantity_milli
+        off_minor = -sum(
+            [e.amount_minor for e in due.adjustments if _claws_back(promotions[e.number])]
+        )
+        for effect in outcome.adjustments:
+            if not _claws_back(promotions[effect.number]):
+                off_minor -= effect.amount_minor + _part(-effect.amount_minor, gone_milli, whole)
+        amount_minor = max(0, line.amount_minor - off_minor)
+        floor_minor = min(line.minimum_amount_minor, amount_minor)
+        lines.append(
+            msgspec.structs.replace(
+                line, amount_minor=amount_minor, minimum_amount_minor=floor_minor
+            )
+        )
+    return msgspec.structs.replace(left, lines=tuple(lines))
 
 
 def _part(amount_minor: int, quantity_milli: int, line: Line) -> int:
@@ -459,12 +537,12 @@ def _clawed(
 
 
 def _taken(
-    promotions: Sequence[CompiledPromotion], before: Evaluation, after: Evaluation
+    promotions: Sequence[CompiledPromotion], before: _Kept, after: _Kept
 ) -> tuple[TakenReward, ...]:
-    left = {(grant.number, grant.place): grant.amount_minor for grant in after.grants}
     found = []
-    for grant in before.grants:
-        amount_minor = grant.amount_minor - left.get((grant.number, grant.place), 0)
+    for grant in before.evaluation.grants:
+        key = (grant.number, grant.place)
+        amount_minor = before.rewards[key] - after.rewards.get(key, 0)
         if amount_minor > 0 and promotions[grant.number].policy.refund != "waive":
             found.append(TakenReward(grant.number, grant.place, grant.asset_code, amount_minor))
     return tuple(found)

@@ -242,7 +242,7 @@ def back_office_handlers(
         others: handlers of the calls that it does not have.
     """
     service = pb.DESCRIPTOR.services_by_name["BackOfficeService"]
-    own: "dict[str, grpc.RpcMethodHandler[bytes, bytes]]" = {
+    own: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
         method.name: grpc.unary_unary_rpc_method_handler(_handler(servicer, method.name))
         for method in service.methods
         if method.name not in others

@@ -118,6 +118,28 @@ def test_points_of_what_is_returned_are_taken_back() -> None:
     assert refund.rewards == (TakenReward(0, 0, "points", 50),)
 
 
+@pytest.mark.parametrize(
+    ("promotion", "now", "before", "taken"),
+    [
+        # 600 were paid for three, 200 for each; who keeps one has earned on 200.
+        (THREE_FOR_TWO, 2_000, 0, 40),
+        (THREE_FOR_TWO, 1_000, 0, 20),
+        (THREE_FOR_TWO, 1_000, 1_000, 20),
+        (THREE_FOR_TWO, 1_000, 2_000, 20),
+        # Money is kept back: the piece that stays costs 300.
+        (CLAWED, 2_000, 0, 30),
+        (CLAWED, 1_000, 2_000, 30),
+    ],
+)
+def test_points_are_earned_on_the_printed_price_of_what_is_kept(
+    promotion: Promotion, now: int, before: int, taken: int
+) -> None:
+    refund = refunded(
+        [promotion, make.points(1_000)], [make.line("tea", 3, 300)], {"tea": now}, {"tea": before}
+    )
+    assert refund.rewards == (TakenReward(1, 0, "points", taken),)
+
+
 def test_points_of_a_threshold_are_taken_back_whole() -> None:
     bonus = make.points(1_000, receipt_amount_from_minor=1_000)
     refund = refunded([bonus], [make.line("tea", 2, 500)], {"tea": 1_000})
