@@ -1,6 +1,7 @@
 """A storm from end to end: servers, tills that do everything, faults amid it, and the reckoning."""
 
 import asyncio
+import shutil
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -10,6 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 from rich.console import Console
 from rich.progress import Progress
+from rich.table import Column, Table
 
 from loyalty.v1.answer_pb2 import AssetBalance
 from loyalty.v1.till_service_pb2 import IdentifyRequest
@@ -59,7 +61,7 @@ async def run_storm(console: Console, plan: StormPlan, data_dir: Path) -> list[s
     Args:
         console: where to tell of it.
         plan: how hard.
-        data_dir: where the servers keep their database; a new one.
+        data_dir: where the servers keep their database; one of an earlier storm is removed.
 
     Returns:
         What is wrong; nothing if all is well.
@@ -70,6 +72,8 @@ async def run_storm(console: Console, plan: StormPlan, data_dir: Path) -> list[s
     world = make_world(plan.customers, plan.tills)
     clock_file = data_dir.with_name(f"{data_dir.name}.clock")
     clock_file.parent.mkdir(parents=True, exist_ok=True)
+    if (data_dir / "pgdata").exists():
+        shutil.rmtree(data_dir)  # of a storm before: its coupons are used, its clock is ahead
     clock_file.write_bytes(bytes(8))
     books = Books()
     async with run_servers(plan.servers, data_dir, clock_file) as servers:
@@ -171,5 +175,7 @@ async def _balances(client: TillClient, customer: str) -> list[AssetBalance]:
 
 
 def _show(console: Console, books: Books) -> None:
+    table = Table("what the tills did, and what befell them", Column("times", justify="right"))
     for what, times in sorted(books.count.items()):
-        console.print(f"{what:32} {times:>8,}", highlight=False)
+        table.add_row(what, f"{times:,}")
+    console.print(table)
