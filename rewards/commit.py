@@ -274,6 +274,12 @@ class Commit(Struct, frozen=True, gc=False):
     budget_uses: tuple[BudgetUse, ...] = ()
     returns: tuple[ReturnEntry, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Hold it to one change of an account: a second one would be lost where it is written."""
+        if len(self.accounts) + len(self.new_accounts) > 1:
+            changed = [one.account_id for one in (*self.accounts, *self.new_accounts)]
+            assert len(set(changed)) == len(changed), "an account is changed twice"
+
     def moved(self) -> list[tuple[int, Movement]]:
         """The accounts with what moves on them, new ones too."""
         old = [(one.account_id, one.movement) for one in self.accounts]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from rewards.facts import AssetWindow
 from rewards.instrument import spelled
 from rewards.journal import Journal
-from rewards.ledger import NO_HOLDINGS, Book, Holdings, Movement
+from rewards.ledger import NO_HOLDINGS, Book, Holdings
 from rewards.picking import pick
 from rewards.sale import LineAction, LineKind, Sale, TenderKind
 
@@ -69,7 +69,7 @@ class CardProblem(NamedTuple):
 class SettledCards(NamedTuple):
     """What moves on which accounts, those of cards that the receipt opens among them."""
 
-    movements: Mapping[int, Movement]
+    journals: Mapping[int, Journal]
     problems: tuple[CardProblem, ...]
 
 
@@ -131,8 +131,8 @@ def settle_cards(
                 problems.append(CardProblem(CardFault.REVERSE, use.code, use.amount_minor))
             case CardOperation.BALANCE:
                 pass
-    movements = {cards[code].account_id: one.movement() for code, one in journals.items()}
-    moved = {account_id: one for account_id, one in movements.items() if one.postings}
+    found = {cards[code].account_id: one for code, one in journals.items()}
+    moved = {account_id: one for account_id, one in found.items() if one.movement().postings}
     return SettledCards(moved, tuple(problems))
 
 

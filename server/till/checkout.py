@@ -284,8 +284,9 @@ class CheckoutOperation:
         post_takings(own, takings)
         settled = instruments.settle(scene, facts, decision, looked, basket, command.key_id, own)
         self._except_instruments(settled, exceptions)
-        account_id = facts.customer.account_id
-        back = returns.settle(scene, coming, own, account_id, basket.now_us, command.closed)
+        journals = {**settled.journals, facts.customer.account_id: own}
+        customer_id = facts.customer.account_id
+        back = returns.settle(scene, coming, journals, customer_id, basket.now_us, command.closed)
         exceptions += back.exceptions
         sold = Sold(
             scene,

@@ -265,11 +265,25 @@ def _own(
     return list(first.values())
 
 
+class Bearer(NamedTuple):
+    """A bearer's account that a receipt changes.
+
+    Attributes:
+        version: that was read before its lots.
+        journal: what moves; goods that come back on the receipt may move more there.
+        ending: ids of holds that end.
+    """
+
+    version: int
+    journal: Journal
+    ending: tuple[bytes, ...]
+
+
 class Settled(NamedTuple):
     """What the instruments of a receipt move besides its customer's account.
 
     Attributes:
-        accounts: of bearers, which coupons and gift cards open.
+        bearers: by account, which coupons and gift cards open.
         new_accounts: of cards that are sold, and of what the receipt gives to bearers.
         new_instruments: codes that the receipt gives out.
         codes: by promotion and place of its benefit, the codes to print.
@@ -278,13 +292,26 @@ class Settled(NamedTuple):
         keys: of the cards that are sold: of two receipts that sell one, one finds it sold.
     """
 
-    accounts: tuple[AccountChange, ...] = ()
+    bearers: Mapping[int, Bearer] = {}
     new_accounts: tuple[NewAccount, ...] = ()
     new_instruments: tuple[NewInstrument, ...] = ()
     codes: Mapping[tuple[int, int], tuple[str, ...]] = {}
     refused: tuple[Refusal, ...] = ()
     unusable: tuple[str, ...] = ()
     keys: tuple[CommitKey, ...] = ()
+
+    @property
+    def journals(self) -> dict[int, Journal]:
+        """By account of a bearer, for what else moves there in the same commit."""
+        return {account_id: one.journal for account_id, one in self.bearers.items()}
+
+    @property
+    def accounts(self) -> tuple[AccountChange, ...]:
+        """The changes of bearers' accounts, with all that their journals have by now."""
+        return tuple(
+            AccountChange(account_id, one.version, one.journal.movement(), released=one.ending)
+            for account_id, one in self.bearers.items()
+        )
 
 
 def own_lots(facts: Facts, decision: Decision, looked: Looked) -> tuple[OwnedLot, ...]:
@@ -316,14 +343,14 @@ def settle(
         own: the customer's journal; it is given what moves on the customer's account.
     """
     program = scene.rules.program
-    accounts = _use_coupons(facts, decision, looked, key_id, own)
+    bearers = _use_coupons(facts, decision, looked, key_id, own)
     opened: list[NewAccount] = []
     instruments: list[NewInstrument] = []
     refused: list[Refusal] = []
     if gift_asset(program) and card_uses(scene.sale):
         cards = _settle_cards(scene, facts, looked, basket, key_id)
         refused += [_card_fault(problem, gift_asset(program)) for problem in cards.problems]
-        _post_cards(scene, looked, key_id, cards, accounts, opened, instruments)
+        _post_cards(scene, looked, key_id, cards, bearers, opened, instruments)
     keys = [CommitKey(issue_key_id_of(one.code_hash), KeyKind.ISSUE, key_id) for one in instruments]
     codes: dict[tuple[int, int], tuple[str, ...]] = {}
     _post_counted(scene, facts, decision, own)
@@ -335,7 +362,7 @@ def settle(
         f"{one.code}: {InstrumentState(one.state).name}" for one in facts.coupons if one.state
     ]
     return Settled(
-        tuple(accounts),
+        bearers,
         tuple(opened),
         tuple(instruments),
         codes,
@@ -359,9 +386,9 @@ def _post_counted(scene: Scene, facts: Facts, decision: Decision, own: Journal) 
 
 def _use_coupons(
     facts: Facts, decision: Decision, looked: Looked, key_id: bytes, own: Journal
-) -> list[AccountChange]:
+) -> dict[int, Bearer]:
     """Take the coupons that promotions fired by."""
-    accounts = []
+    bearers = {}
     for one in decision.used:
         picks = [(one.lot_id, 1)]
         if one.account_id == facts.customer.account_id:
@@ -371,10 +398,8 @@ def _use_coupons(
         journal = Journal(key_id, standing.lots)
         journal.take(Book.CLEARING, one.asset_code, picks)
         ending = looked.ending[one.account_id]
-        accounts.append(
-            AccountChange(one.account_id, standing.version, journal.movement(), released=ending)
-        )
-    return accounts
+        bearers[one.account_id] = Bearer(standing.version, journal, ending)
+    return bearers
 
 
 def _settle_cards(
@@ -409,7 +434,7 @@ def _post_cards(
     looked: Looked,
     key_id: bytes,
     cards: SettledCards,
-    accounts: list[AccountChange],
+    bearers: dict[int, Bearer],
     opened: list[NewAccount],
     instruments: list[NewInstrument],
 ) -> None:
@@ -418,16 +443,12 @@ def _post_cards(
     digests = [hash_of(scene, CodeKind.GIFT_CARD, use.code) for use in card_uses(scene.sale)]
     hashes = {account_id_of(digest): digest for digest in digests}
     asset_code = gift_asset(scene.rules.program)
-    for account_id, movement in cards.movements.items():
+    for account_id, journal in cards.journals.items():
         if account_id in looked.standings:
-            standing = looked.standings[account_id]
-            accounts.append(
-                AccountChange(
-                    account_id, standing.version, movement, released=looked.ending[account_id]
-                )
-            )
+            version = looked.standings[account_id].version
+            bearers[account_id] = Bearer(version, journal, looked.ending[account_id])
         else:
-            digest = hashes[account_id]
+            digest, movement = hashes[account_id], journal.movement()
             opened.append(NewAccount(account_id, AccountKind.BEARER, movement, header.chain_id))
             instruments.append(
                 NewInstrument(digest, CodeKind.GIFT_CARD, account_id, b"", asset_code, key_id)

@@ -1,6 +1,6 @@
 """RETURN lines of a sale (an exchange): settled in the commit of the sale, original by original."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from rewards.commit import (
@@ -45,7 +45,7 @@ class Back(NamedTuple):
 
     Attributes:
         returned: one for each original.
-        accounts: besides that of the sale's customer.
+        accounts: besides those that the sale changes itself.
         purchases: by how much the count of the sale's customer changes.
         account_uses: what comes back of the limits of the sale's customer.
         turnover: what comes off the turnover of the sale's customer.
@@ -110,13 +110,13 @@ async def preview(scene: Scene, now_us: int, deadline_s: float) -> Back:
         coming = await look_at(scene, seen, deadline_s)
     except (Refusal, TimeoutError):
         return NOTHING_BACK
-    return settle(scene, coming, Journal(bytes(16)), NO_ACCOUNT, now_us, closed=True)
+    return settle(scene, coming, {}, NO_ACCOUNT, now_us, closed=True)
 
 
 def settle(
     scene: Scene,
     coming: Iterable[ComingBack],
-    own: Journal,
+    journals: Mapping[int, Journal],
     account_id: int,
     now_us: int,
     closed: bool,
@@ -126,7 +126,7 @@ def settle(
     Args:
         scene: the sale and its rules.
         coming: as read.
-        own: the journal of the sale's customer: what moves there goes with the sale.
+        journals: by account, of all that the sale changes: what moves there goes with the sale.
         account_id: of that customer; NO_ACCOUNT is none.
         now_us: the instant, UTC microseconds.
         closed: it is a fact: what is not possible is noted.
@@ -135,7 +135,7 @@ def settle(
         Refusal: it is a request, and not possible.
     """
     problems = _without_original(scene)
-    journals = {account_id: own} if account_id else {}
+    begun = {key: journal for key, journal in journals.items() if key != NO_ACCOUNT}
     returned: list[Returned] = []
     for one in coming:
         if one.problem is not None:
@@ -143,14 +143,14 @@ def settle(
         if problems and not closed:
             raise problems[0]
         if one.original is not None:
-            back = _returned(scene.context, one, one.original, journals, now_us, closed)
+            back = _returned(scene.context, one, one.original, begun, now_us, closed)
             returned.append(back)
             problems += _too_much(one, back)
     if problems and not closed:
         raise problems[0]
     if not returned and not problems:
         return NOTHING_BACK
-    return _back(tuple(returned), account_id, problems)
+    return _back(tuple(returned), account_id, journals, problems)
 
 
 def _returned(
@@ -181,13 +181,18 @@ def _too_much(one: ComingBack, back: Returned) -> list[Refusal]:
     return [Refusal(Reason.RETURN_AMOUNT, text, metadata)]
 
 
-def _back(returned: tuple[Returned, ...], account_id: int, problems: Iterable[Refusal]) -> Back:
+def _back(
+    returned: tuple[Returned, ...],
+    account_id: int,
+    ours: Collection[int],
+    problems: Iterable[Refusal],
+) -> Back:
     changes = changes_of(returned)
     own = [one for one in changes if one.account_id == account_id]
     return Back(
         returned,
         tuple(key for one in returned for key in one.keys),
-        tuple(one for one in changes if one.account_id != account_id),
+        tuple(one for one in changes if one.account_id not in ours),
         sum([one.purchases for one in own]),
         tuple(use for one in own for use in one.uses),
         tuple(entry for one in returned for entry in one.entries),

@@ -228,14 +228,8 @@ def test_a_void_after_a_refund_undoes_what_is_left(shop: Shop) -> None:
 # --- merged accounts --------------------------------------------------------------------------
 
 
-def test_a_refund_follows_the_customer_to_the_account_they_were_merged_into(shop: Shop) -> None:
-    """Lots keep their ids: what was earned before is taken back there, what was spent is given."""
-    shop.sell(1, basket(("sku1", 2, 50_000), card="card1"))
-    request = pb.QuoteRequest(basket_id=bytes(16), sale=basket(("sku3", 2, 1_000), card="card1"))
-    request.reserve.amounts.add(asset_code="points", amount_minor=1_000)
-    token = shop.tills[0].Quote(request).token
-    shop.sell(2, request.sale, basket_id=bytes(16), token=token)
-    before = shop.balances("card1")["points"]
+def merge(shop: Shop) -> None:
+    """The account of card1 goes to that of card2."""
     shop.office.MergeAccounts(
         ledger_pb2.MergeAccountsRequest(
             chain_id=CHAIN,
@@ -244,6 +238,17 @@ def test_a_refund_follows_the_customer_to_the_account_they_were_merged_into(shop
             merged_by="test",
         )
     )
+
+
+def test_a_refund_follows_the_customer_to_the_account_they_were_merged_into(shop: Shop) -> None:
+    """Lots keep their ids: what was earned before is taken back there, what was spent is given."""
+    shop.sell(1, basket(("sku1", 2, 50_000), card="card1"))
+    request = pb.QuoteRequest(basket_id=bytes(16), sale=basket(("sku3", 2, 1_000), card="card1"))
+    request.reserve.amounts.add(asset_code="points", amount_minor=1_000)
+    token = shop.tills[0].Quote(request).token
+    shop.sell(2, request.sale, basket_id=bytes(16), token=token)
+    before = shop.balances("card1")["points"]
+    merge(shop)
     assert shop.balances("card2") == {"points": before}
     back = shop.refund(3, 2, {"sku3": 2_000})
     assert settled(back)["points"][0] == 1_000
@@ -272,6 +277,16 @@ def test_an_exchange_is_settled_with_its_sale(shop: Shop, card: str) -> None:
     assert again.amount_minor == 10_000
     assert shop.refused(4, 1, {"sku1": 1_000})[0] == "MORE_THAN_SOLD"
     assert state_of(shop, 1).returns[0].receipt_id == sold.receipt_id
+
+
+def test_an_exchange_after_a_merge_changes_one_account(shop: Shop) -> None:
+    """The original was on the account that went into that of the exchange."""
+    shop.sell(1, basket(("sku1", 2, 10_000)))
+    merge(shop)
+    made = exchanged(1, ("sku1", 1, 10_000), ("sku3", 1, 30_000), card="card2")
+    (told,) = shop.sell(2, made).returns
+    assert settled(told) == {"points": (0, 500, 0, 0)}
+    assert shop.balances("card2") == {"points": 500 + 1_500}
 
 
 def test_a_quote_says_what_an_exchange_would_come_to(shop: Shop) -> None:
@@ -391,3 +406,16 @@ def test_a_coupon_that_was_given_is_taken_back_if_it_is_unused(coupons: Shop, se
     _, (code,) = paid(coupons, 5, trigger=series)
     assert paid(coupons, 6, code)[0] == 10_000
     assert settled(coupons.void(5)) == {f"coupon.{series}": (0, 0, 0, 1)}
+
+
+def test_a_coupon_is_used_on_the_exchange_of_what_had_given_it(coupons: Shop) -> None:
+    """Sale and return change one account: it is used by the one and waived by the other."""
+    _, (code,) = paid(coupons, 1, trigger="bearer")
+    made = exchanged(1, ("sku1", 2, 20_000), ("sku3", 1, 30_000))
+    made.header.coupon_codes.append(code)
+    sold = coupons.sell(2, made)
+    assert sold.answer.lines.totals.amount_minor == 15_000 - 20_000
+    (told,) = sold.returns
+    assert (told.amount_minor, settled(told)) == (20_000, {"coupon.bearer": (0, 0, 0, 1)})
+    assert coupons.sell(2, made) == sold
+    assert paid(coupons, 3, code)[0] == 20_000

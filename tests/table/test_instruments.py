@@ -236,7 +236,8 @@ def settled(
     """What the card's balance changes by, and what could not be done with what was left."""
     asked = [CardUse(operation, "C", minor) for operation, minor in uses]
     found = settle_cards(make.key_id(), GIFT, asked, {"C": given}, WINDOW)
-    changes = [one.amount_minor for m in found.movements.values() for one in m.balance_changes]
+    moved = [journal.movement() for journal in found.journals.values()]
+    changes = [one.amount_minor for m in moved for one in m.balance_changes]
     return sum(changes), [(one.fault, one.most_minor) for one in found.problems]
 
 
@@ -268,7 +269,7 @@ def test_gift_cards(given: Card, uses: Any, change: int, faults: Any) -> None:
 def test_what_is_paid_for_a_card_stands_in_clearing() -> None:
     use = [CardUse(ACTIVATE, "C", 500)]
     found = settle_cards(make.key_id(), GIFT, use, {"C": Card(-1)}, WINDOW)
-    books = {one.book: one.amount_minor for one in found.movements[-1].postings}
+    books = {one.book: one.amount_minor for one in found.journals[-1].movement().postings}
     assert books == {Book.CUSTOMER: 500, Book.CLEARING: -500}
 
 
