@@ -5,7 +5,7 @@ import gc
 import hashlib
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -19,8 +19,10 @@ from grpc_reflection.v1alpha import reflection
 
 from loyalty.v1 import back_office_service_pb2
 from rewards.allocate import allocate
-from rewards.evaluate import evaluate
+from rewards.evaluate import Evaluation, evaluate
+from rewards.facts import Facts
 from rewards.ruleset import ProgramRules
+from rewards.sale import Sale
 from server.back_office import BackOffice
 from server.back_office_servicer import BackOfficeServicer, back_office_handlers
 from server.budgets import Desk
@@ -165,7 +167,13 @@ def _evaluator(settings: Settings) -> tuple[Evaluate, Prepare]:
     """The evaluator of the setting, and what it does with rules as they are loaded."""
     if settings.evaluator == "kernel":
         return kernel_findings, _prepare
-    return partial(evaluate, allocate=allocate), index_of
+    return _by_reference, index_of
+
+
+def _by_reference(
+    rules: ProgramRules, sale: Sale, facts: Facts, only: Collection[int] | None = None
+) -> Evaluation:
+    return evaluate(rules, sale, facts, allocate, only)
 
 
 def _prepare(rules: ProgramRules) -> None:
