@@ -226,6 +226,13 @@ class NewTransfer(Struct, frozen=True, gc=False):
     amount_minor: int
 
 
+class TransferCut(Struct, frozen=True, gc=False):
+    """What of a money transfer has lost its ground, minor units: it is not sent any more."""
+
+    transfer_id: bytes
+    amount_minor: int
+
+
 class Move(Struct, frozen=True, gc=False):
     """A customer whose account is another one from now on, with identifiers and answers."""
 
@@ -255,6 +262,7 @@ class Commit(Struct, frozen=True, gc=False):
         recorded_at_us: the server's clock at the decision, UTC microseconds.
         accounts: at most one change for each account; the first is the customer's.
         undone_key_ids: of receipts whose money transfers are cancelled if nobody has sent them.
+        transfer_cuts: what comes off money transfers that nobody has sent.
     """
 
     keys: tuple[CommitKey, ...]
@@ -273,11 +281,13 @@ class Commit(Struct, frozen=True, gc=False):
     undone_key_ids: tuple[bytes, ...] = ()
     budget_uses: tuple[BudgetUse, ...] = ()
     returns: tuple[ReturnEntry, ...] = ()
+    transfer_cuts: tuple[TransferCut, ...] = ()
 
     def __post_init__(self) -> None:
         """Hold it to one change of an account: a second one would be lost where it is written."""
         if len(self.accounts) + len(self.new_accounts) > 1:
-            changed = [one.account_id for one in (*self.accounts, *self.new_accounts)]
+            changed = [one.account_id for one in self.accounts]
+            changed += [one.account_id for one in self.new_accounts]
             assert len(set(changed)) == len(changed), "an account is changed twice"
 
     def moved(self) -> list[tuple[int, Movement]]:

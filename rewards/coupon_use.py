@@ -1,4 +1,4 @@
-"""Which coupons and how much of an asset a receipt really takes and gives, once it is evaluated.
+"""Which coupons a receipt really takes and gives, once it is evaluated.
 
 Both twins evaluate alike; what follows here is the same for both.
 """
@@ -15,10 +15,9 @@ from rewards.gate import series_token
 from rewards.instrument import coupon_asset, gift_asset, series_of
 from rewards.reading import EARNING_STATES, coupon_tokens
 from rewards.rewarding import Grant
-from rewards.rounding import floor_div
 from rewards.ruleset import CompiledProgram
 from rewards.sale import Sale
-from rewards.trace import Condition, TraceEntry, TraceOutcome
+from rewards.trace import Condition
 
 
 class GivenOut(NamedTuple):
@@ -36,67 +35,6 @@ class GivenOut(NamedTuple):
     asset_code: str
     amount_minor: int
     is_own: bool
-
-
-def within_balances(program: CompiledProgram, facts: Facts, evaluation: Evaluated) -> Evaluated:
-    """Leave out of the rewards what would raise a balance above its bound.
-
-    Returns:
-        The evaluation with lowered grants, those of nothing left out; the trace says of whom.
-    """
-    bounds = {
-        code: asset.balance_max_minor
-        for code, asset in program.assets.items()
-        if asset.balance_max_minor
-    }
-    if not any(grant.asset_code in bounds for grant in evaluation.grants):
-        return evaluation
-    owned = dict(facts.customer.balances)
-    kept: list[Grant] = []
-    cut: set[int] = set()
-    for grant in evaluation.grants:
-        code = grant.asset_code
-        left_minor = max(0, bounds[code] - owned.get(code, 0)) if code in bounds else None
-        part = grant if left_minor is None else _part_of(grant, left_minor)
-        owned[code] = owned.get(code, 0) + part.amount_minor
-        if part.amount_minor < grant.amount_minor:
-            cut.add(grant.number)
-        if part.amount_minor:
-            kept.append(part)
-    if not cut:
-        return evaluation
-    lowered = {n for n, _ in _lowering(evaluation)} | {grant.number for grant in kept}
-    trace = [_bounded(one, one.number in lowered) if one.number in cut else one
-             for one in evaluation.trace]  # fmt: skip
-    return replace(evaluation.raised(), grants=tuple(kept), trace=tuple(trace))
-
-
-def _part_of(grant: Grant, left_minor: int) -> Grant:
-    if grant.amount_minor <= left_minor:
-        return grant
-    value_minor = floor_div(grant.value_minor * left_minor, grant.amount_minor)
-    return replace(grant, amount_minor=left_minor, value_minor=value_minor)
-
-
-def _lowering(evaluation: Evaluated) -> list[tuple[int, int]]:
-    """Promotions that lowered a line or said something, with anything of theirs."""
-    lowered = [
-        (adjustment.number, 0)
-        for outcome in evaluation.outcomes
-        if outcome is not None
-        for adjustment in outcome.adjustments
-    ]
-    return [*lowered, *evaluation.messages]
-
-
-def _bounded(entry: TraceEntry, is_left: bool) -> TraceEntry:
-    """The trace of a promotion that gave less than it would have."""
-    return replace(
-        entry,
-        outcome=TraceOutcome.LIMIT_REACHED,
-        times=entry.times if is_left else 0,
-        condition=Condition.BALANCE_LIMIT,
-    )
 
 
 def coupons_used(

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
-from rewards.coupon_use import coupons_used, with_coupons, within_balances
+from rewards.coupon_use import coupons_used, with_coupons
 from rewards.cross_sell import ArticlesOf, CrossSellItem, choose_items, items_max
+from rewards.earn_bound import within_balances
 from rewards.evaluate import Evaluated
 from rewards.facts import Facts, FieldState, Instrument, Spent
 from rewards.prompts import Prompt, due_prompts

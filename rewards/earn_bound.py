@@ -1,4 +1,4 @@
-"""How much of an asset a receipt may give: bounds by receipt, and by customer and period."""
+"""How much of an asset a receipt may give: by receipt, by customer and period, by balance."""
 
 from collections.abc import Iterable, Mapping
 
@@ -66,6 +66,29 @@ def trimmed(evaluation: Evaluated, facts: Facts) -> Evaluated:
             owned = {**dict(facts.customer.balances), **dict(facts.customer.usable)}
             early_minor = spend.amount_minor - owned.get(spend.asset_code, 0)
             left[spend.asset_code] = max(left[spend.asset_code], early_minor)
+    return _cut(evaluation, left, Condition.CUSTOMER_LIMIT)
+
+
+def within_balances(program: CompiledProgram, facts: Facts, evaluation: Evaluated) -> Evaluated:
+    """Leave out of the rewards what would raise a balance above its bound.
+
+    Returns:
+        The evaluation with lowered grants, those of nothing left out; the trace says of whom.
+    """
+    bounds = {
+        code: asset.balance_max_minor
+        for code, asset in program.assets.items()
+        if asset.balance_max_minor
+    }
+    if not any(grant.asset_code in bounds for grant in evaluation.grants):
+        return evaluation
+    owned = dict(facts.customer.balances)
+    left = {code: max(0, most_minor - owned.get(code, 0)) for code, most_minor in bounds.items()}
+    return _cut(evaluation, left, Condition.BALANCE_LIMIT)
+
+
+def _cut(evaluation: Evaluated, left: dict[str, int], why: Condition) -> Evaluated:
+    """Cut what is given down to what is left of each asset, the last grants first."""
     grants: list[Grant] = []
     cut: set[int] = set()
     for grant in evaluation.grants:
@@ -78,11 +101,10 @@ def trimmed(evaluation: Evaluated, facts: Facts) -> Evaluated:
             grants.append(_part_of(grant, amount_minor))
     if not cut:
         return evaluation
+    taking_effect = _taking_effect(evaluation, grants)
     trace = tuple(
         [
-            _cut_entry(one, one.number in _taking_effect(evaluation, grants))
-            if one.number in cut
-            else one
+            _cut_entry(one, one.number in taking_effect, why) if one.number in cut else one
             for one in evaluation.trace
         ]
     )
@@ -98,12 +120,12 @@ def _taking_effect(evaluation: Evaluated, grants: Iterable[Grant]) -> set[int]:
     return found
 
 
-def _cut_entry(entry: TraceEntry, is_left: bool) -> TraceEntry:
+def _cut_entry(entry: TraceEntry, is_left: bool, why: Condition) -> TraceEntry:
     return replace(
         entry,
         outcome=TraceOutcome.LIMIT_REACHED,
         times=entry.times if is_left else 0,
-        condition=Condition.CUSTOMER_LIMIT,
+        condition=why,
     )
 
 

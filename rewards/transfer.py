@@ -1,11 +1,12 @@
 """Money that a promotion sends to an account of the customer, and the states it goes through."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 
 from rewards.benefit import MoneyTransfer
-from rewards.commit import NewTransfer
+from rewards.commit import NewTransfer, TransferCut
 from rewards.ledger import transfer_id_of
+from rewards.refund import Refund
 from rewards.rewarding import Grant
 from rewards.ruleset import CompiledProgram
 
@@ -18,7 +19,7 @@ class TransferState(IntEnum):
         SENT: a payout program has handed it to who carries it out.
         DONE: it has arrived.
         RETURNED: it came back, and can be sent again.
-        CANCELLED: the receipt was voided before it was sent.
+        CANCELLED: the receipt was voided before it was sent, or all of it lost its ground.
     """
 
     REQUESTED = 1
@@ -35,7 +36,7 @@ FOLLOWING: dict[TransferState, frozenset[TransferState]] = {
     TransferState.RETURNED: frozenset({TransferState.SENT}),
     TransferState.CANCELLED: frozenset(),
 }
-"""Into which states whoever pays out may bring a transfer; CANCELLED comes from a void alone."""
+"""Into which states whoever pays out may bring one; CANCELLED comes from voids and refunds."""
 
 
 def may_follow(state: TransferState, to_state: TransferState) -> bool:
@@ -54,19 +55,46 @@ def transfers_of(
         key_id: the receipt's.
         customer_id: who gets it; 0 is nobody, who gets nothing.
     """
-    found: list[NewTransfer] = []
+    if not customer_id:
+        return ()
+    return tuple(
+        NewTransfer(
+            transfer_id_of(key_id, n),
+            program.chain_id,
+            customer_id,
+            program.promotions[grant.number].promotion_id,
+            benefit.destination_code,
+            grant.amount_minor,
+        )
+        for n, (grant, benefit) in enumerate(_sending(program, grants))
+    )
+
+
+def cuts_of(
+    program: CompiledProgram, refund: Refund, key_id: bytes, customer_id: int
+) -> tuple[TransferCut, ...]:
+    """What a refund takes off the transfers that its sale asked for.
+
+    Args:
+        program: the promotions that the refund numbers.
+        refund: as decided.
+        key_id: the sale's.
+        customer_id: the sale's; 0 is nobody, who got nothing.
+    """
+    if not customer_id:
+        return ()
+    taken = {(one.number, one.place): one.amount_minor for one in refund.rewards}
+    return tuple(
+        TransferCut(transfer_id_of(key_id, n), taken[grant.number, grant.place])
+        for n, (grant, _) in enumerate(_sending(program, refund.grants))
+        if (grant.number, grant.place) in taken
+    )
+
+
+def _sending(
+    program: CompiledProgram, grants: Iterable[Grant]
+) -> Iterator[tuple[Grant, MoneyTransfer]]:
     for grant in grants:
-        promotion = program.promotions[grant.number]
-        benefit = promotion.gives[grant.place]
-        if isinstance(benefit, MoneyTransfer) and customer_id:
-            found.append(
-                NewTransfer(
-                    transfer_id_of(key_id, len(found)),
-                    program.chain_id,
-                    customer_id,
-                    promotion.promotion_id,
-                    benefit.destination_code,
-                    grant.amount_minor,
-                )
-            )
-    return tuple(found)
+        benefit = program.promotions[grant.number].gives[grant.place]
+        if isinstance(benefit, MoneyTransfer):
+            yield grant, benefit

@@ -31,6 +31,21 @@ insert into money_transfer_change (transfer_id, turn, state, changed_at_us, note
 select transfer_id, turn, 5, $3, 'voided' from cancelled
 """
 
+# Whoever saw another amount saw another turn, and does not send it.
+CUT_TRANSFER = """
+with cut as (
+    update money_transfer
+       set state = case when amount_minor > $2 then 1 else 5 end,
+           amount_minor = case when amount_minor > $2 then amount_minor - $2 else amount_minor end,
+           turn = turn + 1,
+           changed_at_us = $3
+     where transfer_id = $1 and state = 1
+    returning transfer_id, turn, state
+)
+insert into money_transfer_change (transfer_id, turn, state, changed_at_us, note)
+select transfer_id, turn, state, $3, $4 from cut
+"""
+
 # Only from the turn that was seen: of two that advance it one does.
 ADVANCE_TRANSFER = """
 with advanced as (
@@ -68,7 +83,11 @@ select state, changed_at_us, note
  order by turn
 """
 
-WRITE_STATEMENTS = {"INSERT_TRANSFERS": INSERT_TRANSFERS, "CANCEL_TRANSFERS": CANCEL_TRANSFERS}
+WRITE_STATEMENTS = {
+    "INSERT_TRANSFERS": INSERT_TRANSFERS,
+    "CANCEL_TRANSFERS": CANCEL_TRANSFERS,
+    "CUT_TRANSFER": CUT_TRANSFER,
+}
 """What the commit pipeline runs besides."""
 
 
@@ -95,7 +114,7 @@ class Change(Struct, frozen=True):
 
 
 async def write_transfers(connection: AnyConnection, commits: Sequence[Commit]) -> None:
-    """Write the transfers that receipts ask for, and cancel those of receipts that are undone."""
+    """Write the transfers that receipts ask for; lower or cancel what has lost its ground."""
     rows = [
         (
             one.transfer_id,
@@ -115,6 +134,11 @@ async def write_transfers(connection: AnyConnection, commits: Sequence[Commit]) 
         for key_id in commit.undone_key_ids:
             ends = (key_id + b"\x00\x00", key_id + b"\xff\xff\x00")
             await connection.fetch(CANCEL_TRANSFERS, *ends, commit.recorded_at_us)
+        for cut in commit.transfer_cuts:
+            note = f"refunded {cut.amount_minor}"
+            await connection.fetch(
+                CUT_TRANSFER, cut.transfer_id, cut.amount_minor, commit.recorded_at_us, note
+            )
 
 
 async def list_transfers(

@@ -48,6 +48,7 @@ from server.till import instruments, quotas, returns, spending
 from server.till.context import Context, check_currency
 from server.till.durable import Decided, run_durable
 from server.till.holds import hold_id_of
+from server.till.merged import account_today
 from server.till.refund_answer import spell_exceptions, spell_returns
 from server.till.stored import stored_checkout
 from server.till.tiers import bought_by
@@ -242,7 +243,7 @@ class CheckoutOperation:
         store = context.reference.store(command.key.chain_id, command.key.store_id)
         exceptions: list[ExceptionEntry] = []
         now_us = context.clock()
-        frozen = await self._freeze(work.account_of(seen), now_us)
+        frozen = await self._freeze(work.account_of(seen), now_us, deadline_s)
         check_currency(store, frozen.rules.program, command.sale.header.currency_code)
         if frozen.problem is not None:
             self._except(exceptions, ExceptionKind.TOKEN, frozen.problem)
@@ -370,22 +371,24 @@ class CheckoutOperation:
         shown = token.shown if token is not None and command.closed else ()
         return quotas.Asking(takes, command.basket_id, shown)
 
-    async def _freeze(self, account_id: int, now_us: int) -> Frozen:
+    async def _freeze(self, account_id: int, now_us: int, deadline_s: float) -> Frozen:
         command, reference = self._command, self._context.reference
         chain_id = command.key.chain_id
         if not command.signed_token:
             return Frozen(reference.rules_at(chain_id, now_us), now_us, None, None)
         try:
-            token = self._usable_token(account_id, now_us)
+            token = await self._usable_token(account_id, now_us, deadline_s)
             rules = await reference.rules_of(chain_id, token.ruleset_version)
         except Refusal as problem:
+            if problem.reason is Reason.DEADLINE_PASSED:
+                raise
             told = None
             if problem.reason is Reason.TOKEN_EXPIRED:
                 told = self._context.signer.check(command.signed_token)
             return Frozen(reference.rules_at(chain_id, now_us), now_us, None, problem, told)
         return Frozen(rules, token.instant_us, token, None, token)
 
-    def _usable_token(self, account_id: int, now_us: int) -> QuoteToken:
+    async def _usable_token(self, account_id: int, now_us: int, deadline_s: float) -> QuoteToken:
         command = self._command
         token = self._context.signer.check(command.signed_token)
         here = (command.basket_id, command.key.chain_id, command.key.store_id)
@@ -393,8 +396,10 @@ class CheckoutOperation:
             text = "the token is of another basket or store"
             raise Refusal(Reason.TOKEN_FOREIGN, text, fields=(("token", text),))
         if token.account_id not in (0, account_id):
-            text = "the token is of another customer"
-            raise Refusal(Reason.TOKEN_FOREIGN, text, fields=(("token", text),))
+            merged_into = await account_today(self._context, token.account_id, deadline_s)
+            if merged_into != account_id:
+                text = "the token is of another customer"
+                raise Refusal(Reason.TOKEN_FOREIGN, text, fields=(("token", text),))
         if now_us > token.expires_at_us:
             metadata = {"expired_at_us": str(token.expires_at_us)}
             text = "the token has expired: quote again"
@@ -499,6 +504,7 @@ class CheckoutOperation:
             ),
             budget_uses=(*sold.kept.budget_uses, *sold.back.budget_uses),
             returns=sold.back.entries,
+            transfer_cuts=tuple(cut for one in sold.back.returned for cut in one.transfer_cuts),
         )
 
     def _accounts(self, sold: Sold) -> tuple[AccountChange, ...]:

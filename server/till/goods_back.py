@@ -16,6 +16,7 @@ from rewards.commit import (
     ExceptionEntry,
     PromotionUse,
     ReturnEntry,
+    TransferCut,
 )
 from rewards.facts import NO_ACCOUNT
 from rewards.journal import Journal
@@ -31,6 +32,7 @@ from rewards.settling import (
     comebacks_of,
     pay_back,
 )
+from rewards.transfer import cuts_of
 from rewards.uses_back import uses_back_of_refund
 from server.till.cards_back import cards_back
 from server.till.context import Context
@@ -70,6 +72,7 @@ class Returned(NamedTuple):
         uncount: the purchase is undone, see `uncounted`; None if something of it is left.
         account_uses: what comes back of the customer's limits.
         turnover: what comes off the customer's turnover.
+        transfer_cuts: what comes off money transfers that nobody has sent.
         exceptions: what of a fact could not be settled.
     """
 
@@ -85,6 +88,7 @@ class Returned(NamedTuple):
     budget_uses: tuple[BudgetUse, ...] = ()
     exceptions: tuple[ExceptionEntry, ...] = ()
     turnover: tuple[TurnoverChange, ...] = ()
+    transfer_cuts: tuple[TransferCut, ...] = ()
 
 
 def return_goods(
@@ -149,6 +153,7 @@ def return_goods(
             [(line.line_id, line.amount_minor) for line in decided.lines],
             is_gone=is_gone,
         ),
+        cuts_of(program, decided, original.key_id, original.facts.customer.customer_id),
     )
 
 

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from rewards.commit import UNCHANGED, CommitKey, KeyKind
-from rewards.coupon_use import within_balances
+from rewards.earn_bound import within_balances
 from rewards.evaluate import Evaluated, Evaluation
 from rewards.facts import AssetWindow, Facts
 from rewards.journal import Journal

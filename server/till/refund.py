@@ -212,6 +212,7 @@ class RefundOperation:
             accounts=changes_of([returned]),
             returns=returned.entries,
             budget_uses=returned.budget_uses,
+            transfer_cuts=returned.transfer_cuts,
         )
         return self._decided(
             response,

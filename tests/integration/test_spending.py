@@ -12,7 +12,7 @@ import asyncpg
 import grpc
 import pytest
 
-from loyalty.v1 import answer_pb2, receipt_pb2
+from loyalty.v1 import answer_pb2, customer_service_pb2, ledger_pb2, receipt_pb2
 from loyalty.v1 import back_office_service_pb2 as bo
 from loyalty.v1 import till_service_pb2 as pb
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
@@ -697,3 +697,49 @@ def test_a_million_points_over_ten_thousand_lots(stub: Any, world: World) -> Non
     assert balance(stub) == earned
     emptied = world.sql("select count(*) as n from lot where remaining_minor = 0")
     assert emptied[0]["n"] == 10_000
+
+
+def merge(target: str) -> None:
+    """The account of card1 goes to that of card2."""
+    with grpc.insecure_channel(target) as channel:
+        BackOfficeServiceStub(channel).MergeAccounts(
+            ledger_pb2.MergeAccountsRequest(
+                chain_id="test",
+                losing=customer_service_pb2.CustomerReference(customer_number="1"),
+                winning=customer_service_pb2.CustomerReference(customer_number="2"),
+                merged_by="test",
+            )
+        )
+
+
+@pytest.mark.parametrize("closed", [False, True], ids=["open", "closed"])
+def test_what_a_quote_has_shown_is_taken_from_the_account_it_was_merged_into(
+    stub: Any, servers: list[ServerProcess], world: World, closed: bool
+) -> None:
+    """The hold ended with the merge: what was shown as a discount is taken all the same."""
+    world.earn(stub, "card1", 1, 100_000)
+    held = quote(stub, spend=3_000)
+    merge(servers[1].target)
+    foreign = checkout(held.token, 2, card="card3", sale=sale("card3"))
+    assert refusal(stub.Checkout, foreign)[0] == "TOKEN_FOREIGN"
+    sold = stub.Checkout(checkout(held.token, 3, closed=closed))
+    assert not sold.exceptions
+    assert sold.answer.lines == held.answer.lines
+    assert balance(stub) == balance(stub, "card2") == 10_000 - 3_000 + 2_850
+
+
+def test_what_is_gone_since_a_merge_is_owed_for_a_fact(
+    stub: Any, servers: list[ServerProcess], world: World
+) -> None:
+    """Nobody holds it for the basket any more: another one may take it first."""
+    world.earn(stub, "card1", 1, 100_000)
+    held = quote(stub, spend=8_000)
+    merge(servers[1].target)
+    taken = quote(stub, spend=9_000, card="card2", sale=sale("card2"), basket_id=BASKETS[2])
+    changes = {"card": "card2", "sale": sale("card2"), "basket_id": BASKETS[2]}
+    stub.Checkout(checkout(taken.token, 2, **changes))
+    reason, _ = refusal(stub.Checkout, checkout(held.token, 3))
+    assert reason == "HOLD_EXPIRED"
+    sold = stub.Checkout(checkout(held.token, 3, closed=True))
+    assert [one.kind for one in sold.exceptions] == [pb.EXCEPTION_KIND_SPEND] * 2
+    assert total(sold.answer) == total(held.answer)

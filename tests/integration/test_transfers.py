@@ -145,3 +145,56 @@ def test_pages(calls: tuple[Any, Any]) -> None:
         after = found[-1]
     assert found == sorted(one.transfer_id for one in listed(office))
     assert len(found) == 5
+
+
+def refunded(till: Any, number: int, original: int, line_id: str, pieces: int) -> Any:
+    return till.Refund(
+        pb.RefundRequest(
+            receipt_key=receipt_key(number),
+            original_key=receipt_key(original),
+            lines=[pb.RefundLine(line_id=line_id, quantity_milli=pieces * 1_000)],
+            cashier_id="c1",
+            reason_code="RETURN",
+        )
+    )
+
+
+def test_a_refund_lowers_what_nobody_has_sent(calls: tuple[Any, Any]) -> None:
+    """Whoever saw the old amount is too late; nothing is left of it when all comes back."""
+    till, office = calls
+    bought(till, 1)
+    [seen] = listed(office)
+    for _ in range(2):
+        assert refunded(till, 10, 1, "2", 2).amount_minor == 20_000
+    [left] = listed(office)
+    assert (left.amount_minor, left.turn) == (400, 1)
+    assert refusal(office, seen, seen.turn, SENT)[0] == "TRANSFER_STATE"
+    refunded(till, 11, 1, "1", 2)
+    refunded(till, 12, 1, "3", 2)
+    [gone] = listed(office, CANCELLED)
+    assert (gone.transfer_id, gone.turn, listed(office)) == (seen.transfer_id, 3, [])
+
+
+def test_a_refund_does_not_call_back_what_was_sent(calls: tuple[Any, Any]) -> None:
+    till, office = calls
+    bought(till, 1)
+    [transfer] = listed(office)
+    advance(office, transfer, 0, SENT)
+    refunded(till, 10, 1, "2", 2)
+    [sent] = listed(office, SENT)
+    assert (sent.amount_minor, sent.turn) == (600, 1)
+
+
+def test_a_refund_takes_back_entries_to_a_draw(calls: tuple[Any, Any]) -> None:
+    till, office = calls
+    entries = {
+        "promotion_id": "draw",
+        "names": [{"language_code": "ru", "text": "Розыгрыш"}],
+        "lane": "reward",
+        "gives": [{"code": "draw_entries", "draw_code": "car", "for_each_minor": 20_000}],
+    }
+    publish(office, test_program(promotions=[entries]))
+    bought(till, 1)
+    told = refunded(till, 10, 1, "2", 2).assets
+    moved = [(one.asset_code, one.taken_back_minor, one.owed_minor) for one in told]
+    assert moved == [("draw.car", 1, 0)]

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from rewards.benefit import CouponReward, GiftCertificate
 from rewards.condition import Coupon
-from rewards.coupon_use import coupons_used, given_out, with_coupons, within_balances
+from rewards.coupon_use import coupons_used, given_out, with_coupons
+from rewards.earn_bound import within_balances
 from rewards.evaluate import CouponState, Evaluation
 from rewards.facts import AssetWindow, Facts, Instrument, InstrumentState
 from rewards.gift_card import Card, CardFault, CardOperation, CardUse, card_uses, settle_cards
