@@ -55,10 +55,10 @@ serve: $(STAMP) ## run the server until it is stopped
 	@$(RUN) -m server $(ARGS)
 
 test: $(STAMP) ## run the tests, without the long ones
-	@$(RUN) -m pytest -q $(ARGS)
+	@$(RUN) -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 test-long: $(STAMP) ## run all tests, the long ones too, with many more examples
-	@LOYALTY_HYPOTHESIS=long $(RUN) -m pytest -q -m "" --timeout=3600 $(ARGS)
+	@LOYALTY_HYPOTHESIS=long $(RUN) -m pytest -q -m "" -n 2 --dist loadfile --timeout=3600 $(ARGS)
 
 mutate: $(STAMP) ## run the tests on mutants of rewards/ (ARGS="--sample 400 --seed 1" or --all)
 	@$(PIP) mutmut

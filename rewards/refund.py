@@ -86,6 +86,19 @@ class PointsBack(Struct, frozen=True):
     upto_minor: int
 
 
+class PaidBack(Struct, frozen=True):
+    """What tenders have paid, and of it what falls on what has come back, minor units of money.
+
+    Attributes:
+        before_minor: of it what falls on what earlier refunds returned.
+        upto_minor: the same with this refund.
+    """
+
+    whole_minor: int = 0
+    before_minor: int = 0
+    upto_minor: int = 0
+
+
 class Clawed(Struct, frozen=True):
     """Money that a promotion's policy keeps back, minor units."""
 
@@ -127,6 +140,7 @@ class Refund(Struct, frozen=True):
         after: what is kept from now on, evaluated.
         freed: by promotion what of all it gave comes back: with its pieces, kept back, or taken
             back; minor units of money.
+        paid: what all tenders together have paid.
     """
 
     lines: tuple[RefundedLine, ...]
@@ -140,6 +154,7 @@ class Refund(Struct, frozen=True):
     before: Evaluation
     after: Evaluation
     freed: Mapping[int, int]
+    paid: PaidBack = PaidBack()
 
     @property
     def printed_minor(self) -> int:
@@ -217,6 +232,11 @@ def decide_refund(
         kept_before.evaluation,
         kept_after.evaluation,
         _freed(kept_before, kept_after, clawed, taken),
+        PaidBack(
+            sum([price.amount_minor for price in prices.values()]),
+            _paid_of(prices, before),
+            _paid_of(prices, after),
+        ),
     )
 
 
@@ -457,6 +477,10 @@ def _paid_minor(outcome: LineOutcome, quantity_milli: int) -> int:
     return amount_minor
 
 
+def _paid_of(prices: Mapping[str, LineOutcome], returned: Quantities) -> int:
+    return sum([_paid_minor(prices[line_id], milli) for line_id, milli in returned.items()])
+
+
 def _part_of_line(amount_minor: int, quantity_milli: int, outcome: LineOutcome) -> int:
     whole_milli = sum([run.quantity_milli for run in outcome.runs])
     return floor_div(amount_minor * quantity_milli, whole_milli)
@@ -486,7 +510,7 @@ def _worth(spent: Spent, prices: Mapping[str, LineOutcome], returned: Quantities
     """What of a payment with an asset falls on returned quantities, minor units of money."""
     if spent.is_tender:
         whole_minor = sum([price.amount_minor for price in prices.values()])
-        gone_minor = sum([_paid_minor(prices[key], milli) for key, milli in returned.items()])
+        gone_minor = _paid_of(prices, returned)
         whole_minor = max(whole_minor, spent.value_minor)
         return floor_div(spent.value_minor * gone_minor, whole_minor)
     found_minor = 0

@@ -76,6 +76,7 @@ class ReturnRecord(Struct, frozen=True, array_like=True):
         given: (promotion, asset, minor units) of what was spent and came back.
         claimed: how much of each granted lot has lost its ground, whatever became of it.
         lapsed: how much of that had expired unspent, so that nothing was owed for it.
+        to_cards: (account, minor units of money) paid back to gift cards.
     """
 
     lines: tuple[tuple[str, int, int], ...]
@@ -84,6 +85,7 @@ class ReturnRecord(Struct, frozen=True, array_like=True):
     given: tuple[tuple[str, str, int], ...] = ()
     claimed: tuple[PlaceMinor, ...] = ()
     lapsed: tuple[PlaceMinor, ...] = ()
+    to_cards: tuple[tuple[int, int], ...] = ()
 
 
 class Claim(Struct, frozen=True):

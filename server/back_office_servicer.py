@@ -212,6 +212,11 @@ class BackOfficeServicer:
             balances=found.balances,
             receipts=found.receipts,
             problems=found.problems,
+            lot_changes=found.lot_changes,
+            holds=found.holds,
+            merged_accounts=found.merged,
+            budgets=found.budgets,
+            accounts=found.accounts,
         )
 
 

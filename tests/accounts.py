@@ -107,7 +107,7 @@ def world(
         with grpc.insecure_channel(servers[0].target) as channel:
             office = BackOfficeServiceStub(channel)
             if program:
-                publish(office, test_program(**program))
+                publish(office, test_program(**program), clock_file)
             yield World(
                 place["LOYALTY_DSN"],
                 servers,

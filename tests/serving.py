@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -25,8 +26,12 @@ from loyalty.v1 import till_service_pb2 as pb
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
 from loyalty.v1.till_service_pb2_grpc import TillServiceStub
 from rewards.program import Program
+from server.clock import set_offset
 from server.codec.program_pb import program_to_pb
+from server.reference import PUBLISH_LEAD_US
 
+PlaceWith = Callable[[program_pb2.Program], dict[str, str]]
+"""Makes the environment that points a server at a database with a program in force."""
 CHAIN, STORE = "test", "s1"
 START_TIMEOUT_S = 60.0
 CARDS = 40
@@ -94,13 +99,16 @@ test_program.__test__ = False  # type: ignore[attr-defined]
 class ServerProcess:
     """One server process."""
 
-    def __init__(self, place: dict[str, str], log: Path, port: int | None = None) -> None:
+    def __init__(
+        self, place: dict[str, str], log: Path, port: int | None = None, waits: bool = True
+    ) -> None:
         """Start a server and wait until it is healthy.
 
         Args:
             place: LOYALTY_DSN or LOYALTY_DATA_DIR, and whatever else to set.
             log: where its output goes.
             port: to listen on; None picks a free one.
+            waits: without it, `wait_healthy` is the caller's.
         """
         self.port = port or free_port()
         self.target = f"127.0.0.1:{self.port}"
@@ -114,7 +122,8 @@ class ServerProcess:
                 stdout=output,
                 stderr=output,
             )
-        self._wait_healthy()
+        if waits:
+            self.wait_healthy()
 
     def kill(self) -> None:
         """Kill -9."""
@@ -131,7 +140,8 @@ class ServerProcess:
         """What it has said so far."""
         return self._log.read_text()
 
-    def _wait_healthy(self) -> None:
+    def wait_healthy(self) -> None:
+        """Wait until it serves."""
         deadline_s = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline_s:
             if self.process.poll() is not None:
@@ -150,9 +160,16 @@ def serving(place: dict[str, str], log_dir: Path, count: int = 1) -> Iterator[li
     """Some servers over one database; stopped at the end, however it comes."""
     servers: list[ServerProcess] = []
     try:
-        servers += [
-            ServerProcess(place, log_dir / f"server-{number}.log") for number in range(count)
-        ]
+        if count > 1 and "LOYALTY_DSN" in place:
+            # They start side by side; over an embedded cluster the first one makes it.
+            for number in range(count):
+                log = log_dir / f"server-{number}.log"
+                servers.append(ServerProcess(place, log, waits=False))
+            for server in servers:
+                server.wait_healthy()
+        else:
+            logs = [log_dir / f"server-{number}.log" for number in range(count)]
+            servers.extend(ServerProcess(place, log) for log in logs)
         yield servers
     finally:
         for server in servers:
@@ -189,10 +206,19 @@ def seed(target: str) -> None:
         publish(stub, test_program())
 
 
-def publish(stub: Any, program: program_pb2.Program) -> int:
-    """Publish and wait until the version is in force and loaded here."""
+def publish(stub: Any, program: program_pb2.Program, clock_file: Path | None = None) -> int:
+    """Publish and wait until the version is in force and loaded here.
+
+    Args:
+        stub: of the back office.
+        program: to publish.
+        clock_file: the servers' clock; it is moved on to when the version is in force.
+    """
     request = bo.PublishProgramRequest(program=program, published_by="test")
     version: int = stub.PublishProgram(request).version
+    if clock_file is not None:
+        (offset_us,) = struct.unpack("<q", clock_file.read_bytes())
+        set_offset(clock_file, offset_us + PUBLISH_LEAD_US)
 
     def in_force() -> bool:
         found = stub.GetRuleset(bo.GetRulesetRequest())
@@ -201,6 +227,18 @@ def publish(stub: Any, program: program_pb2.Program) -> int:
 
     wait_until(in_force, "the version in force")
     return version
+
+
+def wait_loaded(server: ServerProcess, version: int) -> None:
+    """Wait until a version is in force and loaded at a server."""
+
+    def is_loaded() -> bool:
+        with grpc.insecure_channel(server.target) as channel:
+            found = BackOfficeServiceStub(channel).GetRuleset(bo.GetRulesetRequest())
+        live = [v for v in found.versions if v.loaded and v.effective_at_us <= found.now_us]
+        return any(v.version == version for v in live)
+
+    wait_until(is_loaded, "the version everywhere")
 
 
 def _store() -> bo.Store:

@@ -1,8 +1,9 @@
-"""Gift cards that come back as goods: the money that was put on them is taken off them again."""
+"""Gift cards that come back as goods, or that paid for what comes back."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from rewards.cards_share import CardPart
 from rewards.gift_card import CardOperation, card_on
 from rewards.instrument import CodeKind, account_id_of, gift_asset, spelled
 from rewards.ledger import OwnedLot
@@ -49,7 +50,8 @@ def cards_back(context: Context, original: Original, line_ids: Iterable[str]) ->
     }
     claims, problems = [], []
     for line in lines:
-        granted = waiting.get(_account_of(context, original, line), [])
+        code = card_on(line.rest)[1]
+        granted = waiting.get(_account_of(context, original, code), [])
         if not granted:
             continue
         # Lines put money on a card one after another: so their lots follow each other.
@@ -61,6 +63,15 @@ def cards_back(context: Context, original: Original, line_ids: Iterable[str]) ->
     return CardsBack(tuple(claims), tuple(problems))
 
 
+def codes_of(
+    context: Context, original: Original, to_cards: Iterable[CardPart]
+) -> tuple[tuple[str, int], ...]:
+    """What goes back to which card, by its code as the sale has named it."""
+    codes = [one.gift_card_id for one in original.sale.tenders if one.gift_card_id]
+    named = {_account_of(context, original, code): code for code in codes}
+    return tuple((named.get(one.account_id, ""), one.comeback.amount_minor) for one in to_cards)
+
+
 def _pays_in(line: Line) -> bool:
     operation, code = card_on(line.rest)
     return line.kind == LineKind.GIFT_CARD and operation in _PAID_IN and bool(code)
@@ -70,9 +81,9 @@ def _is_paid_in(lot: OwnedLot, asset_code: str) -> bool:
     return lot.asset_code == asset_code and not lot.promotion_id
 
 
-def _account_of(context: Context, original: Original, line: Line) -> int:
-    code = spelled(card_on(line.rest)[1])
-    return account_id_of(context.hash_identifier(original.key.chain_id, CodeKind.GIFT_CARD, code))
+def _account_of(context: Context, original: Original, code: str) -> int:
+    chain_id = original.key.chain_id
+    return account_id_of(context.hash_identifier(chain_id, CodeKind.GIFT_CARD, spelled(code)))
 
 
 def _spent(granted: GrantedLot, line: Line, asset_code: str) -> Refusal:

@@ -85,6 +85,7 @@ def _spelled(state: pb.ReceiptState.ValueType, returns: tuple[KnownReturn, ...] 
             receipt_id=one.refund_key_id,
             amount_minor=one.record.pay_back_minor,
             by_points_minor=one.record.by_points_minor,
+            by_gift_cards_minor=sum([minor for _, minor in one.record.to_cards]),
         )
         for line_id, quantity_milli, amount_minor in one.record.lines:
             told.lines.add(

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from rewards.cards_share import CardPart, card_parts
 from rewards.commit import (
     UNCHANGED,
     AccountChange,
@@ -34,7 +35,7 @@ from rewards.settling import (
 )
 from rewards.transfer import cuts_of
 from rewards.uses_back import uses_back_of_refund
-from server.till.cards_back import cards_back
+from server.till.cards_back import cards_back, codes_of
 from server.till.context import Context
 from server.till.original import (
     Moved,
@@ -73,6 +74,7 @@ class Returned(NamedTuple):
         account_uses: what comes back of the customer's limits.
         turnover: what comes off the customer's turnover.
         transfer_cuts: what comes off money transfers that nobody has sent.
+        to_cards: (gift card as the sale named it, minor units) of what goes back to cards.
         exceptions: what of a fact could not be settled.
     """
 
@@ -89,6 +91,7 @@ class Returned(NamedTuple):
     exceptions: tuple[ExceptionEntry, ...] = ()
     turnover: tuple[TurnoverChange, ...] = ()
     transfer_cuts: tuple[TransferCut, ...] = ()
+    to_cards: tuple[tuple[str, int], ...] = ()
 
 
 def return_goods(
@@ -123,7 +126,8 @@ def return_goods(
     if cards.problems and not closed:
         raise cards.problems[0]
     exceptions = tuple(exception_of(problem) for problem in (*problems, *cards.problems))
-    part = pay_back(decided)
+    spent = [(b.owner.account_ids[0], one) for b in original.bearers for one in b.spendings]
+    to_cards, part = card_parts(decided, pay_back(decided), spent, original.records)
     program, records = original.rules.program, original.records
     lots = [granted for touched in original.accounts for granted in touched.granted]
     claims = (*claims_of(decided, program, lots, records), *cards.claims)
@@ -131,7 +135,10 @@ def return_goods(
     spendings = customer.spendings if customer is not None else ()
     comebacks = comebacks_of(decided, program, part, spendings, records)
     home = customer.owner.account_ids[0] if customer is not None else NO_ACCOUNT
-    moved = settle_accounts(context, original, claims, {home: comebacks}, key_id, now_us, journals)
+    given: dict[int, tuple[Comeback, ...]] = {home: comebacks}
+    for card in to_cards:
+        given[card.account_id] = (*given.get(card.account_id, ()), card.comeback)
+    moved = settle_accounts(context, original, claims, given, key_id, now_us, journals)
     returned = {line.line_id: line.quantity_milli for line in decided.lines}
     is_gone = original.gone_with(returned)
     uncount = uncounted(original) if is_gone else None
@@ -145,7 +152,7 @@ def return_goods(
         (original.turn_key,),
         uncount,
         uses.account_uses,
-        (_entry(original, decided, part, claims, comebacks, moved),),
+        (_entry(original, decided, part, claims, comebacks, moved, to_cards),),
         uses.budget_uses,
         exceptions,
         back_of_refund(
@@ -154,6 +161,7 @@ def return_goods(
             is_gone=is_gone,
         ),
         cuts_of(program, decided, original.key_id, original.facts.customer.customer_id),
+        codes_of(context, original, to_cards),
     )
 
 
@@ -307,6 +315,7 @@ def _entry(
     claims: Sequence[Claim],
     comebacks: Sequence[Comeback],
     moved: Sequence[Moved],
+    to_cards: Sequence[CardPart],
 ) -> ReturnEntry:
     record = ReturnRecord(
         tuple((one.line_id, one.quantity_milli, one.amount_minor) for one in decided.lines),
@@ -322,5 +331,6 @@ def _entry(
             for one in moved
             for pick in one.settled.lapsed
         ),
+        tuple((one.account_id, one.comeback.amount_minor) for one in to_cards),
     )
     return ReturnEntry(original.key_id, len(original.returns), record)

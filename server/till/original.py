@@ -123,6 +123,11 @@ class Original(NamedTuple):
         return next((one for one in self.accounts if not one.is_bearer), None)
 
     @property
+    def bearers(self) -> tuple[Touched, ...]:
+        """The accounts that coupons and cards open."""
+        return tuple(one for one in self.accounts if one.is_bearer)
+
+    @property
     def records(self) -> tuple[ReturnRecord, ...]:
         """What the returns did."""
         return tuple(one.record for one in self.returns)

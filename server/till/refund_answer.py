@@ -67,6 +67,9 @@ def _fill_amounts(response: pb.RefundResponse, returned: Returned) -> None:
             )
         response.amount_minor = part.money_minor
         response.by_points_minor = part.by_points_minor
+        for code, amount_minor in returned.to_cards:
+            response.gift_cards.add(gift_card_id=code, amount_minor=amount_minor)
+            response.by_gift_cards_minor += amount_minor
         response.short_minor = refund.short_minor
         response.kept_back_minor = refund.printed_minor - refund.pay_back_minor
     fill_exceptions(response.exceptions, returned.exceptions)

@@ -6,6 +6,7 @@ import msgspec
 
 from loyalty.v1 import answer_pb2
 from loyalty.v1 import till_service_pb2 as pb
+from rewards.cards_share import bearers_comebacks
 from rewards.commit import AccountChange, Commit, CommitKey, KeyKind, StoredReceipt
 from rewards.limits import TEXT_ID_MAX
 from rewards.refund import RefundRefusal, decide_refund, fitted
@@ -154,9 +155,11 @@ class VoidOperation:
         records = original.records
         granted = [one for touched in original.accounts for one in touched.granted]
         comebacks = {
-            one.owner.account_ids[0]: comebacks_of_void(
-                one.spendings, () if one.is_bearer else records
+            one.owner.account_ids[0]: bearers_comebacks(
+                one.owner.account_ids[0], one.spendings, records
             )
+            if one.is_bearer
+            else comebacks_of_void(one.spendings, records)
             for one in original.accounts
         }
         return settle_accounts(

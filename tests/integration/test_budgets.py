@@ -68,7 +68,9 @@ class Shop:
         self.offices: list[Any] = [BackOfficeServiceStub(one) for one in self.channels]
 
     def publish(self, *promotions: dict[str, Any]) -> None:
-        version = publish(self.offices[0], test_program(promotions=list(promotions)))
+        version = publish(
+            self.offices[0], test_program(promotions=list(promotions)), self.clock_file
+        )
         wait_until(
             lambda: all(_in_force(office, version) for office in self.offices),
             "the version everywhere",

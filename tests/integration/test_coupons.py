@@ -8,7 +8,6 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,8 @@ from server.clock import set_offset, system_clock
 from tests.serving import (
     CHAIN,
     PROGRAM,
+    PlaceWith,
     ServerProcess,
-    publish,
     raw_checkout,
     reason_of,
     receipt_key,
@@ -32,7 +31,6 @@ from tests.serving import (
     serving,
     test_program,
     till_stub,
-    wait_until,
 )
 
 DAY_US = 86_400_000_000
@@ -83,26 +81,15 @@ def clock_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def servers(
-    place: dict[str, str], log_dir: Path, clock_file: Path
+    place_with: PlaceWith, log_dir: Path, clock_file: Path
 ) -> Iterator[list[ServerProcess]]:
     """Two servers with the program of this file in force; the ledger is audited at the end."""
-    clocked = {**place, "LOYALTY_CLOCK_FILE": str(clock_file)}
+    clocked = {**place_with(COUPONS), "LOYALTY_CLOCK_FILE": str(clock_file)}
     with serving(clocked, log_dir, 2) as found:
-        with grpc.insecure_channel(found[0].target) as channel:
-            version = publish(BackOfficeServiceStub(channel), COUPONS)
-        for server in found:
-            wait_until(partial(is_loaded, server, version), "the version everywhere")
         yield found
         with grpc.insecure_channel(found[0].target) as channel:
             audited = BackOfficeServiceStub(channel).AuditLedger(bo.AuditLedgerRequest())
             assert list(audited.problems) == []
-
-
-def is_loaded(server: ServerProcess, version: int) -> bool:
-    with grpc.insecure_channel(server.target) as channel:
-        found = BackOfficeServiceStub(channel).GetRuleset(bo.GetRulesetRequest())
-        live = [v for v in found.versions if v.loaded and v.effective_at_us <= found.now_us]
-        return any(v.version == version for v in live)
 
 
 @pytest.fixture

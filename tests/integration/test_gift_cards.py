@@ -5,7 +5,6 @@ Method: two server processes over one database; the ledger is audited after each
 
 import asyncio
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ from loyalty.v1 import till_service_pb2 as pb
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
 from tests.serving import (
     PROGRAM,
+    PlaceWith,
     ServerProcess,
-    publish,
     raw_checkout,
     reason_of,
     receipt_key,
@@ -27,7 +26,6 @@ from tests.serving import (
     serving,
     test_program,
     till_stub,
-    wait_until,
     with_totals,
 )
 
@@ -52,24 +50,13 @@ CARDS = test_program(
 
 
 @pytest.fixture
-def servers(place: dict[str, str], log_dir: Path) -> Iterator[list[ServerProcess]]:
+def servers(place_with: PlaceWith, log_dir: Path) -> Iterator[list[ServerProcess]]:
     """Two servers with the program of this file in force; the ledger is audited at the end."""
-    with serving(place, log_dir, 2) as found:
-        with grpc.insecure_channel(found[0].target) as channel:
-            version = publish(BackOfficeServiceStub(channel), CARDS)
-        for server in found:
-            wait_until(partial(is_loaded, server, version), "the version everywhere")
+    with serving(place_with(CARDS), log_dir, 2) as found:
         yield found
         with grpc.insecure_channel(found[0].target) as channel:
             audited = BackOfficeServiceStub(channel).AuditLedger(bo.AuditLedgerRequest())
             assert list(audited.problems) == []
-
-
-def is_loaded(server: ServerProcess, version: int) -> bool:
-    with grpc.insecure_channel(server.target) as channel:
-        found = BackOfficeServiceStub(channel).GetRuleset(bo.GetRulesetRequest())
-        live = [v for v in found.versions if v.loaded and v.effective_at_us <= found.now_us]
-        return any(v.version == version for v in live)
 
 
 @pytest.fixture

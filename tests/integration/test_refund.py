@@ -257,6 +257,21 @@ def test_a_refund_follows_the_customer_to_the_account_they_were_merged_into(shop
     assert shop.balances("card2") == {}
 
 
+def test_the_audit_says_what_it_has_proved(shop: Shop) -> None:
+    """Changes of lots, holds and merged accounts as well, each as many as there are."""
+    shop.sell(1, basket(("sku1", 2, 50_000)))
+    shop.refund(2, 1, {"sku1": 1_000})
+    request = pb.QuoteRequest(basket_id=bytes(16), sale=basket(("sku3", 2, 1_000)))
+    request.reserve.amounts.add(asset_code="points", amount_minor=1_000)
+    shop.tills[0].Quote(request)
+    found = shop.office.AuditLedger(bo.AuditLedgerRequest())
+    assert (found.lot_changes, found.holds, found.merged_accounts, found.budgets) == (1, 1, 0, 0)
+    assert found.accounts == shop.sql("select count(*) from account")[0][0]
+    merge(shop)
+    found = shop.office.AuditLedger(bo.AuditLedgerRequest())
+    assert (found.lot_changes, found.holds, found.merged_accounts) == (2, 0, 1)
+
+
 # --- exchanges --------------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ from loyalty.v1.till_service_pb2_grpc import TillServiceStub
 from server.clock import set_offset
 from tests.serving import (
     PROGRAM,
+    PlaceWith,
     ServerProcess,
     publish,
     reason_of,
@@ -28,6 +29,7 @@ from tests.serving import (
     serving,
     test_program,
     till_stub,
+    wait_loaded,
     with_totals,
 )
 
@@ -54,11 +56,19 @@ def clock_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def rules_place(place_with: PlaceWith) -> dict[str, str]:
+    """A database with the usual program of these tests in force."""
+    return place_with(test_program(**RULES))
+
+
+@pytest.fixture
 def servers(
-    place: dict[str, str], log_dir: Path, clock_file: Path
+    rules_place: dict[str, str], log_dir: Path, clock_file: Path
 ) -> Iterator[list[ServerProcess]]:
     """Two servers over one database; at the end the ledger is proved."""
-    with serving({**place, "LOYALTY_CLOCK_FILE": str(clock_file)}, log_dir, count=2) as servers:
+    with serving(
+        {**rules_place, "LOYALTY_CLOCK_FILE": str(clock_file)}, log_dir, count=2
+    ) as servers:
         yield servers
         with grpc.insecure_channel(servers[0].target) as channel:
             proved = BackOfficeServiceStub(channel).AuditLedger(bo.AuditLedgerRequest())
@@ -82,14 +92,18 @@ def other(servers: list[ServerProcess]) -> Iterator[Any]:
 class World:
     """Publishes programs and puts lots on accounts, behind the servers' backs but balanced."""
 
-    def __init__(self, target: str, dsn: str) -> None:
-        self._target = target
+    def __init__(self, servers: list[ServerProcess], dsn: str, clock_file: Path) -> None:
+        self._servers = servers
         self._dsn = dsn
+        self._clock_file = clock_file
 
     def publish(self, **changes: Any) -> None:
-        """Put a program in force on all servers."""
-        with grpc.insecure_channel(self._target) as channel:
-            publish(BackOfficeServiceStub(channel), test_program(**{**RULES, **changes}))
+        """Put another program in force on all servers."""
+        program = test_program(**{**RULES, **changes})
+        with grpc.insecure_channel(self._servers[0].target) as channel:
+            version = publish(BackOfficeServiceStub(channel), program, self._clock_file)
+        for server in self._servers:
+            wait_loaded(server, version)
 
     def earn(self, stub: Any, card: str, number: int, price_minor: int) -> int:
         """Sell so that 5% of it are points; give how many, in minor units."""
@@ -115,11 +129,9 @@ class World:
 
 
 @pytest.fixture
-def world(place: dict[str, str], servers: list[ServerProcess]) -> World:
+def world(rules_place: dict[str, str], servers: list[ServerProcess], clock_file: Path) -> World:
     """The world with the usual program of these tests."""
-    made = World(servers[0].target, place["LOYALTY_DSN"])
-    made.publish()
-    return made
+    return World(servers, rules_place["LOYALTY_DSN"], clock_file)
 
 
 def reservation(amount_minor: int, asset_code: str = "points") -> pb.Reservation:

@@ -13,7 +13,7 @@ from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
 from server.clock import set_offset
 from tests.serving import (
     PROGRAM,
-    publish,
+    PlaceWith,
     receipt_key,
     sale,
     serving,
@@ -70,12 +70,11 @@ def clock_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def till(place: dict[str, str], log_dir: Path, clock_file: Path) -> Iterator[Any]:
+def till(place_with: PlaceWith, log_dir: Path, clock_file: Path) -> Iterator[Any]:
     """A till at a server with the program of this file; the ledger is audited at the end."""
-    clocked = {**place, "LOYALTY_CLOCK_FILE": str(clock_file)}
+    clocked = {**place_with(TIERS), "LOYALTY_CLOCK_FILE": str(clock_file)}
     with serving(clocked, log_dir) as servers, grpc.insecure_channel(servers[0].target) as channel:
         office = BackOfficeServiceStub(channel)
-        publish(office, TIERS)
         yield till_stub(channel)
         assert list(office.AuditLedger(bo.AuditLedgerRequest()).problems) == []
 

@@ -13,6 +13,7 @@ from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
 from tests.serving import (
     CHAIN,
     PROGRAM,
+    PlaceWith,
     publish,
     reason_of,
     receipt_key,
@@ -37,15 +38,14 @@ PAYING = test_program(promotions=[CASHBACK, PROGRAM["promotions"][1]])
 
 
 @pytest.fixture
-def calls(place: dict[str, str], log_dir: Path) -> Iterator[tuple[Any, Any]]:
+def calls(place_with: PlaceWith, log_dir: Path) -> Iterator[tuple[Any, Any]]:
     """A till and the back office, over two servers; the ledger is audited at the end."""
     with (
-        serving(place, log_dir, 2) as servers,
+        serving(place_with(PAYING), log_dir, 2) as servers,
         grpc.insecure_channel(servers[0].target) as channel,
         grpc.insecure_channel(servers[1].target) as other,
     ):
         office = BackOfficeServiceStub(other)
-        publish(BackOfficeServiceStub(channel), PAYING)
         yield till_stub(channel), office
         assert list(office.AuditLedger(bo.AuditLedgerRequest()).problems) == []
 

@@ -1606,6 +1606,11 @@ class AuditLedgerResponse(_message.Message):
     BALANCES_FIELD_NUMBER: _builtins.int
     RECEIPTS_FIELD_NUMBER: _builtins.int
     PROBLEMS_FIELD_NUMBER: _builtins.int
+    LOT_CHANGES_FIELD_NUMBER: _builtins.int
+    HOLDS_FIELD_NUMBER: _builtins.int
+    MERGED_ACCOUNTS_FIELD_NUMBER: _builtins.int
+    BUDGETS_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
     balanced: _builtins.bool
     """No problem, and not empty."""
     transfers: _builtins.int
@@ -1618,6 +1623,16 @@ class AuditLedgerResponse(_message.Message):
     """Balances compared."""
     receipts: _builtins.int
     """Receipts read."""
+    lot_changes: _builtins.int
+    """Changes of lots read."""
+    holds: _builtins.int
+    """Holds that have not lapsed."""
+    merged_accounts: _builtins.int
+    """Accounts that were merged into others."""
+    budgets: _builtins.int
+    """Budgets whose leases and uses were compared."""
+    accounts: _builtins.int
+    """Accounts read."""
     @_builtins.property
     def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What is wrong, at most 100."""
@@ -1632,10 +1647,15 @@ class AuditLedgerResponse(_message.Message):
         balances: _builtins.int = ...,
         receipts: _builtins.int = ...,
         problems: _abc.Iterable[_builtins.str] | None = ...,
+        lot_changes: _builtins.int = ...,
+        holds: _builtins.int = ...,
+        merged_accounts: _builtins.int = ...,
+        budgets: _builtins.int = ...,
+        accounts: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balanced", b"balanced", "balances", b"balances", "lots", b"lots", "postings", b"postings", "problems", b"problems", "receipts", b"receipts", "transfers", b"transfers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "balanced", b"balanced", "balances", b"balances", "budgets", b"budgets", "holds", b"holds", "lot_changes", b"lot_changes", "lots", b"lots", "merged_accounts", b"merged_accounts", "postings", b"postings", "problems", b"problems", "receipts", b"receipts", "transfers", b"transfers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

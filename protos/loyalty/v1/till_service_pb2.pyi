@@ -1424,13 +1424,15 @@ class RefundResponse(_message.Message):
     ASSETS_FIELD_NUMBER: _builtins.int
     EXCEPTIONS_FIELD_NUMBER: _builtins.int
     DECIDED_AT_US_FIELD_NUMBER: _builtins.int
+    BY_GIFT_CARDS_MINOR_FIELD_NUMBER: _builtins.int
+    GIFT_CARDS_FIELD_NUMBER: _builtins.int
     result: Global___DurableResult.ValueType
     """COMMITTED."""
     receipt_id: _builtins.bytes
     """16 bytes hashed from the refund's key."""
     amount_minor: _builtins.int
-    """To pay back in money, minor units. With by_points_minor and kept_back_minor it is the sum of
-    the lines, unless short_minor is not 0.
+    """To pay back in money, minor units. With by_points_minor, by_gift_cards_minor and
+    kept_back_minor it is the sum of the lines, unless short_minor is not 0.
     """
     by_points_minor: _builtins.int
     """What comes back in points, as money, minor units."""
@@ -1440,6 +1442,8 @@ class RefundResponse(_message.Message):
     """What they should keep back beyond what the lines were sold for, minor units."""
     decided_at_us: _builtins.int
     """When it was decided, UTC microseconds."""
+    by_gift_cards_minor: _builtins.int
+    """What comes back on the gift cards that paid, minor units: it is on them already."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefundLineResult]:
         """By line."""
@@ -1460,6 +1464,10 @@ class RefundResponse(_message.Message):
     def exceptions(self) -> _containers.RepeatedCompositeFieldContainer[Global___CheckoutException]:
         """What could not be settled of a fact."""
 
+    @_builtins.property
+    def gift_cards(self) -> _containers.RepeatedCompositeFieldContainer[Global___GiftCardBack]:
+        """The same by card."""
+
     def __init__(
         self,
         *,
@@ -1475,14 +1483,42 @@ class RefundResponse(_message.Message):
         assets: _abc.Iterable[Global___SettledAsset] | None = ...,
         exceptions: _abc.Iterable[Global___CheckoutException] | None = ...,
         decided_at_us: _builtins.int = ...,
+        by_gift_cards_minor: _builtins.int = ...,
+        gift_cards: _abc.Iterable[Global___GiftCardBack] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "assets", b"assets", "by_points_minor", b"by_points_minor", "changes", b"changes", "decided_at_us", b"decided_at_us", "exceptions", b"exceptions", "kept_back_minor", b"kept_back_minor", "lines", b"lines", "receipt_id", b"receipt_id", "result", b"result", "short_minor", b"short_minor", "texts", b"texts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "assets", b"assets", "by_gift_cards_minor", b"by_gift_cards_minor", "by_points_minor", b"by_points_minor", "changes", b"changes", "decided_at_us", b"decided_at_us", "exceptions", b"exceptions", "gift_cards", b"gift_cards", "kept_back_minor", b"kept_back_minor", "lines", b"lines", "receipt_id", b"receipt_id", "result", b"result", "short_minor", b"short_minor", "texts", b"texts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RefundResponse: _TypeAlias = RefundResponse  # noqa: Y015
+
+@_typing.final
+class GiftCardBack(_message.Message):
+    """What goes back to a gift card or certificate that paid for what comes back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GIFT_CARD_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    gift_card_id: _builtins.str
+    """The card, as the sale named it."""
+    amount_minor: _builtins.int
+    """Minor units of money, 1 or more."""
+    def __init__(
+        self,
+        *,
+        gift_card_id: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "gift_card_id", b"gift_card_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GiftCardBack: _TypeAlias = GiftCardBack  # noqa: Y015
 
 @_typing.final
 class GetReceiptRequest(_message.Message):
@@ -1564,12 +1600,15 @@ class ReceiptReturn(_message.Message):
     LINES_FIELD_NUMBER: _builtins.int
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     BY_POINTS_MINOR_FIELD_NUMBER: _builtins.int
+    BY_GIFT_CARDS_MINOR_FIELD_NUMBER: _builtins.int
     receipt_id: _builtins.bytes
     """Its receipt_id, 16 bytes."""
     amount_minor: _builtins.int
     """What was paid back in money, minor units."""
     by_points_minor: _builtins.int
     """What came back in points, as money, minor units."""
+    by_gift_cards_minor: _builtins.int
+    """What came back on gift cards, minor units."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefundLineResult]:
         """What came back."""
@@ -1581,10 +1620,11 @@ class ReceiptReturn(_message.Message):
         lines: _abc.Iterable[Global___RefundLineResult] | None = ...,
         amount_minor: _builtins.int = ...,
         by_points_minor: _builtins.int = ...,
+        by_gift_cards_minor: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "by_points_minor", b"by_points_minor", "lines", b"lines", "receipt_id", b"receipt_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "by_gift_cards_minor", b"by_gift_cards_minor", "by_points_minor", b"by_points_minor", "lines", b"lines", "receipt_id", b"receipt_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
