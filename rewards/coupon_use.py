@@ -9,7 +9,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from rewards.benefit import CouponReward, GiftCertificate
-from rewards.evaluate import CouponOutcome, CouponState, Evaluation
+from rewards.evaluate import CouponOutcome, CouponState, Evaluated
 from rewards.facts import Facts, Instrument
 from rewards.gate import series_token
 from rewards.instrument import coupon_asset, gift_asset, series_of
@@ -38,7 +38,7 @@ class GivenOut(NamedTuple):
 
 
 def coupons_used(
-    program: CompiledProgram, sale: Sale, facts: Facts, evaluation: Evaluation
+    program: CompiledProgram, sale: Sale, facts: Facts, evaluation: Evaluated
 ) -> tuple[Instrument, ...]:
     """The coupons that promotions fired by: of each one, and no two where one is enough.
 
@@ -66,7 +66,7 @@ def _token_of(coupon: Instrument) -> str:
     return series_token(series_of(coupon.asset_code))
 
 
-def with_coupons(facts: Facts, evaluation: Evaluation, used: Sequence[Instrument]) -> Evaluation:
+def with_coupons(facts: Facts, evaluation: Evaluated, used: Sequence[Instrument]) -> Evaluated:
     """Say of a coupon that was shown and is not needed that another one counted."""
     codes = {one.code for one in used}
     spare = {one.code for one in facts.coupons if one.code and one.code not in codes}
@@ -76,11 +76,11 @@ def with_coupons(facts: Facts, evaluation: Evaluation, used: Sequence[Instrument
         else one
         for one in evaluation.coupons
     ]
-    return replace(evaluation, coupons=tuple(outcomes))
+    return replace(evaluation.raised(), coupons=tuple(outcomes))
 
 
 def given_out(
-    program: CompiledProgram, facts: Facts, evaluation: Evaluation
+    program: CompiledProgram, facts: Facts, evaluation: Evaluated
 ) -> tuple[GivenOut, ...]:
     """The coupons of series of the program, and the certificates, that a receipt gives.
 

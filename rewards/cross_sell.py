@@ -1,6 +1,6 @@
 """Set 4: the few products to show this customer for this basket."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
@@ -10,6 +10,8 @@ from rewards.sale import Header, LineAction, Sale
 
 ARTICLES_A_LINK_MAX = 50
 """Articles of a link that are looked at: enough to pass over what is in the basket."""
+
+_RETURN = LineAction.RETURN.value
 
 ArticlesOf = Callable[[CompiledLink], tuple[str, ...]]
 """Lists the articles that a link shows, at most ARTICLES_A_LINK_MAX, in a fixed order."""
@@ -38,7 +40,7 @@ def items_max(program: CompiledProgram, header: Header) -> int:
 def choose_items(
     rules: ProgramRules,
     sale: Sale,
-    products: dict[str, Product],
+    products: Mapping[str, Product],
     segments: frozenset[str],
     articles_of: ArticlesOf,
     count_max: int,
@@ -58,42 +60,40 @@ def choose_items(
     """
     if not count_max:
         return ()
-    reached = _reached(rules, sale, products, segments)
+    reached = _reached(rules, sale, products)
     taken = {line.sku for line in sale.lines}
     chosen: list[CrossSellItem] = []
-    found_more = True
-    while found_more and len(chosen) < count_max:
-        found_more = False
-        for link, position in reached:
+    left = sorted(reached)
+    while left:
+        numbers, left = left, []
+        for number in numbers:
+            link = rules.program.links[number]
+            if link.segments and link.segments.isdisjoint(segments):
+                continue
             sku = _next_free(articles_of(link), taken)
             if sku is not None:
-                found_more = True
+                left.append(number)
                 taken.add(sku)
-                chosen.append(CrossSellItem(link, sku, position))
+                chosen.append(CrossSellItem(link, sku, reached[number]))
                 if len(chosen) == count_max:
-                    break
+                    return tuple(chosen)
     return tuple(chosen)
 
 
-def _reached(
-    rules: ProgramRules, sale: Sale, products: dict[str, Product], segments: frozenset[str]
-) -> list[tuple[CompiledLink, int]]:
-    """Links that the basket leads to, best first, each with the line_id-first line that does."""
+def _reached(rules: ProgramRules, sale: Sale, products: Mapping[str, Product]) -> dict[int, int]:
+    """Numbers of the links that the basket leads to, each with the line_id-first line that does."""
     lines = sale.lines
+    sets = rules.link_sets.sets_of_each([line.sku for line in lines], products)
     position_by_link: dict[int, int] = {}
-    for position, line in enumerate(lines):
-        if line.cancelled or line.action == LineAction.RETURN:
+    for position, numbers in enumerate(sets):
+        line = lines[position]
+        if not numbers or line.cancelled or line.action == _RETURN:
             continue
-        for number in rules.link_sets.sets_of(line.sku, products.get(line.sku)):
+        for number in numbers:
             first = position_by_link.get(number)
             if first is None or line.line_id < lines[first].line_id:
                 position_by_link[number] = position
-    links = rules.program.links
-    return [
-        (links[number], position_by_link[number])
-        for number in sorted(position_by_link)
-        if not links[number].segments or links[number].segments & segments
-    ]
+    return position_by_link
 
 
 def _next_free(skus: tuple[str, ...], taken: set[str]) -> str | None:

@@ -7,14 +7,14 @@ from typing import NamedTuple
 from rewards.coupon_use import coupons_used, with_coupons
 from rewards.cross_sell import ArticlesOf, CrossSellItem, choose_items, items_max
 from rewards.earn_bound import within_balances
-from rewards.evaluate import Evaluation
+from rewards.evaluate import Evaluated
 from rewards.facts import Facts, FieldState, Instrument, Spent
 from rewards.prompts import Prompt, due_prompts
 from rewards.ruleset import ProgramRules
 from rewards.sale import Outcome, OutcomeKind, Sale
 from rewards.spending import Offer, Shortfall
 
-Evaluator = Callable[[ProgramRules, Sale, Facts], Evaluation]
+Evaluator = Callable[[ProgramRules, Sale, Facts], Evaluated]
 """Says what the rules make of a receipt: the kernel, or its reference twin."""
 
 
@@ -29,7 +29,7 @@ class Decision(NamedTuple):
         short: what was to be spent and is not covered.
     """
 
-    evaluation: Evaluation
+    evaluation: Evaluated
     prompts: tuple[Prompt, ...] | None
     items: tuple[CrossSellItem, ...] | None
     can_ask: bool = True
@@ -99,7 +99,7 @@ def decide_cross_sell(
     return decision._replace(items=items)
 
 
-def quoted_lines(sale: Sale, evaluation: Evaluation) -> tuple[QuotedLine, ...]:
+def quoted_lines(sale: Sale, evaluation: Evaluated) -> tuple[QuotedLine, ...]:
     """The lines that promotions changed, as a token keeps them: without what is spent on them."""
     return tuple(
         (line.line_id, line.quantity_milli, outcome.price_minor)
@@ -109,7 +109,7 @@ def quoted_lines(sale: Sale, evaluation: Evaluation) -> tuple[QuotedLine, ...]:
 
 
 def differences(
-    sale: Sale, evaluation: Evaluation, quoted: tuple[QuotedLine, ...], same_sale: bool
+    sale: Sale, evaluation: Evaluated, quoted: tuple[QuotedLine, ...], same_sale: bool
 ) -> tuple[Difference, ...]:
     """Hold a sale against what its quote said of the lines that promotions had changed.
 
@@ -142,7 +142,7 @@ def differences(
     return tuple(found)
 
 
-def outcome_differs(sale: Sale, evaluation: Evaluation, outcome: Outcome | None) -> str:
+def outcome_differs(sale: Sale, evaluation: Evaluated, outcome: Outcome | None) -> str:
     """Say how what the till did differs from what is answered; empty if it does not.
 
     Returns:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
 
-from rewards.evaluate import Evaluation
+from rewards.evaluate import Evaluated
 from rewards.facts import Facts
 from rewards.quota import period_name
 from rewards.rewarding import Grant
@@ -55,7 +55,7 @@ def earn_left(
     return tuple(sorted(left.items()))
 
 
-def trimmed(evaluation: Evaluation, facts: Facts) -> Evaluation:
+def trimmed(evaluation: Evaluated, facts: Facts) -> Evaluated:
     """Cut what is given down to `facts.earn_left`, the last grants first; the trace says of whom.
 
     What promotions of the receipt have cost out of what it gives is given in any case.
@@ -69,7 +69,7 @@ def trimmed(evaluation: Evaluation, facts: Facts) -> Evaluation:
     return _cut(evaluation, left, Condition.CUSTOMER_LIMIT)
 
 
-def within_balances(program: CompiledProgram, facts: Facts, evaluation: Evaluation) -> Evaluation:
+def within_balances(program: CompiledProgram, facts: Facts, evaluation: Evaluated) -> Evaluated:
     """Leave out of the rewards what would raise a balance above its bound.
 
     Returns:
@@ -87,7 +87,7 @@ def within_balances(program: CompiledProgram, facts: Facts, evaluation: Evaluati
     return _cut(evaluation, left, Condition.BALANCE_LIMIT)
 
 
-def _cut(evaluation: Evaluation, left: dict[str, int], why: Condition) -> Evaluation:
+def _cut(evaluation: Evaluated, left: dict[str, int], why: Condition) -> Evaluated:
     """Cut what is given down to what is left of each asset, the last grants first."""
     grants: list[Grant] = []
     cut: set[int] = set()
@@ -99,6 +99,8 @@ def _cut(evaluation: Evaluation, left: dict[str, int], why: Condition) -> Evalua
             cut.add(grant.number)
         if amount_minor:
             grants.append(_part_of(grant, amount_minor))
+    if not cut:
+        return evaluation
     taking_effect = _taking_effect(evaluation, grants)
     trace = tuple(
         [
@@ -106,10 +108,10 @@ def _cut(evaluation: Evaluation, left: dict[str, int], why: Condition) -> Evalua
             for one in evaluation.trace
         ]
     )
-    return replace(evaluation, grants=tuple(grants), trace=trace)
+    return replace(evaluation.raised(), grants=tuple(grants), trace=trace)
 
 
-def _taking_effect(evaluation: Evaluation, grants: Iterable[Grant]) -> set[int]:
+def _taking_effect(evaluation: Evaluated, grants: Iterable[Grant]) -> set[int]:
     """Promotions that lowered a line, said something, or still give something."""
     found = {number for number, _ in evaluation.messages} | {grant.number for grant in grants}
     for outcome in evaluation.outcomes:

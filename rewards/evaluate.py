@@ -7,6 +7,7 @@ promotions. The kernel gives the same; `docs/engine.md` says what each step does
 
 from collections.abc import Collection, Sequence
 from enum import IntEnum
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -85,6 +86,49 @@ class Evaluation(Struct, frozen=True):
     spends: tuple[Spend, ...] = ()
     coupons: tuple[CouponOutcome, ...] = ()
     proofs: tuple[LaneProof, ...] = ()
+
+    def raised(self) -> "Evaluation":
+        """Itself: there is nothing to raise."""
+        return self
+
+
+class Evaluated(Protocol):
+    """An `Evaluation`, or what is raised to its values as they are read."""
+
+    @property
+    def outcomes(self) -> tuple[LineOutcome | None, ...]:
+        """One for each line of the sale; None for cancelled lines."""
+
+    @property
+    def offers(self) -> tuple[PieceOffer, ...]:
+        """Pieces that the cashier may add."""
+
+    @property
+    def grants(self) -> tuple[Grant, ...]:
+        """Rewards."""
+
+    @property
+    def trace(self) -> tuple[TraceEntry, ...]:
+        """What became of each candidate."""
+
+    @property
+    def messages(self) -> tuple[tuple[int, int], ...]:
+        """(promotion, which of its benefits)."""
+
+    @property
+    def spends(self) -> tuple[Spend, ...]:
+        """What promotions cost the customer."""
+
+    @property
+    def coupons(self) -> tuple[CouponOutcome, ...]:
+        """What became of the coupon codes."""
+
+    @property
+    def proofs(self) -> tuple[LaneProof, ...]:
+        """Whether the best combination of a lane was found."""
+
+    def raised(self) -> Evaluation:
+        """All of it, as values that can be replaced."""
 
 
 def evaluate(

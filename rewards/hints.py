@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from rewards.benefit import Benefit, Message, NPlusM, PriceBenefit
-from rewards.evaluate import Evaluation, PieceOffer
+from rewards.evaluate import Evaluated, PieceOffer
 from rewards.facts import Facts
 from rewards.gate import ProductsGate
 from rewards.limits import MILLI
@@ -46,7 +46,7 @@ class Hint(Struct, frozen=True):
 
 
 def find_hints(
-    rules: ProgramRules, sale: Sale, facts: Facts, evaluation: Evaluation
+    rules: ProgramRules, sale: Sale, facts: Facts, evaluation: Evaluated
 ) -> tuple[Hint, ...]:
     """Find what the customer could still get by buying a little more.
 

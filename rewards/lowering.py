@@ -5,8 +5,10 @@ about them. The list is a row of `Header`, then for each count of it so many row
 which `lower` writes them; rows are those of `ext/engine_rows.pxi`.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import chain
 from operator import itemgetter
+from typing import Any
 
 from msgspec.structs import astuple
 
@@ -21,6 +23,7 @@ from rewards.sale import Line, Sale, TenderKind
 
 _LINE_ID, _SKU, _MINIMUM = map(itemgetter, (0, 1, 10))
 _NUMBERS = slice(2, 15)
+_NUMBERS_OF: Callable[[tuple[Any, ...]], tuple[int, ...]] = itemgetter(_NUMBERS)
 _LINE_FIELDS = (
     "quantity_milli",
     "unit",
@@ -54,6 +57,7 @@ class Lowering:
             n: channels[name] for name, n in CHANNEL_NUMBERS.items() if name in channels
         }
         self._weekdays = [weekdays.get(str(day), NONE) for day in range(1, DAYS_A_WEEK + 1)]
+        self._asks_payment = "tender" in tokens or "bin" in tokens
         self._articles: dict[str, tuple[Product | None, tuple[int, ...]]] = {}
 
     def lower(self, sale: Sale, facts: Facts, only: Collection[int] | None = None) -> list[int]:
@@ -105,13 +109,13 @@ class Lowering:
         ]
         lowered += map(places.__getitem__, line_skus)
         lowered += ranks
-        for row in rows:
-            lowered += row[_NUMBERS]
+        lowered += chain.from_iterable(map(_NUMBERS_OF, rows))
         for part in (tokens, coupons, numbers, balances, offers, quotas, prices, extras, chosen):
-            lowered += part
-        known, find = self._articles, products.get
+            if part:
+                lowered += part
+        known, find = self._articles.get, products.get
         for sku in skus:
-            product, entry = find(sku), known.get(sku)
+            product, entry = find(sku), known(sku)
             if entry is None or entry[0] is not product:
                 entry = self._learn(sku, product)
             lowered += entry[1]
@@ -138,7 +142,7 @@ class Lowering:
             found += _numbered(store.zones, known["zone"])
         if header.manual_triggers and "trigger" in known:
             found += _numbered(header.manual_triggers, known["trigger"])
-        if sale.tenders:
+        if self._asks_payment:
             found += self._paid_by(sale)
         if header.staff_purchase and "staff" in known:
             found += known["staff"].values()

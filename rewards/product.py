@@ -1,6 +1,6 @@
 """Products as rules see them, and which of many product sets a product is in."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -129,6 +129,20 @@ class SetMemo:
             self._known.clear()
         found = sets_of(self.index, sku, product)
         self._known[sku] = (product, found)
+        return found
+
+    def sets_of_each(
+        self, skus: Iterable[str], products: Mapping[str, Product]
+    ) -> list[tuple[int, ...]]:
+        """The sets of many articles, of which the feed knows these products."""
+        known, product_of = self._known.get, products.get
+        found = []
+        for sku in skus:
+            product, entry = product_of(sku), known(sku)
+            if entry is None or entry[0] is not product:
+                found.append(self.sets_of(sku, product))
+            else:
+                found.append(entry[1])
         return found
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from rewards.commit import BudgetUse, PromotionUse
-from rewards.evaluate import Evaluation
+from rewards.evaluate import Evaluated
 from rewards.facts import Facts, Quota
 from rewards.reading import tokens_of
 from rewards.rounding import floor_div
@@ -208,7 +208,7 @@ def as_shown(quota: Quota, shown_minor: int) -> Quota:
     )
 
 
-def uses_of(program: CompiledProgram, evaluation: Evaluation) -> dict[int, Amount]:
+def uses_of(program: CompiledProgram, evaluation: Evaluated) -> dict[int, Amount]:
     """What a receipt uses of the limits over many receipts, by number of the promotion.
 
     Returns:

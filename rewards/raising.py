@@ -1,13 +1,16 @@
-"""What the kernel found, raised from flat integers to the values of an evaluation."""
+"""What the kernel found, raised from flat integers to the values of an evaluation.
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+An answer spells most of it without raising it: `Findings` raises only what somebody reads.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from rewards.benefit import CouponReward, GiftCertificate, Status
 from rewards.best import LaneProof
 from rewards.course import Spend
-from rewards.evaluate import CouponOutcome, CouponState, Evaluation, PieceOffer
+from rewards.evaluate import CouponOutcome, CouponState, Evaluated, Evaluation, PieceOffer
 from rewards.facts import Facts
 from rewards.limits import MILLI
 from rewards.plan import Plan
@@ -19,10 +22,17 @@ from rewards.sale import Sale
 from rewards.trace import Condition, TraceEntry, TraceOutcome
 
 ENTRIES_KEPT_MAX = 100_000
+LINE_COLUMNS = 9
+"""Of what is found those that speak of lines."""
 _NUMBER_BITS, _OUTCOME_BITS, _CONDITION_BITS = 17, 3, 5
 _OUTCOME_AT = _NUMBER_BITS
 _CONDITION_AT = _OUTCOME_AT + _OUTCOME_BITS
 _PAYLOAD_AT = _CONDITION_AT + _CONDITION_BITS
+# Finding a member by its number in a dict is several times cheaper than calling the enumeration.
+_OUTCOMES = {outcome.value: outcome for outcome in TraceOutcome}
+_CONDITIONS = {condition.value: condition for condition in Condition}
+
+Value = TypeVar("Value")
 
 
 class Found(NamedTuple):
@@ -59,55 +69,172 @@ class Found(NamedTuple):
     proofs: Sequence[int]
 
 
-class TraceMemo(dict[int, TraceEntry]):
-    """Trace entries by the number that the kernel gives: most are the same on every receipt.
+def entry_of(code: int) -> TraceEntry:
+    """Read what became of a candidate from the one number that the kernel gives."""
+    number = code & (1 << _NUMBER_BITS) - 1
+    outcome = _OUTCOMES[code >> _OUTCOME_AT & (1 << _OUTCOME_BITS) - 1]
+    condition = _CONDITIONS[code >> _CONDITION_AT & (1 << _CONDITION_BITS) - 1]
+    payload = code >> _PAYLOAD_AT
+    if outcome == TraceOutcome.LOST:
+        return TraceEntry(number, outcome, 0, payload - 1, condition)
+    if outcome == TraceOutcome.FAILED:
+        return TraceEntry(number, outcome, 0, -1, condition, payload)
+    return TraceEntry(number, outcome, payload, -1, condition)
+
+
+class TraceMemo(dict[int, Value]):
+    """What is made of trace entries, by the number that the kernel gives: most come again.
 
     What lacks a sum of money differs each time and is not kept; what lacks pieces is.
     """
 
-    def __missing__(self, code: int) -> TraceEntry:
-        """Make an entry, and keep it if it comes again."""
-        number = code & (1 << _NUMBER_BITS) - 1
-        outcome = TraceOutcome(code >> _OUTCOME_AT & (1 << _OUTCOME_BITS) - 1)
-        condition = Condition(code >> _CONDITION_AT & (1 << _CONDITION_BITS) - 1)
-        payload = code >> _PAYLOAD_AT
-        if outcome == TraceOutcome.LOST:
-            entry = TraceEntry(number, outcome, 0, payload - 1, condition)
-        elif outcome == TraceOutcome.FAILED:
-            entry = TraceEntry(number, outcome, 0, -1, condition, payload)
-            if payload % MILLI:
-                return entry
-        else:
-            entry = TraceEntry(number, outcome, payload, -1, condition)
+    def __init__(self, make: Callable[[TraceEntry], Value]) -> None:
+        """Start empty.
+
+        Args:
+            make: what is made of an entry.
+        """
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, code: int) -> Value:
+        """Make what is asked for, and keep it if it comes again."""
+        entry = entry_of(code)
+        made = self._make(entry)
+        if entry.missing % MILLI:
+            return made
         if len(self) >= ENTRIES_KEPT_MAX:
             self.clear()
-        self[code] = entry
-        return entry
+        self[code] = made
+        return made
 
 
-def raise_evaluation(
-    program: CompiledProgram, plan: Plan, memo: TraceMemo, sale: Sale, facts: Facts, found: Found
-) -> Evaluation:
-    """Raise what the kernel found.
+class Findings:
+    """What the kernel found of a receipt: read like an `Evaluation`, raised where it is read.
 
-    Args:
-        program: the chain's program.
-        plan: its plan.
-        memo: of the program's trace entries.
-        sale: what was evaluated.
-        facts: what was read.
-        found: what the kernel gave for them.
+    Attributes:
+        found: the flat integers.
     """
-    trace = _trace(memo, found)
-    return Evaluation(
-        _outcomes(found),
-        _offers(plan, sale, found.offers) if found.offers else (),
-        _grants(program, plan, facts, found.grants) if found.grants else (),
-        trace,
-        _messages(found.messages),
-        _spends(plan, found.spends),
-        _coupons(program, sale, facts, trace) if sale.header.coupon_codes else (),
-        _proofs(found.proofs),
+
+    __slots__ = (
+        "_facts",
+        "_grants",
+        "_memo",
+        "_outcomes",
+        "_plan",
+        "_program",
+        "_sale",
+        "found",
+    )
+
+    def __init__(
+        self,
+        program: CompiledProgram,
+        plan: Plan,
+        memo: TraceMemo[TraceEntry],
+        sale: Sale,
+        facts: Facts,
+        found: Found,
+    ) -> None:
+        """Raise nothing yet.
+
+        Args:
+            program: the chain's program.
+            plan: its plan.
+            memo: of the program's trace entries.
+            sale: what was evaluated.
+            facts: what was read.
+            found: what the kernel gave for them.
+        """
+        self._program = program
+        self._plan = plan
+        self._memo = memo
+        self._sale = sale
+        self._facts = facts
+        self._outcomes: tuple[LineOutcome | None, ...] | None = None
+        self._grants: tuple[Grant, ...] | None = None
+        self.found = found
+
+    @property
+    def outcomes(self) -> tuple[LineOutcome | None, ...]:
+        """One for each line of the sale, None for cancelled lines; raised once."""
+        if self._outcomes is None:
+            self._outcomes = _outcomes(self.found)
+        return self._outcomes
+
+    @property
+    def offers(self) -> tuple[PieceOffer, ...]:
+        """Pieces that the cashier may add."""
+        return _offers(self._plan, self._sale, self.found.offers) if self.found.offers else ()
+
+    @property
+    def grants(self) -> tuple[Grant, ...]:
+        """Rewards; raised once, as the answer and the ledger both read them."""
+        if self._grants is None:
+            flat = self.found.grants
+            self._grants = _grants(self._program, self._facts, flat) if flat else ()
+        return self._grants
+
+    @property
+    def trace(self) -> tuple[TraceEntry, ...]:
+        """What became of each candidate."""
+        return _trace(self._memo, self.found)
+
+    @property
+    def messages(self) -> tuple[tuple[int, int], ...]:
+        """(promotion, which of its benefits)."""
+        return _messages(self.found.messages)
+
+    @property
+    def spends(self) -> tuple[Spend, ...]:
+        """What promotions cost the customer."""
+        return _spends(self._plan, self.found.spends)
+
+    @property
+    def coupons(self) -> tuple[CouponOutcome, ...]:
+        """What became of the coupon codes."""
+        sale = self._sale
+        if not sale.header.coupon_codes:
+            return ()
+        return _coupons(self._program, sale, self._facts, self.trace)
+
+    @property
+    def proofs(self) -> tuple[LaneProof, ...]:
+        """Whether the best combination of a lane was found."""
+        return _proofs(self.found.proofs)
+
+    def raised(self) -> Evaluation:
+        """All of it."""
+        return Evaluation(
+            self.outcomes,
+            self.offers,
+            self.grants,
+            self.trace,
+            self.messages,
+            self.spends,
+            self.coupons,
+            self.proofs,
+        )
+
+
+def line_columns(evaluation: Evaluated) -> tuple[Sequence[int], ...]:
+    """What lines come to, as the first nine columns of `Found`."""
+    if isinstance(evaluation, Findings):
+        return evaluation.found[:LINE_COLUMNS]
+    outcomes = evaluation.outcomes
+    sold = [one for one in outcomes if one is not None]
+    runs = [run for one in sold for run in one.runs]
+    adjustments = [adjustment for one in sold for adjustment in one.adjustments]
+    return (
+        [one.amount_minor if one else 0 for one in outcomes],
+        [len(one.runs) if one else 0 for one in outcomes],
+        [len(one.adjustments) if one else 0 for one in outcomes],
+        [run.quantity_milli for run in runs],
+        [run.unit_price_minor for run in runs],
+        [run.amount_minor for run in runs],
+        [adjustment.number for adjustment in adjustments],
+        [adjustment.amount_minor for adjustment in adjustments],
+        [adjustment.quantity_milli for adjustment in adjustments],
     )
 
 
@@ -134,7 +261,7 @@ def _outcomes(found: Found) -> tuple[LineOutcome | None, ...]:
     )
 
 
-def _trace(memo: TraceMemo, found: Found) -> tuple[TraceEntry, ...]:
+def _trace(memo: TraceMemo[TraceEntry], found: Found) -> tuple[TraceEntry, ...]:
     if not found.trace_rows:
         return tuple(map(memo.__getitem__, found.trace))
     rows = _rows(found.trace_rows, 6)
@@ -159,9 +286,7 @@ def _offers(plan: Plan, sale: Sale, offers: Sequence[int]) -> tuple[PieceOffer, 
     )
 
 
-def _grants(
-    program: CompiledProgram, plan: Plan, facts: Facts, grants: Sequence[int]
-) -> tuple[Grant, ...]:
+def _grants(program: CompiledProgram, facts: Facts, grants: Sequence[int]) -> tuple[Grant, ...]:
     """Add the asset and the time: those of the benefit, at the store's instant."""
     windows = dict(facts.store.windows)
     day_ends = dict(facts.store.day_ends)

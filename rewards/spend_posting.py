@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from rewards.commit import PromotionUse
 from rewards.earn_bound import earn_use_id
-from rewards.evaluate import Evaluation
+from rewards.evaluate import Evaluated
 from rewards.facts import Facts
 from rewards.journal import Journal
 from rewards.ledger import Book, Holdings, LotKind, Pick
@@ -35,7 +35,7 @@ class Taking(NamedTuple):
 
 
 def takings_of(
-    program: CompiledProgram, facts: Facts, evaluation: Evaluation, purse: Purse
+    program: CompiledProgram, facts: Facts, evaluation: Evaluated, purse: Purse
 ) -> tuple[Taking, ...]:
     """Choose the lots: what is spent first, then costs; last those that may take what is earned.
 
@@ -116,7 +116,7 @@ def _granted(journal: Journal, asset_code: str, amount_minor: int) -> tuple[Pick
 
 
 def spending_uses(
-    program: CompiledProgram, facts: Facts, evaluation: Evaluation, sign: int = 1
+    program: CompiledProgram, facts: Facts, evaluation: Evaluated, sign: int = 1
 ) -> tuple[PromotionUse, ...]:
     """What counts against bounds of spending and earning by customer and period.
 

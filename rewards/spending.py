@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from rewards.basket import Item
 from rewards.earn_bound import trimmed
-from rewards.evaluate import Evaluation
+from rewards.evaluate import Evaluated
 from rewards.facts import CustomerState, Facts, Spent
 from rewards.ledger import NO_HOLDINGS, Holdings
 from rewards.payable import Outcomes, Room, items_of, place, rooms_of
@@ -23,7 +23,7 @@ from rewards.ruleset import CompiledProgram, CompiledSpendRule, ProgramRules
 from rewards.runs import less_spent
 from rewards.sale import LineAction, Sale, Tender, TenderKind
 
-Evaluator = Callable[[ProgramRules, Sale, Facts], Evaluation]
+Evaluator = Callable[[ProgramRules, Sale, Facts], Evaluated]
 """Says what the rules make of a receipt: the kernel, or its reference twin."""
 ROUNDS_MAX = 8
 """Evaluations until what is spent fits what is evaluated with it."""
@@ -103,7 +103,7 @@ class SpendDecision(NamedTuple):
         short: wishes that are not covered; of a fact they are spent all the same.
     """
 
-    evaluation: Evaluation
+    evaluation: Evaluated
     facts: Facts
     offers: tuple[Offer, ...] = ()
     short: tuple[Shortfall, ...] = ()
@@ -209,7 +209,7 @@ def decide_spending(
     return SpendDecision(as_sold(rules, sale, facts, evaluate), facts, offers, short)
 
 
-def as_sold(rules: ProgramRules, sale: Sale, facts: Facts, evaluate: Evaluator) -> Evaluation:
+def as_sold(rules: ProgramRules, sale: Sale, facts: Facts, evaluate: Evaluator) -> Evaluated:
     """Evaluate a receipt with what its facts say was spent on it.
 
     Args:
@@ -227,7 +227,7 @@ def as_sold(rules: ProgramRules, sale: Sale, facts: Facts, evaluate: Evaluator) 
             chosen = rules.program.spend_rules[spent.rule]
             rooms = rooms_of(rules, chosen, sale, items, outcomes)
             outcomes = _lowered(sale, outcomes, spent, rooms)
-        evaluation = replace(evaluation, outcomes=tuple(outcomes))
+        evaluation = replace(evaluation.raised(), outcomes=tuple(outcomes))
     return bounded(evaluation, facts)
 
 
@@ -244,7 +244,7 @@ def paid_with(sale: Sale, spends: Sequence[Spent]) -> Sale:
     return replace(sale, tenders=(*sale.tenders, *added)) if added else sale
 
 
-def bounded(evaluation: Evaluation, facts: Facts) -> Evaluation:
+def bounded(evaluation: Evaluated, facts: Facts) -> Evaluated:
     """An evaluation with no more earned than the facts leave."""
     return trimmed(evaluation, facts) if facts.earn_left else evaluation
 
@@ -263,7 +263,7 @@ def _settled(
     till: "_Till",
     fitting: Sequence[CompiledSpendRule],
     wishes: Sequence[Wish],
-    plain: Evaluation,
+    plain: Evaluated,
     evaluate: Evaluator,
 ) -> tuple[Spent, ...]:
     """What is spent so that it also fits the receipt as it is evaluated with it."""
@@ -308,7 +308,7 @@ class _Till(NamedTuple):
     purse: Purse
     items: list[Item]
 
-    def offer(self, chosen: CompiledSpendRule, plain: Evaluation) -> Offer:
+    def offer(self, chosen: CompiledSpendRule, plain: Evaluated) -> Offer:
         """What may be spent by a rule if nothing else is."""
         rule = chosen.rule
         rooms = self._rooms(chosen, plain.outcomes)
@@ -320,7 +320,7 @@ class _Till(NamedTuple):
         return Offer(chosen, usable, steps * rule.step_minor, steps * rule.value_minor, least)
 
     def choose(
-        self, fitting: Sequence[CompiledSpendRule], wishes: Sequence[Wish], evaluation: Evaluation
+        self, fitting: Sequence[CompiledSpendRule], wishes: Sequence[Wish], evaluation: Evaluated
     ) -> tuple[Spent, ...]:
         """What of the wishes may be spent: discounts first, each on what those before it leave."""
         asked = {wish.asset_code: wish for wish in wishes}
@@ -345,7 +345,7 @@ class _Till(NamedTuple):
                 outcomes = _lowered(self.sale, outcomes, spent, rooms)
         return tuple(found)
 
-    def forced(self, wishes: Sequence[Wish], plain: Evaluation) -> tuple[Spent, ...]:
+    def forced(self, wishes: Sequence[Wish], plain: Evaluated) -> tuple[Spent, ...]:
         """What was spent of the wishes, whatever the rules say; a discount as lines take it."""
         outcomes: Outcomes = plain.outcomes
         found: list[Spent] = []
@@ -386,7 +386,7 @@ class _Till(NamedTuple):
     def _rooms(self, chosen: CompiledSpendRule, outcomes: Outcomes) -> list[Room]:
         return rooms_of(self.rules, chosen, self.sale, self.items, outcomes)
 
-    def _free_minor(self, chosen: CompiledSpendRule, evaluation: Evaluation) -> int:
+    def _free_minor(self, chosen: CompiledSpendRule, evaluation: Evaluated) -> int:
         """What of the asset is free for it: without costs of promotions, within its period."""
         code = chosen.rule.asset_code
         free_minor = self.purse.usable_minor(code) - self._costs_minor(code, evaluation)
@@ -397,7 +397,7 @@ class _Till(NamedTuple):
             free_minor = min(free_minor, most_minor - used_minor)
         return max(0, free_minor)
 
-    def _costs_minor(self, asset_code: str, evaluation: Evaluation) -> int:
+    def _costs_minor(self, asset_code: str, evaluation: Evaluated) -> int:
         """What promotions take of what the account has; some may take what they give first."""
         own_minor = early_minor = 0
         for spend in evaluation.spends:

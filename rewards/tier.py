@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 
-from rewards.evaluate import Evaluation
+from rewards.evaluate import Evaluated
 from rewards.program import TierRule
 from rewards.sale import LineAction, LineKind, Sale
 
@@ -60,7 +60,7 @@ def best_tier(rules: Sequence[TierRule], candidates: Sequence[str]) -> str:
     return min(known, key=lambda one: ranks.get(one, len(rules)), default="")
 
 
-def turnover_of(sale: Sale, evaluation: Evaluation) -> Turnover:
+def turnover_of(sale: Sale, evaluation: Evaluated) -> Turnover:
     """What a receipt adds: what is paid for goods, without gift cards and deposits."""
     amount_minor = sum(
         [

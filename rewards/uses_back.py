@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from rewards.commit import BudgetUse, PromotionUse
-from rewards.evaluate import Evaluation
+from rewards.evaluate import Evaluated
 from rewards.facts import Facts
 from rewards.quota import (
     NOTHING,
@@ -82,7 +82,7 @@ def uses_back_of_refund(
     return UsesBack(own, given_back(sale.receipt_id, sale.nets, wanted))
 
 
-def uses_back_of_void(sale: Counted, sold: Evaluation) -> UsesBack:
+def uses_back_of_void(sale: Counted, sold: Evaluated) -> UsesBack:
     """What a void gives back of a sale of which nothing has come back before."""
     uses = uses_of(sale.program, sold)
     bounds = [

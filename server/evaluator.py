@@ -7,9 +7,10 @@ from ext.engine import Engine
 from rewards.evaluate import Evaluation
 from rewards.facts import Facts
 from rewards.lowering import Lowering
-from rewards.raising import Found, TraceMemo, raise_evaluation
+from rewards.raising import Findings, Found, TraceMemo
 from rewards.ruleset import ProgramRules
 from rewards.sale import Sale
+from rewards.trace import TraceEntry
 
 
 class PreparedProgram:
@@ -20,13 +21,16 @@ class PreparedProgram:
         self._program = rules.program
         self._lowering = Lowering(rules.program)
         self._engine = Engine(self._lowering.plan.tables)
-        self._memo = TraceMemo()
+        self._memo = TraceMemo(_as_it_is)
 
-    def evaluate(self, sale: Sale, facts: Facts, only: Collection[int] | None = None) -> Evaluation:
-        """Evaluate a receipt, as `rewards.evaluate.evaluate` does."""
+    def find(self, sale: Sale, facts: Facts, only: Collection[int] | None = None) -> Findings:
+        """Evaluate a receipt, as `rewards.evaluate.evaluate` does, and raise nothing yet."""
         found = Found._make(self._engine.evaluate(self._lowering.lower(sale, facts, only)))
-        plan = self._lowering.plan
-        return raise_evaluation(self._program, plan, self._memo, sale, facts, found)
+        return Findings(self._program, self._lowering.plan, self._memo, sale, facts, found)
+
+
+def _as_it_is(entry: TraceEntry) -> TraceEntry:
+    return entry
 
 
 _PREPARED: WeakKeyDictionary[ProgramRules, PreparedProgram] = WeakKeyDictionary()
@@ -39,6 +43,17 @@ def prepare(rules: ProgramRules) -> PreparedProgram:
     if prepared is None:
         prepared = _PREPARED[rules] = PreparedProgram(rules)
     return prepared
+
+
+def kernel_findings(
+    rules: ProgramRules, sale: Sale, facts: Facts, only: Collection[int] | None = None
+) -> Findings:
+    """Evaluate a receipt by the kernel for an answer, which reads little of it as values.
+
+    Raises:
+        OverflowError: as `kernel_evaluator` does.
+    """
+    return prepare(rules).find(sale, facts, only)
 
 
 def kernel_evaluator(
@@ -55,4 +70,4 @@ def kernel_evaluator(
     Raises:
         OverflowError: a figure does not fit 64 bits, as amounts or rates near their bounds do not.
     """
-    return prepare(rules).evaluate(sale, facts, only)
+    return prepare(rules).find(sale, facts, only).raised()

@@ -5,7 +5,7 @@ import gc
 import hashlib
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -19,8 +19,10 @@ from grpc_reflection.v1alpha import reflection
 
 from loyalty.v1 import back_office_service_pb2
 from rewards.allocate import allocate
-from rewards.evaluate import evaluate
+from rewards.evaluate import Evaluation, evaluate
+from rewards.facts import Facts
 from rewards.ruleset import ProgramRules
+from rewards.sale import Sale
 from server.back_office import BackOffice
 from server.back_office_servicer import BackOfficeServicer, back_office_handlers
 from server.budgets import Desk
@@ -28,7 +30,7 @@ from server.clock import Clock, shifted_clock, system_clock
 from server.codec.sale_pb import HashIdentifier
 from server.customer_service import SERVICE as CUSTOMERS
 from server.customer_service import customer_handlers, ledger_handlers
-from server.evaluator import kernel_evaluator, prepare
+from server.evaluator import kernel_findings, prepare
 from server.expiry import Expiry
 from server.log import set_up_log
 from server.lookups import Lookups
@@ -164,8 +166,14 @@ def _clock(settings: Settings) -> Clock:
 def _evaluator(settings: Settings) -> tuple[Evaluate, Prepare]:
     """The evaluator of the setting, and what it does with rules as they are loaded."""
     if settings.evaluator == "kernel":
-        return kernel_evaluator, _prepare
-    return partial(evaluate, allocate=allocate), index_of
+        return kernel_findings, _prepare
+    return _by_reference, index_of
+
+
+def _by_reference(
+    rules: ProgramRules, sale: Sale, facts: Facts, only: Collection[int] | None = None
+) -> Evaluation:
+    return evaluate(rules, sale, facts, allocate, only)
 
 
 def _prepare(rules: ProgramRules) -> None:

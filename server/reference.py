@@ -101,8 +101,10 @@ class StoreInfo:
             self._windows.clear()
             kept = self._windows[key] = self._times(rules.program, local_day)
         windows = tuple(
-            (code, window if window.active_from_us else _from(window, at_us))
-            for code, window in kept.windows
+            [
+                (code, window if window.active_from_us else _from(window, at_us))
+                for code, window in kept.windows
+            ]
         )
         minute = self._local_minute(at_us)
         return StoreFacts(self._zones, local_day, windows, minute, kept.day_ends)

@@ -6,14 +6,17 @@ read are answered, with correlation id 0, and the stream goes on.
 
 import asyncio
 from collections import deque
-from typing import Any
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, Never
 
 import grpc
 from google.protobuf.message import Message
 
+from loyalty.v1 import receipt_pb2
 from loyalty.v1 import till_service_pb2 as pb
 from rewards.refusal import Reason, Refusal
-from server.codec.message import parsed, spliced
+from server.codec.message import parsed, tag_of, varint
 from server.status import status_of
 from server.till_servicer import ANSWER_RESERVE_S, TillCalls
 
@@ -26,24 +29,54 @@ GO_AWAY_GRACE_MS = 500
 """Between GO_AWAY and the first call that is refused as DRAINING."""
 
 
-def _names(kind: type[Message], oneof: str, suffix: str) -> dict[str, tuple[str, int]]:
-    """RPC name and field number by field of a oneof."""
-    fields = kind.DESCRIPTOR.oneofs_by_name[oneof].fields
-    kinds = [(field, field.message_type) for field in fields]
+_END = b""
+_ID_TAG = b"\x08"
+"""Of `SessionResponse.correlation_id`: field 1, a varint."""
+
+Context = grpc.aio.ServicerContext[bytes, bytes]
+Till = tuple[str, str]
+"""Store and till; the store alone, or neither, where a call names no more."""
+
+
+class _Call:
+    """What a session knows of one of the calls, by its field in SessionRequest."""
+
+    __slots__ = ("name", "tag", "till_of")
+
+    def __init__(self, name: str, kind: type[Message]) -> None:
+        self.name = name
+        answer = pb.SessionResponse.DESCRIPTOR.oneofs_by_name["answer"].fields
+        kinds = {field.message_type.name: field.number for field in answer if field.message_type}
+        self.tag = tag_of(kinds[f"{name}Response"])
+        self.till_of = _till_reader(kind)
+
+
+def _till_reader(kind: type[Message]) -> Callable[[Any], Till]:
+    """How to read the till of a request: from its receipt key, its sale's header, or itself."""
+    place, fields = "", kind.DESCRIPTOR.fields_by_name
+    if "receipt_key" in fields:
+        place, fields = "receipt_key.", receipt_pb2.ReceiptKey.DESCRIPTOR.fields_by_name
+    elif "sale" in fields:
+        place, fields = "sale.header.", receipt_pb2.Header.DESCRIPTOR.fields_by_name
+    if "till_id" in fields:
+        return attrgetter(f"{place}store_id", f"{place}till_id")
+    if "store_id" in fields:
+        store_of = attrgetter(f"{place}store_id")
+        return lambda call: (store_of(call), "")
+    return lambda call: ("", "")
+
+
+def _calls() -> dict[str, _Call]:
+    fields = pb.SessionRequest.DESCRIPTOR.oneofs_by_name["call"].fields
+    kinds = [(field.name, field.message_type) for field in fields]
     return {
-        field.name: (message.name.removesuffix(suffix), field.number)
-        for field, message in kinds
-        if message is not None
+        name: _Call(kind.name.removesuffix("Request"), getattr(pb, kind.name))
+        for name, kind in kinds
+        if kind is not None
     }
 
 
-_CALL_NAMES = {
-    field: name for field, (name, _) in _names(pb.SessionRequest, "call", "Request").items()
-}
-_ANSWER_NUMBERS = dict(_names(pb.SessionResponse, "answer", "Response").values())
-_END = b""
-
-Context = grpc.aio.ServicerContext[bytes, bytes]
+_CALLS = _calls()
 
 
 class Sessions:
@@ -83,7 +116,8 @@ class _Session:
         self._more = asyncio.Event()
         self._room = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
-        self._by_till: dict[str, int] = {}
+        self._by_till: dict[Till, int] = {}
+        self._loop = asyncio.get_running_loop()
 
     async def serve(self) -> None:
         """Read messages and answer them as they get ready.
@@ -118,20 +152,21 @@ class _Session:
 
     async def _write(self) -> None:
         """The only writer of the stream: gRPC takes one message at a time."""
+        answers, write = self._answers, self._context.write
         try:
-            while (message := await self._next_answer()) != _END:
-                await self._context.write(message)
+            while True:
+                while not answers:
+                    self._more.clear()
+                    await self._more.wait()
+                self._room.set()
+                message = answers.popleft()
+                if message == _END:
+                    return
+                await write(message)
         except (grpc.aio.BaseError, asyncio.InvalidStateError):
             return  # the client has gone; what it asked for is on disk or not, as it may be
         finally:
             self._room.set()
-
-    async def _next_answer(self) -> bytes:
-        while not self._answers:
-            self._more.clear()
-            await self._more.wait()
-        self._room.set()
-        return self._answers.popleft()
 
     def _take(self, body: bytes) -> None:
         """Start one call, or refuse it at once."""
@@ -139,34 +174,25 @@ class _Session:
         try:
             request = parsed(pb.SessionRequest, body)
             correlation_id = request.correlation_id
-            name, till = self._check(request)
+            field = request.WhichOneof("call")
+            timeout_ms = request.timeout_ms
+            if field is None or not correlation_id or not 1 <= timeout_ms <= TIMEOUT_MS_MAX:
+                _refuse_frame(request)
+            known, call = _CALLS[field], getattr(request, field)
+            till = known.till_of(call)
+            in_flight = self._room_for(till)
         except Refusal as refusal:
             self._refuse(correlation_id, refusal)
             return
-        field = request.WhichOneof("call")
-        assert field is not None
-        call = getattr(request, field)
-        deadline_s = asyncio.get_running_loop().time() + request.timeout_ms / 1_000
-        self._by_till[till] = self._by_till.get(till, 0) + 1
-        work = self._answer(correlation_id, name, call, deadline_s - ANSWER_RESERVE_S, till)
-        task = asyncio.create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._by_till[till] = in_flight + 1
+        deadline_s = self._loop.time() + timeout_ms / 1_000 - ANSWER_RESERVE_S
+        work = self._answer(correlation_id, known, call, deadline_s, till)
+        self._running.add(self._loop.create_task(work))
 
-    def _check(self, request: pb.SessionRequest) -> tuple[str, str]:
-        """Name the call and its till; refuse what is out of bounds."""
-        field = request.WhichOneof("call")
-        if field is None or not request.correlation_id:
-            missing = "correlation_id" if field else "call"
-            fields = ((missing, "required"),)
-            raise Refusal(Reason.FIELD_REQUIRED, f"{missing} is required", fields=fields)
-        if not 1 <= request.timeout_ms <= TIMEOUT_MS_MAX:
-            text = f"{request.timeout_ms} is not within 1 to {TIMEOUT_MS_MAX}"
-            raise Refusal(
-                Reason.OUT_OF_RANGE, f"timeout_ms: {text}", fields=(("timeout_ms", text),)
-            )
-        till = till_of(getattr(request, field))
-        if self._by_till.get(till, 0) >= IN_FLIGHT_TILL_MAX:
+    def _room_for(self, till: Till) -> int:
+        """How many calls of a till are in flight; refuse one too many."""
+        in_flight = self._by_till.get(till, 0)
+        if in_flight >= IN_FLIGHT_TILL_MAX:
             metadata = {"max": str(IN_FLIGHT_TILL_MAX)}
             text = "this till has too many calls in flight"
             raise Refusal(Reason.TOO_MANY_IN_FLIGHT, text, metadata)
@@ -174,49 +200,44 @@ class _Session:
             metadata = {"max": str(IN_FLIGHT_SESSION_MAX)}
             text = "this session has too many calls in flight"
             raise Refusal(Reason.TOO_MANY_IN_FLIGHT, text, metadata)
-        return _CALL_NAMES[field], till
+        return in_flight
 
     async def _answer(
-        self, correlation_id: int, name: str, call: Message, deadline_s: float, till: str
+        self, correlation_id: int, known: _Call, call: Message, deadline_s: float, till: Till
     ) -> None:
         try:
-            answer = await self._calls.answer(name, call, deadline_s)
+            answer = await self._calls.answer(known.name, call, deadline_s)
         except Refusal as refusal:
             self._refuse(correlation_id, refusal)
         else:
-            head = pb.SessionResponse(correlation_id=correlation_id).SerializeToString()
-            self._send(head + spliced(_ANSWER_NUMBERS[name], answer))
+            # As protobuf would spell SessionResponse, without reading the answer again.
+            head = (_ID_TAG, varint(correlation_id), known.tag, varint(len(answer)))
+            self._send(b"".join((*head, answer)))
         finally:
-            self._by_till[till] -= 1
-            if not self._by_till[till]:
-                del self._by_till[till]
+            self._done(till)
+
+    def _done(self, till: Till) -> None:
+        """Make room for the next call. The running task leaves by itself: no callback, no turn."""
+        task = asyncio.current_task(self._loop)
+        assert task is not None, "a call runs as a task"
+        self._running.discard(task)
+        in_flight = self._by_till[till] - 1
+        if in_flight:
+            self._by_till[till] = in_flight
+        else:
+            del self._by_till[till]
 
     def _refuse(self, correlation_id: int, refusal: Refusal) -> None:
         response = pb.SessionResponse(correlation_id=correlation_id, status=status_of(refusal))
         self._send(response.SerializeToString())
 
 
-def till_of(call: Any) -> str:
-    """The till that a call is of, as store and till; the store alone where no till is named."""
-    place = call
-    for step in _STEPS_TO_TILL.get(type(call), ()):
-        place = getattr(place, step)
-    return f"{place.store_id}/{getattr(place, 'till_id', '')}" if _names_store(place) else ""
-
-
-def _names_store(place: Message) -> bool:
-    return "store_id" in place.DESCRIPTOR.fields_by_name
-
-
-def _steps_to_till(kind: type[Message]) -> tuple[str, ...]:
-    """Where a request names its till: in its receipt key, its sale's header, or itself."""
-    fields = kind.DESCRIPTOR.fields_by_name
-    if "receipt_key" in fields:
-        return ("receipt_key",)
-    return ("sale", "header") if "sale" in fields else ()
-
-
-_STEPS_TO_TILL = {
-    getattr(pb, f"{name}Request"): _steps_to_till(getattr(pb, f"{name}Request"))
-    for name in _CALL_NAMES.values()
-}
+def _refuse_frame(request: pb.SessionRequest) -> Never:
+    """Say what is wrong around a call."""
+    field = request.WhichOneof("call")
+    if field is None or not request.correlation_id:
+        missing = "correlation_id" if field else "call"
+        fields = ((missing, "required"),)
+        raise Refusal(Reason.FIELD_REQUIRED, f"{missing} is required", fields=fields)
+    text = f"{request.timeout_ms} is not within 1 to {TIMEOUT_MS_MAX}"
+    raise Refusal(Reason.OUT_OF_RANGE, f"timeout_ms: {text}", fields=(("timeout_ms", text),))

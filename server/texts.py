@@ -7,7 +7,7 @@ is worked out once for a language and remembered.
 import itertools
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from functools import lru_cache
@@ -35,22 +35,38 @@ def pick(texts: Mapping[str, str], language_code: str) -> str:
     return found or texts.get(FALLBACK_LANGUAGE) or next(iter(texts.values()))
 
 
-class _Figures(Struct, frozen=True):
+class _Figures(Struct, frozen=True, gc=False):
     """How a language writes numbers, and money of one currency.
 
     Attributes:
-        decimals: of the currency.
+        unit: minor units in one of the currency.
         lowest_group: digits in the group before the point.
         higher_group: digits in each group above it.
     """
 
     prefix: str
     suffix: str
-    decimals: int
+    unit: int
     group: str
     point: str
     lowest_group: int
     higher_group: int
+
+
+class _AssetWords(Struct, frozen=True, gc=False):
+    """An asset in one language.
+
+    Attributes:
+        asset: the asset itself; a code alone may name another one.
+        unit: minor units in one of it.
+        forms: its name by plural category.
+        only_form: its name, where it is the same for every amount.
+    """
+
+    asset: Asset
+    unit: int
+    forms: dict[str, str]
+    only_form: str
 
 
 class Speaker:
@@ -71,8 +87,10 @@ class Speaker:
         self.language_code = language_code = "-".join(part for part in parts if part)
         self._locale = str(locale)
         self._figures = _figures(self._locale, currency_code)
+        self._reach = _plural_reach(self._locale)
         self._names: dict[str, str] = {}
-        self._days: dict[tuple[int, tzinfo], str] = {}
+        self._assets: dict[str, _AssetWords] = {}
+        self._dated: dict[tuple[str, int, tzinfo], str] = {}
         self._templates = {
             code: pick(own_texts.get(code) or built_in, language_code)
             for code, built_in in BUILT_IN.items()
@@ -86,31 +104,48 @@ class Speaker:
             self._names[promotion.promotion_id] = name
         return name
 
+    def names_of(self, promotions: Sequence[CompiledPromotion]) -> list[str]:
+        """Name promotions."""
+        try:
+            return [self._names[promotion.promotion_id] for promotion in promotions]
+        except KeyError:
+            return list(map(self.name_of, promotions))
+
     def say(self, text_code: str, **figures: str) -> str:
         """Fill a template; a figure that it does not name is left out."""
+        return self._templates[text_code].format_map(figures)
+
+    def fill(self, text_code: str, figures: Mapping[str, str]) -> str:
+        """As `say`, with figures that are put together already."""
         return self._templates[text_code].format_map(figures)
 
     def money(self, amount_minor: int) -> str:
         """Write an amount of the program's currency, minor units."""
         form = self._figures
+        major, minor = divmod(abs(amount_minor), form.unit)
         sign = "-" if amount_minor < 0 else ""
-        number = _number(abs(amount_minor), form.decimals, form)
-        return f"{sign}{form.prefix}{number}{form.suffix}"
+        return f"{sign}{form.prefix}{_number(major, minor, form.unit, form)}{form.suffix}"
 
     def amount(self, amount_minor: int, asset: Asset) -> str:
         """Write an amount of an asset: money for a discount, else a number."""
-        if wording_of(asset) == "deferred_discount":
-            return self.money(amount_minor)
-        whole = amount_minor % 10**asset.decimals == 0
-        shown = floor_div(amount_minor, 10**asset.decimals) if whole else amount_minor
-        return _number(shown, 0 if whole else asset.decimals, self._figures)
+        return self.owned(amount_minor, asset)["amount"]
 
     def asset(self, amount_minor: int, asset: Asset) -> str:
         """Name an asset in the plural form that its amount asks for; empty for money."""
+        return self.owned(amount_minor, asset)["asset"]
+
+    def owned(self, amount_minor: int, asset: Asset) -> dict[str, str]:
+        """The figures of an amount of an asset: what `amount` writes and `asset` names."""
         if wording_of(asset) == "deferred_discount":
-            return ""
-        forms = _asset_forms(asset, self.language_code)
-        category = _plural(self._locale, abs(amount_minor), asset.decimals)
+            return {"amount": self.money(amount_minor), "asset": ""}
+        words = self._words_of(asset)
+        major, minor = divmod(abs(amount_minor), words.unit)
+        shown = _number(major, minor, words.unit if minor else 1, self._figures)
+        name = words.only_form or self._form_of(words, abs(amount_minor))
+        return {"amount": f"-{shown}" if amount_minor < 0 else shown, "asset": name}
+
+    def _form_of(self, words: _AssetWords, amount_minor: int) -> str:
+        forms, category = words.forms, self._plural(amount_minor, words.asset.decimals)
         return forms.get(category) or forms.get("other") or next(iter(forms.values()))
 
     def quantity(self, quantity_milli: int) -> str:
@@ -126,21 +161,47 @@ class Speaker:
             noun: coupon, prize or entry: the texts `{noun}_one` and so on say it.
             count: 0 or more.
         """
-        category = _plural(self._locale, count, 0)
+        category = self._plural(count, 0)
         form = category if category in PLURAL_FORMS else "other"
         return self.say(f"{noun}_{form}", count=_grouped(count, self._figures))
 
+    def say_day(self, text_code: str, at_us: int, zone: tzinfo) -> str:
+        """Fill a template that names a day: the local one of an instant, UTC microseconds."""
+        key = (text_code, at_us, zone)
+        found = self._dated.get(key)
+        if found is None:
+            if len(self._dated) >= DAYS_KEPT_MAX:
+                self._dated.clear()
+            found = self._dated[key] = self.say(text_code, day=self.day(at_us, zone))
+        return found
+
     def day(self, at_us: int, zone: tzinfo) -> str:
         """Write the local day of an instant, UTC microseconds."""
-        key = (at_us, zone)
-        found = self._days.get(key)
-        if found is None:
-            if len(self._days) >= DAYS_KEPT_MAX:
-                self._days.clear()
-            moment = datetime.fromtimestamp(floor_div(at_us, 1_000_000), UTC).astimezone(zone)
-            found = format_date(moment.date(), "medium", locale=self._locale)
-            self._days[key] = found
-        return found
+        moment = datetime.fromtimestamp(floor_div(at_us, 1_000_000), UTC).astimezone(zone)
+        return format_date(moment.date(), "medium", locale=self._locale)
+
+    def _words_of(self, asset: Asset) -> _AssetWords:
+        words = self._assets.get(asset.code)
+        if words is None or words.asset is not asset:
+            forms = _asset_forms(asset, self.language_code)
+            said = set(forms.values())
+            only_form = next(iter(said)) if len(said) == 1 else ""
+            words = _AssetWords(asset, 10**asset.decimals, forms, only_form)
+            self._assets[asset.code] = words
+        return words
+
+    def _plural(self, amount_minor: int, decimals: int) -> str:
+        """The CLDR plural category of an amount.
+
+        Amounts that the language's rules cannot tell apart share one entry of a small cache.
+        """
+        major, minor = divmod(amount_minor, 10**decimals)
+        period, above, reads_fraction = self._reach
+        if major >= above:
+            major = above + (major - above) % period
+        if minor and not reads_fraction:
+            minor = 1
+        return _plural_of(self._locale, major, minor, decimals)
 
 
 def wording_of(asset: Asset) -> str:
@@ -170,7 +231,7 @@ def _figures(locale: str, currency_code: str) -> _Figures:
     return _Figures(
         prefix=sample[:first],
         suffix=sample[last + 1 :],
-        decimals=get_currency_precision(currency_code),
+        unit=10 ** get_currency_precision(currency_code),
         group=symbols["group"],
         point=symbols["decimal"],
         lowest_group=lowest,
@@ -178,11 +239,11 @@ def _figures(locale: str, currency_code: str) -> _Figures:
     )
 
 
-def _number(amount_minor: int, decimals: int, form: _Figures) -> str:
-    sign = "-" if amount_minor < 0 else ""
-    major, minor = divmod(abs(amount_minor), 10**decimals)
-    whole = sign + _grouped(major, form)
-    return f"{whole}{form.point}{minor:0{decimals}d}" if decimals else whole
+def _number(major: int, minor: int, unit: int, form: _Figures) -> str:
+    """Write a whole number and, if more than one minor unit makes one, all decimals."""
+    whole = _grouped(major, form)
+    # The digits behind the leading one of unit + minor are those of minor, zeros included.
+    return f"{whole}{form.point}{str(unit + minor)[1:]}" if unit > 1 else whole
 
 
 def _grouped(major: int, form: _Figures) -> str:
@@ -195,20 +256,6 @@ def _grouped(major: int, form: _Figures) -> str:
     start = len(higher) % step
     parts = [higher[:start], *(higher[n : n + step] for n in range(start, len(higher), step))]
     return form.group.join([*filter(None, parts), lowest])
-
-
-def _plural(locale: str, amount_minor: int, decimals: int) -> str:
-    """The CLDR plural category of an amount.
-
-    Amounts that the language's rules cannot tell apart share one entry of a small cache.
-    """
-    major, minor = divmod(amount_minor, 10**decimals)
-    period, above, reads_fraction = _plural_reach(locale)
-    if major >= above:
-        major = above + (major - above) % period
-    if minor and not reads_fraction:
-        minor = 1
-    return _plural_of(locale, major, minor, decimals)
 
 
 @lru_cache(maxsize=65_536)

@@ -53,6 +53,7 @@ class Asked(NamedTuple):
     Attributes:
         id_base: first part of the ids in the answer: the basket or receipt.
         codes: of what was given out, by promotion and place of its benefit.
+        may_add: pieces may be added yet; a sale has none to add.
     """
 
     id_base: bytes
@@ -68,3 +69,4 @@ class Asked(NamedTuple):
     hints: tuple[Hint, ...] = ()
     codes: Mapping[tuple[int, int], tuple[str, ...]] = {}
     spend: SpendView = SpendView()
+    may_add: bool = True

@@ -24,15 +24,21 @@ def parsed(kind: type[_Message], body: bytes) -> _Message:
     return message
 
 
+def tag_of(field_number: int) -> bytes:
+    """Spell the tag of a field that has a length: a message, bytes or text."""
+    return varint(field_number << 3 | 2)
+
+
 def spliced(field_number: int, body: bytes) -> bytes:
     """Spell a message field from its bytes, to be put behind a serialized message.
 
     Stored answers travel inside other messages byte for byte, without being parsed.
     """
-    return _varint(field_number << 3 | 2) + _varint(len(body)) + body
+    return b"".join((tag_of(field_number), varint(len(body)), body))
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """Spell a number of 0 or more as protobuf does."""
     spelled = bytearray()
     while value > 0x7F:
         spelled.append(value & 0x7F | 0x80)

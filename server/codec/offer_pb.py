@@ -10,6 +10,7 @@ from rewards.limits import MILLI
 from rewards.reading import shown_token
 from rewards.trace import Condition, TraceEntry, TraceOutcome
 from server.codec.asked import Asked
+from server.codec.shape import shape_of
 
 _ID_PIECE = b"A"
 _COUPON_WHY: Mapping[int, str] = {
@@ -37,26 +38,42 @@ _COUPON_STATES: Mapping[int, str] = {
     CouponState.NOT_YOURS: "coupon_not_yours",
     CouponState.HELD: "coupon_held",
 }
+_PIECE = shape_of(
+    pb.PieceToAdd,
+    "id",
+    "promotion_id",
+    "line_id",
+    "sku",
+    "quantity_milli",
+    "amount_minor",
+    "text",
+    "choice_group",
+).one
+_COUPON = shape_of(pb.CouponResult, "code", "state", "text").one
+_HINT = shape_of(pb.Hint, "promotion_id", "line_id", "missing_milli", "missing_minor", "text").one
 _BY_QUANTITY = (Condition.QUANTITY, Condition.PRODUCTS)
 _BY_AMOUNT = (Condition.RECEIPT_AMOUNT, Condition.PRODUCTS_AMOUNT)
 
 
-def fill_pieces(lines: pb.LineSet, asked: Asked) -> None:
-    """Write the pieces that the cashier may add."""
-    for offer in asked.decision.evaluation.offers:
-        promotion = asked.program.promotions[offer.number]
-        line_id = asked.sale.lines[offer.position].line_id if offer.position != NOWHERE else ""
-        place = f"{offer.choice_group}:{line_id}:{offer.sku}".encode()
-        lines.to_add.add(
-            id=asked.id_base + _ID_PIECE + promotion.tag + place,
-            promotion_id=promotion.promotion_id,
-            line_id=line_id,
-            sku=offer.sku,
-            quantity_milli=offer.quantity_milli,
-            amount_minor=offer.amount_minor,
-            text=_piece_text(offer, asked),
-            choice_group=offer.choice_group,
-        )
+def spell_pieces(asked: Asked) -> list[bytes]:
+    """Spell the pieces that the cashier may add."""
+    return [_spell_piece(offer, asked) for offer in asked.decision.evaluation.offers]
+
+
+def _spell_piece(offer: PieceOffer, asked: Asked) -> bytes:
+    promotion = asked.program.promotions[offer.number]
+    line_id = asked.sale.lines[offer.position].line_id if offer.position != NOWHERE else ""
+    place = f"{offer.choice_group}:{line_id}:{offer.sku}".encode()
+    return _PIECE(
+        asked.id_base + _ID_PIECE + promotion.tag + place,
+        promotion.promotion_id,
+        line_id,
+        offer.sku,
+        offer.quantity_milli,
+        offer.amount_minor,
+        _piece_text(offer, asked),
+        offer.choice_group,
+    )
 
 
 def _piece_text(offer: PieceOffer, asked: Asked) -> str:
@@ -77,15 +94,14 @@ def _piece_text(offer: PieceOffer, asked: Asked) -> str:
     )
 
 
-def fill_coupons(answer: pb.Answer, asked: Asked) -> None:
-    """Write what became of the coupon codes, and why."""
-    trace = {entry.number: entry for entry in asked.decision.evaluation.trace}
-    for coupon in asked.decision.evaluation.coupons:
-        answer.coupons.add(
-            code=coupon.code,
-            state=pb.CouponState.ValueType(coupon.state),
-            text=_coupon_text(coupon, trace, asked),
-        )
+def spell_coupons(asked: Asked) -> list[bytes]:
+    """Spell what became of the coupon codes, and why."""
+    evaluation = asked.decision.evaluation
+    trace = {entry.number: entry for entry in evaluation.trace}
+    return [
+        _COUPON(coupon.code, coupon.state, _coupon_text(coupon, trace, asked))
+        for coupon in evaluation.coupons
+    ]
 
 
 def _coupon_text(coupon: CouponOutcome, trace: Mapping[int, TraceEntry], asked: Asked) -> str:
@@ -125,17 +141,19 @@ def _why(code: str, entry: TraceEntry, asked: Asked) -> str:
     return voice.say(_COUPON_WHY.get(entry.condition, "coupon_no_effect"), code=code)
 
 
-def fill_hints(answer: pb.Answer, asked: Asked) -> None:
-    """Write what is within reach."""
-    lines = asked.sale.lines
-    for hint in asked.hints:
-        answer.hints.add(
-            promotion_id=asked.program.promotions[hint.number].promotion_id,
-            line_id=lines[hint.position].line_id if hint.position != NOWHERE else "",
-            missing_milli=hint.missing_milli,
-            missing_minor=hint.missing_minor,
-            text=_hint_text(hint, asked),
+def spell_hints(asked: Asked) -> list[bytes]:
+    """Spell what is within reach."""
+    lines, promotions = asked.sale.lines, asked.program.promotions
+    return [
+        _HINT(
+            promotions[hint.number].promotion_id,
+            lines[hint.position].line_id if hint.position != NOWHERE else "",
+            hint.missing_milli,
+            hint.missing_minor,
+            _hint_text(hint, asked),
         )
+        for hint in asked.hints
+    ]
 
 
 def _hint_text(hint: Hint, asked: Asked) -> str:

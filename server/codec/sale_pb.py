@@ -1,6 +1,8 @@
 """What a till sends, from protobuf to the domain. Everything is checked before any work."""
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
+from typing import Never
 
 from loyalty.v1 import receipt_pb2 as pb
 from rewards import limits
@@ -40,6 +42,27 @@ _NO_CAPABILITIES = Capabilities()
 _NO_REST = (0, 0, "", "", "", False, False, "", 0, "", False, False)
 _PARENT = 5
 """Place of parent_line_id in `Line.rest`, where it is more than the barcode."""
+_OFFSET_MAX = limits.UTC_OFFSET_MINUTES_MAX
+_PIECE = int(Unit.PIECE)
+_RETURN = int(LineAction.RETURN)
+
+# Each read in one call.
+_KEY_PARTS = attrgetter(
+    "chain_id", "store_id", "till_id", "business_date", "shift_id", "receipt_number", "epoch"
+)
+_HEADER_PARTS = attrgetter(
+    "chain_id",
+    "store_id",
+    "till_id",
+    "mode",
+    "till_type",
+    "cashier_id",
+    "shift_id",
+    "till_time_us",
+    "till_utc_offset_minutes",
+    "currency_code",
+    "language_code",
+)
 
 
 def receipt_key_from_pb(key: pb.ReceiptKey, path: str = "receipt_key") -> ReceiptKey:
@@ -48,15 +71,30 @@ def receipt_key_from_pb(key: pb.ReceiptKey, path: str = "receipt_key") -> Receip
     Raises:
         Refusal: a part is missing, too long or holds NUL.
     """
-    return ReceiptKey(
-        check.text_of(key.chain_id, f"{path}.chain_id"),
-        check.text_of(key.store_id, f"{path}.store_id"),
-        check.text_of(key.till_id, f"{path}.till_id"),
-        check.label_of(key.business_date, f"{path}.business_date"),
-        check.label_of(key.shift_id, f"{path}.shift_id"),
-        check.label_of(key.receipt_number, f"{path}.receipt_number"),
-        key.epoch,
-    )
+    parts = _KEY_PARTS(key)
+    chain_id, store_id, till_id, date, shift_id, number, _ = parts
+    if (
+        not 0 < len(chain_id) <= 64
+        or not 0 < len(store_id) <= 64
+        or not 0 < len(till_id) <= 64
+        or not 0 < len(date) <= 32
+        or not 0 < len(shift_id) <= 32
+        or not 0 < len(number) <= 32
+        or "\x00" in f"{chain_id}{store_id}{till_id}{date}{shift_id}{number}"
+    ):
+        _refuse_key(key, path)
+    return ReceiptKey(*parts)
+
+
+def _refuse_key(key: pb.ReceiptKey, path: str) -> Never:
+    """Say which part of a key is wrong."""
+    check.text_of(key.chain_id, f"{path}.chain_id")
+    check.text_of(key.store_id, f"{path}.store_id")
+    check.text_of(key.till_id, f"{path}.till_id")
+    check.label_of(key.business_date, f"{path}.business_date")
+    check.label_of(key.shift_id, f"{path}.shift_id")
+    check.label_of(key.receipt_number, f"{path}.receipt_number")
+    raise AssertionError("a key is refused for one of its parts")
 
 
 def identifier_from_pb(
@@ -117,49 +155,81 @@ def _outcome_line(line: pb.OutcomeLine, n: int) -> tuple[str, int]:
 
 
 def _header_from_pb(header: pb.Header, hash_identifier: HashIdentifier) -> Header:
-    chain_id = check.text_of(header.chain_id, "sale.header.chain_id")
-    offset = limits.UTC_OFFSET_MINUTES_MAX
-    if not header.HasField("control_totals"):
-        check.refuse_required("sale.header.control_totals")
+    """Read the header. The checks stand inline, as those of a line do."""
+    parts = _HEADER_PARTS(header)
+    chain_id, store_id, till_id, mode, till_type, cashier_id, shift_id = parts[:7]
+    till_time_us, offset_minutes, currency_code, language_code = parts[7:]
+    if (
+        not header.HasField("control_totals")
+        or not 0 < len(chain_id) <= 64
+        or not 0 < len(store_id) <= 64
+        or not 0 < len(till_id) <= 64
+        or not 0 < mode <= _SALE_MODE_LAST
+        or not 0 < till_type <= _TILL_TYPE_LAST
+        or not 0 < len(cashier_id) <= 64
+        or not 0 < len(shift_id) <= 32
+        or not 0 < till_time_us <= limits.INSTANT_US_MAX
+        or not -_OFFSET_MAX <= offset_minutes <= _OFFSET_MAX
+        or len(currency_code) != 3
+        or not 2 <= len(language_code) <= 35
+        or "\x00" in f"{chain_id}{store_id}{till_id}{cashier_id}{shift_id}"
+        or "\x00" in f"{currency_code}{language_code}"
+    ):
+        _refuse_header(header)
+    totals = header.control_totals
     return Header(
-        chain_id=chain_id,
-        store_id=check.text_of(header.store_id, "sale.header.store_id"),
-        till_id=check.text_of(header.till_id, "sale.header.till_id"),
-        mode=check.enum_of(header.mode, "sale.header.mode", _SALE_MODE_LAST),
-        till_type=check.enum_of(header.till_type, "sale.header.till_type", _TILL_TYPE_LAST),
-        cashier_id=check.text_of(header.cashier_id, "sale.header.cashier_id"),
-        shift_id=check.label_of(header.shift_id, "sale.header.shift_id"),
-        till_time_us=check.number_of(
-            header.till_time_us, "sale.header.till_time_us", 1, limits.INSTANT_US_MAX
-        ),
-        till_utc_offset_minutes=check.number_of(
-            header.till_utc_offset_minutes, "sale.header.till_utc_offset_minutes", -offset, offset
-        ),
-        currency_code=check.text_of(header.currency_code, "sale.header.currency_code", 3, 3),
-        language_code=check.language_of(header.language_code, "sale.header.language_code"),
-        line_count=header.control_totals.line_count,
-        amount_minor=header.control_totals.amount_minor,
-        identifiers=_identifiers_from_pb(header.identifiers, chain_id, hash_identifier),
-        coupon_codes=_texts(
+        chain_id,
+        store_id,
+        till_id,
+        mode,
+        till_type,
+        cashier_id,
+        shift_id,
+        till_time_us,
+        offset_minutes,
+        currency_code,
+        language_code,
+        totals.line_count,
+        totals.amount_minor,
+        _identifiers_from_pb(header.identifiers, chain_id, hash_identifier),
+        _texts(
             header.coupon_codes,
             "sale.header.coupon_codes",
             limits.COUPON_CODES_MAX,
             limits.TEXT_CODE_MAX,
         ),
-        manual_triggers=_texts(
+        _texts(
             header.manual_triggers,
             "sale.header.manual_triggers",
             limits.MANUAL_TRIGGERS_MAX,
             limits.TEXT_ID_MAX,
         ),
-        staff_purchase=header.staff_purchase,
-        legal_entity_id=check.optional_text_of(
-            header.legal_entity_id, "sale.header.legal_entity_id"
-        ),
-        order_number=check.optional_text_of(header.order_number, "sale.header.order_number"),
-        fiscal_number=check.optional_text_of(header.fiscal_number, "sale.header.fiscal_number"),
-        capabilities=_capabilities_from_pb(header),
+        header.staff_purchase,
+        check.optional_text_of(header.legal_entity_id, "sale.header.legal_entity_id"),
+        check.optional_text_of(header.order_number, "sale.header.order_number"),
+        check.optional_text_of(header.fiscal_number, "sale.header.fiscal_number"),
+        _capabilities_from_pb(header),
     )
+
+
+def _refuse_header(header: pb.Header) -> Never:
+    """Say which of a header's fields is wrong."""
+    path = "sale.header"
+    check.text_of(header.chain_id, f"{path}.chain_id")
+    if not header.HasField("control_totals"):
+        check.refuse_required(f"{path}.control_totals")
+    check.text_of(header.store_id, f"{path}.store_id")
+    check.text_of(header.till_id, f"{path}.till_id")
+    check.enum_of(header.mode, f"{path}.mode", _SALE_MODE_LAST)
+    check.enum_of(header.till_type, f"{path}.till_type", _TILL_TYPE_LAST)
+    check.text_of(header.cashier_id, f"{path}.cashier_id")
+    check.label_of(header.shift_id, f"{path}.shift_id")
+    check.number_of(header.till_time_us, f"{path}.till_time_us", 1, limits.INSTANT_US_MAX)
+    offset_minutes = header.till_utc_offset_minutes
+    check.number_of(offset_minutes, f"{path}.till_utc_offset_minutes", -_OFFSET_MAX, _OFFSET_MAX)
+    check.text_of(header.currency_code, f"{path}.currency_code", 3, 3)
+    check.language_of(header.language_code, f"{path}.language_code")
+    raise AssertionError("a header is refused for one of its fields")
 
 
 def _identifiers_from_pb(
@@ -168,8 +238,10 @@ def _identifiers_from_pb(
     path = "sale.header.identifiers"
     check.count_of(len(identifiers), path, limits.IDENTIFIERS_MAX)
     return tuple(
-        identifier_from_pb(identifier, f"{path}[{n}]", chain_id, hash_identifier)
-        for n, identifier in enumerate(identifiers)
+        [
+            identifier_from_pb(identifier, f"{path}[{n}]", chain_id, hash_identifier)
+            for n, identifier in enumerate(identifiers)
+        ]
     )
 
 
@@ -217,7 +289,7 @@ def _line_from_pb(line: pb.Line, n: int) -> Line:
         or not 0 < kind <= _LINE_KIND_LAST
         or not 0 < action <= _LINE_ACTION_LAST
         or not 0 <= minimum_minor <= amount_minor
-        or (unit == Unit.PIECE and quantity_milli % limits.MILLI)
+        or (unit == _PIECE and quantity_milli % limits.MILLI)
     ):
         _refuse_line(line, f"sale.lines[{n}]")
     return Line(
@@ -347,14 +419,13 @@ def _check_lines(header: Header, lines: Sequence[Line]) -> None:
         _refuse_twice(lines)
     pieces_milli = count = amount_minor = 0
     for n, line in enumerate(lines):
-        pieces_milli += line.quantity_milli if line.unit == Unit.PIECE else limits.MILLI
-        parent = line.rest[_PARENT] if len(line.rest) > _PARENT else ""
-        if parent and parent not in known:
+        pieces_milli += line.quantity_milli if line.unit == _PIECE else limits.MILLI
+        rest = line.rest
+        if len(rest) > _PARENT and rest[_PARENT] and rest[_PARENT] not in known:
             check.refuse_inconsistent(f"sale.lines[{n}].parent_line_id", "no such line")
         if not line.cancelled:
             count += 1
-            sold = line.action != LineAction.RETURN
-            amount_minor += line.amount_minor if sold else -line.amount_minor
+            amount_minor += line.amount_minor if line.action != _RETURN else -line.amount_minor
     pieces = floor_div(pieces_milli, limits.MILLI)
     if pieces > limits.PIECES_MAX:
         check.refuse_count("sale.lines.quantity_milli", pieces, limits.PIECES_MAX)

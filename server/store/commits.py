@@ -22,7 +22,7 @@ from server.store import (
     transfers,
     turnover,
 )
-from server.store.pool import Connection, PooledConnection
+from server.store.pool import Connection, PooledConnection, append_rows
 
 DAY_US = 86_400_000_000
 
@@ -46,30 +46,44 @@ on conflict do nothing
 returning key_id
 """
 
-INSERT_RECEIPTS = """
-insert into receipt (key_id, day, account_id, ruleset_version, evaluated_at_us, recorded_at_us,
-                     request, facts, answer)
-select * from unnest($1::bytea[], $2::integer[], $3::bigint[], $4::bigint[], $5::bigint[],
-                     $6::bigint[], $7::bytea[], $8::bytea[], $9::bytea[])
-"""
+RECEIPT_COLUMNS = (
+    "key_id",
+    "day",
+    "account_id",
+    "ruleset_version",
+    "evaluated_at_us",
+    "recorded_at_us",
+    "request",
+    "facts",
+    "answer",
+)
 
-INSERT_POSTINGS = """
-insert into posting (account_id, transfer_id, leg, book, party_id, promotion_id, asset_code,
-                     amount_minor, effective_at_us, recorded_at_us)
-select * from unnest($1::bigint[], $2::bytea[], $3::smallint[], $4::smallint[], $5::text[],
-                     $6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[])
-"""
+POSTING_COLUMNS = (
+    "account_id",
+    "transfer_id",
+    "leg",
+    "book",
+    "party_id",
+    "promotion_id",
+    "asset_code",
+    "amount_minor",
+    "effective_at_us",
+    "recorded_at_us",
+)
 
-INSERT_LOTS = """
-insert into lot (account_id, lot_id, asset_code, granted_minor, remaining_minor, active_from_us,
-                 expires_at_us, kind, promotion_id, funding, book)
-select account_id, lot_id, asset_code, granted_minor, granted_minor, active_from_us, expires_at_us,
-       kind, promotion_id, funding::jsonb, book
-  from unnest($1::bigint[], $2::bytea[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[],
-              $7::smallint[], $8::text[], $9::text[], $10::smallint[])
-    as new (account_id, lot_id, asset_code, granted_minor, active_from_us, expires_at_us, kind,
-            promotion_id, funding, book)
-"""
+LOT_COLUMNS = (
+    "account_id",
+    "lot_id",
+    "asset_code",
+    "granted_minor",
+    "remaining_minor",
+    "active_from_us",
+    "expires_at_us",
+    "kind",
+    "promotion_id",
+    "funding",
+    "book",
+)
 
 INSERT_EXCEPTIONS = """
 insert into checkout_exception (key_id, ordinal, account_id, kind, detail, recorded_at_us)
@@ -102,9 +116,6 @@ update customer c
 HOT_STATEMENTS = {
     "LOCK_ACCOUNTS": LOCK_ACCOUNTS,
     "INSERT_KEYS": INSERT_KEYS,
-    "INSERT_RECEIPTS": INSERT_RECEIPTS,
-    "INSERT_POSTINGS": INSERT_POSTINGS,
-    "INSERT_LOTS": INSERT_LOTS,
     "INSERT_EXCEPTIONS": INSERT_EXCEPTIONS,
     "INSERT_ANSWERS": INSERT_ANSWERS,
     "CHANGE_FIELD_STATES": CHANGE_FIELD_STATES,
@@ -115,7 +126,8 @@ HOT_STATEMENTS = {
     **turnover.WRITE_STATEMENTS,
     **transfers.WRITE_STATEMENTS,
 }
-"""What the commit pipeline runs; a test explains each on a million rows without statistics."""
+"""What the commit pipeline runs beside COPY; a test explains each on a million rows without
+statistics."""
 
 AnyConnection = Connection | PooledConnection
 
@@ -258,7 +270,7 @@ async def _insert_receipts(connection: AnyConnection, commits: Sequence[Commit])
         for commit in commits
         if (receipt := commit.receipt) is not None
     ]
-    await _run(connection, INSERT_RECEIPTS, rows)
+    await append_rows(connection, "receipt", RECEIPT_COLUMNS, rows)
 
 
 async def _write_movements(connection: AnyConnection, commits: Sequence[Commit]) -> None:
@@ -270,8 +282,8 @@ async def _write_movements(connection: AnyConnection, commits: Sequence[Commit])
     ]
     if not moving:
         return
-    await _run(connection, INSERT_POSTINGS, _posting_rows(moving))
-    await _run(connection, INSERT_LOTS, _lot_rows(moving))
+    await append_rows(connection, "posting", POSTING_COLUMNS, _posting_rows(moving))
+    await append_rows(connection, "lot", LOT_COLUMNS, _lot_rows(moving))
     balances = sorted(
         (account_id, change.asset_code, change.amount_minor, change.debt_minor)
         for _, account_id, movement in moving
@@ -314,6 +326,7 @@ def _lot_rows(moving: Iterable[_Moving]) -> list[tuple[object, ...]]:
             account_id,
             lot.lot_id,
             lot.asset_code,
+            lot.granted_minor,
             lot.granted_minor,
             lot.active_from_us,
             lot.expires_at_us,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import asyncpg
+from asyncpg.transaction import Transaction
 
 from rewards.commit import Commit
 from rewards.quota import Amount
@@ -18,7 +19,7 @@ from server.store.account_changes import LostRowError
 from server.store.commits import KeysTakenError, PartlyLostError, WrittenBatch
 from server.store.embedded import EmbeddedPostgres
 from server.store.facts import AnyConnection, KnownCustomer, KnownKey
-from server.store.pool import Pool, PoolSettings, classify, create_pool
+from server.store.pool import Pool, PooledConnection, PoolSettings, classify, create_pool
 
 READERS_MAX = 3
 ALONE_MAX = 2
@@ -235,8 +236,7 @@ class Database:
                 try:
                     result = await work(connection)
                 except BaseException:
-                    with contextlib.suppress(Exception):
-                        await transaction.rollback()
+                    await _roll_back(connection, transaction)
                     raise
                 commit_sent = True
                 await transaction.commit()
@@ -245,6 +245,15 @@ class Database:
             raise
         except Exception as error:
             raise store_error(error, fate_unknown=commit_sent) from error
+
+
+async def _roll_back(connection: PooledConnection, transaction: Transaction) -> None:
+    """Roll back; a connection that cannot, as one cut off inside COPY, is not used again."""
+    try:
+        await transaction.rollback()
+    except Exception:
+        with contextlib.suppress(asyncpg.InterfaceError):
+            connection.terminate()
 
 
 def store_error(error: Exception, fate_unknown: bool) -> Exception:

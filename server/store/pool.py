@@ -1,7 +1,7 @@
 """Connections to PostgreSQL, and what an error of a statement means for the batch it was in."""
 
 import dataclasses
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import asyncpg
@@ -122,6 +122,35 @@ async def _keep_session(connection: Connection) -> None:
     The store leaves nothing behind in a session: it sets only LOCAL values, takes only
     transaction-level advisory locks, and listens on connections outside the pool.
     """
+
+
+async def append_rows(
+    connection: Connection | PooledConnection,
+    table: str,
+    columns: Sequence[str],
+    rows: Sequence[tuple[object, ...]],
+) -> None:
+    """Append rows by COPY, which costs both sides less than an insert of arrays does.
+
+    Args:
+        connection: Inside a transaction.
+        table: Its name.
+        columns: Of the rows' values; the others get their defaults.
+        rows: None is fine.
+
+    Raises:
+        asyncpg.PostgresError: As PostgreSQL says; SQLSTATE 22000 for a value that no column of
+            that type takes, which never reaches PostgreSQL.
+    """
+    if not rows:
+        return
+    try:
+        await connection.copy_records_to_table(table, records=rows, columns=columns)
+    except asyncpg.InterfaceError:
+        raise
+    except (OverflowError, TypeError, ValueError) as error:
+        # Here the driver does not say, as it does for arguments, that the value is to blame.
+        raise asyncpg.DataError(f"a row of {table}: {error}") from error
 
 
 def classify(error: BaseException, key_constraints: frozenset[str] = frozenset()) -> Fate:

@@ -17,7 +17,7 @@ from rewards.decide import (
     outcome_differs,
 )
 from rewards.earning import post_grants
-from rewards.evaluate import Evaluation
+from rewards.evaluate import Evaluated
 from rewards.facts import Facts
 from rewards.journal import Journal
 from rewards.refusal import Reason, Refusal
@@ -37,9 +37,10 @@ from rewards.spend_posting import Taking, post_missing, post_takings, spending_u
 from rewards.spending import Purse
 from rewards.transfer import transfers_of
 from server.codec import check
-from server.codec.answer_pb import fill_answer
+from server.codec.answer_pb import spell_answer
 from server.codec.asked import Skipped
 from server.codec.sale_pb import outcome_from_pb, receipt_key_from_pb, sale_from_pb
+from server.codec.shape import shape_of
 from server.lookups import Seen, Wanted
 from server.store.facts import KnownKey
 from server.till import evaluation as work
@@ -48,11 +49,23 @@ from server.till.context import Context, check_currency
 from server.till.durable import Decided, run_durable
 from server.till.holds import hold_id_of
 from server.till.merged import account_today
-from server.till.refund_answer import fill_returns
+from server.till.refund_answer import spell_exceptions, spell_returns
 from server.till.stored import stored_checkout
 from server.till.tiers import bought_by
 from server.token import QuoteToken
 
+_DIFFERENCE = shape_of(pb.QuoteDifference, "line_id", "quoted_minor", "amount_minor", "reason").one
+_RESPONSE = shape_of(
+    pb.CheckoutResponse,
+    "result",
+    "receipt_id",
+    "fingerprint",
+    "decided_at_us",
+    "answer",
+    "differs_from_quote",
+    "exceptions",
+    "returns",
+).one
 _ENCODER = msgspec.msgpack.Encoder()
 _NO_CUSTOMER = Skipped(prompts=answer_pb2.SET_REASON_NO_CUSTOMER)
 
@@ -421,7 +434,7 @@ class CheckoutOperation:
         exceptions.append(ExceptionEntry(kind, f"{refusal.reason.value}: {refusal.message}"))
 
     def _differences(
-        self, evaluation: Evaluation, frozen: Frozen, exceptions: list[ExceptionEntry]
+        self, evaluation: Evaluated, frozen: Frozen, exceptions: list[ExceptionEntry]
     ) -> tuple[Difference, ...]:
         command, token = self._command, frozen.token
         if token is None:
@@ -443,35 +456,23 @@ class CheckoutOperation:
     def _answer(self, sold: Sold) -> bytes:
         command = self._command
         training = command.sale.header.mode == SaleMode.TRAINING
-        result = pb.DURABLE_RESULT_TRAINING if training else pb.DURABLE_RESULT_COMMITTED
-        response = pb.CheckoutResponse(
-            result=result,
-            receipt_id=command.key_id,
-            fingerprint=command.fingerprint,
-            decided_at_us=sold.now_us,
-        )
-        # A piece to add is an offer of an open basket; a sale has none.
-        evaluation = replace(sold.decision.evaluation, offers=())
-        decision = sold.decision._replace(evaluation=evaluation)
         id_base = command.basket_id or command.key_id
-        asked = work.asked_of(sold.scene, sold.facts, decision, sold.skipped, id_base)
-        if not training:
-            asked = asked._replace(codes=sold.settled.codes)
-        view = spending.view_of(sold.scene, sold.facts, decision, False, {})
-        asked = asked._replace(spend=view)
-        fill_answer(response.answer, asked)
-        for difference in sold.differences:
-            response.differs_from_quote.add(
-                line_id=difference.line_id,
-                quoted_minor=difference.quoted_minor,
-                amount_minor=difference.amount_minor,
-                reason=pb.DifferenceReason.ValueType(difference.reason),
-            )
-        for entry in sold.exceptions:
-            kind = pb.ExceptionKind.ValueType(entry.kind)
-            response.exceptions.add(kind=kind, detail=entry.detail)
-        fill_returns(response, sold.scene.store, sold.back.returned)
-        return response.SerializeToString()
+        # A piece to add is an offer of an open basket; a sale has none.
+        asked = work.asked_of(
+            sold.scene, sold.facts, sold.decision, sold.skipped, id_base, may_add=False
+        )
+        view = spending.view_of(sold.scene, sold.facts, sold.decision, False, {})
+        codes = asked.codes if training else sold.settled.codes
+        return _RESPONSE(
+            pb.DURABLE_RESULT_TRAINING if training else pb.DURABLE_RESULT_COMMITTED,
+            command.key_id,
+            command.fingerprint,
+            sold.now_us,
+            spell_answer(asked._replace(codes=codes, spend=view)),
+            [_DIFFERENCE(*difference[:4]) for difference in sold.differences],
+            spell_exceptions(sold.exceptions),
+            spell_returns(sold.scene.store, sold.back.returned),
+        )
 
     def _commit(self, sold: Sold, seen: Seen, answer: bytes) -> Commit:
         command, rules, at_us = self._command, sold.scene.rules, sold.scene.at_us

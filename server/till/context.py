@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import NamedTuple, Protocol
 
-from rewards.evaluate import Evaluation
+from rewards.evaluate import Evaluated
 from rewards.facts import Facts
 from rewards.refusal import Reason, Refusal
 from rewards.ruleset import CompiledProgram, ProgramRules
@@ -30,7 +30,7 @@ class Evaluate(Protocol):
 
     def __call__(
         self, rules: ProgramRules, sale: Sale, facts: Facts, only: Collection[int] | None = None
-    ) -> Evaluation:
+    ) -> Evaluated:
         """Evaluate a receipt; `only` names the promotions that may take part."""
 
 

@@ -8,7 +8,7 @@ from rewards.decide import (
     decide_lines_and_rewards,
     decide_prompts,
 )
-from rewards.evaluate import Evaluation
+from rewards.evaluate import Evaluated
 from rewards.facts import ANONYMOUS, NO_ACCOUNT, UNKNOWN, CustomerFacts, Facts
 from rewards.hints import Hint
 from rewards.ruleset import CompiledLink, ProgramRules
@@ -114,7 +114,7 @@ def decide_prices(scene: Scene, facts: Facts) -> Decision:
         scene.rules, scene.sale, facts, paying.wishes, paying.purse, evaluate, paying.is_fact
     )
 
-    def decided(rules: ProgramRules, sale: Sale, facts: Facts) -> Evaluation:
+    def decided(rules: ProgramRules, sale: Sale, facts: Facts) -> Evaluated:
         return spent.evaluation
 
     decision = decide_lines_and_rewards(scene.rules, scene.sale, spent.facts, decided)
@@ -145,6 +145,7 @@ def asked_of(
     skipped: Skipped,
     id_base: bytes,
     hints: tuple[Hint, ...] = (),
+    may_add: bool = True,
 ) -> Asked:
     """Collect what an answer is made of."""
     header, program = scene.sale.header, scene.rules.program
@@ -161,4 +162,5 @@ def asked_of(
         catalogue=scene.context.reference.catalogue(header.chain_id),
         voice=voice_of(scene.store, program, header.language_code, customer_language),
         hints=hints,
+        may_add=may_add,
     )

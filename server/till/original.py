@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from rewards.commit import UNCHANGED, CommitKey, KeyKind
 from rewards.earn_bound import within_balances
-from rewards.evaluate import Evaluation
+from rewards.evaluate import Evaluated, Evaluation
 from rewards.facts import AssetWindow, Facts
 from rewards.journal import Journal
 from rewards.ledger import NOTHING, Holdings, Movement, OwnedLot
@@ -288,10 +288,11 @@ def evaluator_of(context: Context) -> Evaluator:
     def evaluate(
         rules: ProgramRules, sale: Sale, facts: Facts, only: Collection[int] | None
     ) -> Evaluation:
-        def among(rules: ProgramRules, sale: Sale, facts: Facts) -> Evaluation:
+        def among(rules: ProgramRules, sale: Sale, facts: Facts) -> Evaluated:
             return context.evaluate(rules, sale, facts, only)
 
-        return within_balances(rules.program, facts, as_sold(rules, sale, facts, among))
+        sold = as_sold(rules, sale, facts, among)
+        return within_balances(rules.program, facts, sold).raised()
 
     return evaluate
 

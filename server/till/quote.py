@@ -10,16 +10,17 @@ from loyalty.v1 import till_service_pb2 as pb
 from rewards import limits
 from rewards.commit import Commit
 from rewards.decide import Decision, quoted_lines
-from rewards.evaluate import Evaluation
+from rewards.evaluate import Evaluated
 from rewards.facts import Facts
 from rewards.hints import find_hints
 from rewards.refusal import Reason, Refusal
 from rewards.ruleset import ProgramRules
 from rewards.sale import SaleMode, encode_sale, fingerprint_of
 from server.codec import check
-from server.codec.answer_pb import fill_answer
+from server.codec.answer_pb import spell_answer
 from server.codec.asked import Skipped
 from server.codec.sale_pb import sale_from_pb
+from server.codec.shape import shape_of
 from server.lookups import Seen, Wanted
 from server.till import evaluation as work
 from server.till import instruments, quotas, returns, spending
@@ -31,7 +32,7 @@ from server.till.holds import (
     versions_in_time,
     write_holds,
 )
-from server.till.refund_answer import fill_exceptions, fill_returns
+from server.till.refund_answer import spell_exceptions, spell_returns
 from server.till.reservation import Reserved, reserved_by, wanted_holds
 from server.token import QuoteToken
 
@@ -42,6 +43,15 @@ FACTS_RESERVE_S = 0.15
 EXTRAS_RESERVE_S = 0.02
 """Prompts and cross-sell are left out when less than this is left."""
 
+_RESPONSE = shape_of(
+    pb.QuoteResponse,
+    "answer",
+    "token",
+    "token_expires_at_us",
+    "prices_refreshed",
+    "returns",
+    "return_exceptions",
+).one
 _DEADLINE = answer_pb2.SET_REASON_DEADLINE
 _NO_CUSTOMER = answer_pb2.SET_REASON_NO_CUSTOMER
 _NO_FACTS = answer_pb2.SET_REASON_FACTS_UNAVAILABLE
@@ -71,17 +81,17 @@ async def quote(context: Context, request: pb.QuoteRequest, deadline_s: float) -
     hints = find_hints(rules, sale, facts, decision.evaluation)
     asked = work.asked_of(scene, facts, decision, skipped, basket_id, hints)
     view = spending.view_of(scene, facts, decision, True, quoted.held_until)
-    response = pb.QuoteResponse()
-    fill_answer(response.answer, asked._replace(spend=view))
     expires_at_us = token.expires_at_us if token else now_us + TOKEN_LIFE_US
     new_token = _token(quoted, basket_id, decision.evaluation, expires_at_us)
-    response.token = context.signer.sign(new_token)
-    response.token_expires_at_us = expires_at_us
-    response.prices_refreshed = bool(request.token) and token is None
     back = await returns.preview(scene, now_us, deadline_s - FACTS_RESERVE_S)
-    fill_returns(response, store, back.returned)
-    fill_exceptions(response.return_exceptions, back.exceptions)
-    return response.SerializeToString()
+    return _RESPONSE(
+        spell_answer(asked._replace(spend=view)),
+        context.signer.sign(new_token),
+        expires_at_us,
+        bool(request.token) and token is None,
+        spell_returns(store, back.returned),
+        spell_exceptions(back.exceptions),
+    )
 
 
 def _still_good(
@@ -251,7 +261,7 @@ def _has_time(deadline_s: float) -> bool:
 
 
 def _token(
-    quoted: Quoted, basket_id: bytes, evaluation: Evaluation, expires_at_us: int
+    quoted: Quoted, basket_id: bytes, evaluation: Evaluated, expires_at_us: int
 ) -> QuoteToken:
     scene, kept = quoted.scene, quoted.kept
     sale, facts = scene.sale, kept.facts

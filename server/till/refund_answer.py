@@ -10,12 +10,14 @@ from rewards.instrument import is_coupon
 from rewards.program import Asset
 from rewards.ruleset import CompiledProgram
 from rewards.settling import SettledAsset
+from server.codec.shape import shape_of
 from server.reference import StoreInfo
 from server.texts import Speaker, wording_of
 from server.till.context import voice_of
 from server.till.goods_back import Returned
 from server.till.original import Moved
 
+_EXCEPTION = shape_of(pb.CheckoutException, "kind", "detail").one
 _SLIP, _CASHIER = answer_pb2.TEXT_PLACE_SLIP, answer_pb2.TEXT_PLACE_CASHIER
 _EMPHASIS = answer_pb2.TEXT_STYLE_EMPHASIS
 _SAID = (
@@ -40,18 +42,18 @@ def fill_returned(response: pb.RefundResponse, store: StoreInfo, returned: Retur
     fill_moved(response, slip, program, returned.moved)
 
 
-def fill_returns(
-    response: pb.CheckoutResponse | pb.QuoteResponse,
-    store: StoreInfo,
-    returned: Iterable[Returned],
-) -> None:
-    """Say what comes of the RETURN lines of a sale or of an open receipt, an original each."""
-    for one in returned:
-        told = response.returns.add(receipt_id=one.original.key_id, decided_at_us=one.now_us)
-        _fill_amounts(told, one)
-        program = one.original.rules.program
-        _, slip = _speakers(store, program)
-        _fill_assets(told, slip, program, one.moved)
+def spell_returns(store: StoreInfo, returned: Iterable[Returned]) -> list[bytes]:
+    """Spell what comes of the RETURN lines of a sale or of an open receipt, an original each."""
+    return [_told_of_return(store, one).SerializeToString() for one in returned]
+
+
+def _told_of_return(store: StoreInfo, returned: Returned) -> pb.RefundResponse:
+    told = pb.RefundResponse(receipt_id=returned.original.key_id, decided_at_us=returned.now_us)
+    _fill_amounts(told, returned)
+    program = returned.original.rules.program
+    _, slip = _speakers(store, program)
+    _fill_assets(told, slip, program, returned.moved)
+    return told
 
 
 def _fill_amounts(response: pb.RefundResponse, returned: Returned) -> None:
@@ -177,6 +179,11 @@ def _say_money(response: pb.RefundResponse, cashier: Speaker, slip: Speaker) -> 
 def _speakers(store: StoreInfo, program: CompiledProgram) -> tuple[Speaker, Speaker]:
     voice = voice_of(store, program, store.record.language_code or program.language_code, "")
     return voice.cashier, voice.slip
+
+
+def spell_exceptions(exceptions: Iterable[ExceptionEntry]) -> list[bytes]:
+    """Spell what could not be settled, each a CheckoutException."""
+    return [_EXCEPTION(entry.kind, entry.detail) for entry in exceptions]
 
 
 def fill_exceptions(told: Any, exceptions: Iterable[ExceptionEntry]) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 from msgspec.structs import replace
 
-from rewards.evaluate import Evaluation
+from rewards.evaluate import Evaluated
 from rewards.facts import CustomerFacts, Facts
 from rewards.instrument import is_tier, tier_of
 from rewards.ruleset import CompiledProgram
@@ -55,7 +55,7 @@ async def with_tier(
 
 
 def bought_by(
-    program: CompiledProgram, sale: Sale, facts: Facts, evaluation: Evaluation
+    program: CompiledProgram, sale: Sale, facts: Facts, evaluation: Evaluated
 ) -> tuple[TurnoverChange, ...]:
     """What a receipt adds to its customer's turnover; nothing without tier rules."""
     if not program.tier_rules or not facts.customer.account_id:

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from loyalty.v1 import answer_pb2 as pb
 from rewards.allocate import allocate
@@ -33,14 +34,22 @@ from rewards.condition import (
     Weekdays,
     Zones,
 )
-from rewards.decide import decide_cross_sell, decide_lines_and_rewards, decide_prompts
+from rewards.decide import (
+    Decision,
+    decide_cross_sell,
+    decide_lines_and_rewards,
+    decide_prompts,
+)
 from rewards.evaluate import evaluate
 from rewards.hints import find_hints
+from rewards.ledger import Holdings, OwnedLot
 from rewards.product import Catalogue
-from rewards.program import CrossSellLink, Promotion
+from rewards.program import CrossSellLink, Promotion, SpendRule
 from rewards.sale import Capabilities, Line
-from server.codec.answer_pb import fill_answer
-from server.codec.asked import Asked, Skipped, Voice
+from rewards.spending import Purse, Wish, decide_spending
+from server.codec.answer_pb import spell_answer
+from server.codec.asked import Asked, Skipped, SpendView, Voice
+from server.evaluator import kernel_findings
 from server.texts import Speaker
 from tests import make
 
@@ -77,12 +86,10 @@ def answered(
         decision = decide_cross_sell(decision, rules, sale, facts, lambda link: ("spray",))
     speaker = Speaker("en", "RUB", {})
     voice = Voice(speaker, speaker, UTC)
-    answer = pb.Answer()
     asked = Asked(
         b"id", rules.program, 1, make.NOON_US, sale, facts, decision, skipped, CATALOGUE, voice
     )
-    fill_answer(answer, asked)
-    return answer
+    return pb.Answer.FromString(spell_answer(asked))
 
 
 def status(of: Any) -> tuple[int, int]:
@@ -136,6 +143,7 @@ def given(
     *promotions: Promotion,
     lines: tuple[Line, ...] = (),
     language: str = "ru",
+    may_add: bool = True,
     **changes: Any,
 ) -> pb.Answer:
     """The answer to a receipt under some promotions."""
@@ -144,7 +152,6 @@ def given(
     decision = decide_lines_and_rewards(rules, sale, facts, EVALUATE)
     speaker = Speaker(language, "RUB", {})
     hints = find_hints(rules, sale, facts, decision.evaluation)
-    answer = pb.Answer()
     asked = Asked(
         b"id",
         rules.program,
@@ -157,9 +164,9 @@ def given(
         CATALOGUE,
         Voice(speaker, speaker, UTC),
         hints,
+        may_add=may_add,
     )
-    fill_answer(answer, asked)
-    return answer
+    return pb.Answer.FromString(spell_answer(asked))
 
 
 OTHER_REWARDS: dict[str, tuple[Benefit, tuple[Any, ...], str, str]] = {
@@ -262,6 +269,12 @@ def test_gifts_to_choose_share_a_group_and_say_what_they_cost() -> None:
     assert pieces[1].text == "На выбор — Spray {750 ml}, 1 шт. за 1,00\xa0₽: p"
 
 
+def test_a_sale_has_no_pieces_to_add() -> None:
+    gift = make.promotion("p", Gift(("spray",)))
+    assert given(gift).lines.to_add
+    assert not given(gift, may_add=False).lines.to_add
+
+
 def coupon(*conditions: Condition, **keys: Any) -> Promotion:
     return make.promotion("p", conditions=(Coupon(("TEA",)), *conditions), **keys)
 
@@ -292,6 +305,14 @@ def test_a_coupon_says_what_became_of_it(promotion: Promotion, text: str) -> Non
     assert [(one.code, one.text) for one in answer.coupons] == [("tea", text)]
 
 
+def test_each_of_several_coupons_that_are_asked_for_together_says_what_became_of_it() -> None:
+    both = coupon(Coupon(("cup",)))
+    answer = given(both, coupon_codes=("cup", "tea"))
+    assert [one.text for one in answer.coupons] == ["Купон cup: p", "Купон tea: p"]
+    answer = given(both, coupon_codes=("cup",))
+    assert [one.text for one in answer.coupons] == ["Купон cup: условия не выполнены"]
+
+
 def test_a_coupon_says_what_it_lost_to() -> None:
     best = make.promotion("best", priority=9)
     answer = given(best, coupon(), coupon_codes=("TEA", "no"))
@@ -315,3 +336,86 @@ def test_hints_are_worded_for_the_cashier() -> None:
         ("third", "tea", "1 more, and you get third"),
         ("near", "", "Buy for RUB5.00 more, and you get near"),
     ]
+
+
+# --- what is spent and what is given out --------------------------------------------------------
+
+
+def spent_on(evaluator: Any, *promotions: Promotion, codes: Any = (), **changes: Any) -> pb.Answer:
+    """The answer to two lines of tea with a cancelled one between them, 30 points spent."""
+    rule = SpendRule("points", 1, 100, share_max_bp=5_000)
+    rules, facts = make.rules(*promotions, spend_rules=(rule,)), make.facts()
+    lines = [make.line("tea", 1, 5_000, line_id=n, cancelled=n == "2") for n in "123"]
+    sale = make.sale(*lines, **changes)
+    purse = Purse(Holdings((OwnedLot(b"lot", "points", 50, 50),), ()), {}, make.NOON_US, b"")
+    spent = decide_spending(rules, sale, facts, (Wish("points", 30),), purse, evaluator)
+    decision = Decision(spent.evaluation, None, None, spends=spent.facts.spends)
+    speaker = Speaker("en", "RUB", {})
+    asked = Asked(
+        b"id",
+        rules.program,
+        1,
+        make.NOON_US,
+        sale,
+        spent.facts,
+        decision,
+        Skipped(),
+        CATALOGUE,
+        Voice(speaker, speaker, UTC),
+        codes=dict(codes),
+        spend=SpendView(spent.offers, {}, {"points": 9}, is_offered=True),
+    )
+    return pb.Answer.FromString(spell_answer(asked))
+
+
+@pytest.mark.parametrize("evaluator", [EVALUATE, kernel_findings])
+def test_what_is_spent_follows_what_promotions_take_off_a_line(evaluator: Any) -> None:
+    answer = spent_on(evaluator, make.percent(1_000))
+    kinds = (pb.ADJUSTMENT_KIND_PERCENT_OFF, pb.ADJUSTMENT_KIND_SPENT)
+    for line, line_id in zip(answer.lines.lines, "13", strict=True):
+        off, spent = line.adjustments
+        assert (line.line_id, line.amount_minor) == (line_id, 3_000)
+        assert sum(run.amount_minor for run in line.runs) == 3_000
+        assert (off.kind, spent.kind) == kinds
+        assert (off.promotion_id, spent.promotion_id) == ("percent", "")
+        assert (off.asset_code, spent.asset_code) == ("", "points")
+        assert (off.amount_minor, spent.amount_minor) == (-500, -1_500)
+        assert spent.quantity_milli == 1_000
+        assert spent.text
+    assert answer.lines.totals.adjustments_minor == -4_000
+
+
+def test_what_is_spent_is_said_and_leaves_the_balance() -> None:
+    answer = spent_on(EVALUATE, make.percent(1_000))
+    (shown,), (spent,) = answer.spendable, answer.spent
+    assert (shown.usable_minor, shown.most_minor, shown.most_value_minor) == (50, 45, 4_500)
+    assert (spent.amount_minor, spent.value_minor, spent.held_until_us) == (30, 3_000, 9)
+    assert (shown.spent_as, spent.spent_as) == (pb.SPENT_AS_DISCOUNT,) * 2
+    assert [(one.asset_code, one.amount_minor) for one in answer.rewards.balances] == [
+        ("points", -30)
+    ]
+    saved, *_ = [text for text in answer.texts if text.style == pb.TEXT_STYLE_EMPHASIS]
+    assert "RUB10.00" in saved.text, "points spent are no saving"
+
+
+@pytest.mark.parametrize(
+    ("can_print_qr", "styles"),
+    [
+        (True, [pb.TEXT_STYLE_QR, pb.TEXT_STYLE_NORMAL]),
+        (False, [pb.TEXT_STYLE_BARCODE]),
+    ],
+)
+def test_codes_are_printed_behind_what_they_are_of(can_print_qr: bool, styles: list[int]) -> None:
+    promotion = make.promotion("p", CouponReward("spring", 7, 2))
+    can = replace(make.ABLE, print_qr=can_print_qr)
+    codes = (((0, 0), ("AA", "BB")),)
+    answer = spent_on(EVALUATE, promotion, codes=codes, capabilities=can)
+    (reward,) = answer.rewards.rewards
+    assert list(reward.codes) == ["AA", "BB"]
+    printed = [one for one in answer.texts if one.place == pb.TEXT_PLACE_COUPON_SLIP]
+    assert [(one.text, one.style) for one in printed] == [
+        (code, style) for code in ("AA", "BB") for style in styles
+    ]
+    places = [one.place for one in answer.texts]
+    first = places.index(pb.TEXT_PLACE_COUPON_SLIP)
+    assert places[first - 1] == places[first + len(printed)] == pb.TEXT_PLACE_SLIP

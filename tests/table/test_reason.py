@@ -30,7 +30,7 @@ from rewards.sale import (
     Unit,
 )
 from rewards.trace import Condition, TraceOutcome
-from server.codec import answer_pb
+from server.codec import line_pb
 from server.status import CODE_BY_REASON, ERROR_DOMAIN, RETRY_AFTER_MS, status_of
 from server.till.checkout import ExceptionKind
 from server.till_servicer import NOT_OFFERED, OFFERED, REQUEST_KINDS, check_contract
@@ -156,7 +156,7 @@ def test_every_benefit_has_its_field_in_the_contract_and_its_lanes() -> None:
 
 
 def test_every_benefit_on_prices_has_a_kind_of_adjustment() -> None:
-    kinds: Mapping[Any, int] = answer_pb._ADJUSTMENT_KIND
+    kinds: Mapping[Any, int] = line_pb._ADJUSTMENT_KIND
     assert kinds.keys() == set(PriceBenefit.__args__)
     others = {"SPENT"}
     known = by_name(answer_pb2.AdjustmentKind)

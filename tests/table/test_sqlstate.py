@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from server.store.pool import Fate, PoolSettings, classify, create_pool
+from server.store.pool import Fate, PoolSettings, append_rows, classify, create_pool
 
 KEY = "receipt__receipt_id__pk"
 
@@ -124,6 +124,34 @@ async def test_fate_of_errors_as_they_arise(
         assert await pool.fetchval("SHOW plan_cache_mode") == settings.plan_cache_mode
     finally:
         await pool.close()
+
+
+@pytest.mark.parametrize(
+    "row", [(2**70, "x"), ("seven", "x"), (1, "\ud800"), (1, "a\0b"), (None, "")]
+)
+async def test_what_no_column_takes_is_poison_by_copy_too(
+    pg_empty_dsn: str, row: tuple[object, ...]
+) -> None:
+    """Refused by the driver or by PostgreSQL; the connection goes on and nothing was appended."""
+    connection = await asyncpg.connect(pg_empty_dsn, timeout=10)
+    try:
+        await connection.execute("CREATE TEMP TABLE kept (id bigint NOT NULL, name text)")
+        with pytest.raises(asyncpg.PostgresError) as caught:
+            async with connection.transaction():
+                await append_rows(connection, "kept", ("id", "name"), [(1, "x"), row])
+        assert classify(caught.value) == "poison"
+        await append_rows(connection, "kept", ("id", "name"), [])
+        assert await connection.fetchval("SELECT count(*) FROM kept") == 0
+    finally:
+        await connection.close()
+
+
+async def test_copy_to_a_connection_that_is_gone_is_run_again(pg_empty_dsn: str) -> None:
+    connection = await asyncpg.connect(pg_empty_dsn, timeout=10)
+    connection.terminate()
+    with pytest.raises(asyncpg.InterfaceError) as caught:
+        await append_rows(connection, "kept", ("id",), [(1,)])
+    assert classify(caught.value) == "retry"
 
 
 async def test_fate_when_the_connection_is_gone_before_the_statement(pg_empty_dsn: str) -> None:

@@ -1,0 +1,9 @@
+from collections.abc import Sequence
+
+_Value = int | str | bytes | None
+_Column = Sequence[_Value] | tuple[Sequence[int], Sequence[_Value]]
+
+class Shape:
+    def __init__(self, fields: tuple[tuple[int, int], ...]) -> None: ...
+    def one(self, *values: _Value | list[str] | list[bytes]) -> bytes: ...
+    def rows(self, *columns: _Column) -> list[bytes]: ...

@@ -1,0 +1,41 @@
+"""Texts of an answer, to show and to print."""
+
+from loyalty.v1 import answer_pb2 as pb
+from server.codec.shape import shape_of
+
+_TEXT = shape_of(pb.Text, "place", "style", "text", "must_acknowledge").one
+_SLIP, _CASHIER = pb.TEXT_PLACE_SLIP, pb.TEXT_PLACE_CASHIER
+_COUPON_SLIP = pb.TEXT_PLACE_COUPON_SLIP
+_NORMAL, _EMPHASIS = pb.TEXT_STYLE_NORMAL, pb.TEXT_STYLE_EMPHASIS
+_QR, _BARCODE = pb.TEXT_STYLE_QR, pb.TEXT_STYLE_BARCODE
+_PLACES = {
+    "cashier": _CASHIER,
+    "customer_display": pb.TEXT_PLACE_CUSTOMER_DISPLAY,
+    "slip": _SLIP,
+}
+
+
+def slip_text(words: str) -> bytes:
+    """Spell a line of the slip."""
+    return _TEXT(_SLIP, _NORMAL, words, False)
+
+
+def slip_headline(words: str) -> bytes:
+    """Spell a line of the slip that stands out."""
+    return _TEXT(_SLIP, _EMPHASIS, words, False)
+
+
+def cashier_text(words: str) -> bytes:
+    """Spell what is shown to the cashier."""
+    return _TEXT(_CASHIER, _NORMAL, words, False)
+
+
+def code_texts(code: str, can_print_qr: bool) -> list[bytes]:
+    """Spell a code on a coupon slip, as a QR code too where the till can print one."""
+    styles = (_QR, _NORMAL) if can_print_qr else (_BARCODE,)
+    return [_TEXT(_COUPON_SLIP, style, code, False) for style in styles]
+
+
+def message_text(place: str, words: str, must_acknowledge: bool) -> bytes:
+    """Spell what a promotion says; its place is that of `rewards.benefit.Message`."""
+    return _TEXT(_PLACES[place], _NORMAL, words, must_acknowledge)

@@ -1,0 +1,62 @@
+"""The trace of an answer: most entries come again on other receipts, and are spelled once."""
+
+from collections.abc import Sequence
+
+from loyalty.v1 import answer_pb2 as pb
+from rewards.raising import Findings, TraceMemo
+from rewards.ruleset import CompiledProgram
+from rewards.trace import TraceEntry
+from server.codec.asked import Asked
+from server.codec.shape import shape_of
+
+PROGRAMS_KEPT_MAX = 64
+
+_ENTRY = shape_of(
+    pb.TraceEntry,
+    "promotion_id",
+    "outcome",
+    "times",
+    "lost_to_promotion_id",
+    "condition",
+    "missing",
+).one
+_SPELLINGS: dict[int, "_Spelling"] = {}
+"""By program, each with the program itself: an id alone may be used again."""
+
+
+class _Spelling:
+    """Spells the trace entries of one program."""
+
+    def __init__(self, program: CompiledProgram) -> None:
+        self.program = program
+        self._promotion_ids = [one.promotion_id for one in program.promotions]
+        self.memo = TraceMemo(self.spell)
+
+    def spell(self, entry: TraceEntry) -> bytes:
+        ids = self._promotion_ids
+        return _ENTRY(
+            ids[entry.number],
+            entry.outcome,
+            entry.times,
+            ids[entry.lost_to] if entry.lost_to >= 0 else "",
+            0 if entry.times else entry.condition,
+            0 if entry.times else entry.missing,
+        )
+
+
+def spell_trace(asked: Asked) -> list[bytes]:
+    """Spell what became of each candidate."""
+    evaluation, spelling = asked.decision.evaluation, _spelling_of(asked.program)
+    if isinstance(evaluation, Findings) and not evaluation.found.trace_rows:
+        return list(map(spelling.memo.__getitem__, evaluation.found.trace))
+    entries: Sequence[TraceEntry] = evaluation.trace
+    return list(map(spelling.spell, entries))
+
+
+def _spelling_of(program: CompiledProgram) -> _Spelling:
+    spelling = _SPELLINGS.get(id(program))
+    if spelling is None or spelling.program is not program:
+        if len(_SPELLINGS) >= PROGRAMS_KEPT_MAX:
+            _SPELLINGS.clear()
+        spelling = _SPELLINGS[id(program)] = _Spelling(program)
+    return spelling
