@@ -24,7 +24,7 @@ from pos_sim.storm.world import COUPON_SERIES, coupon_codes
 
 CALL_TIMEOUT_S = 20.0
 PAUSE_S = 0.2
-ATTEMPTS_MAX = 100
+ATTEMPTS_MAX = 300
 PAGE = 500
 
 _A = TypeVar("_A")
