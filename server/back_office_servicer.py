@@ -232,7 +232,7 @@ async def _answered(context: Context, work: Awaitable[_Response]) -> _Response:
         return await status.abort(context, Refusal(Reason.STORE_UNAVAILABLE, text))
     except Exception:
         _log.exception("back_office_call_failed")
-        text = "a fault of the server; nothing was recorded"
+        text = "a fault of the server; ask what was recorded before you send it again"
         return await status.abort(context, Refusal(Reason.INTERNAL, text))
 
 

@@ -100,7 +100,7 @@ def _unary(context: Context, name: str, call: Handler, kind: type[Any]) -> Unary
             await status.abort(servicer, Refusal(Reason.STORE_UNAVAILABLE, text))
         except Exception:
             _log.exception("call_failed", call=name)
-            text = "a fault of the server; nothing was recorded"
+            text = "a fault of the server; ask what was recorded before you send it again"
             await status.abort(servicer, Refusal(Reason.INTERNAL, text))
 
     return handle
