@@ -249,9 +249,10 @@ async def read_original(
 async def _read_accounts(
     connection: AnyConnection, key_id: bytes, facts: Facts
 ) -> tuple[Touched, ...]:
-    shown = {one.account_id for one in (*facts.coupons, *facts.gift_cards)}
-    given = {one.account_id for one in await read_given_out(connection, key_id)}
-    bearers = sorted(account_id for account_id in shown | given if account_id < 0)
+    # As the sale showed them: what comes back is shared over cards in this order.
+    shown = [one.account_id for one in (*facts.coupons, *facts.gift_cards)]
+    given = sorted({one.account_id for one in await read_given_out(connection, key_id)})
+    bearers = [account_id for account_id in dict.fromkeys((*shown, *given)) if account_id < 0]
     own = [facts.customer.account_id] if facts.customer.account_id else []
     found = [await _read_account(connection, key_id, one) for one in (*own, *bearers)]
     return tuple(one for one in found if one is not None)

@@ -75,6 +75,15 @@ def test_each_piece_brings_back_its_share(cards: Shop) -> None:
     assert [one.by_gift_cards_minor for one in found.returns] == [5_000] * 3
 
 
+def test_cards_share_in_the_order_of_the_tenders(cards: Shop) -> None:
+    """Of two sales that name them the other way round, each puts its odd kopeck on its first."""
+    bought = ("sku1", 3, 3_000)
+    cards.sell(1, paid_with(basket(bought, card=""), C_1=1_000, C_2=1_000))
+    cards.sell(2, paid_with(basket(bought, card=""), C_2=1_000, C_1=1_000))
+    assert back(cards.refund(3, 1, {"sku1": 1_000})) == (2_333, {"C-1": 334, "C-2": 333})
+    assert back(cards.refund(4, 2, {"sku1": 1_000})) == (2_333, {"C-1": 333, "C-2": 334})
+
+
 def test_a_void_gives_back_what_refunds_have_left(cards: Shop) -> None:
     cards.sell(1, paid_with(basket(("sku1", 3, 10_000), card=""), C_1=10_000))
     cards.refund(2, 1, {"sku1": 1_000})
