@@ -144,6 +144,7 @@ class Instrument(Struct, frozen=True, array_like=True, gc=False):
         lot_id: of a coupon of a customer's its lot; else empty: all of the account.
         left_minor: what is left of it to use, minor units; 1 of a coupon.
         expires_at_us: UTC microseconds, the last one included; 0 is without end.
+        held_minor: what could be used besides if no other basket held it, minor units; of a card.
     """
 
     code: str
@@ -153,6 +154,7 @@ class Instrument(Struct, frozen=True, array_like=True, gc=False):
     lot_id: bytes = b""
     left_minor: int = 1
     expires_at_us: int = 0
+    held_minor: int = 0
 
 
 class Spent(Struct, frozen=True, array_like=True, gc=False):
@@ -180,7 +182,7 @@ class Facts(Struct, frozen=True, array_like=True):
         quotas: of the promotions that have such limits; one that is missing has nothing left.
         prices: of the articles on the receipt, on the lists that the program uses.
         coupons: that were shown, in the order shown, then the customer's own that were not.
-        gift_cards: that the receipt names, certificates too; known ones, by code.
+        gift_cards: that the receipt names, certificates too; known ones, in the order named.
         spends: what of the customer's assets pays for a part of it.
         earn_left: (asset code, minor units) that may be earned at most; an asset that is missing
             is without bound.

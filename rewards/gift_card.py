@@ -11,7 +11,7 @@ from rewards.facts import AssetWindow
 from rewards.instrument import spelled
 from rewards.journal import Journal
 from rewards.ledger import NO_HOLDINGS, Book, Holdings
-from rewards.picking import pick
+from rewards.picking import pick, unheld
 from rewards.sale import LineAction, LineKind, Sale, TenderKind
 
 _LINE_OPERATION, _LINE_CARD = 9, 10
@@ -58,12 +58,14 @@ class CardProblem(NamedTuple):
 
     Attributes:
         most_minor: what is left on the card, minor units.
+        held_minor: what of the rest is there and held for another basket.
     """
 
     fault: CardFault
     code: str
     asked_minor: int
     most_minor: int = 0
+    held_minor: int = 0
 
 
 class SettledCards(NamedTuple):
@@ -89,11 +91,11 @@ def card_uses(sale: Sale) -> tuple[CardUse, ...]:
     return tuple(found)
 
 
-def shown_cards(sale: Sale) -> tuple[str, ...]:
-    """The cards that a receipt names, as they were sent."""
+def shown_cards(sale: Sale, more: Sequence[str] = ()) -> tuple[str, ...]:
+    """The cards that a receipt names, and some more, as they were sent."""
     lines = [card_on(line.rest)[1] for line in sale.lines if line.kind == LineKind.GIFT_CARD]
     tenders = [tender.gift_card_id for tender in sale.tenders]
-    return tuple(dict.fromkeys(code for code in [*lines, *tenders] if code))
+    return tuple(dict.fromkeys(code for code in [*lines, *tenders, *more] if code))
 
 
 def settle_cards(
@@ -103,6 +105,8 @@ def settle_cards(
     cards: Mapping[str, Card],
     window: AssetWindow,
     own_hold_id: bytes = b"",
+    *,
+    takes_held: bool = False,
 ) -> SettledCards:
     """Post what a receipt does with cards, as far as it can be done.
 
@@ -113,10 +117,12 @@ def settle_cards(
         cards: by code, of every use.
         window: of what is paid for now; it starts at the instant of the receipt.
         own_hold_id: of the receipt's basket.
+        takes_held: it is paid already: if need be it takes what other baskets hold.
     """
     journals = {code: Journal(key_id, card.holdings.lots) for code, card in cards.items()}
     opened = {code for code, card in cards.items() if card.is_known}
     problems: list[CardProblem] = []
+    spender = _Spender(window.active_from_us, own_hold_id, takes_held)
     for use in uses:
         journal, card = journals[use.code], cards[use.code]
         match use.operation:
@@ -126,7 +132,7 @@ def settle_cards(
                 if use.amount_minor:
                     journal.grant("", asset_code, use.amount_minor, window, book=Book.CLEARING)
             case CardOperation.REDEEM:
-                _redeem(problems, use, journal, card, asset_code, window, own_hold_id)
+                _redeem(problems, use, journal, card, asset_code, spender)
             case CardOperation.REVERSE:
                 problems.append(CardProblem(CardFault.REVERSE, use.code, use.amount_minor))
             case CardOperation.BALANCE:
@@ -144,23 +150,36 @@ def _note(problems: list[CardProblem], use: CardUse, is_open: bool) -> None:
         problems.append(CardProblem(CardFault.UNKNOWN, use.code, use.amount_minor))
 
 
+class _Spender(NamedTuple):
+    """Who spends, and when: see `settle_cards`."""
+
+    at_us: int
+    own_hold_id: bytes
+    takes_held: bool
+
+
 def _redeem(
     problems: list[CardProblem],
     use: CardUse,
     journal: Journal,
     card: Card,
     asset_code: str,
-    window: AssetWindow,
-    own_hold_id: bytes,
+    spender: _Spender,
 ) -> None:
     """Take what is asked, or what there is."""
-    at_us = window.active_from_us
+    at_us, own_hold_id = spender.at_us, spender.own_hold_id
     standing = Holdings(tuple(journal.lots()), card.holdings.holds)
     picked = pick(standing, asset_code, use.amount_minor, at_us, own_hold_id)
     if picked.missing_minor:
-        most_minor = use.amount_minor - picked.missing_minor
-        fault = CardFault.SHORT if card.is_known or standing.lots else CardFault.UNKNOWN
-        problems.append(CardProblem(fault, use.code, use.amount_minor, most_minor))
+        whole = unheld(standing, own_hold_id)
+        at_all = pick(whole, asset_code, use.amount_minor, at_us, own_hold_id)
+        held_minor = picked.missing_minor - at_all.missing_minor
+        if spender.takes_held:
+            picked, held_minor = at_all, 0
+        if picked.missing_minor:
+            most_minor = use.amount_minor - picked.missing_minor
+            fault = CardFault.SHORT if card.is_known or standing.lots else CardFault.UNKNOWN
+            problems.append(CardProblem(fault, use.code, use.amount_minor, most_minor, held_minor))
     journal.take(Book.CLEARING, asset_code, picked.picks)
 
 

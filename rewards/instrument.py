@@ -11,7 +11,7 @@ from enum import IntEnum
 from rewards.benefit import Benefit, DrawEntries, Prize, Status
 from rewards.facts import NO_ACCOUNT, Instrument, InstrumentState
 from rewards.ledger import Holdings, LotKind, OwnedLot
-from rewards.picking import live_holds, usable_minor
+from rewards.picking import live_holds, unheld, usable_minor
 from rewards.ruleset import CompiledProgram
 from rewards.sale import derived_key_id
 
@@ -219,12 +219,30 @@ def own_coupons(
 
 
 def gift_card_of(
-    code: str, asset_code: str, account_id: int, holdings: Holdings, at_us: int
+    code: str,
+    asset_code: str,
+    account_id: int,
+    holdings: Holdings,
+    at_us: int,
+    own_hold_id: bytes = b"",
 ) -> Instrument:
-    """A gift card or certificate that a receipt names, as its account stands."""
+    """A gift card or certificate that a receipt names, as its account stands.
+
+    Args:
+        code: as sent.
+        asset_code: in what it counts.
+        account_id: where it stands.
+        holdings: of that account.
+        at_us: the instant.
+        own_hold_id: of the basket that names it; what it holds it may use.
+    """
     lots = [lot for lot in holdings.lots if lot.asset_code == asset_code]
-    left_minor = usable_minor(holdings, asset_code, at_us)
+    left_minor = usable_minor(holdings, asset_code, at_us, own_hold_id)
+    whole_minor = usable_minor(unheld(holdings, own_hold_id), asset_code, at_us, own_hold_id)
     ends = [lot.expires_at_us for lot in lots if lot.is_usable(at_us)]
-    state = state_of(holdings, asset_code, lots, at_us)
+    state = state_of(holdings, asset_code, lots, at_us, own_hold_id)
     expires_at_us = min([end for end in ends if end], default=0)
-    return Instrument(code, asset_code, state, account_id, b"", left_minor, expires_at_us)
+    held_minor = whole_minor - left_minor
+    return Instrument(
+        code, asset_code, state, account_id, b"", left_minor, expires_at_us, held_minor
+    )

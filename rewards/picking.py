@@ -1,6 +1,7 @@
 """Which lots something is taken from: the soonest to expire first, never what a basket holds."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from rewards.ledger import Hold, Holdings, LotKind, OwnedLot, Pick
@@ -20,6 +21,33 @@ def live_holds(holds: Iterable[Hold], at_us: int, own_hold_id: bytes = b"") -> t
     return tuple(
         hold for hold in holds if hold.expires_at_us >= at_us and hold.hold_id != own_hold_id
     )
+
+
+def unheld(holdings: Holdings, own_hold_id: bytes = b"") -> Holdings:
+    """An account as if no other basket held anything of it."""
+    own = [hold for hold in holdings.holds if hold.hold_id == own_hold_id]
+    return Holdings(holdings.lots, tuple(own))
+
+
+def held_of(holds: Iterable[Hold]) -> Counter[bytes]:
+    """By lot what some holds have of it, minor units."""
+    held: Counter[bytes] = Counter()
+    for hold in holds:
+        for lot_id, minor in hold.picks:
+            held[lot_id] += minor
+    return held
+
+
+def uncovered(holds: Sequence[Hold], left: Mapping[bytes, int]) -> tuple[bytes, ...]:
+    """Ids of the holds of which a lot has not got left what is held of it.
+
+    Args:
+        holds: of one account, those that have not lapsed.
+        left: by lot, minor units; one that is missing has nothing.
+    """
+    short = {lot_id for lot_id, minor in held_of(holds).items() if minor > left.get(lot_id, 0)}
+    found = [hold.hold_id for hold in holds if not short.isdisjoint(dict(hold.picks))]
+    return tuple(dict.fromkeys(found))
 
 
 def usable_minor(holdings: Holdings, asset_code: str, at_us: int, own_hold_id: bytes = b"") -> int:

@@ -86,11 +86,16 @@ class Offer(NamedTuple):
 
 
 class Shortfall(NamedTuple):
-    """A wish that the rules, or what is there, do not cover; minor units of the asset."""
+    """A wish that the rules, or what is there, do not cover; minor units of the asset.
+
+    Attributes:
+        no_rule: it is a tender, and the program has no rule by which the asset is one.
+    """
 
     asset_code: str
     asked_minor: int
     most_minor: int
+    no_rule: bool = False
 
 
 class SpendDecision(NamedTuple):
@@ -294,8 +299,9 @@ def _shortfalls(
         amount_minor, value_minor = amounts.get(wish.asset_code, (0, 0))
         is_whole = not wish.tender_minor or value_minor == wish.tender_minor
         if not wish.is_automatic and (amount_minor < wish.amount_minor or not is_whole):
-            most_minor = most.get(wish.asset_code, 0)
-            found.append(Shortfall(wish.asset_code, wish.amount_minor, most_minor))
+            no_rule = bool(wish.tender_minor) and not wish.amount_minor
+            most_minor = 0 if no_rule else most.get(wish.asset_code, 0)
+            found.append(Shortfall(wish.asset_code, wish.amount_minor, most_minor, no_rule))
     return tuple(found)
 
 

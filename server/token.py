@@ -31,6 +31,7 @@ class QuoteToken(Struct, frozen=True, array_like=True, gc=False):
         shown: (promotion, minor units of money) given out of limits over many receipts.
         spends: (asset code, minor units of it, whether nobody asked for it) of what is spent as a
             discount.
+        bearers: accounts that coupons and gift cards open, on which the basket holds something.
     """
 
     basket_id: bytes
@@ -46,6 +47,7 @@ class QuoteToken(Struct, frozen=True, array_like=True, gc=False):
     lines: tuple[tuple[str, int, int], ...]
     shown: tuple[tuple[str, int], ...] = ()
     spends: tuple[tuple[str, int, bool], ...] = ()
+    bearers: tuple[int, ...] = ()
 
 
 _DECODER = msgspec.msgpack.Decoder(QuoteToken)

@@ -52,7 +52,15 @@ _ANSWER = shape_of(
     "spent",
     "gift_cards",
 ).one
-_GIFT_CARD = shape_of(pb.GiftCardState, "gift_card_id", "available_minor", "expires_at_us").one
+_GIFT_CARD = shape_of(
+    pb.GiftCardState,
+    "gift_card_id",
+    "available_minor",
+    "expires_at_us",
+    "held_by_others_minor",
+    "held_minor",
+    "held_until_us",
+).one
 
 # Second part of an id: what it stands for. The first part is the basket or receipt.
 _ID_PROMPT, _ID_ITEM = b"P", b"X"
@@ -79,11 +87,26 @@ def spell_answer(asked: Asked) -> bytes:
         spell_hints(asked) if asked.hints else [],
         spell_spendable(asked),
         spell_spent(asked),
-        [
-            _GIFT_CARD(card.code, card.left_minor, card.expires_at_us)
-            for card in asked.facts.gift_cards
-        ],
+        _spell_gift_cards(asked) if asked.facts.gift_cards else [],
     )
+
+
+def _spell_gift_cards(asked: Asked) -> list[bytes]:
+    found = []
+    for card in asked.facts.gift_cards:
+        hold = asked.spend.held_cards.get(card.account_id)
+        held_minor, held_until_us = (hold.amount_minor, hold.expires_at_us) if hold else (0, 0)
+        found.append(
+            _GIFT_CARD(
+                card.code,
+                card.left_minor,
+                card.expires_at_us,
+                card.held_minor,
+                held_minor,
+                held_until_us,
+            )
+        )
+    return found
 
 
 def _spell_proofs(proofs: Sequence[LaneProof]) -> list[bytes]:

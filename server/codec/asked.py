@@ -8,6 +8,7 @@ from loyalty.v1 import answer_pb2 as pb
 from rewards.decide import Decision
 from rewards.facts import Facts
 from rewards.hints import Hint
+from rewards.ledger import Hold
 from rewards.product import Catalogue
 from rewards.ruleset import CompiledProgram
 from rewards.sale import Sale
@@ -39,12 +40,14 @@ class SpendView(NamedTuple):
         expiring: by asset what expires first, minor units, and until when, UTC microseconds.
         held_until: by asset until when what is spent is held, UTC microseconds.
         is_offered: a Quote, which shows what may be spent.
+        held_cards: what is held on gift cards, by account of the card.
     """
 
     offers: tuple[Offer, ...] = ()
     expiring: Mapping[str, tuple[int, int]] = {}
     held_until: Mapping[str, int] = {}
     is_offered: bool = False
+    held_cards: Mapping[int, Hold] = {}
 
 
 class Asked(NamedTuple):

@@ -1,5 +1,6 @@
 """Gift cards that come back as goods, or that paid for what comes back."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -7,6 +8,7 @@ from rewards.cards_share import CardPart
 from rewards.gift_card import CardOperation, card_on
 from rewards.instrument import CodeKind, account_id_of, gift_asset, spelled
 from rewards.ledger import OwnedLot
+from rewards.picking import held_of, live_holds
 from rewards.refusal import Reason, Refusal
 from rewards.sale import Line, LineKind
 from rewards.settling import Claim, GrantedLot
@@ -23,13 +25,16 @@ class CardsBack(NamedTuple):
     problems: tuple[Refusal, ...] = ()
 
 
-def cards_back(context: Context, original: Original, line_ids: Iterable[str]) -> CardsBack:
+def cards_back(
+    context: Context, original: Original, line_ids: Iterable[str], now_us: int
+) -> CardsBack:
     """Find what was put on cards by lines that come back.
 
     Args:
         context: ports.
         original: the sale.
         line_ids: lines that come back.
+        now_us: the instant, UTC microseconds.
     """
     asset_code = gift_asset(original.rules.program)
     back = set(line_ids)
@@ -48,6 +53,13 @@ def cards_back(context: Context, original: Original, line_ids: Iterable[str]) ->
         for record in original.records
         for account_id, lot_id, _ in record.claimed
     }
+    held = Counter(
+        {
+            (touched.owner.account_ids[0], lot_id): minor
+            for touched in original.bearers
+            for lot_id, minor in held_of(live_holds(touched.holdings.holds, now_us)).items()
+        }
+    )
     claims, problems = [], []
     for line in lines:
         code = card_on(line.rest)[1]
@@ -58,8 +70,9 @@ def cards_back(context: Context, original: Original, line_ids: Iterable[str]) ->
         one = granted.pop(0)
         if line.line_id in back and one.place not in claimed:
             claims.append(Claim(one, one.granted_minor))
-            if one.lot.remaining_minor < one.granted_minor:
-                problems.append(_spent(one, line, asset_code))
+            free_minor = max(0, one.lot.remaining_minor - held[one.place])
+            if free_minor < one.granted_minor:
+                problems.append(_spent(one, free_minor, line, asset_code))
     return CardsBack(tuple(claims), tuple(problems))
 
 
@@ -86,8 +99,7 @@ def _account_of(context: Context, original: Original, code: str) -> int:
     return account_id_of(context.hash_identifier(chain_id, CodeKind.GIFT_CARD, spelled(code)))
 
 
-def _spent(granted: GrantedLot, line: Line, asset_code: str) -> Refusal:
-    left_minor = granted.lot.remaining_minor
+def _spent(granted: GrantedLot, left_minor: int, line: Line, asset_code: str) -> Refusal:
     metadata = {
         "line_id": line.line_id,
         "asset_code": asset_code,

@@ -1,5 +1,6 @@
 """Checkout: sells. A request may be refused; a fact never is for a business reason."""
 
+from collections.abc import Collection, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -48,7 +49,7 @@ from server.till import evaluation as work
 from server.till import instruments, quotas, returns, spending
 from server.till.context import Context, check_currency
 from server.till.durable import Decided, run_durable
-from server.till.holds import hold_id_of
+from server.till.holds import hold_id_of, versions_in_time
 from server.till.merged import account_today
 from server.till.refund_answer import spell_exceptions, spell_returns
 from server.till.stored import stored_checkout
@@ -125,6 +126,7 @@ class Sold(NamedTuple):
         kept: what it uses of limits over many receipts.
         takings: what is spent, and what promotions cost, lot by lot.
         is_held: the basket holds something on the customer's account.
+        unused: accounts of bearers on which its Quote held something, with versions.
     """
 
     scene: work.Scene
@@ -140,6 +142,7 @@ class Sold(NamedTuple):
     takings: tuple[Taking, ...] = ()
     is_held: bool = False
     back: returns.Back = returns.NOTHING_BACK
+    unused: Mapping[int, int] = {}
 
 
 async def checkout(
@@ -256,12 +259,15 @@ class CheckoutOperation:
             self._except(exceptions, ExceptionKind.TOKEN, frozen.problem)
         self._check_business(seen, exceptions)
         scene = work.Scene(context, store, frozen.rules, command.sale, frozen.at_us)
-        facts, looked, basket = await self._facts(scene, seen, now_us, deadline_s)
+        facts, looked, basket = await self._facts(scene, seen, frozen, now_us, deadline_s)
+        promised = await versions_in_time(context, basket.promised, deadline_s)
         scene, facts = await self._paying(scene, facts, frozen, seen, now_us, deadline_s)
         coming = await returns.look_at(scene, seen, deadline_s)
         kept = await quotas.decide(scene, facts, self._asking(frozen), deadline_s)
         try:
-            return self._decided(scene, seen, frozen, kept, looked, basket, coming, exceptions)
+            return self._decided(
+                scene, seen, frozen, kept, looked, basket, promised, coming, exceptions
+            )
         except BaseException:
             context.budgets.settle(kept.budget_uses, was_written=False)
             raise
@@ -274,6 +280,7 @@ class CheckoutOperation:
         kept: quotas.Kept,
         looked: instruments.Looked,
         basket: instruments.Basket,
+        promised: Mapping[int, int],
         coming: tuple[returns.ComingBack, ...],
         exceptions: list[ExceptionEntry],
     ) -> Decided:
@@ -310,6 +317,7 @@ class CheckoutOperation:
             takings,
             _is_held(spending.purse_of(scene), frozen.told),
             back,
+            promised,
         )
         answer = self._answer(sold)
         if command.sale.header.mode == SaleMode.TRAINING:
@@ -359,10 +367,12 @@ class CheckoutOperation:
         return takings
 
     async def _facts(
-        self, scene: work.Scene, seen: Seen, now_us: int, deadline_s: float
+        self, scene: work.Scene, seen: Seen, frozen: Frozen, now_us: int, deadline_s: float
     ) -> tuple[Facts, instruments.Looked, instruments.Basket]:
         command = self._command
-        basket = instruments.Basket(hold_id_of(command.basket_id), now_us, command.closed)
+        promised = frozen.told.bearers if frozen.told is not None else ()
+        hold_id = hold_id_of(command.basket_id)
+        basket = instruments.Basket(hold_id, now_us, command.closed, promised=promised)
         try:
             facts = await work.gather_facts(scene, seen, deadline_s)
             facts, looked = await instruments.look_at(scene, facts, basket, deadline_s)
@@ -517,8 +527,10 @@ class CheckoutOperation:
     def _accounts(self, sold: Sold) -> tuple[AccountChange, ...]:
         """What changes of the customer's account."""
         customer = sold.facts.customer
+        others = (*sold.settled.accounts, *sold.back.accounts)
+        others += self._freed(sold, {one.account_id for one in others})
         if not customer.account_id:
-            return (*sold.settled.accounts, *sold.back.accounts)
+            return others
         journal = sold.own
         program, grants = sold.scene.rules.program, sold.decision.evaluation.grants
         post_grants(journal, program, grants, sold.kept.overrun)
@@ -538,7 +550,16 @@ class CheckoutOperation:
                 *sold.back.turnover,
             ),
         )
-        return (change, *sold.settled.accounts, *sold.back.accounts)
+        return (change, *others)
+
+    def _freed(self, sold: Sold, changed: Collection[int]) -> tuple[AccountChange, ...]:
+        """Bearers' accounts on which the basket held something that it has not used."""
+        released = (hold_id_of(self._command.basket_id),)
+        return tuple(
+            AccountChange(account_id, version, released=released)
+            for account_id, version in sold.unused.items()
+            if account_id not in changed
+        )
 
 
 def _is_held(purse: Purse, told: QuoteToken | None) -> bool:

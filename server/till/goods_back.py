@@ -21,6 +21,7 @@ from rewards.commit import (
 )
 from rewards.facts import NO_ACCOUNT
 from rewards.journal import Journal
+from rewards.picking import live_holds, uncovered
 from rewards.refund import Refund, RefundProblem, RefundRefusal, decide_refund, fitted
 from rewards.refusal import Reason, Refusal
 from rewards.sale import OutcomeKind
@@ -122,7 +123,8 @@ def return_goods(
     if decided is None:
         exceptions = tuple(exception_of(problem) for problem in problems)
         return Returned(original, now_us, exceptions=exceptions)
-    cards = cards_back(context, original, [line.line_id for line in decided.lines])
+    back_ids = [line.line_id for line in decided.lines]
+    cards = cards_back(context, original, back_ids, now_us)
     if cards.problems and not closed:
         raise cards.problems[0]
     exceptions = tuple(exception_of(problem) for problem in (*problems, *cards.problems))
@@ -138,7 +140,9 @@ def return_goods(
     given: dict[int, tuple[Comeback, ...]] = {home: comebacks}
     for card in to_cards:
         given[card.account_id] = (*given.get(card.account_id, ()), card.comeback)
-    moved = settle_accounts(context, original, claims, given, key_id, now_us, journals)
+    moved = settle_accounts(
+        context, original, claims, given, key_id, now_us, journals, is_fact=closed
+    )
     returned = {line.line_id: line.quantity_milli for line in decided.lines}
     is_gone = original.gone_with(returned)
     uncount = uncounted(original) if is_gone else None
@@ -226,6 +230,8 @@ def settle_accounts(
     key_id: bytes,
     now_us: int,
     journals: dict[int, Journal] | None = None,
+    *,
+    is_fact: bool,
 ) -> tuple[Moved, ...]:
     """Settle on all accounts of a sale.
 
@@ -237,6 +243,7 @@ def settle_accounts(
         key_id: of what posts it.
         now_us: the instant, UTC microseconds.
         journals: see `return_goods`.
+        is_fact: of a bearer's account what baskets hold is taken too, as by a sale that is paid.
     """
     journals = {} if journals is None else journals
     moved = []
@@ -249,8 +256,13 @@ def settle_accounts(
             continue
         journal = journals.setdefault(touched.owner.account_id, Journal(key_id))
         journal.learn(touched.lots)
-        settled = settle_account(context, original, touched, journal, mine, back, now_us)
-        moved.append(Moved(touched, journal.movement(), settled))
+        takes_held = is_fact and touched.is_bearer
+        settled = settle_account(
+            context, original, touched, journal, mine, back, now_us, takes_held
+        )
+        left = {lot.lot_id: lot.remaining_minor for lot in journal.lots()}
+        holds = live_holds(touched.holdings.holds, now_us) if takes_held else ()
+        moved.append(Moved(touched, journal.movement(), settled, uncovered(holds, left)))
     return tuple(moved)
 
 
@@ -268,6 +280,7 @@ def changes_of(returned: Sequence[Returned]) -> tuple[AccountChange, ...]:
                     movement=change.movement if change.movement.postings else before.movement,
                     purchases=before.purchases + change.purchases,
                     last_purchase_day=max(before.last_purchase_day, change.last_purchase_day),
+                    released=tuple({*before.released, *change.released}),
                     uses=(*before.uses, *change.uses),
                     turnover=(*before.turnover, *change.turnover),
                 )
@@ -297,6 +310,7 @@ def changed(
         moved.movement,
         purchases,
         last_day,
+        released=moved.released,
         uses=uses if is_own else (),
         turnover=turnover if is_own else (),
     )

@@ -138,18 +138,20 @@ def _swallow(work: "asyncio.Future[None]") -> None:
 
 
 def _no_time() -> Refusal:
-    text = "no time was left to hold what is reserved"
+    text = "no time was left before the write; nothing is recorded"
     return Refusal(Reason.DEADLINE_PASSED, text)
 
 
 async def versions_in_time(
     context: Context, account_ids: Collection[int], deadline_s: float
 ) -> dict[int, int]:
-    """Read the versions of some accounts before the deadline.
+    """Read the versions of some accounts before the deadline; at once if there are none.
 
     Raises:
-        Refusal: DEADLINE_PASSED; nothing is held.
+        Refusal: DEADLINE_PASSED; nothing is written.
     """
+    if not account_ids:
+        return {}
     while True:
         try:
             async with asyncio.timeout_at(deadline_s), context.database.reading() as connection:

@@ -49,6 +49,7 @@ from rewards.instrument import (
 )
 from rewards.journal import Journal
 from rewards.ledger import Book, Hold, Holdings, OwnedLot
+from rewards.picking import live_holds, uncovered
 from rewards.refusal import Reason, Refusal
 from rewards.ruleset import ProgramRules
 from rewards.sale import TenderKind
@@ -69,12 +70,16 @@ class Basket(NamedTuple):
     Attributes:
         hold_id: under which the basket holds; empty for a receipt without one.
         now_us: the server's clock: holds that have lapsed by it bind nobody.
-        is_fact: it is paid already: what others hold of a bearer's is taken all the same.
+        is_fact: it is paid already: what others hold of a bearer's is taken if need be.
+        cards: gift cards to hold, as they were sent; those of the sale are looked at anyway.
+        promised: bearers' accounts on which its Quote held something.
     """
 
     hold_id: bytes
     now_us: int
     is_fact: bool = False
+    cards: tuple[str, ...] = ()
+    promised: tuple[int, ...] = ()
 
 
 class Looked(NamedTuple):
@@ -83,16 +88,18 @@ class Looked(NamedTuple):
     Attributes:
         codes: by hash, of those that somebody gave out.
         standings: by account, with the holds that bind the basket, and its own.
-        ending: by account, the ids of holds that end if the basket takes anything there: its own,
-            and those that do not bind it.
+        ending: by account, the ids of holds that end if the basket changes anything there: its
+            own, and those that have lapsed.
+        others: by account, the holds of other baskets; those end of which nothing is left.
     """
 
     codes: Mapping[bytes, Code]
     standings: Mapping[int, Standing]
-    ending: Mapping[int, tuple[bytes, ...]]
+    ending: Mapping[int, tuple[bytes, ...]] = {}
+    others: Mapping[int, tuple[Hold, ...]] = {}
 
 
-NOTHING_LOOKED = Looked({}, {}, {})
+NOTHING_LOOKED = Looked({}, {})
 
 
 async def look_at(
@@ -112,7 +119,7 @@ async def look_at(
     program = scene.rules.program
     asked = asked_series(scene.rules)
     coupons = scene.sale.header.coupon_codes if program.coupon_series else ()
-    cards = shown_cards(scene.sale) if gift_asset(program) else ()
+    cards = shown_cards(scene.sale, basket.cards) if gift_asset(program) else ()
     owned = {code for code, minor in facts.customer.balances if minor > 0 and code in asked}
     more = [facts.customer.account_id] if owned else []
     if not coupons and not cards and not more:
@@ -120,10 +127,12 @@ async def look_at(
     hashes = {hash_of(scene, CodeKind.COUPON, code): code for code in coupons}
     hashes |= {hash_of(scene, CodeKind.GIFT_CARD, code): code for code in cards}
     looked = await _read(scene.context, list(hashes), more, deadline_s)
-    bound = {key: _bound(key, one, scene, basket) for key, one in looked.standings.items()}
+    holds = {key: one.holdings.holds for key, one in looked.standings.items()}
+    others = {key: live_holds(found, basket.now_us, basket.hold_id) for key, found in holds.items()}
     looked = looked._replace(
-        standings=bound,
-        ending={key: _ending(one, bound[key], basket) for key, one in looked.standings.items()},
+        standings=_bound(looked, scene, basket),
+        ending={key: _ending(found, others[key]) for key, found in holds.items()},
+        others=others,
     )
     shown = [_coupon(scene, facts, looked, code, basket) for code in dict.fromkeys(coupons)]
     known = [_card(scene, looked, code, basket) for code in cards]
@@ -170,22 +179,32 @@ async def _read(
             async with asyncio.timeout_at(deadline_s), context.database.reading() as connection:
                 codes = await read_codes(connection, hashes) if hashes else {}
                 standings = await read_standings(connection, list(codes.values()), more)
-                return Looked(codes, standings, {})
+                return Looked(codes, standings)
         except RetryError:
             await context.database.recover()
 
 
-def _bound(account_id: int, standing: Standing, scene: Scene, basket: Basket) -> Standing:
-    """Leave out the holds that do not bind the basket; what is active by now is usable."""
-    is_taken = basket.is_fact and account_id < NO_ACCOUNT
-    holds = [
-        hold
-        for hold in standing.holdings.holds
-        if hold.expires_at_us >= basket.now_us and (hold.hold_id == basket.hold_id or not is_taken)
-    ]
-    lots = [_active(lot, scene.at_us, basket.now_us) for lot in standing.holdings.lots]
-    named = [_active(lot, scene.at_us, basket.now_us) for lot in standing.lots]
-    return Standing(standing.version, Holdings(tuple(lots), tuple(holds)), tuple(named))
+def _bound(looked: Looked, scene: Scene, basket: Basket) -> dict[int, Standing]:
+    """Leave out the holds that do not bind the basket; what is active by now is usable.
+
+    A fact takes coupons that others hold. Of a card it takes first what nobody holds, so what
+    others hold there stands: see `settle_cards`.
+    """
+    cards = {one.account_id for one in looked.codes.values() if one.kind == CodeKind.GIFT_CARD}
+    found = {}
+    for account_id, standing in looked.standings.items():
+        is_taken = basket.is_fact and account_id < NO_ACCOUNT and account_id not in cards
+        holds = [
+            hold
+            for hold in standing.holdings.holds
+            if hold.expires_at_us >= basket.now_us
+            and (hold.hold_id == basket.hold_id or not is_taken)
+        ]
+        lots = [_active(lot, scene.at_us, basket.now_us) for lot in standing.holdings.lots]
+        named = [_active(lot, scene.at_us, basket.now_us) for lot in standing.lots]
+        holdings = Holdings(tuple(lots), tuple(holds))
+        found[account_id] = Standing(standing.version, holdings, tuple(named))
+    return found
 
 
 def _active(lot: OwnedLot, at_us: int, now_us: int) -> OwnedLot:
@@ -194,9 +213,9 @@ def _active(lot: OwnedLot, at_us: int, now_us: int) -> OwnedLot:
     return replace(lot, active_from_us=at_us) if begun_since else lot
 
 
-def _ending(standing: Standing, bound: Standing, basket: Basket) -> tuple[bytes, ...]:
-    kept = {hold.hold_id for hold in bound.holdings.holds} - {basket.hold_id}
-    return tuple({hold.hold_id: 0 for hold in standing.holdings.holds if hold.hold_id not in kept})
+def _ending(holds: Iterable[Hold], others: Iterable[Hold]) -> tuple[bytes, ...]:
+    kept = {hold.hold_id for hold in others}
+    return tuple(dict.fromkeys(hold.hold_id for hold in holds if hold.hold_id not in kept))
 
 
 def _coupon(
@@ -239,7 +258,14 @@ def _card(scene: Scene, looked: Looked, code: str, basket: Basket) -> Instrument
     if found is None:
         return None
     standing = looked.standings[found.account_id]
-    card = gift_card_of(code, found.asset_code, found.account_id, standing.holdings, scene.at_us)
+    card = gift_card_of(
+        code,
+        found.asset_code,
+        found.account_id,
+        standing.holdings,
+        scene.at_us,
+        basket.hold_id,
+    )
     return card if card.left_minor or standing.lots else None
 
 
@@ -272,11 +298,19 @@ class Bearer(NamedTuple):
         version: that was read before its lots.
         journal: what moves; goods that come back on the receipt may move more there.
         ending: ids of holds that end.
+        others: holds of other baskets, which end if what they hold is not there any more.
     """
 
     version: int
     journal: Journal
     ending: tuple[bytes, ...]
+    others: tuple[Hold, ...]
+
+    @property
+    def released(self) -> tuple[bytes, ...]:
+        """Ids of all holds that end by what the journal has by now."""
+        left = {lot.lot_id: lot.remaining_minor for lot in self.journal.lots()}
+        return (*self.ending, *uncovered(self.others, left))
 
 
 class Settled(NamedTuple):
@@ -309,7 +343,7 @@ class Settled(NamedTuple):
     def accounts(self) -> tuple[AccountChange, ...]:
         """The changes of bearers' accounts, with all that their journals have by now."""
         return tuple(
-            AccountChange(account_id, one.version, one.journal.movement(), released=one.ending)
+            AccountChange(account_id, one.version, one.journal.movement(), released=one.released)
             for account_id, one in self.bearers.items()
         )
 
@@ -349,7 +383,7 @@ def settle(
     refused: list[Refusal] = []
     if gift_asset(program) and card_uses(scene.sale):
         cards = _settle_cards(scene, facts, looked, basket, key_id)
-        refused += [_card_fault(problem, gift_asset(program)) for problem in cards.problems]
+        refused += [_card_fault(scene, looked, basket, problem) for problem in cards.problems]
         _post_cards(scene, looked, key_id, cards, bearers, opened, instruments)
     keys = [CommitKey(issue_key_id_of(one.code_hash), KeyKind.ISSUE, key_id) for one in instruments]
     codes: dict[tuple[int, int], tuple[str, ...]] = {}
@@ -397,9 +431,13 @@ def _use_coupons(
         standing = looked.standings[one.account_id]
         journal = Journal(key_id, standing.lots)
         journal.take(Book.CLEARING, one.asset_code, picks)
-        ending = looked.ending[one.account_id]
-        bearers[one.account_id] = Bearer(standing.version, journal, ending)
+        bearers[one.account_id] = _bearer(one.account_id, journal, looked)
     return bearers
+
+
+def _bearer(account_id: int, journal: Journal, looked: Looked) -> Bearer:
+    version = looked.standings[account_id].version
+    return Bearer(version, journal, looked.ending[account_id], looked.others[account_id])
 
 
 def _settle_cards(
@@ -426,7 +464,9 @@ def _settle_cards(
             cards.setdefault(use.code, Card(account_id))
         uses.append(use)
     window = dict(facts.store.windows)[asset_code]
-    return settle_cards(key_id, asset_code, uses, cards, window, basket.hold_id)
+    return settle_cards(
+        key_id, asset_code, uses, cards, window, basket.hold_id, takes_held=basket.is_fact
+    )
 
 
 def _post_cards(
@@ -445,8 +485,7 @@ def _post_cards(
     asset_code = gift_asset(scene.rules.program)
     for account_id, journal in cards.journals.items():
         if account_id in looked.standings:
-            version = looked.standings[account_id].version
-            bearers[account_id] = Bearer(version, journal, looked.ending[account_id])
+            bearers[account_id] = _bearer(account_id, journal, looked)
         else:
             digest, movement = hashes[account_id], journal.movement()
             opened.append(NewAccount(account_id, AccountKind.BEARER, movement, header.chain_id))
@@ -455,13 +494,25 @@ def _post_cards(
             )
 
 
-def _card_fault(problem: CardProblem, asset_code: str) -> Refusal:
-    figures = {"asked_minor": str(problem.asked_minor), "most_minor": str(problem.most_minor)}
-    if problem.fault == CardFault.SHORT:
-        text = f"gift card {problem.code}: {problem.most_minor} left of {problem.asked_minor}"
-        return Refusal(Reason.SPEND_NOT_POSSIBLE, text, {"asset_code": asset_code, **figures})
-    text = f"gift card {problem.code}: {problem.fault.value}"
-    return Refusal(Reason.GIFT_CARD_STATE, text, {"code": problem.code, "state": problem.fault})
+def _card_fault(scene: Scene, looked: Looked, basket: Basket, problem: CardProblem) -> Refusal:
+    if problem.fault != CardFault.SHORT:
+        text = f"gift card {problem.code}: {problem.fault.value}"
+        return Refusal(Reason.GIFT_CARD_STATE, text, {"code": problem.code, "state": problem.fault})
+    text = f"gift card {problem.code}: {problem.most_minor} left of {problem.asked_minor}"
+    metadata = {
+        "asset_code": gift_asset(scene.rules.program),
+        "asked_minor": str(problem.asked_minor),
+        "most_minor": str(problem.most_minor),
+        "code": problem.code,
+        "held_minor": str(problem.held_minor),
+    }
+    if problem.held_minor:
+        text += f", {problem.held_minor} held for another basket"
+    account_id = looked.codes[hash_of(scene, CodeKind.GIFT_CARD, problem.code)].account_id
+    holds = looked.standings[account_id].holdings.holds
+    if account_id in basket.promised and all(one.hold_id != basket.hold_id for one in holds):
+        return Refusal(Reason.HOLD_EXPIRED, f"the hold has lapsed; {text}: quote again", metadata)
+    return Refusal(Reason.SPEND_NOT_POSSIBLE, text, metadata)
 
 
 def _give_out(
@@ -496,27 +547,3 @@ def _give_out(
         opened.append(NewAccount(account_id, AccountKind.BEARER, movement, chain_id))
     instruments.append(NewInstrument(digest, kind, account_id, lot_id, given.asset_code, key_id))
     return code
-
-
-def holds_on(
-    facts: Facts, codes: Sequence[str], hold_id: bytes, expires_at_us: int
-) -> dict[int, tuple[Hold, ...]]:
-    """By account what a basket holds of the coupons that it shows and can use.
-
-    Args:
-        facts: with the coupons.
-        codes: to be held, as they were shown.
-        hold_id: the basket's.
-        expires_at_us: UTC microseconds.
-    """
-    held: dict[int, dict[str, tuple[tuple[bytes, int], ...]]] = {}
-    for one in facts.coupons:
-        if one.code in codes and one.code and not one.state:
-            picks = held.setdefault(one.account_id, {})
-            picks[one.asset_code] = (*picks.get(one.asset_code, ()), (one.lot_id, 1))
-    return {
-        account_id: tuple(
-            Hold(hold_id, code, len(picks), picks, expires_at_us) for code, picks in found.items()
-        )
-        for account_id, found in held.items()
-    }

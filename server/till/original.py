@@ -299,11 +299,16 @@ def evaluator_of(context: Context) -> Evaluator:
 
 
 class Moved(NamedTuple):
-    """What settling moves on one account."""
+    """What settling moves on one account.
+
+    Attributes:
+        released: ids of holds that end, because what they hold is taken.
+    """
 
     touched: Touched
     movement: Movement
     settled: Settled
+    released: tuple[bytes, ...] = ()
 
     @classmethod
     def nothing(cls, touched: Touched) -> "Moved":
@@ -319,6 +324,7 @@ def settle_account(
     claims: Iterable[Claim],
     comebacks: Iterable[Comeback],
     now_us: int,
+    takes_held: bool,
 ) -> Settled:
     """Settle on one account.
 
@@ -330,6 +336,7 @@ def settle_account(
         claims: what is taken back there.
         comebacks: what comes back there.
         now_us: the instant, UTC microseconds.
+        takes_held: what baskets hold is taken back as well.
     """
     rules = original.rules.program.returns
     store = context.reference.store(original.key.chain_id, original.key.store_id)
@@ -337,7 +344,7 @@ def settle_account(
     counted = summed([one for record in original.records for one in record.lapsed])
     home = touched.owner.account_ids[0]
     standing = Standing(
-        touched.holdings.holds,
+        () if takes_held else touched.holdings.holds,
         touched.spent_lots,
         {key: minor - counted.get((home, key), 0) for key, minor in touched.lapsed.items()},
         AssetWindow(now_us, until_us),

@@ -1,6 +1,7 @@
 """Quote: an open receipt to four sets. Nothing durable; degrades by priority as time runs out."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -11,8 +12,10 @@ from rewards import limits
 from rewards.commit import Commit
 from rewards.decide import Decision, quoted_lines
 from rewards.evaluate import Evaluated
-from rewards.facts import Facts
+from rewards.facts import NO_ACCOUNT, Facts
 from rewards.hints import find_hints
+from rewards.instrument import gift_asset
+from rewards.ledger import Hold
 from rewards.refusal import Reason, Refusal
 from rewards.ruleset import ProgramRules
 from rewards.sale import SaleMode, encode_sale, fingerprint_of
@@ -81,6 +84,7 @@ async def quote(context: Context, request: pb.QuoteRequest, deadline_s: float) -
     hints = find_hints(rules, sale, facts, decision.evaluation)
     asked = work.asked_of(scene, facts, decision, skipped, basket_id, hints)
     view = spending.view_of(scene, facts, decision, True, quoted.held_until)
+    view = view._replace(held_cards=quoted.held_cards)
     expires_at_us = token.expires_at_us if token else now_us + TOKEN_LIFE_US
     new_token = _token(quoted, basket_id, decision.evaluation, expires_at_us)
     back = await returns.preview(scene, now_us, deadline_s - FACTS_RESERVE_S)
@@ -121,12 +125,16 @@ class Quoted(NamedTuple):
     Attributes:
         seen: None if there was no time for the customer's facts.
         held_until: by asset until when the basket holds what it spends, UTC microseconds.
+        held_cards: what it holds on gift cards, by account of the card.
+        bearers: accounts of bearers on which it holds anything.
     """
 
     scene: work.Scene
     seen: Seen | None
     kept: quotas.Kept
-    held_until: dict[str, int]
+    held_until: Mapping[str, int] = {}
+    held_cards: Mapping[int, Hold] = {}
+    bearers: tuple[int, ...] = ()
 
 
 async def _held(
@@ -145,32 +153,43 @@ async def _held(
         now_us = context.clock()
         seen = await _facts_in_time(scene, basket_id, deadline_s)
         seen, facts = await _gathered(scene, seen, deadline_s)
-        facts, looked = await _with_instruments(scene, facts, basket_id, now_us, deadline_s)
+        basket = instruments.Basket(hold_id_of(basket_id), now_us, cards=tuple(reserved.cards))
+        facts, looked = await _with_instruments(scene, facts, basket, deadline_s)
         paying, facts = await _paying(scene, facts, reserved, basket_id, now_us, deadline_s)
         is_live = scene.sale.header.mode != SaleMode.TRAINING
         asking = quotas.Asking(takes=reserved.budgets and is_live, basket_id=basket_id)
         kept = await quotas.decide(paying, facts, asking, deadline_s)
         context.budgets.hold(basket_id, kept.budget_uses, _hold_end_us(scene, now_us))
         kept = kept._replace(facts=replace(kept.facts, spends=kept.decision.spends))
-        wanted = {}
-        if is_live:
-            wanted = wanted_holds(paying, kept, reserved, hold_id_of(basket_id), now_us)
-        own = wanted.get(facts.customer.account_id, ())
-        quoted = Quoted(paying, seen, kept, {hold.asset_code: hold.expires_at_us for hold in own})
         if seen is None or not is_live:
+            quoted = Quoted(paying, seen, kept)
             return None
+        hold_id = hold_id_of(basket_id)
+        wanted = wanted_holds(paying, kept, looked, reserved, hold_id, now_us)
+        quoted = _quoted(paying, seen, kept, wanted)
         versions = {one: standing.version for one, standing in looked.standings.items()}
         versions[facts.customer.account_id] = facts.customer.account_version
         held = set(seen.held)
         missing = held - versions.keys()
         if missing:
             versions.update(await versions_in_time(context, missing, deadline_s))
-        hold_id = hold_id_of(basket_id)
         return holding_commit(hold_id, wanted, held & versions.keys(), versions, now_us)
 
     await write_holds(context, decide, deadline_s)
     assert quoted is not None, "it was decided at least once"
     return quoted
+
+
+def _quoted(
+    scene: work.Scene, seen: Seen, kept: quotas.Kept, wanted: Mapping[int, tuple[Hold, ...]]
+) -> Quoted:
+    """A quote with what it holds, by account."""
+    account_id = kept.facts.customer.account_id
+    held_until = {hold.asset_code: hold.expires_at_us for hold in wanted.get(account_id, ())}
+    cards = {one.account_id for one in kept.facts.gift_cards}
+    held_cards = {one: hold for one in cards for hold in wanted.get(one, ())}
+    bearers = tuple(one for one, holds in wanted.items() if holds and one < NO_ACCOUNT)
+    return Quoted(scene, seen, kept, held_until, held_cards, bearers)
 
 
 def _hold_end_us(scene: work.Scene, now_us: int) -> int:
@@ -198,15 +217,14 @@ async def _paying(
     except TimeoutError:
         if not reserved.wishes:
             return scene, facts
-        text = "no time was left to hold what is reserved; nothing is held"
-        raise Refusal(Reason.DEADLINE_PASSED, text) from None
+        raise _nothing_held() from None
 
 
 async def _facts_in_time(scene: work.Scene, basket_id: bytes, deadline_s: float) -> Seen | None:
     """The customer's facts, and what the basket holds; None if there was no time for them."""
     hashes = work.identifier_hashes(scene.sale)
     program = scene.rules.program
-    may_hold = bool(program.spend_rules or program.coupon_series)
+    may_hold = bool(program.spend_rules or program.coupon_series or gift_asset(program))
     hold_ids = (hold_id_of(basket_id),) if may_hold else ()
     if not hashes and not hold_ids:
         return Seen({}, None)
@@ -228,14 +246,24 @@ async def _gathered(
 
 
 async def _with_instruments(
-    scene: work.Scene, facts: Facts, basket_id: bytes, now_us: int, deadline_s: float
+    scene: work.Scene, facts: Facts, basket: instruments.Basket, deadline_s: float
 ) -> tuple[Facts, instruments.Looked]:
-    """The facts with coupons and gift cards; without them if there is no time."""
-    basket = instruments.Basket(hold_id_of(basket_id), now_us)
+    """The facts with coupons and gift cards; without them if there is no time.
+
+    Raises:
+        Refusal: there is no time, and cards are to be held.
+    """
     try:
         return await instruments.look_at(scene, facts, basket, deadline_s - FACTS_RESERVE_S)
     except TimeoutError:
-        return facts, instruments.NOTHING_LOOKED
+        if not basket.cards:
+            return facts, instruments.NOTHING_LOOKED
+        raise _nothing_held() from None
+
+
+def _nothing_held() -> Refusal:
+    text = "no time was left to hold what is reserved; nothing is held"
+    return Refusal(Reason.DEADLINE_PASSED, text)
 
 
 def _with_extras(
@@ -279,4 +307,5 @@ def _token(
         lines=quoted_lines(sale, evaluation),
         shown=kept.shown_by(scene.rules),
         spends=spending.told_by(scene, kept.decision),
+        bearers=quoted.bearers,
     )

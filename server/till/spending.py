@@ -199,6 +199,9 @@ def refusal_of(short: Shortfall, purse: Purse, token: QuoteToken | None) -> Refu
         "asked_minor": str(short.asked_minor),
         "most_minor": str(short.most_minor),
     }
+    if short.no_rule:
+        text = "points cannot be spent as a tender: no rule of the program spends this asset so"
+        return Refusal(Reason.SPEND_NOT_POSSIBLE, text, metadata)
     is_held = any(
         hold.hold_id == purse.hold_id
         and hold.asset_code == short.asset_code

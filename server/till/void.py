@@ -169,6 +169,7 @@ class VoidOperation:
             comebacks,
             self._command.void_key_id,
             now_us,
+            is_fact=True,
         )
 
     def _answer(self, original: Original, moved: tuple[Moved, ...], now_us: int) -> bytes:

@@ -12,40 +12,27 @@ import grpc
 import pytest
 
 from loyalty.v1 import back_office_service_pb2 as bo
-from loyalty.v1 import receipt_pb2
 from loyalty.v1 import till_service_pb2 as pb
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
+from tests.cards import (
+    CARDS,
+    RELOAD,
+    REVERSE,
+    VOUCHER,
+    left_on,
+    paid,
+    refunded,
+    refusal,
+    sold,
+    voided,
+)
 from tests.serving import (
-    PROGRAM,
     PlaceWith,
     ServerProcess,
     raw_checkout,
     reason_of,
-    receipt_key,
-    sale,
     serving,
-    test_program,
     till_stub,
-    with_totals,
-)
-
-FULL = 60_000
-ACTIVATE = receipt_pb2.GIFT_CARD_OPERATION_ACTIVATE
-RELOAD = receipt_pb2.GIFT_CARD_OPERATION_RELOAD
-BALANCE = receipt_pb2.GIFT_CARD_OPERATION_BALANCE
-REVERSE = receipt_pb2.GIFT_CARD_OPERATION_REVERSE
-GIFT_CARD, VOUCHER = receipt_pb2.TENDER_KIND_GIFT_CARD, receipt_pb2.TENDER_KIND_VOUCHER
-NAMES = [{"language_code": "ru", "forms": [{"category": "other", "text": "подарочных"}]}]
-CERTIFICATE = {
-    "promotion_id": "certificate",
-    "names": [{"language_code": "ru", "text": "Сертификат"}],
-    "lane": "reward",
-    "conditions": [{"code": "trigger", "any_of": ["certificate"]}],
-    "gives": [{"code": "gift_certificate", "amount_minor": 5_000, "valid_days": 30}],
-}
-CARDS = test_program(
-    assets=[*PROGRAM["assets"], {"code": "gift", "kind": "gift_money", "names": NAMES}],
-    promotions=[CERTIFICATE],
 )
 
 
@@ -67,70 +54,6 @@ def tills(servers: list[ServerProcess]) -> Iterator[list[Any]]:
         grpc.insecure_channel(servers[1].target) as two,
     ):
         yield [till_stub(one), till_stub(two)]
-
-
-def sold(
-    number: int,
-    code: str,
-    amount_minor: int,
-    operation: receipt_pb2.GiftCardOperation.ValueType = ACTIVATE,
-    closed: bool = False,
-) -> pb.CheckoutRequest:
-    """A receipt on which a card is sold or reloaded, besides goods of 60,000."""
-    made = sale("")
-    made.lines.add(
-        line_id="card",
-        sku="gift-card",
-        quantity_milli=1_000,
-        unit=receipt_pb2.QUANTITY_UNIT_PIECE,
-        unit_price_scaled=amount_minor,
-        unit_price_scale=2,
-        amount_minor=amount_minor,
-        price_source=receipt_pb2.PRICE_SOURCE_SHELF,
-        kind=receipt_pb2.LINE_KIND_GIFT_CARD,
-        action=receipt_pb2.LINE_ACTION_SALE,
-        gift_card_id=code,
-        gift_card_operation=operation,
-    )
-    request = pb.CheckoutRequest(receipt_key=receipt_key(number), closed=closed)
-    request.sale.CopyFrom(with_totals(made))
-    return request
-
-
-def paid(
-    number: int,
-    code: str,
-    amount_minor: int,
-    kind: receipt_pb2.TenderKind.ValueType = GIFT_CARD,
-    operation: receipt_pb2.GiftCardOperation.ValueType = BALANCE,
-    closed: bool = False,
-    trigger: str = "",
-) -> pb.CheckoutRequest:
-    """A receipt of 60,000 that is paid in part with a card; BALANCE stands for no operation."""
-    made = sale("")
-    if trigger:
-        made.header.manual_triggers.append(trigger)
-    if code:
-        tender = made.tenders.add(
-            kind=kind, state=receipt_pb2.TENDER_STATE_PAID, amount_minor=amount_minor
-        )
-        tender.gift_card_id = code
-        if operation != BALANCE:
-            tender.gift_card_operation = operation
-    return pb.CheckoutRequest(receipt_key=receipt_key(number), sale=made, closed=closed)
-
-
-def left_on(till: Any, code: str) -> int | None:
-    """What a quote says is on a card; None for one that is not known."""
-    request = pb.QuoteRequest(basket_id=bytes(16), sale=paid(0, code, 0).sale)
-    found = till.Quote(request).answer.gift_cards
-    return found[0].available_minor if found else None
-
-
-def refusal(call: Any, request: Any) -> tuple[str, dict[str, str]]:
-    with pytest.raises(grpc.RpcError) as refused:
-        call(request)
-    return reason_of(refused.value)[1:]
 
 
 def test_the_life_of_a_card(tills: list[Any]) -> None:
@@ -234,18 +157,6 @@ def test_void_gives_back_and_takes_back(tills: list[Any]) -> None:
     assert left_on(tills[0], "C-1") == 0
 
 
-def refunded(number: int, original: int, line_id: str, closed: bool = False) -> pb.RefundRequest:
-    milli = 1_000 if line_id == "card" else 2_000
-    return pb.RefundRequest(
-        receipt_key=receipt_key(number),
-        original_key=receipt_key(original),
-        lines=[pb.RefundLine(line_id=line_id, quantity_milli=milli)],
-        cashier_id="c1",
-        reason_code="RETURN",
-        closed=closed,
-    )
-
-
 def test_a_card_that_comes_back_is_empty(tills: list[Any]) -> None:
     """The money of its line is taken off it, once; other lines leave it alone."""
     tills[0].Checkout(sold(1, "C-1", 1_000))
@@ -269,12 +180,6 @@ def test_a_card_that_was_spent_does_not_come_back(tills: list[Any]) -> None:
     fact = tills[1].Refund(refunded(10, 1, "card", closed=True))
     assert [one.kind for one in fact.exceptions] == [pb.EXCEPTION_KIND_RETURN_LINES]
     assert left_on(tills[0], "C-1") == 0
-
-
-def voided(number: int) -> pb.VoidRequest:
-    return pb.VoidRequest(
-        receipt_key=receipt_key(number), reason_code="PAYMENT_FAILED", cashier_id="c1"
-    )
 
 
 @pytest.mark.parametrize("kind", ["sold", "spent"])

@@ -416,11 +416,13 @@ def test_a_tender(stub: Any, world: World) -> None:
 
 def test_a_tender_without_a_customer_or_a_rule(stub: Any, world: World) -> None:
     """Refused while it is open; a fact is sold, nothing is taken from anybody."""
+    world.earn(stub, "card1", 1, 10_000)
     for number, card in ((1, ""), (2, "card1")):
         made = paid_by_points(sale(card), 500)
         request = checkout(number=number, sale=made)
         request.ClearField("basket_id")
-        assert refusal(stub.Checkout, request)[0] == "SPEND_NOT_POSSIBLE"
+        reason, facts = refusal(stub.Checkout, request)
+        assert (reason, facts["most_minor"]) == ("SPEND_NOT_POSSIBLE", "0")
         request.closed = True
         sold = stub.Checkout(request)
         assert [one.kind for one in sold.exceptions] == [pb.EXCEPTION_KIND_SPEND]

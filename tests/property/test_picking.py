@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewards.ledger import Hold, Holdings, LotKind, OwnedLot
-from rewards.picking import debts, expired, pick, pick_any, usable_minor
+from rewards.picking import debts, expired, pick, pick_any, uncovered, usable_minor
 
 NOW = 10
 OWN, OTHER = b"own", b"other"
@@ -132,6 +132,22 @@ def test_what_has_expired_is_what_can_be_spent_by_nobody(owned: Holdings) -> Non
         is_gone = lot.kind == LotKind.VALUE and is_over(lot)
         assert found == (unheld(owned, lot) if is_gone else 0)
     assert all(picks for picks in gone.values())
+
+
+@given(holdings(), st.data())
+def test_holds_that_end_are_those_that_are_not_there(owned: Holdings, data: st.DataObject) -> None:
+    """Those that stay are covered; those that end are on a lot that has not enough for all."""
+    left = {x.lot_id: data.draw(st.integers(0, x.remaining_minor)) for x in owned.lots}
+    gone = uncovered(owned.holds, left)
+    assert len(set(gone)) == len(gone)
+    on_lots = Counter(lot_id for hold in owned.holds for lot_id, n in hold.picks for _ in range(n))
+    short = {lot_id for lot_id, minor in on_lots.items() if minor > left[lot_id]}
+    for hold in owned.holds:
+        if short & dict(hold.picks).keys():
+            assert hold.hold_id in gone
+    for hold_id in gone:
+        mine = [hold for hold in owned.holds if hold.hold_id == hold_id]
+        assert any(short & dict(hold.picks).keys() for hold in mine)
 
 
 @given(holdings())

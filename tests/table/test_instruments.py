@@ -17,6 +17,7 @@ from rewards.instrument import (
     account_id_of,
     coupon_asset,
     coupon_of,
+    gift_card_of,
     made_code,
     own_coupons,
     spelled,
@@ -265,6 +266,45 @@ CARDS: dict[str, tuple[Card, tuple[tuple[CardOperation, int], ...], int, list[An
 @pytest.mark.parametrize(("given", "uses", "change", "faults"), CARDS.values(), ids=CARDS.keys())
 def test_gift_cards(given: Card, uses: Any, change: int, faults: Any) -> None:
     assert settled(given, *uses) == (change, faults)
+
+
+@pytest.mark.parametrize(
+    ("asked", "takes_held", "change", "faults"),
+    [
+        (200, False, -200, []),
+        (250, False, -200, [(CardFault.SHORT, 200, 50)]),
+        (350, False, -200, [(CardFault.SHORT, 200, 100)]),
+        (250, True, -250, []),
+        (350, True, -300, [(CardFault.SHORT, 300, 0)]),
+    ],
+)
+def test_a_card_that_another_basket_holds_in_part(
+    asked: int, takes_held: bool, change: int, faults: Any
+) -> None:
+    """Of 300 another holds 100: a request leaves them, a fact takes them if need be."""
+    hold = Hold(b"o" * 16, GIFT, 100, ((LOT, 100),), make.NOON_US)
+    held = Card(-1, Holdings((lot(300, asset=GIFT),), (hold,)), True)
+    use = [CardUse(REDEEM, "C", asked)]
+    found = settle_cards(
+        make.key_id(), GIFT, use, {"C": held}, WINDOW, BASKET, takes_held=takes_held
+    )
+    moved = [journal.movement() for journal in found.journals.values()]
+    assert sum(one.amount_minor for m in moved for one in m.balance_changes) == change
+    assert [(one.fault, one.most_minor, one.held_minor) for one in found.problems] == faults
+
+
+def test_a_card_as_a_basket_sees_it() -> None:
+    """What the basket holds itself is there; what another holds is said apart."""
+    holds = tuple(
+        Hold(hold_id, GIFT, minor, ((LOT, minor),), make.NOON_US)
+        for hold_id, minor in ((BASKET, 50), (b"o" * 16, 100))
+    )
+    standing = Holdings((lot(300, asset=GIFT),), holds)
+    for own_hold_id, left, held in ((BASKET, 200, 100), (b"", 150, 150), (b"o" * 16, 250, 50)):
+        seen = gift_card_of("C", GIFT, -1, standing, make.NOON_US, own_hold_id)
+        assert (seen.left_minor, seen.held_minor) == (left, held)
+    seen = gift_card_of("C", GIFT, -1, standing, make.NOON_US + 1)
+    assert (seen.left_minor, seen.held_minor) == (300, 0)
 
 
 def test_what_is_paid_for_a_card_stands_in_clearing() -> None:

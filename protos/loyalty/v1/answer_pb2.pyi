@@ -629,8 +629,8 @@ class Answer(_message.Message):
 
     @_builtins.property
     def gift_cards(self) -> _containers.RepeatedCompositeFieldContainer[Global___GiftCardState]:
-        """The gift cards and certificates that the receipt names and the server knows, as they stood
-        before it.
+        """The gift cards and certificates that the receipt or its Reservation names and the server knows,
+        as they stood before it.
         """
 
     @_builtins.property
@@ -840,22 +840,34 @@ class GiftCardState(_message.Message):
     GIFT_CARD_ID_FIELD_NUMBER: _builtins.int
     AVAILABLE_MINOR_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_US_FIELD_NUMBER: _builtins.int
+    HELD_BY_OTHERS_MINOR_FIELD_NUMBER: _builtins.int
+    HELD_MINOR_FIELD_NUMBER: _builtins.int
+    HELD_UNTIL_US_FIELD_NUMBER: _builtins.int
     gift_card_id: _builtins.str
     """The card as sent."""
     available_minor: _builtins.int
-    """What can be spent, minor units of money."""
+    """What can be spent on this receipt, minor units of money: what other baskets hold is not in it."""
     expires_at_us: _builtins.int
     """Up to and including when the first part of it can be spent, UTC microseconds; 0 is without end."""
+    held_by_others_minor: _builtins.int
+    """What could be spent besides if no other basket held it, minor units of money."""
+    held_minor: _builtins.int
+    """In a Quote: what of available_minor is held for this basket, minor units of money."""
+    held_until_us: _builtins.int
+    """Until when, included, UTC microseconds; 0 is not held."""
     def __init__(
         self,
         *,
         gift_card_id: _builtins.str = ...,
         available_minor: _builtins.int = ...,
         expires_at_us: _builtins.int = ...,
+        held_by_others_minor: _builtins.int = ...,
+        held_minor: _builtins.int = ...,
+        held_until_us: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_minor", b"available_minor", "expires_at_us", b"expires_at_us", "gift_card_id", b"gift_card_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_minor", b"available_minor", "expires_at_us", b"expires_at_us", "gift_card_id", b"gift_card_id", "held_by_others_minor", b"held_by_others_minor", "held_minor", b"held_minor", "held_until_us", b"held_until_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -93,7 +93,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INTERNAL: a fault of the server; reported, nothing recorded."""
     ERROR_REASON_SPEND_NOT_POSSIBLE: _ErrorReason.ValueType  # 32
     """FAILED_PRECONDITION: points cannot be spent as asked.
-    Metadata: asset_code, asked_minor, most_minor.
+    Metadata: asset_code, asked_minor, most_minor; of a gift card that pays also its code and
+    held_minor, which another basket holds.
     """
     ERROR_REASON_HOLD_EXPIRED: _ErrorReason.ValueType  # 33
     """FAILED_PRECONDITION: the basket's hold has lapsed, and what it held is not free any more: quote
@@ -209,7 +210,8 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 31
 """INTERNAL: a fault of the server; reported, nothing recorded."""
 ERROR_REASON_SPEND_NOT_POSSIBLE: ErrorReason.ValueType  # 32
 """FAILED_PRECONDITION: points cannot be spent as asked.
-Metadata: asset_code, asked_minor, most_minor.
+Metadata: asset_code, asked_minor, most_minor; of a gift card that pays also its code and
+held_minor, which another basket holds.
 """
 ERROR_REASON_HOLD_EXPIRED: ErrorReason.ValueType  # 33
 """FAILED_PRECONDITION: the basket's hold has lapsed, and what it held is not free any more: quote

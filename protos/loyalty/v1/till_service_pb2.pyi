@@ -575,6 +575,7 @@ class Reservation(_message.Message):
     AMOUNTS_FIELD_NUMBER: _builtins.int
     COUPON_CODES_FIELD_NUMBER: _builtins.int
     BUDGETS_FIELD_NUMBER: _builtins.int
+    GIFT_CARDS_FIELD_NUMBER: _builtins.int
     budgets: _builtins.bool
     """Optional. Hold also what promotions give out of limits over many receipts: in the memory of the
     server that answers, so that only a Checkout at that server finds it.
@@ -589,20 +590,53 @@ class Reservation(_message.Message):
     def coupon_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Optional. Coupons to hold, at most 100."""
 
+    @_builtins.property
+    def gift_cards(self) -> _containers.RepeatedCompositeFieldContainer[Global___GiftCardAmount]:
+        """Optional. What to hold on gift cards and certificates, each once, at most 50, whether the sale
+        names them already or not; less is held where less is free: GiftCardState says how much.
+        """
+
     def __init__(
         self,
         *,
         amounts: _abc.Iterable[Global___AssetAmount] | None = ...,
         coupon_codes: _abc.Iterable[_builtins.str] | None = ...,
         budgets: _builtins.bool = ...,
+        gift_cards: _abc.Iterable[Global___GiftCardAmount] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "budgets", b"budgets", "coupon_codes", b"coupon_codes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "budgets", b"budgets", "coupon_codes", b"coupon_codes", "gift_cards", b"gift_cards"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Reservation: _TypeAlias = Reservation  # noqa: Y015
+
+@_typing.final
+class GiftCardAmount(_message.Message):
+    """An amount on a gift card or certificate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GIFT_CARD_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    gift_card_id: _builtins.str
+    """Required. Number of the card or code of the certificate, 1 to 128 characters."""
+    amount_minor: _builtins.int
+    """Required. Amount in minor units of money, 1 to 10^12."""
+    def __init__(
+        self,
+        *,
+        gift_card_id: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "gift_card_id", b"gift_card_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GiftCardAmount: _TypeAlias = GiftCardAmount  # noqa: Y015
 
 @_typing.final
 class AssetAmount(_message.Message):
