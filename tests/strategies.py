@@ -1,15 +1,21 @@
 """Random cases of the promotion engine: a program, and a receipt with facts that its rules ask for.
 
-`cases` draws by hypothesis; `seeded_case` takes a case from a seed, for long runs. Most promotions
-of a case have something on the receipt, and about half of those fire.
+A case follows from a seed and from which of its promotions and lines are there, so that hypothesis
+draws three numbers and makes a failing case smaller by leaving parts out. Most promotions of a case
+have something on the receipt, and about half of those fire.
 """
 
+from collections.abc import Collection
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from rewards.allocate import allocate
+from rewards.basket import Allocate
 from rewards.compilation import compile_ruleset
+from rewards.evaluate import Evaluation, evaluate
 from rewards.facts import (
     ANONYMOUS,
     AssetWindow,
@@ -25,9 +31,10 @@ from rewards.facts import (
 from rewards.instrument import coupon_asset
 from rewards.limits import MILLI
 from rewards.product import Product
-from rewards.program import Program
+from rewards.program import Program, Promotion
 from rewards.rounding import floor_div, round_half_up
 from rewards.ruleset import ProgramRules, Ruleset
+from rewards.runs import LineOutcome
 from rewards.sale import (
     Capabilities,
     Line,
@@ -53,9 +60,7 @@ from tests.programs import (
     SERIES,
     SKUS,
     TRIGGERS,
-    Drawing,
     Maker,
-    Seeded,
     make_program,
 )
 
@@ -97,7 +102,52 @@ class Case(NamedTuple):
 
     def rules(self) -> ProgramRules:
         """The program as it is evaluated."""
-        return Ruleset(compile_ruleset(1, (self.program,))).by_chain[self.program.chain_id]
+        return _compiled(self.program)
+
+    def evaluate(self, share: Allocate = allocate) -> Evaluation:
+        """What the reference evaluation says of it."""
+        return evaluate(self.rules(), self.sale, self.facts, share)
+
+    def lines(self, evaluation: Evaluation) -> list[tuple[Line, LineOutcome]]:
+        """Each line that is not cancelled, as sent and as it is to be sold."""
+        both = zip(self.sale.lines, evaluation.outcomes, strict=True)
+        return [(line, outcome) for line, outcome in both if outcome is not None]
+
+    def by_number(self) -> list[Promotion]:
+        """The promotions by the numbers that an evaluation gives them."""
+        authored = {promotion.promotion_id: promotion for promotion in self.program.promotions}
+        return [authored[one.promotion_id] for one in self.rules().program.promotions]
+
+    def with_lines(self, *lines: Line) -> "Case":
+        """The same with other lines."""
+        return self._replace(sale=replace(self.sale, lines=lines))
+
+    def with_program(self, **changes: Any) -> "Case":
+        """The same with other fields of the program."""
+        return self._replace(program=replace(self.program, **changes))
+
+
+@lru_cache(maxsize=4)
+def _compiled(program: Program) -> ProgramRules:
+    """A test that asks for the rules of a case several times compiles them once."""
+    return Ruleset(compile_ruleset(1, (program,))).by_chain[program.chain_id]
+
+
+class Shape(NamedTuple):
+    """What cases of a test have in common.
+
+    Attributes:
+        best: lanes may be of mode best.
+        floors: lines may have minimum amounts.
+    """
+
+    best: bool = False
+    floors: bool = True
+    tills: tuple[Capabilities, ...] = TILLS
+
+
+ANY_SHAPE = Shape()
+BEST = Shape(best=True)
 
 
 def _products(one: Maker) -> tuple[Product, ...]:
@@ -114,27 +164,27 @@ def _products(one: Maker) -> tuple[Product, ...]:
     )
 
 
-def _line(one: Maker, number: int) -> Line:
+def _line(one: Maker, number: int, floors: bool) -> Line:
     sku = one.pick(SKUS)
     price_minor = one.pick(PRICES)
     pieces = one.pick((1, 2, 3, 1, 5, 12, 4))
     milli = pieces * (337 if sku == WEIGHED else MILLI)
     whole_minor = round_half_up(price_minor * milli, MILLI)
     amount_minor = whole_minor - floor_div(whole_minor * one.pick((0, 0, 0, 0, 1, 50)), 100)
-    lowest_minor = floor_div(amount_minor * one.pick((0, 0, 0, 0, 0, 50, 99)), 100)
+    lowest_percent = one.pick((0, 0, 0, 0, 0, 50, 99)) if floors else 0
     return make.line(
         sku,
         price_minor=price_minor,
-        line_id=f"l{one.pick('73519') if number < 5 else ''}{number}",
+        line_id=f"l{one.pick('73519')}-{number}",
         amount_minor=amount_minor,
         quantity_milli=milli,
         unit=Unit.KILOGRAM if sku == WEIGHED else Unit.PIECE,
-        minimum_amount_minor=lowest_minor,
+        minimum_amount_minor=floor_div(amount_minor * lowest_percent, 100),
         **one.pick(FLAGS),
     )
 
 
-def _tenders(one: Maker, lines: tuple[Line, ...]) -> tuple[Tender, ...]:
+def _tenders(one: Maker) -> tuple[Tender, ...]:
     if not one.once_in(2):
         return ()
     kinds = (TenderKind.CARD, TenderKind.CASH, TenderKind.POINTS)
@@ -145,13 +195,14 @@ def _tenders(one: Maker, lines: tuple[Line, ...]) -> tuple[Tender, ...]:
     return tuple(made)
 
 
-def _sale(one: Maker, lines_max: int) -> Sale:
-    lines = tuple(_line(one, number) for number in range(1 + one.below(lines_max)))
+def _sale(seed: str, numbers: Collection[int], shape: Shape) -> Sale:
+    lines = [_line(Maker(f"{seed} line {n}"), n, shape.floors) for n in numbers]
+    one = Maker(f"{seed} sale")
     codes = tuple(one.pick((code, code.lower(), code.upper())) for code in one.some(COUPONS))
     return make.sale(
         *lines,
-        tenders=_tenders(one, lines),
-        capabilities=one.pick(TILLS),
+        tenders=_tenders(one),
+        capabilities=one.pick(shape.tills),
         till_type=one.pick((1, 1, 2, 5)),
         coupon_codes=codes + (("unknown",) if one.once_in(6) else ()),
         manual_triggers=one.some(TRIGGERS),
@@ -228,23 +279,47 @@ def _facts(one: Maker, program: Program, sale: Sale) -> Facts:
     return replace(made, coupons=_coupons(one, sale))
 
 
-def make_case(one: Maker, promotions_max: int = 6, lines_max: int = 6, best: bool = False) -> Case:
-    """A case in which some kinds of benefits are left out, so that the others meet more often."""
-    prices = one.some(PRICE_KINDS, 2)
-    kinds = (*prices, *one.some(REWARD_KINDS, 1))
-    program = make_program(one, kinds, promotions_max, best)
-    sale = _sale(one, lines_max)
-    return Case(program, sale, _facts(one, program, sale))
+def make_case(
+    seed: str, promotions: Collection[int], lines: Collection[int], shape: Shape = ANY_SHAPE
+) -> Case:
+    """A case in which some kinds of benefits are left out, so that the others meet more often.
+
+    Args:
+        seed: all follows from it.
+        promotions: numbers of those that there are.
+        lines: numbers of those that there are.
+        shape: what the case must be like.
+    """
+    one = Maker(f"{seed} kinds")
+    kinds = (*one.some(PRICE_KINDS, 2), *one.some(REWARD_KINDS, 1))
+    program = make_program(seed, promotions, kinds, shape.best)
+    sale = _sale(seed, lines, shape)
+    return Case(program, sale, _facts(Maker(f"{seed} facts"), program, sale))
 
 
 def seeded_case(
-    seed: int, promotions_max: int = 12, lines_max: int = 12, best: bool = False
+    seed: int, promotions_max: int = 12, lines_max: int = 12, shape: Shape = ANY_SHAPE
 ) -> Case:
     """The case of a seed: the same on every machine."""
-    return make_case(Maker(Seeded(seed)), promotions_max, lines_max, best)
+    one = Maker(f"{seed} size")
+    promotions, lines = (range(1 + one.below(most)) for most in (promotions_max, lines_max))
+    return make_case(f"{seed}", promotions, lines, shape)
 
 
-@st.composite
-def cases(draw: st.DrawFn, promotions_max: int = 6, lines_max: int = 6, best: bool = False) -> Case:
-    """Draw a case."""
-    return make_case(Maker(Drawing(draw)), promotions_max, lines_max, best)
+def cases(shape: Shape = ANY_SHAPE) -> st.SearchStrategy[Case]:
+    """Draw a case of up to seven promotions and seven lines."""
+    return st.builds(partial(_drawn_case, shape), SEEDS, PARTS, PARTS)
+
+
+def _drawn_case(shape: Shape, seed: int, promotions: int, lines: int) -> Case:
+    return make_case(f"{seed}", _places(promotions), _places(lines), shape)
+
+
+def _places(parts: int) -> list[int]:
+    """Places of the bits that are set."""
+    return [place for place in range(parts.bit_length()) if parts >> place & 1]
+
+
+SEEDS = st.integers(0, 2**62)
+PARTS = st.integers(1, 2**7 - 1)
+"""A bit for each part that is there."""

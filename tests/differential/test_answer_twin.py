@@ -23,7 +23,7 @@ from server.codec.asked import Asked, Skipped, Voice
 from server.evaluator import kernel_evaluator, kernel_findings
 from server.texts import Speaker
 from tests import make
-from tests.strategies import Case, cases, seeded_case
+from tests.strategies import BEST, Case, cases, seeded_case
 
 
 def answered(case: Case, rules: Any, evaluation: Evaluated) -> bytes:
@@ -66,7 +66,7 @@ def test_larger_programs(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_best_lanes_are_proved_in_both(seed: int) -> None:
-    assert_same_answer(seeded_case(seed, best=True))
+    assert_same_answer(seeded_case(seed, shape=BEST))
 
 
 def test_what_is_remembered_is_of_the_same_program() -> None:

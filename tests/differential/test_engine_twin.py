@@ -29,7 +29,7 @@ from rewards.program import LaneSetting
 from rewards.trace import TraceOutcome
 from server.evaluator import kernel_evaluator
 from tests import make
-from tests.strategies import Case, cases, seeded_case
+from tests.strategies import BEST, Case, cases, seeded_case
 
 
 def _by_twin(case: Case, only: Any = None) -> Evaluation:
@@ -107,17 +107,17 @@ def packed() -> Iterator[None]:
 
 @pytest.mark.usefixtures("packed")
 class TestBestLanes:
-    @given(case=cases(best=True))
+    @given(case=cases(BEST))
     def test_receipts(self, case: Case) -> None:
         _assert_twins_agree(case)
 
     @given(seed=st.integers(0, 2**32))
     def test_larger_programs(self, seed: int) -> None:
-        _assert_twins_agree(seeded_case(seed, best=True))
+        _assert_twins_agree(seeded_case(seed, shape=BEST))
 
     @pytest.mark.parametrize("seed", range(40))
     def test_long_receipts(self, seed: int) -> None:
-        _assert_twins_agree(seeded_case(seed, 20, 40, best=True))
+        _assert_twins_agree(seeded_case(seed, 20, 40, shape=BEST))
 
     def test_more_ways_than_are_looked_at(self) -> None:
         lanes = (LaneSetting("price", "best"),)
@@ -150,7 +150,7 @@ def test_a_changed_article_is_noticed() -> None:
 
 
 def test_memory_is_given_back() -> None:
-    case = seeded_case(3, 20, 100, best=True)
+    case = seeded_case(3, 20, 100, shape=BEST)
     rules = case.rules()
     kernel_evaluator(rules, case.sale, case.facts)
     tracemalloc.start()

@@ -21,8 +21,7 @@ from rewards.program_check import check_program
 from rewards.rounding import floor_div, round_half_up
 from rewards.sale import Capabilities, Line, Sale, Unit
 from tests import make
-from tests.programs import Maker, Seeded
-from tests.strategies import Case, make_case
+from tests.strategies import Case, Shape, seeded_case
 
 PROMOTIONS_MAX = (2, 6, 6, 12, 12, 30)
 LINES_MAX = (1, 6, 6, 12, 12, 40)
@@ -53,8 +52,8 @@ def _first(seed: int, random: Random) -> Case:
     if random.randrange(LONG_ONCE_IN) == 0:
         lines_max = LONG_LINES_MAX
     best = random.random() < 0.5
-    one = Maker(Seeded(seed))
-    case = make_case(one, random.choice(PROMOTIONS_MAX), lines_max, best)
+    promotions_max = random.choice(PROMOTIONS_MAX)
+    case = seeded_case(seed, promotions_max, lines_max, Shape(best=best))
     if random.randrange(STRETCHED_ONCE_IN):
         return case
     program = _stretched_program(random, case.program)

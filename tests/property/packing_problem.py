@@ -1,7 +1,8 @@
 """Random packings, small enough to try every choice, and the most that any choice is worth."""
 
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, partial
+from random import Random
 
 from hypothesis import strategies as st
 from msgspec import Struct
@@ -22,36 +23,44 @@ def solved(problem: Problem, steps_max: int) -> Packing:
     return pack(problem.capacities, problem.applications, problem.parties, steps_max)
 
 
-@st.composite
 def problems(
-    draw: st.DrawFn,
-    classes_max: int = 5,
-    applications_max: int = 6,
-    capacity_max: int = 4,
-    value_max: int = 30,
-) -> Problem:
-    """Problems in which classes are scarce, values close, limits and groups frequent."""
-    capacities = draw(st.lists(st.integers(0, capacity_max), min_size=1, max_size=classes_max))
-    limit = st.just(0) | st.integers(1, 3)
-    group = st.just(-1) | st.integers(0, 2)
-    party = st.builds(Party, times_max=limit, group=group)
-    parties = draw(st.lists(party, min_size=1, max_size=4))
-    numbers = st.integers(0, len(capacities) - 1)
-    count = st.just(1) | st.integers(1, 3)
-    uses = st.dictionaries(numbers, count, min_size=1, max_size=4).map(_sorted)
-    application = st.builds(
-        Application,
-        promotion=st.integers(0, len(parties) - 1),
-        value=st.integers(1, value_max),
-        times_max=st.just(10**6) | st.integers(1, 3),
-        uses=uses,
+    classes_max: int = 5, applications_max: int = 6, capacity_max: int = 4, value_max: int = 30
+) -> st.SearchStrategy[Problem]:
+    """Problems in which classes are scarce, values close, limits and groups frequent.
+
+    A problem follows from a seed and from how many applications it has: hypothesis draws two
+    numbers, and makes a failing problem smaller by leaving out its last applications.
+    """
+    make = partial(_problem, classes_max, capacity_max, value_max)
+    return st.builds(make, st.integers(0, 2**62), st.sampled_from(range(applications_max + 1)))
+
+
+def _problem(classes_max: int, capacity_max: int, value_max: int, seed: int, count: int) -> Problem:
+    random = Random(seed)
+    most = min(capacity_max, random.choice((2, 4, capacity_max, capacity_max)))
+    classes = random.randint((1 + classes_max) >> 1, classes_max)
+    capacities = tuple(random.choice((0, 1, most, random.randint(1, most))) for _ in range(classes))
+    parties = tuple(
+        Party(random.choice((0, 0, 1, 2, 3)), random.choice((-1, -1, 0, 1, 2)))
+        for _ in range(random.randint(1, 4))
     )
-    applications = draw(st.lists(application, max_size=applications_max))
-    return Problem(tuple(capacities), tuple(applications), tuple(parties))
+    highest = random.choice((value_max, value_max, min(value_max, 9)))
+    lowest = random.choice((1, 1, highest - (highest >> 2)))
+    applications = tuple(
+        Application(
+            random.randrange(len(parties)),
+            random.randint(lowest, highest),
+            random.choice((10**6, 10**6, 1, 2, 3)),
+            _uses(random, classes),
+        )
+        for _ in range(count)
+    )
+    return Problem(capacities, applications, parties)
 
 
-def _sorted(uses: dict[int, int]) -> tuple[tuple[int, int], ...]:
-    return tuple(sorted(uses.items()))
+def _uses(random: Random, classes: int) -> tuple[tuple[int, int], ...]:
+    numbers = random.sample(range(classes), min(classes, random.randint(1, 4)))
+    return tuple((number, random.choice((1, 1, 2, 3))) for number in sorted(numbers))
 
 
 def most(problem: Problem) -> int:

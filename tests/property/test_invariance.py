@@ -4,6 +4,8 @@ And what grows as it should: copies of a set, receipts of the largest size.
 """
 
 from collections import Counter
+from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
@@ -24,14 +26,16 @@ from rewards.benefit import (
     NthItem,
 )
 from rewards.evaluate import Evaluation
-from rewards.facts import Facts
 from rewards.limits import LINES_MAX, MILLI, PIECES_MAX
 from rewards.program import LaneSetting
 from rewards.rounding import floor_div
-from rewards.sale import Line, Sale, Unit
+from rewards.sale import Line, Unit
 from tests import make
-from tests.property.case import BENEFITS, ONE_LINE, Case, cases, drawn_line, known, promotions
-from tests.property.case import settings as drawn_settings
+from tests.programs import ASSETS, PRICE_KINDS, REWARD_KINDS, Maker
+from tests.strategies import BEST, WINDOWS, Case, Shape, cases
+
+ORDERS = st.integers(0, 2**30)
+NO_LINE_FLOORS = Shape(best=True, floors=False, tills=(make.ABLE,))
 
 
 def paid(evaluation: Evaluation) -> int:
@@ -67,15 +71,17 @@ def besides_lines(evaluation: Evaluation) -> tuple[Any, ...]:
     )
 
 
-@given(cases(), st.randoms(use_true_random=False))
-def test_the_order_of_lines_and_of_promotions_changes_nothing(case: Case, random: Any) -> None:
-    order = list(range(len(case.sale.lines)))
-    random.shuffle(order)
-    shuffled = list(case.promotions)
-    random.shuffle(shuffled)
-    moved = case.with_lines(*[case.sale.lines[n] for n in order])
-    before, after = case.evaluate(), moved._replace(promotions=tuple(shuffled)).evaluate()
-    assert [before.outcomes[n] for n in order] == list(after.outcomes)
+@given(cases(BEST), ORDERS, ORDERS)
+def test_the_order_of_lines_and_of_promotions_changes_nothing(
+    case: Case, first: int, second: int
+) -> None:
+    lines, promotions = list(range(len(case.sale.lines))), [*case.program.promotions]
+    Random(first).shuffle(lines)
+    Random(second).shuffle(promotions)
+    moved = case.with_lines(*[case.sale.lines[n] for n in lines])
+    before = case.evaluate()
+    after = moved.with_program(promotions=tuple(promotions)).evaluate()
+    assert [before.outcomes[n] for n in lines] == list(after.outcomes)
     assert besides_lines(before) == besides_lines(after)
     pointed = [
         [sale.lines[offer.position].line_id if offer.position >= 0 else "" for offer in made]
@@ -84,39 +90,37 @@ def test_the_order_of_lines_and_of_promotions_changes_nothing(case: Case, random
     assert pointed[0] == pointed[1]
 
 
-@st.composite
-def splits(draw: st.DrawFn) -> tuple[Sale, Sale]:
-    """A receipt without line minimums, and the same with one of its lines in two."""
-    drawn = draw(st.lists(ONE_LINE, min_size=1, max_size=5))
-    lines = [drawn_line(n, one, floors=False) for n, one in enumerate(drawn)]
-    position = draw(st.integers(0, len(lines) - 1))
-    whole = lines[position]
-    step_milli = MILLI if whole.unit == Unit.PIECE else 337
-    count = floor_div(whole.quantity_milli, step_milli)
-    assume(count > 1)
-    first = draw(st.integers(1, count - 1))
-    part_minor = first * floor_div(whole.amount_minor, count)
-    rest_minor, rest_milli = whole.amount_minor - part_minor, (count - first) * step_milli
-    line_ids = draw(st.permutations(["l9", whole.line_id]))
+def in_two(line: Line, where: int, swapped: bool) -> list[Line]:
+    """A line as two lines of the same article; itself if it is one piece."""
+    step_milli = MILLI if line.unit == Unit.PIECE else 337
+    count = floor_div(line.quantity_milli, step_milli)
+    if count == 1:
+        return [line]
+    first = 1 + where % (count - 1)
+    part_minor = first * floor_div(line.amount_minor, count)
     parts = [
+        replace(line, quantity_milli=first * step_milli, amount_minor=part_minor),
         replace(
-            whole, line_id=line_ids[0], quantity_milli=first * step_milli, amount_minor=part_minor
+            line,
+            quantity_milli=(count - first) * step_milli,
+            amount_minor=line.amount_minor - part_minor,
         ),
-        replace(whole, line_id=line_ids[1], quantity_milli=rest_milli, amount_minor=rest_minor),
     ]
-    split = [*lines[:position], *parts, *lines[position + 1 :]]
-    codes: dict[str, Any] = {"coupon_codes": ("sale",), "manual_triggers": ("ticket",)}
-    return make.sale(*lines, **codes), make.sale(*split, **codes)
+    parts[int(swapped)] = replace(parts[int(swapped)], line_id="l9")
+    return parts
 
 
-@given(splits(), promotions(), drawn_settings(), known())
-def test_a_line_in_two_costs_and_earns_the_same(
-    sales: tuple[Sale, Sale], drawn: Any, settings: dict[str, Any], facts: Facts
-) -> None:
-    whole, split = (Case(drawn, settings, sale, facts).evaluate() for sale in sales)
-    assert paid(whole) == paid(split)
-    assert given_by(whole) == given_by(split)
-    assert besides_lines(whole) == besides_lines(split)
+@given(cases(NO_LINE_FLOORS), ORDERS)
+def test_a_line_in_two_costs_and_earns_the_same(case: Case, where: int) -> None:
+    place = where % len(case.sale.lines)
+    whole = case.sale.lines[place]
+    parts = in_two(whole, where >> 8, bool(where & 1))
+    assume(len(parts) > 1)
+    lines = [*case.sale.lines[:place], *parts, *case.sale.lines[place + 1 :]]
+    before, after = case.evaluate(), case.with_lines(*lines).evaluate()
+    assert paid(before) == paid(after)
+    assert given_by(before) == given_by(after)
+    assert besides_lines(before) == besides_lines(after)
 
 
 @given(
@@ -250,12 +254,13 @@ def largest_receipt() -> tuple[Line, ...]:
     return tuple(make.line(f"s{n:03}", pieces, 100 + n % 97, f"l{n}") for n in range(LINES_MAX))
 
 
-@pytest.mark.parametrize("variants", BENEFITS)
-def test_the_largest_receipt_under_each_kind_of_benefit(variants: tuple[Benefit, ...]) -> None:
+@pytest.mark.parametrize("kind", PRICE_KINDS + REWARD_KINDS)
+def test_the_largest_receipt_under_each_kind_of_benefit(kind: Callable[[Maker], Benefit]) -> None:
     sale = make.sale(*largest_receipt())
-    for gives in variants:
-        promotion = make.promotion(gives=gives)
-        evaluation = make.evaluated([promotion], sale)
+    known = make.facts(store=make.store_facts(windows=WINDOWS))
+    for seed in range(3):
+        promotion = make.promotion(gives=kind(Maker(f"{seed}")))
+        evaluation = make.evaluated([promotion], sale, known, assets=ASSETS)
         off = given_by(evaluation)
         assert paid(evaluation) == sale.header.amount_minor - off[0]
 

@@ -18,6 +18,7 @@ from rewards.ledger import (
 from rewards.merging import merge_accounts
 from rewards.statement import positions
 from tests import make
+from tests.examples import at_most
 
 KEY = make.key_id("merge")
 AT_US = 1_000
@@ -93,6 +94,7 @@ def posted(movement: Movement, *books: Book) -> Counter[str]:
     return found
 
 
+@at_most(5_000)
 @given(holdings("a"), holdings("b"))
 def test_a_merge_conserves(losing: Holdings, winning: Holdings) -> None:
     taken, given_ = merge_accounts(KEY, losing, winning, AT_US)
@@ -114,6 +116,7 @@ def test_a_merge_conserves(losing: Holdings, winning: Holdings) -> None:
     assert {code: after[code] for code in ASSETS} == {code: before[code] for code in ASSETS}
 
 
+@at_most(5_000)
 @given(holdings("a"), holdings("b"))
 def test_a_moved_lot_is_as_it_was(losing: Holdings, winning: Holdings) -> None:
     _, given_ = merge_accounts(KEY, losing, winning, AT_US)
@@ -126,6 +129,7 @@ def test_a_moved_lot_is_as_it_was(losing: Holdings, winning: Holdings) -> None:
         assert sum([minor for _, minor in lot.funding]) in (0, lot.granted_minor)
 
 
+@at_most(5_000)
 @given(holdings("a"), holdings("b"))
 def test_held_value_pays_no_debt(losing: Holdings, winning: Holdings) -> None:
     _, given_ = merge_accounts(KEY, losing, winning, AT_US)

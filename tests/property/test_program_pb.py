@@ -18,6 +18,7 @@ from rewards.condition import Condition, KnownCustomer, Products
 from rewards.program import Program
 from server.codec.program_pb import UNION_ONEOF, program_from_pb, program_to_pb
 from server.program_shape import ProgramShapeError, shape_program
+from tests.examples import at_most
 
 UNIONS: dict[str, Any] = {"Condition": Condition, "Benefit": Benefit}
 """Messages that are one oneof; the messages of their kinds stand inside them."""
@@ -123,6 +124,7 @@ MINIMAL: dict[str, Any] = {
 }
 
 
+@at_most(1_000)
 @given(PROGRAMS)
 def test_round_trip(program: Program) -> None:
     message = pb.Program.FromString(program_to_pb(program).SerializeToString())

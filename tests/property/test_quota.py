@@ -29,6 +29,7 @@ from rewards.quota import (
 )
 from server.budgets import LEASE_LIFE_US, Desk, Want
 from server.store.database import RetryError
+from tests.examples import at_most
 from tests.unit.lease_store import LeaseStoreFake, added
 from tests.unit.virtual_time import run_virtually
 
@@ -127,6 +128,7 @@ def _part(amount: Amount, left: Amount) -> Amount:
     return amount if left.minor == NO_LIMIT else Amount(1, min(amount.minor, left.minor))
 
 
+@at_most(1_000)
 @given(MOST, st.lists(steps(), max_size=40))
 def test_no_interleaving_gives_more_than_the_limit(most: Amount, plan: list[Step]) -> None:
     async def run() -> None:
@@ -153,6 +155,7 @@ def test_no_interleaving_gives_more_than_the_limit(most: Amount, plan: list[Step
     run_virtually(run)
 
 
+@at_most(1_000)
 @given(st.integers(1, 40), st.lists(st.integers(0, 2), min_size=60, max_size=60))
 def test_who_keeps_asking_gets_the_last_unit(most: int, desks: list[int]) -> None:
     """With nobody failing, what receipts ask for is given to the last unit."""

@@ -8,6 +8,7 @@ from rewards.journal import Journal
 from rewards.ledger import Book, Funding, Movement
 from rewards.report import Total, report_assets
 from tests import make
+from tests.examples import at_most
 
 ASSETS = ("points", "stamps")
 
@@ -53,6 +54,7 @@ def totals(made: list[Movement]) -> list[Total]:
     return [Total(*place, *found) for place, found in sums.items()]
 
 
+@at_most(2_000)
 @given(movements(), movements())
 def test_a_report_adds_up(before: list[Movement], period: list[Movement]) -> None:
     for one in report_assets(totals(before), totals(period)):
@@ -68,6 +70,7 @@ def test_a_report_adds_up(before: list[Movement], period: list[Movement]) -> Non
         )
 
 
+@at_most(2_000)
 @given(movements(), movements())
 def test_periods_add_up_to_the_whole(first: list[Movement], second: list[Movement]) -> None:
     """What is owned at the end does not depend on where periods were cut."""
