@@ -22,6 +22,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         log_level: of the log on standard error.
         drain_s: how long SIGTERM waits for calls in flight, seconds.
         expiry_s: between two looks for expired lots, seconds; 0 never looks by itself.
+        parking_s: between two looks for refunds whose sale has come; 0 never looks by itself.
     """
 
     listen: str = "127.0.0.1:50051"
@@ -32,6 +33,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     drain_s: float = 10.0
     expiry_s: Annotated[float, Meta(ge=0.0, le=86_400.0)] = 60.0
+    parking_s: Annotated[float, Meta(ge=0.0, le=86_400.0)] = 10.0
 
 
 def read_settings(environment: dict[str, str] | None = None) -> Settings:

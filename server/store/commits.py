@@ -16,8 +16,10 @@ from rewards.rounding import floor_div
 from server.store import (
     account_changes,
     budgets,
+    forwarded,
     instruments,
     membership,
+    quarantine,
     refunds,
     transfers,
     turnover,
@@ -125,6 +127,8 @@ HOT_STATEMENTS = {
     **instruments.WRITE_STATEMENTS,
     **turnover.WRITE_STATEMENTS,
     **transfers.WRITE_STATEMENTS,
+    **forwarded.WRITE_STATEMENTS,
+    **quarantine.WRITE_STATEMENTS,
 }
 """What the commit pipeline runs beside COPY; a test explains each on a million rows without
 statistics."""
@@ -201,6 +205,8 @@ async def write_batch(connection: AnyConnection, commits: Sequence[Commit]) -> W
         await transfers.write_transfers(connection, chosen)
         await budgets.write_uses(connection, chosen)
         await refunds.write_returns(connection, chosen)
+        await forwarded.write_forwarded(connection, chosen)
+        await quarantine.write_quarantined(connection, chosen)
         await _insert_exceptions(connection, chosen)
         await _insert_answers(connection, chosen)
     lost = tuple(n for n in range(len(commits)) if n not in set(won))
