@@ -50,11 +50,14 @@ def report(from_: Since = "", to: Until = "", json: Json = False, target: Target
     with back_office(target) as stub:
         found = stub.GetForwardReport(request, timeout=REPORT_TIMEOUT_S)
     if json:
-        options = {
-            "preserving_proto_field_name": True,
-            "always_print_fields_with_no_presence": True,
-        }
-        say(MessageToJson(found, indent=None, **options))
+        say(
+            MessageToJson(
+                found,
+                indent=None,
+                preserving_proto_field_name=True,
+                always_print_fields_with_no_presence=True,
+            )
+        )
         return
     rows = [(text, f"{getattr(found, name):,}") for name, text in _COUNTS]
     rows.append(("lateness is of so many", f"{found.lateness.receipts:,}"))
