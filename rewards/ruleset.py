@@ -23,6 +23,7 @@ from rewards.program import (
     EarnBound,
     Funding,
     Limits,
+    MessageRules,
     Policy,
     ProfileField,
     ReturnRules,
@@ -179,6 +180,7 @@ class CompiledProgram(Struct, frozen=True, array_like=True):
     earn_bounds: tuple[CompiledEarnBound, ...] = ()
     hold_minutes: int = 15
     cost_assets: tuple[str, ...] = ()
+    messages: MessageRules = MessageRules()
 
 
 class CompiledRuleset(Struct, frozen=True, array_like=True):

@@ -18,6 +18,7 @@ from server.store import (
     budgets,
     instruments,
     membership,
+    outbox,
     refunds,
     transfers,
     turnover,
@@ -125,6 +126,7 @@ HOT_STATEMENTS = {
     **instruments.WRITE_STATEMENTS,
     **turnover.WRITE_STATEMENTS,
     **transfers.WRITE_STATEMENTS,
+    **outbox.WRITE_STATEMENTS,
 }
 """What the commit pipeline runs beside COPY; a test explains each on a million rows without
 statistics."""
@@ -199,6 +201,7 @@ async def write_batch(connection: AnyConnection, commits: Sequence[Commit]) -> W
         await account_changes.write_changes(connection, chosen)
         await turnover.write_turnover(connection, chosen)
         await transfers.write_transfers(connection, chosen)
+        await outbox.write_messages(connection, chosen)
         await budgets.write_uses(connection, chosen)
         await refunds.write_returns(connection, chosen)
         await _insert_exceptions(connection, chosen)
