@@ -34,6 +34,7 @@ CREATE TABLE outbox_message (
     part_count smallint NOT NULL DEFAULT 0,
     reference integer NOT NULL DEFAULT 0,
     phone_hash bytea NOT NULL DEFAULT '',
+    begun_at_us bigint NOT NULL DEFAULT 0,
     stop_note text NOT NULL DEFAULT '',
     CONSTRAINT outbox_message__message_id__pk PRIMARY KEY (message_id),
     CONSTRAINT outbox_message__message_id__ck CHECK (length(message_id) = 16)
