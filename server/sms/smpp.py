@@ -6,6 +6,7 @@ off: it holds phones.
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 import re
@@ -156,7 +157,6 @@ class SmppTransport:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        self._out.lose()
 
     async def submit(self, submission: Submission) -> Fate:
         """Submit a part and wait for the SMSC's answer."""
@@ -178,7 +178,8 @@ class SmppTransport:
                 await self._esme.start()
             except Exception as error:
                 _log.warning("smpp_session_failed", error=type(error).__name__)
-            self._out.lose()
+            finally:
+                await self._esme.hang_up()
             await asyncio.sleep(RETRY_S)
 
 
@@ -253,6 +254,7 @@ class _Session(ESME):
 
     def __init__(self, link: SmppLink, out: _Out) -> None:
         self._out = out
+        self._opened: asyncio.StreamWriter | None = None
         super().__init__(
             link.host,
             link.port,
@@ -271,9 +273,21 @@ class _Session(ESME):
 
     async def connect(self) -> None:
         """As the library does; what the last connection carried is lost with it."""
-        self._out.lose()
-        await super().connect()
+        await self.hang_up()
+        try:
+            await super().connect()
+        finally:
+            self._opened = self._writer
         _log.info("smpp_bound")
+
+    async def hang_up(self) -> None:
+        """Close the last connection, which the library leaves open."""
+        self._out.lose()
+        writer, self._opened = self._opened, None
+        if writer is not None:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
     async def _get_pdu(self) -> tuple[bytes, PduHeader]:
         """As the library does, but a status of the vendor's own does not end the session."""
@@ -347,7 +361,7 @@ def delivery_of(message: DeliverSm, sender: str) -> Delivery | None:
 
     Args:
         message: as it came; optional parameters count before its text.
-        sender: digits of our own address: some SMSCs leave addresses as they were submitted.
+        sender: digits of our own address; some SMSCs leave addresses as they were submitted.
     """
     if not message.is_receipt():
         return None
@@ -363,7 +377,7 @@ def delivery_of(message: DeliverSm, sender: str) -> Delivery | None:
     if not provider_id or is_delivered is None:
         return None
     phone = digits_of(message.source.number)
-    if sender and phone == sender:
+    if not phone or phone == sender:
         phone = digits_of(message.destination.number)
     note = "" if is_delivered else f"{state} {error[1] if error else ''}".strip()
     return Delivery(provider_id, phone, is_delivered, note)
