@@ -245,6 +245,59 @@ class TransferCut(Struct, frozen=True, gc=False):
     amount_minor: int
 
 
+class MessageFigure(Struct, frozen=True, array_like=True, gc=False):
+    """One thing that a message tells of: what a customer got, no text and nothing personal.
+
+    Attributes:
+        kind: points, deferred_discount, coupon, gift_certificate, prize, status, draw_entry or
+            money_transfer: the texts `sms_{kind}` say it.
+        asset_code: as the ledger has it; empty for what is not posted.
+        amount_minor: minor units of the asset or of money, or how many; 1 or more.
+        detail_code: the tier of a status.
+        expires_at_us: the soonest end of it, UTC microseconds, that instant included; 0 is none.
+        number: the promotion whose codes stand in the message; -1 where there are none.
+        place: which of its benefits.
+    """
+
+    kind: str
+    asset_code: str
+    amount_minor: int
+    detail_code: str = ""
+    expires_at_us: int = 0
+    number: int = -1
+    place: int = 0
+
+
+class NewMessage(Struct, frozen=True, gc=False):
+    """A message to a customer, which goes out after its receipt is written.
+
+    Attributes:
+        message_id: 16 bytes, derived from the key of what causes it.
+        receipt_id: key of the sale it is about. A later outcome that sends one, or none, names the
+            receipt in `silenced_key_ids`.
+        ruleset_version: by whose words the figures are spoken.
+        template_code: of the text that leads it.
+        sold_at_us: the sale, UTC microseconds; `arrived_at_us`: when the server learned of it.
+        not_before_us: it is not sent before.
+        window_end_us: it is not sent after, but for hours that were quiet.
+        is_late: the window is longer than a day after the sale, because the link was away.
+    """
+
+    message_id: bytes
+    receipt_id: bytes
+    chain_id: str
+    store_id: str
+    customer_id: int
+    ruleset_version: int
+    template_code: str
+    figures: tuple[MessageFigure, ...]
+    sold_at_us: int
+    arrived_at_us: int
+    not_before_us: int
+    window_end_us: int
+    is_late: bool
+
+
 class Move(Struct, frozen=True, gc=False):
     """A customer whose account is another one from now on, with identifiers and answers."""
 
@@ -341,6 +394,9 @@ class Commit(Struct, frozen=True, gc=False):
         undone_key_ids: of receipts whose money transfers are cancelled if nobody has sent them.
         transfer_cuts: what comes off money transfers that nobody has sent.
         unparked: keys of what waited for its sale and does not wait any more.
+        messages: to customers.
+        silenced_key_ids: of receipts whose messages stop, if nobody has sent them: a later outcome
+            counts, and perhaps says nothing. Those of `undone_key_ids` stop too.
     """
 
     keys: tuple[CommitKey, ...]
@@ -365,6 +421,8 @@ class Commit(Struct, frozen=True, gc=False):
     unparked: tuple[bytes, ...] = ()
     quarantined: tuple[QuarantineEntry, ...] = ()
     link_events: tuple[LinkEntry, ...] = ()
+    messages: tuple[NewMessage, ...] = ()
+    silenced_key_ids: tuple[bytes, ...] = ()
 
     def __post_init__(self) -> None:
         """Hold it to one change of an account: a second one would be lost where it is written."""

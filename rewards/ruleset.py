@@ -24,6 +24,7 @@ from rewards.program import (
     ForwardRules,
     Funding,
     Limits,
+    MessageRules,
     Policy,
     ProfileField,
     ReturnRules,
@@ -181,6 +182,7 @@ class CompiledProgram(Struct, frozen=True, array_like=True):
     hold_minutes: int = 15
     cost_assets: tuple[str, ...] = ()
     forward: ForwardRules = ForwardRules()
+    messages: MessageRules = MessageRules()
 
 
 class CompiledRuleset(Struct, frozen=True, array_like=True):

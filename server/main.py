@@ -39,6 +39,8 @@ from server.pipeline import Pipeline
 from server.reference import POLL_S, Prepare, Reference
 from server.session import GO_AWAY_GRACE_MS, Sessions
 from server.settings import Settings, read_settings
+from server.sms.choice import transport_of
+from server.sms.worker import Worker
 from server.store.database import Database
 from server.store.feeds import Feeds
 from server.store.leases import BudgetLeases
@@ -87,6 +89,7 @@ async def serve(settings: Settings) -> None:
     Args:
         settings: as read.
     """
+    transport = transport_of(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -108,6 +111,16 @@ async def serve(settings: Settings) -> None:
         parking = Parking(context, settings.parking_s)
         parking.start()
         stack.push_async_callback(parking.stop)
+        if transport is not None:
+            worker = Worker(
+                context,
+                transport,
+                settings.sms_poll_s,
+                settings.sms_uncertain_s,
+                os.urandom(16),
+            )
+            worker.start()
+            stack.push_async_callback(worker.stop)
         _log.info("serving", listen=settings.listen, evaluator=settings.evaluator)
         await stop.wait()
         await _drain(server, calls, sessions, health, settings.drain_s)

@@ -1,12 +1,10 @@
 """A world in which tills break off: two servers, a program with every offline policy, a clock."""
 
-import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import asyncpg
 import grpc
 import pytest
 
@@ -21,7 +19,6 @@ from tests.serving import (
     PROGRAM,
     ServerProcess,
     publish,
-    reason_of,
     receipt_key,
     serving,
     test_program,

@@ -19,6 +19,7 @@ from server.store import (
     forwarded,
     instruments,
     membership,
+    outbox,
     quarantine,
     refunds,
     transfers,
@@ -129,6 +130,7 @@ HOT_STATEMENTS = {
     **transfers.WRITE_STATEMENTS,
     **forwarded.WRITE_STATEMENTS,
     **quarantine.WRITE_STATEMENTS,
+    **outbox.WRITE_STATEMENTS,
 }
 """What the commit pipeline runs beside COPY; a test explains each on a million rows without
 statistics."""
@@ -203,6 +205,7 @@ async def write_batch(connection: AnyConnection, commits: Sequence[Commit]) -> W
         await account_changes.write_changes(connection, chosen)
         await turnover.write_turnover(connection, chosen)
         await transfers.write_transfers(connection, chosen)
+        await outbox.write_messages(connection, chosen)
         await budgets.write_uses(connection, chosen)
         await refunds.write_returns(connection, chosen)
         await forwarded.write_forwarded(connection, chosen)
