@@ -1,4 +1,4 @@
-"""Commands of the simulator: `demo` brings its own server, `replay` goes to a running one."""
+"""Commands: simulated tills, faults, and the cash server, which is no simulation."""
 
 import asyncio
 import signal
@@ -12,17 +12,19 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from pos_sim.cash_server import command as cash_server
 from pos_sim.demo import Plan, run_demo, run_replay
 from pos_sim.run import Run
 from pos_sim.server_process import DemoError
 from pos_sim.storm.run import StormPlan, run_storm
 
 app = typer.Typer(
-    help="Simulated tills: replays receipts through gRPC.",
+    help="Simulated tills that go through gRPC, and the cash server of a region.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
+app.add_typer(cash_server.app, name="cash-server")
 
 Receipts = Annotated[
     Path | None,

@@ -64,6 +64,9 @@ CODE_BY_REASON: dict[Reason, grpc.StatusCode] = {
     Reason.MEMBERSHIP_STATE: _PRECONDITION,
     Reason.GOODWILL_LIMIT: _PRECONDITION,
     Reason.PERIOD_CLOSED: _PRECONDITION,
+    Reason.LINK_BROKEN_OFF: grpc.StatusCode.ABORTED,
+    Reason.OFFLINE_CEILING: _PRECONDITION,
+    Reason.SPOOL_UNAVAILABLE: _UNAVAILABLE,
 }
 
 RETRY_AFTER_MS: dict[Reason, int] = {
