@@ -217,15 +217,22 @@ def write_forward(entry: Entry, clock_offset_us: int) -> ForwardRequest:
 
 _AS_SAID = Outcome(kind=OutcomeKind.OUTCOME_KIND_AS_ANSWERED, number=1)
 """A refund or void has no outcome of its own: it was done as its request says."""
-_NOT_SAID = Outcome(kind=OutcomeKind.OUTCOME_KIND_UNKNOWN, number=1)
-"""Of a till that states no outcome."""
 
 
 def _write_sale(made: ForwardRequest, sold: CheckoutRequest) -> None:
     made.sale.CopyFrom(sold.sale)
-    made.outcome.CopyFrom(sold.outcome if sold.HasField("outcome") else _NOT_SAID)
+    made.outcome.CopyFrom(sold.outcome if sold.HasField("outcome") else _unsaid(sold))
     made.basket_id, made.token = sold.basket_id, sold.token
     made.choices.extend(sold.choices)
+
+
+def _unsaid(sold: CheckoutRequest) -> Outcome:
+    """The policy for a till that says of a closed receipt nothing but that it is paid.
+
+    It had no answer: it can have sold as quoted, or at the plain price.
+    """
+    quoted, plain = OutcomeKind.OUTCOME_KIND_AS_ANSWERED, OutcomeKind.OUTCOME_KIND_PLAIN
+    return Outcome(kind=quoted if sold.token else plain, number=1)
 
 
 def _key(entry: Entry) -> ReceiptKey:

@@ -24,8 +24,8 @@ from pos_sim.refusal import LinkLostError, RefusedError
 
 KINDS = {kind.value: kind for kind in Kind}
 ONLY_FORWARDED: Mapping[Kind, frozenset[str]] = {
-    Kind.CHECKOUT: frozenset({"BROKEN_OFF"}),
-    Kind.REFUND: frozenset({"BROKEN_OFF", "RECEIPT_NOT_FOUND"}),
+    Kind.CHECKOUT: frozenset({"BROKEN_OFF", "FORWARDED"}),
+    Kind.REFUND: frozenset({"BROKEN_OFF", "FORWARDED", "RECEIPT_NOT_FOUND"}),
 }
 """Refusals of a fact after which the server still takes it forwarded."""
 DISK_SHARE = 0.5
