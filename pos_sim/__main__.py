@@ -14,6 +14,8 @@ from rich.markup import escape
 
 from pos_sim.cash_server import command as cash_server
 from pos_sim.demo import Plan, run_demo, run_replay
+from pos_sim.faults.plan import SCENARIOS
+from pos_sim.faults.run import FaultPlan, run_faults
 from pos_sim.run import Run
 from pos_sim.server_process import DemoError
 from pos_sim.storm.run import StormPlan, run_storm
@@ -108,6 +110,27 @@ def storm(
     """Quote, sell, spend, void, refund and merge at random while servers are killed."""
     plan = StormPlan(_run(seed, None), acts, faults, servers, tills, customers)
     _finish(_console(), run_storm(_console(), plan, data_dir.absolute()))
+
+
+@app.command()
+def faults(
+    scenario: Annotated[
+        list[str], typer.Option(help="Name of a scenario, may be repeated; all plays every one.")
+    ],
+    seconds: Annotated[
+        float, typer.Option(min=5.0, max=86_400.0, help="How long tills sell in each.")
+    ] = 60.0,
+    tills: Annotated[int, typer.Option(min=1, max=200, help="Tills that work at once.")] = 6,
+    customers: Annotated[int, typer.Option(min=1, max=999, help="Cards of each scenario.")] = 12,
+    seed: Seed = SEED,
+    data_dir: Annotated[Path, typer.Option(help="Where the server keeps its data.")] = Path(
+        "var/faults"
+    ),
+) -> None:
+    """Sell through a cash server over links that fail by plan, and prove that all came right."""
+    names = tuple(SCENARIOS) if "all" in scenario else tuple(dict.fromkeys(scenario))
+    plan = FaultPlan(_run(seed, None), names, seconds, tills, customers)
+    _finish(_console(), run_faults(_console(), plan, data_dir.absolute()))
 
 
 def _run(seed: int, epoch: int | None) -> Run:

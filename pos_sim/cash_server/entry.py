@@ -65,6 +65,7 @@ class Entry(Struct, frozen=True):
         sold_at_us: By the clock of the till.
         till_offset_us: Clock of the cash server minus clock of the till, microseconds.
         amount_minor: What is sold, for the ceilings; 0 if nothing is.
+        is_advice: A fact that differs from what an answer would say; never tried live. Not kept.
         entry_id: Its place in the spool, from 1; 0 before it has one.
     """
 
@@ -81,6 +82,7 @@ class Entry(Struct, frozen=True):
     amount_minor: int
     entry_id: int = 0
     state: State = State.LIVE
+    is_advice: bool = False
 
 
 class Known(Struct, frozen=True):
@@ -123,7 +125,7 @@ def find_way(entry: Entry, known: Iterable[Known], has_queue: bool) -> Way:
         return Way.BROKEN_OFF if is_over and entry.kind != Kind.BREAK_OFF else Way.TRY
     if same is not None and same.state in _TAKEN:
         return Way.TAKEN
-    if entry.kind == Kind.FORWARD or (entry.kind == Kind.VOID and has_queue):
+    if entry.is_advice or (entry.kind == Kind.VOID and has_queue):
         return Way.FORWARD
     return Way.FORWARD if others else Way.TRY
 

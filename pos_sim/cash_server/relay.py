@@ -8,7 +8,7 @@ import grpc
 from google.protobuf.message import Message
 from msgspec import Struct, field
 
-from loyalty.v1.receipt_pb2 import ReceiptKey, SaleMode
+from loyalty.v1.receipt_pb2 import OutcomeKind, ReceiptKey, SaleMode
 from loyalty.v1.till_service_pb2 import BreakOffResponse, ReceiptState
 from pos_sim.cash_server import answer, spool_rows
 from pos_sim.cash_server.answer import CashServerError
@@ -280,6 +280,7 @@ class Relay:
             sold_at_us=request.sold_at_us if is_forward else now_us - offset_us,
             till_offset_us=offset_us,
             amount_minor=_amount_of(kind, request),
+            is_advice=is_forward or _differs(kind, request),
         )
 
 
@@ -293,6 +294,13 @@ def _is_fact(kind: Kind, request: Any) -> bool:
     if kind in (Kind.CHECKOUT, Kind.REFUND):
         return bool(request.closed)
     return kind != Kind.BREAK_OFF
+
+
+def _differs(kind: Kind, request: Any) -> bool:
+    """Whether a till says that it sold otherwise than any answer: that only Forward can settle."""
+    if kind != Kind.CHECKOUT or not request.closed or not request.HasField("outcome"):
+        return False
+    return bool(request.outcome.kind != OutcomeKind.OUTCOME_KIND_AS_ANSWERED)
 
 
 def _amount_of(kind: Kind, request: Any) -> int:

@@ -52,6 +52,11 @@ class Proxy:
         self.target = ""
         """Where clients connect, host:port."""
 
+    @property
+    def weather(self) -> Weather:
+        """How the link is now."""
+        return self._weather
+
     async def start(self) -> None:
         """Listen on a free port."""
         self._server = await asyncio.start_server(self._accepted, "127.0.0.1", 0)

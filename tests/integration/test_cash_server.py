@@ -1,4 +1,4 @@
-"""Goal: through a cash server a till is answered live, or told in time how to go on; nothing is lost.
+"""Goal: through a cash server a till is answered live, or told in time how to go on.
 
 Method: a real server, a proxy that makes the link as bad as a test wants, a real cash server.
 """
@@ -60,7 +60,7 @@ def test_live_calls_pass_and_leave_nothing(place: dict[str, str], log_dir: Path)
 
 
 def test_an_answer_that_is_lost_is_found_again(place: dict[str, str], log_dir: Path) -> None:
-    """The server commits, the till hears nothing: it is told to go on, and the commit is noticed."""
+    """The server commits, the till hears nothing: it is told to go on; the commit is noticed."""
     with (
         serving(place, log_dir) as servers,
         proxying(servers[0].target) as proxy,
@@ -119,7 +119,7 @@ def test_a_request_that_never_arrived_is_fenced(place: dict[str, str], log_dir: 
 
 
 def test_rush_mode_keeps_the_lane_moving(place: dict[str, str], log_dir: Path) -> None:
-    """With the link down tills are not kept waiting; facts are taken; afterwards it is live again."""
+    """With the link down nobody waits; facts are taken; afterwards it is live again."""
     with (
         serving(place, log_dir) as servers,
         proxying(servers[0].target) as proxy,

@@ -5,6 +5,7 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pos_sim.cash_server.backlog import Backlog, Item
 from pos_sim.cash_server.ceiling import Ceilings, Reached, Waiting, find_reached
@@ -47,7 +48,6 @@ WAYS = [
     (FACT, (*FACT, State.FORWARDED, OTHER), Way.FORWARD),
     (VOID, None, Way.TRY),
     (VOID, (*FACT, State.DUE, OTHER), Way.FORWARD),
-    (FORWARD, None, Way.FORWARD),
     (FORWARD, (*FORWARD, State.FORWARDED, OWN), Way.TAKEN),
     (BREAK_OFF, (*FACT, State.DUE, OTHER), Way.TRY),
 ]
@@ -59,6 +59,12 @@ def test_the_way_of_a_call(
 ) -> None:
     others = [known(*before)] if before else []
     assert find_way(entry(*new), others, has_queue=False) == way
+
+
+def test_what_differs_from_any_answer_is_never_tried() -> None:
+    advice = replace(entry(*FACT), is_advice=True)
+    assert find_way(advice, [], has_queue=False) == Way.FORWARD
+    assert find_way(advice, [known(*FACT, State.DUE, OWN)], has_queue=True) == Way.TAKEN
 
 
 def test_a_void_does_not_overtake_what_its_till_has_sold() -> None:

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from pos_sim.cash_server import spool_rows
 from pos_sim.cash_server.entry import Entry, Kind, State, Way
@@ -89,12 +90,11 @@ async def test_a_full_disk_is_said_and_what_was_taken_stays(tmp_path: Path) -> N
     assert "full" in spool.last_error
     assert isinstance(small, spool_rows.Admitted)
     assert isinstance(other, spool_rows.Admitted)
-    taken = 0
-    with pytest.raises(SpoolError):
-        for number in range(10, 1_000):
-            await admit(spool, entry(number, body=bytes(2_000)))
-            taken += 1
-    assert len(await unsettled(spool)) == taken + 2
+    many = [admit(spool, entry(number, body=bytes(2_000))) for number in range(10, 300)]
+    ended = await asyncio.gather(*many, return_exceptions=True)
+    taken = [one for one in ended if isinstance(one, spool_rows.Admitted)]
+    assert 0 < len(taken) < len(many)
+    assert len(await unsettled(spool)) == len(taken) + 2
     await spool.close()
 
 
@@ -147,7 +147,7 @@ async def test_a_fact_takes_the_place_of_the_request_on_its_key(tmp_path: Path) 
     assert (tried.way, tried.entry.state) == (Way.TRY, State.LIVE)
     await spool.do(lambda rows: spool_rows.give_up(rows, live))
     late = entry(1, key=b"k")
-    fact = await admit(spool, Entry(*[*_fields(late)[:8], 9_999, 0, 10]))
+    fact = await admit(spool, replace(late, sold_at_us=9_999))
     assert fact.entry is not None
     assert (fact.way, fact.stated, fact.entry.sold_at_us) == (Way.FORWARD, (1,), 5)
     # The fence that was under way comes back: that the till has spoken outweighs it.
@@ -159,10 +159,6 @@ async def test_a_fact_takes_the_place_of_the_request_on_its_key(tmp_path: Path) 
     found = read_status(tmp_path / "spool")
     assert (found.depth, found.by_state) == (0, {"STATED": 1, "FORWARDED": 1})
     assert found.tally == {"broken off": 1, "stated": 1, "forwarded": 1}
-
-
-def _fields(one: Entry) -> list[object]:
-    return [getattr(one, name) for name in one.__struct_fields__]
 
 
 async def test_an_answer_makes_the_spool_forget(tmp_path: Path) -> None:
