@@ -5,6 +5,7 @@ from enum import IntEnum
 from msgspec import Struct
 
 from rewards.ledger import NOTHING, Hold, Movement
+from rewards.outcome import Statement
 from rewards.settling import ReturnRecord
 
 UNCHANGED = -1
@@ -27,6 +28,14 @@ class KeyKind(IntEnum):
     REFUND_TURN = 12
     ISSUE = 13
     TRANSFER_STATE = 14
+    FORWARD = 15
+    """The key of a receipt that came by Forward first."""
+    FORWARDED_SALE = 16
+    FORWARDED_REFUND = 17
+    PARKED = 18
+    STATEMENT = 19
+    """What a till stated by Forward, where nothing new was sold."""
+    QUARANTINE = 20
 
 
 KINDS_WITH_RECEIPT = frozenset(
@@ -38,6 +47,9 @@ KINDS_WITH_RECEIPT = frozenset(
         KeyKind.ENROLLMENT,
         KeyKind.MERGE,
         KeyKind.GOODWILL,
+        KeyKind.FORWARDED_SALE,
+        KeyKind.FORWARDED_REFUND,
+        KeyKind.PARKED,
     }
 )
 """Keys whose answer is stored with them, and given again."""
@@ -233,6 +245,59 @@ class TransferCut(Struct, frozen=True, gc=False):
     amount_minor: int
 
 
+class MessageFigure(Struct, frozen=True, array_like=True, gc=False):
+    """One thing that a message tells of: what a customer got, no text and nothing personal.
+
+    Attributes:
+        kind: points, deferred_discount, coupon, gift_certificate, prize, status, draw_entry or
+            money_transfer: the texts `sms_{kind}` say it.
+        asset_code: as the ledger has it; empty for what is not posted.
+        amount_minor: minor units of the asset or of money, or how many; 1 or more.
+        detail_code: the tier of a status.
+        expires_at_us: the soonest end of it, UTC microseconds, that instant included; 0 is none.
+        number: the promotion whose codes stand in the message; -1 where there are none.
+        place: which of its benefits.
+    """
+
+    kind: str
+    asset_code: str
+    amount_minor: int
+    detail_code: str = ""
+    expires_at_us: int = 0
+    number: int = -1
+    place: int = 0
+
+
+class NewMessage(Struct, frozen=True, gc=False):
+    """A message to a customer, which goes out after its receipt is written.
+
+    Attributes:
+        message_id: 16 bytes, derived from the key of what causes it.
+        receipt_id: key of the sale it is about. A later outcome that sends one, or none, names the
+            receipt in `silenced_key_ids`.
+        ruleset_version: by whose words the figures are spoken.
+        template_code: of the text that leads it.
+        sold_at_us: the sale, UTC microseconds; `arrived_at_us`: when the server learned of it.
+        not_before_us: it is not sent before.
+        window_end_us: it is not sent after, but for hours that were quiet.
+        is_late: the window is longer than a day after the sale, because the link was away.
+    """
+
+    message_id: bytes
+    receipt_id: bytes
+    chain_id: str
+    store_id: str
+    customer_id: int
+    ruleset_version: int
+    template_code: str
+    figures: tuple[MessageFigure, ...]
+    sold_at_us: int
+    arrived_at_us: int
+    not_before_us: int
+    window_end_us: int
+    is_late: bool
+
+
 class Move(Struct, frozen=True, gc=False):
     """A customer whose account is another one from now on, with identifiers and answers."""
 
@@ -246,11 +311,76 @@ class ReturnEntry(Struct, frozen=True, gc=False):
 
     Attributes:
         ordinal: how many came back of it before.
+        return_key_id: of the receipt by which it came back; empty is the commit's own key.
     """
 
     original_key_id: bytes
     ordinal: int
     record: ReturnRecord
+    return_key_id: bytes = b""
+
+
+class StatementEntry(Struct, frozen=True, gc=False):
+    """A till's statement by Forward; the key of its turn goes with it.
+
+    Attributes:
+        key_id: of the receipt; of a void its own.
+        ordinal: how many statements there were before.
+        base_key_id: under which what was sold is stored; empty is the commit's own key.
+        base_day: day of recording of that; of the commit's own it is not read.
+    """
+
+    key_id: bytes
+    ordinal: int
+    statement: Statement
+    base_key_id: bytes = b""
+    base_day: int = 0
+
+
+class ParkedEntry(Struct, frozen=True, gc=False):
+    """A refund or void that waits for its sale, under the commit's own key."""
+
+    original_key_id: bytes
+    until_us: int
+
+
+class QuarantineEntry(Struct, frozen=True, gc=False):
+    """A forwarded receipt that could not be taken, under the commit's own key.
+
+    Attributes:
+        chain_id: and store, till and number as they were sent, cut.
+        sold_at_us: as it was sent, UTC microseconds.
+        body: the request, without values of identifiers; empty if it is too large.
+        size_bytes: of the request.
+    """
+
+    chain_id: str
+    store_id: str
+    till_id: str
+    receipt_number: str
+    reason: str
+    detail: str
+    sold_at_us: int
+    body: bytes
+    size_bytes: int
+
+
+class LinkEvent(IntEnum):
+    """What poor links bring about, for their report."""
+
+    BROKEN_OFF = 1
+    RECORDED = 2
+    SUPERSEDED = 3
+    QUARANTINED = 4
+    PARKED = 5
+    UNPARKED = 6
+
+
+class LinkEntry(Struct, frozen=True, gc=False):
+    """One event of the commit's own key; how long after the sale, microseconds, or UNCHANGED."""
+
+    event: int
+    late_us: int = UNCHANGED
 
 
 class Commit(Struct, frozen=True, gc=False):
@@ -263,6 +393,10 @@ class Commit(Struct, frozen=True, gc=False):
         accounts: at most one change for each account; the first is the customer's.
         undone_key_ids: of receipts whose money transfers are cancelled if nobody has sent them.
         transfer_cuts: what comes off money transfers that nobody has sent.
+        unparked: keys of what waited for its sale and does not wait any more.
+        messages: to customers.
+        silenced_key_ids: of receipts whose messages stop, if nobody has sent them: a later outcome
+            counts, and perhaps says nothing. Those of `undone_key_ids` stop too.
     """
 
     keys: tuple[CommitKey, ...]
@@ -282,6 +416,13 @@ class Commit(Struct, frozen=True, gc=False):
     budget_uses: tuple[BudgetUse, ...] = ()
     returns: tuple[ReturnEntry, ...] = ()
     transfer_cuts: tuple[TransferCut, ...] = ()
+    statements: tuple[StatementEntry, ...] = ()
+    parked: tuple[ParkedEntry, ...] = ()
+    unparked: tuple[bytes, ...] = ()
+    quarantined: tuple[QuarantineEntry, ...] = ()
+    link_events: tuple[LinkEntry, ...] = ()
+    messages: tuple[NewMessage, ...] = ()
+    silenced_key_ids: tuple[bytes, ...] = ()
 
     def __post_init__(self) -> None:
         """Hold it to one change of an account: a second one would be lost where it is written."""

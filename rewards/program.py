@@ -32,6 +32,7 @@ from rewards.limits import BENEFITS_MAX
 
 LaneName = Literal["price", "basket", "reward"]
 CheckName = Literal["text", "phone", "email", "date", "choice", "yes_no"]
+FieldCode = Annotated[str, Meta(pattern=r"^[a-z0-9_]{0,64}\Z")]
 Period = Literal["day", "week", "month", "year", "ever"]
 PeriodName = Literal["day", "week", "month", "year", "ever"]
 
@@ -285,6 +286,20 @@ class ReturnRules(Authored, frozen=True):
     no_original: Literal["refuse", "pay"] = "refuse"
 
 
+class ForwardRules(Authored, frozen=True):
+    """What happens to receipts that tills broke off and forward later.
+
+    Attributes:
+        clock_tolerance_s: a till's clock may be wrong by so much.
+        late_days_max: a receipt may come so many days after its sale.
+        parked_hours: so long a refund or void waits for its sale.
+    """
+
+    clock_tolerance_s: Annotated[int, Meta(ge=0, le=86_400)] = 7_200
+    late_days_max: Annotated[int, Meta(ge=1, le=3_660)] = 30
+    parked_hours: Annotated[int, Meta(ge=1, le=8_784)] = 168
+
+
 class SpendRule(Authored, frozen=True):
     """What of an asset may be spent on a receipt, and what it is worth there.
 
@@ -374,6 +389,31 @@ class ProfileField(Authored, frozen=True):
     never_asked: bool = False
 
 
+class MessageRules(Authored, frozen=True):
+    """How customers are told by message what a forwarded receipt gave them.
+
+    Attributes:
+        by_sms: they are told; false is never.
+        phone_field: the profile field with the phone; empty is the first that is checked as one.
+        consent_field: a profile field checked as yes_no; empty is nobody is asked.
+        consent: who answered no is not told, or only who answered yes is.
+        zone_field: a profile field with the customer's IANA time zone; empty is the store's.
+        quiet_from: from this minute of the customer's day on nothing is sent.
+        quiet_to: until this minute, that one not included; may be on the next day.
+        customer_max: messages sent to one customer in `customer_hours`; 0 is without bound.
+    """
+
+    by_sms: bool = True
+    phone_field: FieldCode = ""
+    consent_field: FieldCode = ""
+    consent: Literal["unless_no", "only_yes"] = "unless_no"
+    zone_field: FieldCode = ""
+    quiet_from: LocalTime = ""
+    quiet_to: LocalTime = ""
+    customer_max: Annotated[int, Meta(ge=0, le=1_000)] = 0
+    customer_hours: Annotated[int, Meta(ge=1, le=8_760)] = 24
+
+
 class CrossSellLink(Authored, frozen=True):
     """Whoever has `basket` and is in one of `segments` is shown `show`."""
 
@@ -410,6 +450,7 @@ class Program(Authored, frozen=True):
         spend_rules: of an asset the first that fits store and customer counts.
         earn_bounds: all that fit count.
         hold_minutes: so long a Quote holds what its basket reserves.
+        messages: how customers are told what a forwarded receipt gave them.
     """
 
     program_id: Code
@@ -434,3 +475,5 @@ class Program(Authored, frozen=True):
     spend_rules: Annotated[tuple[SpendRule, ...], Meta(max_length=100)] = ()
     earn_bounds: Annotated[tuple[EarnBound, ...], Meta(max_length=100)] = ()
     hold_minutes: Annotated[int, Meta(ge=1, le=1_440)] = 15
+    forward: ForwardRules = ForwardRules()
+    messages: MessageRules = MessageRules()

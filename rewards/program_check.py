@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from rewards.benefit_check import LANES_ALLOWED, benefit_code
 from rewards.birthday import BIRTH_DATE_FIELD
 from rewards.lane_check import check_lanes
+from rewards.message_check import check_messages
 from rewards.problem import Problem, Scope, check_languages, check_unique
 from rewards.product_set_check import (
     EVERYTHING,
@@ -46,6 +47,7 @@ def check_program(program: Program) -> tuple[Problem, ...]:
         *check_spending(program),
         *_check_product_classes(program),
         *check_profile_fields(program),
+        *check_messages(program),
         *_check_cross_sell_links(program),
         *_check_till_groups(program),
         *check_text_templates(program),

@@ -21,8 +21,10 @@ from rewards.program import (
     CouponSeries,
     CrossSellLink,
     EarnBound,
+    ForwardRules,
     Funding,
     Limits,
+    MessageRules,
     Policy,
     ProfileField,
     ReturnRules,
@@ -179,6 +181,8 @@ class CompiledProgram(Struct, frozen=True, array_like=True):
     earn_bounds: tuple[CompiledEarnBound, ...] = ()
     hold_minutes: int = 15
     cost_assets: tuple[str, ...] = ()
+    forward: ForwardRules = ForwardRules()
+    messages: MessageRules = MessageRules()
 
 
 class CompiledRuleset(Struct, frozen=True, array_like=True):

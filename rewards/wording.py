@@ -91,6 +91,17 @@ FIGURES: dict[str, frozenset[str]] = {
     "hint_offer": frozenset({"quantity", "promotion"}),
     "hint_quantity": frozenset({"quantity", "promotion"}),
     "hint_amount": frozenset({"amount", "promotion"}),
+    "sms_reward": frozenset({"day", "rewards"}),
+    "sms_points": frozenset({"amount", "asset"}),
+    "sms_deferred_discount": frozenset({"amount"}),
+    "sms_coupon": frozenset({"count"}),
+    "sms_gift_certificate": frozenset({"amount"}),
+    "sms_prize": frozenset({"count"}),
+    "sms_status": frozenset({"tier"}),
+    "sms_draw_entry": frozenset({"count"}),
+    "sms_money_transfer": frozenset({"amount"}),
+    "sms_code": frozenset({"reward", "codes"}),
+    "sms_until": frozenset({"reward", "day"}),
 }
 """Placeholders of each text code."""
 

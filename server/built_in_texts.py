@@ -262,5 +262,25 @@ BUILT_IN: Final[Mapping[str, Mapping[str, str]]] = {
         "ru": "Ещё покупок на {amount}, и сработает «{promotion}»",
         "en": "Buy for {amount} more, and you get {promotion}",
     },
+    "sms_reward": {
+        "ru": "Ваша покупка {day}: {rewards}",
+        "en": "Your purchase on {day}: {rewards}",
+    },
+    "sms_points": {"ru": "+{amount} {asset}", "en": "+{amount} {asset}"},
+    "sms_deferred_discount": {
+        "ru": "скидка {amount} на следующую покупку",
+        "en": "{amount} off your next purchase",
+    },
+    "sms_coupon": {"ru": "{count}", "en": "{count}"},
+    "sms_gift_certificate": {
+        "ru": "подарочный сертификат на {amount}",
+        "en": "a gift certificate for {amount}",
+    },
+    "sms_prize": {"ru": "{count}", "en": "{count}"},
+    "sms_status": {"ru": "статус «{tier}»", "en": "status {tier}"},
+    "sms_draw_entry": {"ru": "{count} в розыгрыше", "en": "{count} to the draw"},
+    "sms_money_transfer": {"ru": "{amount} на ваш счёт", "en": "{amount} to your account"},
+    "sms_code": {"ru": "{reward}, код {codes}", "en": "{reward}, code {codes}"},
+    "sms_until": {"ru": "{reward} (по {day})", "en": "{reward} (until {day})"},
 }
 """Templates by text code and language."""

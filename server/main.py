@@ -34,10 +34,13 @@ from server.evaluator import kernel_findings, prepare
 from server.expiry import Expiry
 from server.log import set_up_log
 from server.lookups import Lookups
+from server.parking import Parking
 from server.pipeline import Pipeline
 from server.reference import POLL_S, Prepare, Reference
 from server.session import GO_AWAY_GRACE_MS, Sessions
 from server.settings import Settings, read_settings
+from server.sms.choice import transport_of
+from server.sms.worker import Worker
 from server.store.database import Database
 from server.store.feeds import Feeds
 from server.store.leases import BudgetLeases
@@ -86,6 +89,7 @@ async def serve(settings: Settings) -> None:
     Args:
         settings: as read.
     """
+    transport = transport_of(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -104,6 +108,19 @@ async def serve(settings: Settings) -> None:
         await _report_health(context, health)
         expiry.start()
         stack.push_async_callback(expiry.stop)
+        parking = Parking(context, settings.parking_s)
+        parking.start()
+        stack.push_async_callback(parking.stop)
+        if transport is not None:
+            worker = Worker(
+                context,
+                transport,
+                settings.sms_poll_s,
+                settings.sms_uncertain_s,
+                os.urandom(16),
+            )
+            worker.start()
+            stack.push_async_callback(worker.stop)
         _log.info("serving", listen=settings.listen, evaluator=settings.evaluator)
         await stop.wait()
         await _drain(server, calls, sessions, health, settings.drain_s)

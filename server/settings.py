@@ -22,6 +22,16 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         log_level: of the log on standard error.
         drain_s: how long SIGTERM waits for calls in flight, seconds.
         expiry_s: between two looks for expired lots, seconds; 0 never looks by itself.
+        parking_s: between two looks for refunds whose sale has come; 0 never looks by itself.
+        sms_transport: what carries messages to customers; with `none` they wait in the outbox.
+        sms_file: where the file transport appends.
+        sms_url: host:port of an SMSC, or the address of an HTTP gateway.
+        sms_user: system_id at an SMSC.
+        sms_password: at an SMSC, or the token of an HTTP gateway.
+        sms_sender: who messages are from: digits, or up to 11 letters.
+        sms_poll_s: between two looks for messages that are due, seconds.
+        sms_uncertain_s: how long a delivery receipt is waited for where nobody knows what became
+            of a submission, before it is sent again, seconds.
     """
 
     listen: str = "127.0.0.1:50051"
@@ -32,6 +42,15 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     drain_s: float = 10.0
     expiry_s: Annotated[float, Meta(ge=0.0, le=86_400.0)] = 60.0
+    parking_s: Annotated[float, Meta(ge=0.0, le=86_400.0)] = 10.0
+    sms_transport: Literal["none", "file", "smpp", "http"] = "none"
+    sms_file: Path = Path("var/sms.jsonl")
+    sms_url: str = ""
+    sms_user: str = ""
+    sms_password: str = ""
+    sms_sender: str = ""
+    sms_poll_s: Annotated[float, Meta(ge=0.01, le=3_600.0)] = 1.0
+    sms_uncertain_s: Annotated[float, Meta(ge=0.0, le=86_400.0)] = 600.0
 
 
 def read_settings(environment: dict[str, str] | None = None) -> Settings:

@@ -67,6 +67,10 @@ CODE_BY_REASON: dict[Reason, grpc.StatusCode] = {
     Reason.LINK_BROKEN_OFF: grpc.StatusCode.ABORTED,
     Reason.OFFLINE_CEILING: _PRECONDITION,
     Reason.SPOOL_UNAVAILABLE: _UNAVAILABLE,
+    Reason.FORWARDED: _PRECONDITION,
+    Reason.INSTANT_NOT_ACCEPTED: _PRECONDITION,
+    Reason.QUARANTINED_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    Reason.QUARANTINE_STATE: _PRECONDITION,
 }
 
 RETRY_AFTER_MS: dict[Reason, int] = {

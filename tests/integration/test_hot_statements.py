@@ -38,6 +38,7 @@ BILLING_TABLES = (
     "instrument",
     "turnover",
     "money_transfer",
+    "outbox_message",
 )
 
 FILL = (
@@ -83,6 +84,9 @@ FILL = (
     """insert into money_transfer
        select decode(lpad(to_hex(n), 36, '0'), 'hex'), 'c', n, 'p', 'd', 1, 1, 0, 1
          from generate_series(1, $1::bigint) n""",
+    """insert into outbox_message
+       select id, id, 'c', 's', n, 1, 't', '', n, n, n, false, 1 + n % 8, 0, n, n
+         from generate_series(1, $1::bigint) n, decode(lpad(to_hex(n), 32, '0'), 'hex') id""",
     """insert into customer
        select n, n, 'c', n::text, 1, 'ru', '{}', '{}' from generate_series(1, $1::bigint) n""",
     """insert into identifier

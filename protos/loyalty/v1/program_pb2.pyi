@@ -28,6 +28,28 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _MessageConsent:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MessageConsentEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MessageConsent.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MESSAGE_CONSENT_UNSPECIFIED: _MessageConsent.ValueType  # 0
+    MESSAGE_CONSENT_UNLESS_NO: _MessageConsent.ValueType  # 1
+    """Everybody but those who answered no."""
+    MESSAGE_CONSENT_ONLY_YES: _MessageConsent.ValueType  # 2
+    """Only those who answered yes."""
+
+class MessageConsent(_MessageConsent, metaclass=_MessageConsentEnumTypeWrapper):
+    """Who is told by message."""
+
+MESSAGE_CONSENT_UNSPECIFIED: MessageConsent.ValueType  # 0
+MESSAGE_CONSENT_UNLESS_NO: MessageConsent.ValueType  # 1
+"""Everybody but those who answered no."""
+MESSAGE_CONSENT_ONLY_YES: MessageConsent.ValueType  # 2
+"""Only those who answered yes."""
+Global___MessageConsent: _TypeAlias = MessageConsent  # noqa: Y015
+
 class _NoOriginal:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -264,16 +286,26 @@ class _OfflinePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Offline
     DESCRIPTOR: _descriptor.EnumDescriptor
     OFFLINE_POLICY_UNSPECIFIED: _OfflinePolicy.ValueType  # 0
     OFFLINE_POLICY_POINTS: _OfflinePolicy.ValueType  # 1
+    """As many of the program's first asset of kind POINTS as the discount was worth; nothing if there
+    is none, or if it has no value.
+    """
     OFFLINE_POLICY_DEFERRED_DISCOUNT: _OfflinePolicy.ValueType  # 2
+    """The amount in the program's first asset of kind DEFERRED_DISCOUNT, which must be there."""
     OFFLINE_POLICY_NOTHING: _OfflinePolicy.ValueType  # 3
+    """Nothing."""
 
 class OfflinePolicy(_OfflinePolicy, metaclass=_OfflinePolicyEnumTypeWrapper):
     """What a discount becomes that a till could not give."""
 
 OFFLINE_POLICY_UNSPECIFIED: OfflinePolicy.ValueType  # 0
 OFFLINE_POLICY_POINTS: OfflinePolicy.ValueType  # 1
+"""As many of the program's first asset of kind POINTS as the discount was worth; nothing if there
+is none, or if it has no value.
+"""
 OFFLINE_POLICY_DEFERRED_DISCOUNT: OfflinePolicy.ValueType  # 2
+"""The amount in the program's first asset of kind DEFERRED_DISCOUNT, which must be there."""
 OFFLINE_POLICY_NOTHING: OfflinePolicy.ValueType  # 3
+"""Nothing."""
 Global___OfflinePolicy: _TypeAlias = OfflinePolicy  # noqa: Y015
 
 class _GroupChoice:
@@ -406,6 +438,8 @@ class Program(_message.Message):
     COUPON_SERIES_FIELD_NUMBER: _builtins.int
     TIER_RULES_FIELD_NUMBER: _builtins.int
     RETURNS_FIELD_NUMBER: _builtins.int
+    FORWARD_FIELD_NUMBER: _builtins.int
+    MESSAGES_FIELD_NUMBER: _builtins.int
     program_id: _builtins.str
     """Required. Program, 1 to 64 characters of a-z 0-9 _ -."""
     chain_id: _builtins.str
@@ -486,6 +520,14 @@ class Program(_message.Message):
     def returns(self) -> Global___ReturnRules:
         """Optional. What happens when goods come back."""
 
+    @_builtins.property
+    def forward(self) -> Global___ForwardRules:
+        """Optional. What happens to receipts that tills broke off."""
+
+    @_builtins.property
+    def messages(self) -> Global___MessageRules:
+        """Optional. How customers are told by message what a forwarded receipt gave them."""
+
     def __init__(
         self,
         *,
@@ -511,16 +553,132 @@ class Program(_message.Message):
         coupon_series: _abc.Iterable[Global___CouponSeries] | None = ...,
         tier_rules: _abc.Iterable[Global___TierRule] | None = ...,
         returns: Global___ReturnRules | None = ...,
+        forward: Global___ForwardRules | None = ...,
+        messages: Global___MessageRules | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_hold_minutes", b"_hold_minutes", "coupon_rules", b"coupon_rules", "hold_minutes", b"hold_minutes", "returns", b"returns"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_hold_minutes", b"_hold_minutes", "coupon_rules", b"coupon_rules", "forward", b"forward", "hold_minutes", b"hold_minutes", "messages", b"messages", "returns", b"returns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_hold_minutes", b"_hold_minutes", "assets", b"assets", "chain_id", b"chain_id", "coupon_rules", b"coupon_rules", "coupon_series", b"coupon_series", "cross_sell_links", b"cross_sell_links", "currency_code", b"currency_code", "earn_bounds", b"earn_bounds", "exclusive_groups", b"exclusive_groups", "hold_minutes", b"hold_minutes", "lanes", b"lanes", "language_code", b"language_code", "point_value_micros", b"point_value_micros", "product_classes", b"product_classes", "profile_fields", b"profile_fields", "program_id", b"program_id", "promotions", b"promotions", "prompts_max", b"prompts_max", "returns", b"returns", "spend_rules", b"spend_rules", "texts", b"texts", "tier_rules", b"tier_rules", "till_groups", b"till_groups"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_hold_minutes", b"_hold_minutes", "assets", b"assets", "chain_id", b"chain_id", "coupon_rules", b"coupon_rules", "coupon_series", b"coupon_series", "cross_sell_links", b"cross_sell_links", "currency_code", b"currency_code", "earn_bounds", b"earn_bounds", "exclusive_groups", b"exclusive_groups", "forward", b"forward", "hold_minutes", b"hold_minutes", "lanes", b"lanes", "language_code", b"language_code", "messages", b"messages", "point_value_micros", b"point_value_micros", "product_classes", b"product_classes", "profile_fields", b"profile_fields", "program_id", b"program_id", "promotions", b"promotions", "prompts_max", b"prompts_max", "returns", b"returns", "spend_rules", b"spend_rules", "texts", b"texts", "tier_rules", b"tier_rules", "till_groups", b"till_groups"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__hold_minutes: _TypeAlias = _typing.Literal["hold_minutes"]  # noqa: Y015
     _WhichOneofArgType__hold_minutes: _TypeAlias = _typing.Literal["_hold_minutes", b"_hold_minutes"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__hold_minutes) -> _WhichOneofReturnType__hold_minutes | None: ...
 
 Global___Program: _TypeAlias = Program  # noqa: Y015
+
+@_typing.final
+class ForwardRules(_message.Message):
+    """What happens to receipts that tills broke off and forward later."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLOCK_TOLERANCE_S_FIELD_NUMBER: _builtins.int
+    LATE_DAYS_MAX_FIELD_NUMBER: _builtins.int
+    PARKED_HOURS_FIELD_NUMBER: _builtins.int
+    clock_tolerance_s: _builtins.int
+    """Optional, default 7,200. A till's clock may be wrong by so many seconds, 0 to 86,400; what is
+    corrected by more is quarantined.
+    """
+    late_days_max: _builtins.int
+    """Optional, default 30. A receipt may come so many days after its sale, 1 to 3,660; an older one
+    is quarantined.
+    """
+    parked_hours: _builtins.int
+    """Optional, default 168. A refund or void waits so many hours for its sale, 1 to 8,784; then it is
+    quarantined.
+    """
+    def __init__(
+        self,
+        *,
+        clock_tolerance_s: _builtins.int | None = ...,
+        late_days_max: _builtins.int | None = ...,
+        parked_hours: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_clock_tolerance_s", b"_clock_tolerance_s", "_late_days_max", b"_late_days_max", "_parked_hours", b"_parked_hours", "clock_tolerance_s", b"clock_tolerance_s", "late_days_max", b"late_days_max", "parked_hours", b"parked_hours"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_clock_tolerance_s", b"_clock_tolerance_s", "_late_days_max", b"_late_days_max", "_parked_hours", b"_parked_hours", "clock_tolerance_s", b"clock_tolerance_s", "late_days_max", b"late_days_max", "parked_hours", b"parked_hours"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__clock_tolerance_s: _TypeAlias = _typing.Literal["clock_tolerance_s"]  # noqa: Y015
+    _WhichOneofArgType__clock_tolerance_s: _TypeAlias = _typing.Literal["_clock_tolerance_s", b"_clock_tolerance_s"]  # noqa: Y015
+    _WhichOneofReturnType__late_days_max: _TypeAlias = _typing.Literal["late_days_max"]  # noqa: Y015
+    _WhichOneofArgType__late_days_max: _TypeAlias = _typing.Literal["_late_days_max", b"_late_days_max"]  # noqa: Y015
+    _WhichOneofReturnType__parked_hours: _TypeAlias = _typing.Literal["parked_hours"]  # noqa: Y015
+    _WhichOneofArgType__parked_hours: _TypeAlias = _typing.Literal["_parked_hours", b"_parked_hours"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__clock_tolerance_s) -> _WhichOneofReturnType__clock_tolerance_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__late_days_max) -> _WhichOneofReturnType__late_days_max | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__parked_hours) -> _WhichOneofReturnType__parked_hours | None: ...
+
+Global___ForwardRules: _TypeAlias = ForwardRules  # noqa: Y015
+
+@_typing.final
+class MessageRules(_message.Message):
+    """How customers are told by message what a forwarded receipt gave them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BY_SMS_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_FIELD_NUMBER: _builtins.int
+    CONSENT_FIELD_FIELD_NUMBER: _builtins.int
+    CONSENT_FIELD_NUMBER: _builtins.int
+    ZONE_FIELD_FIELD_NUMBER: _builtins.int
+    QUIET_FROM_FIELD_NUMBER: _builtins.int
+    QUIET_TO_FIELD_NUMBER: _builtins.int
+    CUSTOMER_MAX_FIELD_NUMBER: _builtins.int
+    CUSTOMER_HOURS_FIELD_NUMBER: _builtins.int
+    by_sms: _builtins.bool
+    """Optional, default true. They are told by SMS."""
+    phone_field: _builtins.str
+    """Optional. The profile field with the phone; empty is the first that is checked as PHONE."""
+    consent_field: _builtins.str
+    """Optional. A profile field checked as YES_NO: consent to messages; empty is nobody is asked."""
+    consent: Global___MessageConsent.ValueType
+    """Optional. Default UNLESS_NO."""
+    zone_field: _builtins.str
+    """Optional. A profile field with the customer's IANA time zone; empty, unanswered or unknown is
+    the store's zone.
+    """
+    quiet_from: _builtins.str
+    """Optional. Nothing is sent from this minute of the customer's day on, HH:MM; empty is no quiet
+    hours. Both or none.
+    """
+    quiet_to: _builtins.str
+    """Optional. Until this minute, HH:MM, that one not included; may be on the next day."""
+    customer_max: _builtins.int
+    """Optional. At most so many messages to one customer in customer_hours, 0 to 1,000; 0 is without
+    bound.
+    """
+    customer_hours: _builtins.int
+    """Optional. 1 to 8,760; default 24."""
+    def __init__(
+        self,
+        *,
+        by_sms: _builtins.bool | None = ...,
+        phone_field: _builtins.str = ...,
+        consent_field: _builtins.str = ...,
+        consent: Global___MessageConsent.ValueType = ...,
+        zone_field: _builtins.str = ...,
+        quiet_from: _builtins.str = ...,
+        quiet_to: _builtins.str = ...,
+        customer_max: _builtins.int = ...,
+        customer_hours: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_by_sms", b"_by_sms", "_customer_hours", b"_customer_hours", "by_sms", b"by_sms", "customer_hours", b"customer_hours"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_by_sms", b"_by_sms", "_customer_hours", b"_customer_hours", "by_sms", b"by_sms", "consent", b"consent", "consent_field", b"consent_field", "customer_hours", b"customer_hours", "customer_max", b"customer_max", "phone_field", b"phone_field", "quiet_from", b"quiet_from", "quiet_to", b"quiet_to", "zone_field", b"zone_field"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__by_sms: _TypeAlias = _typing.Literal["by_sms"]  # noqa: Y015
+    _WhichOneofArgType__by_sms: _TypeAlias = _typing.Literal["_by_sms", b"_by_sms"]  # noqa: Y015
+    _WhichOneofReturnType__customer_hours: _TypeAlias = _typing.Literal["customer_hours"]  # noqa: Y015
+    _WhichOneofArgType__customer_hours: _TypeAlias = _typing.Literal["_customer_hours", b"_customer_hours"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__by_sms) -> _WhichOneofReturnType__by_sms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__customer_hours) -> _WhichOneofReturnType__customer_hours | None: ...
+
+Global___MessageRules: _TypeAlias = MessageRules  # noqa: Y015
 
 @_typing.final
 class SpendRule(_message.Message):
