@@ -1,4 +1,4 @@
-"""Commands of the simulator: `demo` brings its own server, `replay` goes to a running one."""
+"""Commands: simulated tills, faults, and the cash server, which is no simulation."""
 
 import asyncio
 import signal
@@ -12,17 +12,21 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from pos_sim.cash_server import command as cash_server
 from pos_sim.demo import Plan, run_demo, run_replay
+from pos_sim.faults.plan import SCENARIOS
+from pos_sim.faults.run import FaultPlan, run_faults
 from pos_sim.run import Run
 from pos_sim.server_process import DemoError
 from pos_sim.storm.run import StormPlan, run_storm
 
 app = typer.Typer(
-    help="Simulated tills: replays receipts through gRPC.",
+    help="Simulated tills that go through gRPC, and the cash server of a region.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
+app.add_typer(cash_server.app, name="cash-server")
 
 Receipts = Annotated[
     Path | None,
@@ -106,6 +110,27 @@ def storm(
     """Quote, sell, spend, void, refund and merge at random while servers are killed."""
     plan = StormPlan(_run(seed, None), acts, faults, servers, tills, customers)
     _finish(_console(), run_storm(_console(), plan, data_dir.absolute()))
+
+
+@app.command()
+def faults(
+    scenario: Annotated[
+        list[str], typer.Option(help="Name of a scenario, may be repeated; all plays every one.")
+    ],
+    seconds: Annotated[
+        float, typer.Option(min=5.0, max=86_400.0, help="How long tills sell in each.")
+    ] = 60.0,
+    tills: Annotated[int, typer.Option(min=1, max=200, help="Tills that work at once.")] = 6,
+    customers: Annotated[int, typer.Option(min=1, max=999, help="Cards of each scenario.")] = 12,
+    seed: Seed = SEED,
+    data_dir: Annotated[Path, typer.Option(help="Where the server keeps its data.")] = Path(
+        "var/faults"
+    ),
+) -> None:
+    """Sell through a cash server over links that fail by plan, and prove that all came right."""
+    names = tuple(SCENARIOS) if "all" in scenario else tuple(dict.fromkeys(scenario))
+    plan = FaultPlan(_run(seed, None), names, seconds, tills, customers)
+    _finish(_console(), run_faults(_console(), plan, data_dir.absolute()))
 
 
 def _run(seed: int, epoch: int | None) -> Run:

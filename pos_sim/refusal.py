@@ -57,11 +57,16 @@ class Refusal(Struct, frozen=True):
 
 
 class RefusedError(Exception):
-    """The server refused a call."""
+    """The server refused a call.
 
-    def __init__(self, refusal: Refusal) -> None:
+    Attributes:
+        status: As it came, for who passes it on; None if it came without details.
+    """
+
+    def __init__(self, refusal: Refusal, status: Status | None = None) -> None:
         super().__init__(str(refusal))
         self.refusal = refusal
+        self.status = status
 
 
 class LinkLostError(Exception):
@@ -93,7 +98,7 @@ def read_error(error: grpc.aio.AioRpcError) -> RefusedError | LinkLostError:
     """Tell a refusal of a unary call from a lost link."""
     status = _find_status(error)
     if status is not None:
-        return RefusedError(read_status(status))
+        return RefusedError(read_status(status), status)
     lost = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
     if error.code() in (*lost, grpc.StatusCode.CANCELLED):
         return LinkLostError(f"{error.code().name}: {error.details()}")

@@ -1,9 +1,12 @@
 """Server processes that a demo starts, watches and stops, knowing only what an operator knows."""
 
 import asyncio
+import contextlib
 import os
+import re
 import signal
 import socket
+import struct
 import sys
 from asyncio.subprocess import DEVNULL, STDOUT, Process
 from collections.abc import AsyncIterator, Awaitable
@@ -197,12 +200,12 @@ async def start_server(
         target: host:port; empty takes a free port.
         clock_file: Shifts its clock; None leaves it the machine's.
     """
-    target = target or f"127.0.0.1:{_free_port()}"
+    target = target or f"127.0.0.1:{free_port()}"
     env = {**os.environ, "LOYALTY_LISTEN": target, "LOYALTY_DATA_DIR": str(data_dir)}
     if clock_file is not None:
         env["LOYALTY_CLOCK_FILE"] = str(clock_file)
     log = data_dir.with_name(f"{data_dir.name}.server-{number}.log")
-    with _open_log(log) as sink:
+    with open_log(log) as sink:
         # In a session of its own: Ctrl-C is ours, and we stop the server in good order.
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -217,12 +220,39 @@ async def start_server(
     return ServerProcess(process, target, log)
 
 
-def _open_log(log: Path) -> BinaryIO:
+def kill_database(data_dir: Path) -> None:
+    """Kill PostgreSQL as a whole, the way a power cut does; the servers start it again.
+
+    Args:
+        data_dir: Where the servers keep it.
+    """
+    text = next(data_dir.rglob("postmaster.pid")).read_text(encoding="utf-8")
+    found = re.match(r"\d+", text)
+    assert found is not None, "a postmaster writes its process id"
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(int(found.group()), signal.SIGKILL)
+
+
+def set_clock_file(clock_file: Path, offset_us: int) -> None:
+    """Shift the clock of all processes that have a file mapped.
+
+    Args:
+        clock_file: The file; it is there.
+        offset_us: From the machine's clock, microseconds.
+    """
+    # Written over, never cut short: others have it mapped.
+    with clock_file.open("r+b") as file:
+        file.write(struct.pack("<q", offset_us))
+
+
+def open_log(log: Path) -> BinaryIO:
+    """Open a log for a process to write into, and make its directory."""
     log.parent.mkdir(parents=True, exist_ok=True)
     return log.open("ab")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on just now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

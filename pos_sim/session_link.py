@@ -16,9 +16,16 @@ from pos_sim.refusal import LinkLostError, RefusedError, read_status
 class SessionLink:
     """A stream to one server; a new one when it is lost, silent or told to go away."""
 
-    def __init__(self, target: str) -> None:
-        """Connect to a server, host:port, with the first call."""
+    def __init__(self, target: str, grace_s: float | None = None) -> None:
+        """Connect with the first call.
+
+        Args:
+            target: Server, host:port.
+            grace_s: How much longer than its deadline an answer is waited for, seconds; None is
+                as long as a till waits.
+        """
         self._target = target
+        self._grace_s = GRACE_S if grace_s is None else grace_s
         self._stream: _Stream | None = None
         self._retired: set[asyncio.Task[None]] = set()
 
@@ -26,7 +33,7 @@ class SessionLink:
         """Make a call (see Link)."""
         stream = self._usable_stream()
         try:
-            async with asyncio.timeout(timeout_ms / 1000 + GRACE_S):
+            async with asyncio.timeout(timeout_ms / 1000 + self._grace_s):
                 return await stream.ask(call, message, timeout_ms)
         except TimeoutError as error:
             stream.is_usable = False
@@ -82,7 +89,7 @@ class _Stream:
         finally:
             self._pending.pop(correlation_id, None)
         if response.HasField("status"):
-            raise RefusedError(read_status(response.status))
+            raise RefusedError(read_status(response.status), response.status)
         answer: Message = getattr(response, call)
         return answer
 

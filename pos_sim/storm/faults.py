@@ -1,16 +1,11 @@
 """What befalls the servers in a storm: killed, their database killed, their clock moved on."""
 
 import asyncio
-import contextlib
-import os
 import random
-import re
-import signal
-import struct
 from collections import Counter
 from pathlib import Path
 
-from pos_sim.server_process import ServerProcess, start_server
+from pos_sim.server_process import ServerProcess, kill_database, set_clock_file, start_server
 
 HOUR_US = 3_600_000_000
 CLOCK_STEPS_US = (HOUR_US // 6, 6 * HOUR_US, 30 * HOUR_US, 120 * HOUR_US)
@@ -51,16 +46,14 @@ class Faults:
         if kind == "server":
             await self._kill_server(self._rng.randrange(len(self._servers)))
         elif kind == "database":
-            self._kill_database()
+            kill_database(self._data_dir)
         else:
             self.move_clock(self._rng.choice(CLOCK_STEPS_US))
 
     def move_clock(self, by_us: int) -> None:
         """Move the clock of all servers on, microseconds."""
         self._offset_us += by_us
-        # Written over, never cut short: the servers have the file mapped.
-        with self._clock_file.open("r+b") as file:
-            file.write(struct.pack("<q", self._offset_us))
+        set_clock_file(self._clock_file, self._offset_us)
 
     async def _kill_server(self, place: int) -> None:
         target = self._servers[place].target
@@ -69,11 +62,3 @@ class Faults:
         server = await start_server(self._data_dir, place + 1, target, self._clock_file)
         self._servers[place] = server
         await server.wait_until_ready()
-
-    def _kill_database(self) -> None:
-        """Kill PostgreSQL as a whole; the servers start it again."""
-        text = next(self._data_dir.rglob("postmaster.pid")).read_text(encoding="utf-8")
-        found = re.match(r"\d+", text)
-        assert found is not None, "a postmaster writes its process id"
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(int(found.group()), signal.SIGKILL)

@@ -9,8 +9,7 @@ import grpc
 
 from loyalty.v1.back_office_service_pb2 import ImportCouponsRequest, ImportedCoupon
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
-from loyalty.v1.customer_service_pb2 import CustomerReference, EntryKind, GetStatementRequest
-from loyalty.v1.customer_service_pb2_grpc import CustomerServiceStub
+from loyalty.v1.customer_service_pb2 import CustomerReference, EntryKind
 from loyalty.v1.ledger_pb2 import (
     ExpireLotsRequest,
     GetLedgerReportRequest,
@@ -19,13 +18,13 @@ from loyalty.v1.ledger_pb2 import (
 from pos_sim.link import open_channel
 from pos_sim.refusal import LinkLostError, RefusedError, read_error
 from pos_sim.run import Run
+from pos_sim.statement import read_statement
 from pos_sim.storm.books import Books
 from pos_sim.storm.world import COUPON_SERIES, coupon_codes
 
 CALL_TIMEOUT_S = 20.0
 PAUSE_S = 0.2
 ATTEMPTS_MAX = 300
-PAGE = 500
 
 _A = TypeVar("_A")
 _Call = Callable[[grpc.aio.Channel], Awaitable[_A]]
@@ -102,22 +101,14 @@ class Office:
 
     async def expired_of(self, customer: str) -> Counter[str]:
         """What has expired of a customer's assets according to their statement, minor units."""
-        found: Counter[str] = Counter()
-        request = GetStatementRequest(
-            chain_id=self._chain_id, customer=_named(customer), page_size=PAGE
+        entries = await self._insist(
+            lambda channel: read_statement(channel, self._chain_id, customer)
         )
-        while True:
-            page = await self._insist(
-                lambda channel: CustomerServiceStub(channel).GetStatement(
-                    request, timeout=CALL_TIMEOUT_S
-                )
-            )
-            for entry in page.entries:
-                if entry.kind == EntryKind.ENTRY_KIND_EXPIRY:
-                    found[entry.asset_code] -= entry.amount_minor
-            if not page.next_page_token:
-                return found
-            request.page_token = page.next_page_token
+        found: Counter[str] = Counter()
+        for entry in entries:
+            if entry.kind == EntryKind.ENTRY_KIND_EXPIRY:
+                found[entry.asset_code] -= entry.amount_minor
+        return found
 
     async def _insist(self, call: _Call[_A]) -> _A:
         """Ask one server after the other until one answers."""

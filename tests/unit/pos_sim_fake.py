@@ -26,6 +26,7 @@ METHODS = {
     "Checkout": "checkout",
     "BreakOff": "break_off",
     "Void": "void_receipt",
+    "Forward": "forward",
     "GetReceipt": "get_receipt",
     "SubmitProfile": "submit_profile",
 }
@@ -65,6 +66,7 @@ class FakeServer(Struct):
     closed: set[bytes] = field(default_factory=set)
     voided: dict[bytes, tills.VoidResponse] = field(default_factory=dict)
     owned: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    forwarded: list[tills.ForwardRequest] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)
     streams: int = 0
     unary: int = 0
@@ -118,6 +120,11 @@ class FakeServer(Struct):
             return tills.BreakOffResponse(state=committed, checkout=self.sold[key][1])
         self.closed.add(key)
         return tills.BreakOffResponse(state=tills.RECEIPT_STATE_BROKEN_OFF)
+
+    def forward(self, request: tills.ForwardRequest) -> tills.ForwardResponse:
+        self.forwarded.append(request)
+        recorded = tills.FORWARD_STATE_RECORDED
+        return tills.ForwardResponse(result=tills.DURABLE_RESULT_COMMITTED, state=recorded)
 
     def void_receipt(self, request: tills.VoidRequest) -> tills.VoidResponse:
         key = _bytes(request.receipt_key)

@@ -139,6 +139,19 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: more goodwill than the program allows. Metadata: asset_code, max_minor."""
     ERROR_REASON_PERIOD_CLOSED: _ErrorReason.ValueType  # 53
     """FAILED_PRECONDITION: the ledger is closed up to there, or further. Metadata: closed_to_us."""
+    ERROR_REASON_LINK_BROKEN_OFF: _ErrorReason.ValueType  # 100
+    """ABORTED, by a cash server: no answer came in time, or the link is down. Sell at the plain price
+    or as last quoted, and send the closed receipt with its outcome. Metadata: kept (whether the
+    cash server has the request on its disk). LocalizedMessage has what to print, by language.
+    """
+    ERROR_REASON_OFFLINE_CEILING: _ErrorReason.ValueType  # 101
+    """FAILED_PRECONDITION, by a cash server: the link is down, and no more may be promised until it
+    is back. Metadata: ceiling (AMOUNT, COUNT, AGE), max, actual.
+    """
+    ERROR_REASON_SPOOL_UNAVAILABLE: _ErrorReason.ValueType  # 102
+    """UNAVAILABLE, by a cash server: its spool cannot be written, and the server did not answer:
+    the till itself keeps the receipt and sends it again.
+    """
     ERROR_REASON_FORWARDED: _ErrorReason.ValueType  # 80
     """FAILED_PRECONDITION: the receipt came by Forward already and is settled: there is nothing left
     to do, GetReceipt says what it came to. Metadata: receipt_id, outcome, outcome_number.
@@ -269,6 +282,19 @@ ERROR_REASON_GOODWILL_LIMIT: ErrorReason.ValueType  # 52
 """FAILED_PRECONDITION: more goodwill than the program allows. Metadata: asset_code, max_minor."""
 ERROR_REASON_PERIOD_CLOSED: ErrorReason.ValueType  # 53
 """FAILED_PRECONDITION: the ledger is closed up to there, or further. Metadata: closed_to_us."""
+ERROR_REASON_LINK_BROKEN_OFF: ErrorReason.ValueType  # 100
+"""ABORTED, by a cash server: no answer came in time, or the link is down. Sell at the plain price
+or as last quoted, and send the closed receipt with its outcome. Metadata: kept (whether the
+cash server has the request on its disk). LocalizedMessage has what to print, by language.
+"""
+ERROR_REASON_OFFLINE_CEILING: ErrorReason.ValueType  # 101
+"""FAILED_PRECONDITION, by a cash server: the link is down, and no more may be promised until it
+is back. Metadata: ceiling (AMOUNT, COUNT, AGE), max, actual.
+"""
+ERROR_REASON_SPOOL_UNAVAILABLE: ErrorReason.ValueType  # 102
+"""UNAVAILABLE, by a cash server: its spool cannot be written, and the server did not answer:
+the till itself keeps the receipt and sends it again.
+"""
 ERROR_REASON_FORWARDED: ErrorReason.ValueType  # 80
 """FAILED_PRECONDITION: the receipt came by Forward already and is settled: there is nothing left
 to do, GetReceipt says what it came to. Metadata: receipt_id, outcome, outcome_number.

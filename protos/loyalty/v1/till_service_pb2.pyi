@@ -44,6 +44,8 @@ class _DurableResultEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Durable
     """The write was sent, its fate is not known: ask again with the same key."""
     DURABLE_RESULT_TRAINING: _DurableResult.ValueType  # 4
     """A TRAINING sale: answered, nothing recorded."""
+    DURABLE_RESULT_SPOOLED: _DurableResult.ValueType  # 5
+    """By a cash server, of a fact: on its disk, and on its way. The till need not send it again."""
 
 class DurableResult(_DurableResult, metaclass=_DurableResultEnumTypeWrapper):
     """State of a durable call."""
@@ -57,6 +59,8 @@ DURABLE_RESULT_UNKNOWN: DurableResult.ValueType  # 3
 """The write was sent, its fate is not known: ask again with the same key."""
 DURABLE_RESULT_TRAINING: DurableResult.ValueType  # 4
 """A TRAINING sale: answered, nothing recorded."""
+DURABLE_RESULT_SPOOLED: DurableResult.ValueType  # 5
+"""By a cash server, of a fact: on its disk, and on its way. The till need not send it again."""
 Global___DurableResult: _TypeAlias = DurableResult  # noqa: Y015
 
 class _ConfirmationMethod:
@@ -875,7 +879,9 @@ class CheckoutRequest(_message.Message):
 
     @_builtins.property
     def outcome(self) -> _receipt_pb2.Outcome:
-        """Optional. What the till did, if it is closed."""
+        """Optional. What the till did, if it is closed. To a cash server also in an open request: what it
+        will have done if it is told LINK_BROKEN_OFF and says nothing else.
+        """
 
     @_builtins.property
     def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Choice]:
@@ -978,7 +984,7 @@ class CheckoutResponse(_message.Message):
     EXCEPTIONS_FIELD_NUMBER: _builtins.int
     RETURNS_FIELD_NUMBER: _builtins.int
     result: Global___DurableResult.ValueType
-    """COMMITTED or TRAINING."""
+    """COMMITTED or TRAINING. SPOOLED by a cash server: all that is said then are texts of the answer."""
     receipt_id: _builtins.bytes
     """16 bytes hashed from the receipt key."""
     fingerprint: _builtins.bytes

@@ -1,0 +1,81 @@
+"""How far clocks are apart: the server's from ours, from questions asked; ours from a till's."""
+
+from collections import deque
+
+from msgspec import Struct
+
+KEPT = 8
+
+
+class Sample(Struct, frozen=True):
+    """The server's clock as read between two readings of ours, UTC microseconds."""
+
+    sent_us: int
+    server_us: int
+    received_us: int
+
+    @property
+    def offset_us(self) -> int:
+        """Server minus ours, if both ways took as long."""
+        return self.server_us - (self.sent_us + self.received_us) // 2
+
+    @property
+    def error_us(self) -> int:
+        """By how much that may be wrong."""
+        return (self.received_us - self.sent_us + 1) // 2
+
+
+class ServerOffset:
+    """The best of the last samples: the one with the shortest way."""
+
+    def __init__(self, offset_us: int = 0) -> None:
+        """Begin with what was measured last, microseconds; 0 if nothing was."""
+        self._offset_us = offset_us
+        self._samples: deque[Sample] = deque(maxlen=KEPT)
+
+    @property
+    def offset_us(self) -> int:
+        """Clock of the server minus ours, microseconds."""
+        return self._offset_us
+
+    def add(self, sample: Sample) -> None:
+        """Take a sample in. One that cannot be true beside the others means a clock was set."""
+        if any(_contradict(sample, one) for one in self._samples):
+            self._samples.clear()
+        self._samples.append(sample)
+        self._offset_us = min(self._samples, key=lambda one: one.error_us).offset_us
+
+
+class TillOffsets:
+    """How far ours is from the clocks of the tills, by till."""
+
+    def __init__(self) -> None:
+        """Begin with tills whose clocks are ours."""
+        self._by_till: dict[str, int] = {}
+
+    def told(self, till: str, till_us: int, now_us: int) -> None:
+        """A till has said what its clock shows."""
+        self._by_till[till] = now_us - till_us
+
+    def seen(self, till: str, opened_us: int, now_us: int) -> None:
+        """A till has opened a receipt by its clock: it did so before now, not after.
+
+        Args:
+            till: Which.
+            opened_us: When, by the till's clock.
+            now_us: Our clock.
+        """
+        if opened_us > now_us - self.offset_us(till):
+            self._by_till[till] = now_us - opened_us
+
+    def offset_us(self, till: str) -> int:
+        """Our clock minus the till's, microseconds."""
+        return self._by_till.get(till, 0)
+
+
+def _contradict(one: Sample, other: Sample) -> bool:
+    return abs(one.offset_us - other.offset_us) > one.error_us + other.error_us + DRIFT_US
+
+
+DRIFT_US = 50_000
+"""What two good clocks may drift apart while samples are kept."""

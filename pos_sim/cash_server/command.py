@@ -1,0 +1,218 @@
+"""Commands of the cash server: run it, look at its spool, send on what was set aside."""
+
+import asyncio
+import logging
+import sqlite3
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import structlog
+import typer
+import uvloop
+from rich.console import Console
+
+from pos_sim.cash_server import spool_rows
+from pos_sim.cash_server.answer import SMS_TEXTS
+from pos_sim.cash_server.ceiling import Ceilings
+from pos_sim.cash_server.clock import machine_clock, read_clock_file
+from pos_sim.cash_server.forwarding import ForwardRule
+from pos_sim.cash_server.link_health import RushRule
+from pos_sim.cash_server.relay import Rules
+from pos_sim.cash_server.run import CashSettings, run_cash_server
+from pos_sim.cash_server.status import read_status, show_status
+
+app = typer.Typer(help="Relays the tills of a region over a poor link.", no_args_is_help=True)
+
+SpoolFile = Annotated[
+    Path, typer.Option(envvar="LOYALTY_CASH_SPOOL", help="File of the spool; one process has it.")
+]
+ClockFile = Annotated[
+    str, typer.Option(envvar="LOYALTY_CLOCK_FILE", help="Shifts the clock, in tests.")
+]
+SPOOL = Path("var/cash/spool.sqlite")
+
+
+@app.command()
+def run(
+    target: Annotated[
+        list[str],
+        typer.Option(envvar="LOYALTY_CASH_TARGET", help="host:port of a server; may be repeated."),
+    ],
+    listen: Annotated[
+        str, typer.Option(envvar="LOYALTY_CASH_LISTEN", help="Address and port for the tills.")
+    ] = "127.0.0.1:50061",
+    spool: SpoolFile = SPOOL,
+    streams: Annotated[
+        int, typer.Option(envvar="LOYALTY_CASH_STREAMS", min=1, help="Streams to each server.")
+    ] = 2,
+    budget_ms: Annotated[
+        int,
+        typer.Option(
+            envvar="LOYALTY_CASH_BUDGET_MS", min=100, max=60_000, help="Wait for an answer."
+        ),
+    ] = 1_900,
+    statement_wait_s: Annotated[
+        float,
+        typer.Option(
+            envvar="LOYALTY_CASH_STATEMENT_WAIT_S",
+            min=0.0,
+            help="A request that was broken off waits so long for what the till says.",
+        ),
+    ] = 30.0,
+    rush_after: Annotated[
+        int,
+        typer.Option(
+            envvar="LOYALTY_CASH_RUSH_AFTER", min=1, help="Failures in a row until rush mode."
+        ),
+    ] = 3,
+    rush_pause_s: Annotated[
+        float,
+        typer.Option(envvar="LOYALTY_CASH_RUSH_PAUSE_S", min=0.1, help="First pause of it."),
+    ] = 2.0,
+    rush_pause_max_s: Annotated[
+        float,
+        typer.Option(envvar="LOYALTY_CASH_RUSH_PAUSE_MAX_S", min=0.1, help="Longest pause."),
+    ] = 30.0,
+    forward_rate: Annotated[
+        float,
+        typer.Option(
+            envvar="LOYALTY_CASH_FORWARD_RATE", min=0.0, help="Receipts a second; 0: no limit."
+        ),
+    ] = 200.0,
+    forward_at_once: Annotated[
+        int,
+        typer.Option(
+            envvar="LOYALTY_CASH_FORWARD_AT_ONCE",
+            min=1,
+            max=1_000,
+            help="Tills whose receipts are forwarded at the same time.",
+        ),
+    ] = 16,
+    ceiling_amount_minor: Annotated[
+        int,
+        typer.Option(
+            envvar="LOYALTY_CASH_CEILING_AMOUNT_MINOR",
+            min=0,
+            help="Most that may be sold while cut off, minor units; 0: no bound.",
+        ),
+    ] = 0,
+    ceiling_count: Annotated[
+        int,
+        typer.Option(
+            envvar="LOYALTY_CASH_CEILING_COUNT", min=0, help="Most receipts; 0: no bound."
+        ),
+    ] = 0,
+    ceiling_age_s: Annotated[
+        int,
+        typer.Option(
+            envvar="LOYALTY_CASH_CEILING_AGE_S",
+            min=0,
+            help="Age of the oldest that waits, seconds; 0: no bound.",
+        ),
+    ] = 0,
+    spool_mb_max: Annotated[
+        int,
+        typer.Option(
+            envvar="LOYALTY_CASH_SPOOL_MB_MAX", min=0, help="Room for the spool, MiB; 0: all."
+        ),
+    ] = 0,
+    keep_days: Annotated[
+        int,
+        typer.Option(envvar="LOYALTY_CASH_KEEP_DAYS", min=1, help="Keep what is settled, days."),
+    ] = 30,
+    texts: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="LOYALTY_CASH_TEXTS",
+            help='TOML file: what to print after a break-off, as ru = "...".',
+        ),
+    ] = None,
+    log_level: Annotated[str, typer.Option(envvar="LOYALTY_LOG_LEVEL")] = "info",
+    clock_file: ClockFile = "",
+) -> None:
+    """Run a cash server until it is stopped."""
+    rules = Rules(
+        budget_s=budget_ms / 1_000,
+        statement_wait_s=statement_wait_s,
+        ceilings=Ceilings(ceiling_amount_minor, ceiling_count, ceiling_age_s),
+        texts=_read_texts(texts),
+    )
+    settings = CashSettings(
+        listen=listen,
+        targets=tuple(one for given in target for one in given.split(",") if one),
+        spool=spool,
+        streams=streams,
+        spool_pages_max=256 * spool_mb_max,
+        keep_days=keep_days,
+        clock_file=clock_file,
+        rules=rules,
+        rush=RushRule(rush_after, rush_pause_s, max(rush_pause_s, rush_pause_max_s)),
+        forward=ForwardRule(rate=forward_rate, at_once=forward_at_once),
+    )
+    _set_up_log(log_level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run_cash_server(settings))
+
+
+@app.command()
+def status(
+    spool: SpoolFile = SPOOL,
+    clock_file: ClockFile = "",
+    json: Annotated[bool, typer.Option(help="One JSON object.")] = False,
+) -> None:
+    """Tell what waits, since when, and how the link is."""
+    try:
+        found = read_status(spool)
+    except (FileNotFoundError, sqlite3.Error) as error:
+        raise SystemExit(f"no spool at {spool}: {error}") from None
+    now_us = read_clock_file(Path(clock_file))() if clock_file else machine_clock()
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    if json:
+        told = {**msgspec.to_builtins(found), "is_running": found.is_running(now_us)}
+        console.print(msgspec.json.encode(told).decode(), soft_wrap=True, highlight=False)
+    else:
+        show_status(console, found, now_us)
+
+
+@app.command()
+def requeue(spool: SpoolFile = SPOOL) -> None:
+    """Forward again what was set aside. Stop the cash server first; it begins with it."""
+    if not spool.exists():
+        raise SystemExit(f"no spool at {spool}")
+    connection = sqlite3.connect(spool, isolation_level=None, timeout=5.0)
+    try:
+        count = spool_rows.requeue(connection)
+    finally:
+        connection.close()
+    Console().print(f"{count} to be forwarded again")
+
+
+def _read_texts(path: Path | None) -> Mapping[str, str]:
+    """The texts of the chain, or those that are built in."""
+    if path is None:
+        return SMS_TEXTS
+    try:
+        found = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), dict[str, str])
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"{path}: {error}") from None
+    return found
+
+
+def _set_up_log(level: str) -> None:
+    """One JSON object a line on standard error."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[level.upper()]
+        ),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

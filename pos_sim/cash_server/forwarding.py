@@ -1,0 +1,256 @@
+"""Empties the spool when the link is back: in order by till, at a bounded rate, patiently."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import structlog
+from google.protobuf.message import Message
+from msgspec import Struct
+
+from loyalty.v1.receipt_pb2 import Outcome, OutcomeKind, ReceiptKey
+from loyalty.v1.till_service_pb2 import (
+    BreakOffRequest,
+    BreakOffResponse,
+    CheckoutRequest,
+    ForwardRequest,
+    ForwardResponse,
+    ForwardState,
+)
+from pos_sim.cash_server import spool_rows
+from pos_sim.cash_server.backlog import Backlog, Item
+from pos_sim.cash_server.clock import Clock
+from pos_sim.cash_server.entry import UNSETTLED, Entry, Kind, State
+from pos_sim.cash_server.link_health import LinkHealth
+from pos_sim.cash_server.pace import Pace, backoff_s
+from pos_sim.cash_server.spool import Spool, SpoolError
+from pos_sim.cash_server.upstream import Upstream
+from pos_sim.refusal import LinkLostError, Refusal, RefusedError
+
+LATER = frozenset({"NOT_OFFERED", "UNKNOWN_STORE", "NO_RULESET"})
+"""Refusals that the back office, or another version of the server, mends."""
+FAULTS_MAX = 5
+IDLE_S = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class ForwardRule(Struct, frozen=True):
+    """How the spool is emptied.
+
+    Attributes:
+        rate: Entries a second at most; 0 is no limit.
+        at_once: Tills whose entries are under way at the same time.
+        timeout_s: How long one answer is waited for.
+        wait_first_s: Wait of a till after a failure; each one after it twice as long.
+        wait_max_s: The longest wait.
+    """
+
+    rate: float = 200.0
+    at_once: int = 16
+    timeout_s: float = 10.0
+    wait_first_s: float = 0.5
+    wait_max_s: float = 60.0
+
+
+class Forwarding:
+    """Sends on what waits, as long as it runs."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        backlog: Backlog,
+        upstream: Upstream,
+        health: LinkHealth,
+        clock: Clock,
+        offset_us: Callable[[], int],
+        rule: ForwardRule,
+        rng: random.Random,
+        changed: asyncio.Event,
+    ) -> None:
+        """Get ready.
+
+        Args:
+            spool: What is kept.
+            backlog: What of it waits.
+            upstream: Where it goes.
+            health: In rush mode nothing is sent but the pulse.
+            clock: Instants.
+            offset_us: Clock of the server minus ours, microseconds.
+            rule: How fast and how patiently.
+            rng: Spreads the waits.
+            changed: Set by others when something may have become ready.
+        """
+        self._spool = spool
+        self._backlog = backlog
+        self._upstream = upstream
+        self._health = health
+        self._clock = clock
+        self._offset_us = offset_us
+        self._rule = rule
+        self._rng = rng
+        self._changed = changed
+        self._pace = Pace(rule.rate)
+        self._failures: Counter[int] = Counter()
+        self.last_error = ""
+
+    async def run(self) -> None:
+        """Forward until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._rule.at_once):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            item = await self._next()
+            not_before_s = 0.0
+            try:
+                not_before_s = await self._deliver(item)
+            finally:
+                self._backlog.give_back(item, not_before_s)
+                self._changed.set()
+
+    async def _next(self) -> Item:
+        """Wait for what may go: nothing may in rush mode."""
+        loop = asyncio.get_running_loop()
+        while True:
+            now_s = loop.time()
+            item = None if self._health.is_rush else self._backlog.take(now_s)
+            if item is not None:
+                await asyncio.sleep(self._pace.take(now_s))
+                return item
+            at_s = self._backlog.next_at_s(now_s)
+            wait_s = min(IDLE_S, at_s - now_s) if at_s is not None else IDLE_S
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(max(0.001, wait_s)):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    async def _deliver(self, item: Item) -> float:
+        """Send one entry.
+
+        Returns:
+            Before when nothing of its till should be sent, seconds of the loop's clock.
+        """
+        try:
+            entry = await self._spool.do(lambda rows: spool_rows.read(rows, item.entry_id))
+        except SpoolError as error:
+            return self._put_off(item, f"the spool cannot be read: {error}", 0.0)
+        if entry is None or entry.state not in UNSETTLED:
+            self._done(item)
+            return 0.0
+        call, request = self._write(entry)
+        try:
+            answer = await self._upstream.ask_for_spool(call, request, self._rule.timeout_s)
+        except LinkLostError as lost:
+            return self._put_off(item, str(lost), 0.0)
+        except RefusedError as error:
+            return self._refused(item, error.refusal)
+        state, note = _read(answer)
+        self._settle(item, state, note)
+        return 0.0
+
+    def _refused(self, item: Item, refusal: Refusal) -> float:
+        """Try again later what may succeed then; set aside what cannot: it blocks nobody."""
+        may_succeed = refusal.is_passing or refusal.reason in LATER
+        if may_succeed or (refusal.is_fault and self._failures[item.entry_id] + 1 < FAULTS_MAX):
+            return self._put_off(item, str(refusal), refusal.retry_after_s)
+        _log.warning("set_aside", entry_id=item.entry_id, till=item.till, why=str(refusal))
+        self.last_error = str(refusal)
+        self._settle(item, State.SET_ASIDE, str(refusal))
+        return 0.0
+
+    def _put_off(self, item: Item, why: str, at_least_s: float) -> float:
+        self.last_error = why
+        self._failures[item.entry_id] += 1
+        rule, failures = self._rule, self._failures[item.entry_id]
+        wait_s = backoff_s(failures, rule.wait_first_s, rule.wait_max_s, self._rng)
+        self._spool.do_later(lambda rows: spool_rows.note_failure(rows, item.entry_id, why))
+        return asyncio.get_running_loop().time() + max(wait_s, at_least_s)
+
+    def _settle(self, item: Item, state: State, note: str) -> None:
+        now_us = self._clock()
+        self._spool.do_later(partial(_settle, item.entry_id, state, note, now_us))
+        self._done(item)
+
+    def _done(self, item: Item) -> None:
+        self._backlog.drop(item.entry_id)
+        self._failures.pop(item.entry_id, None)
+
+    def _write(self, entry: Entry) -> tuple[str, Message]:
+        """The call that settles an entry."""
+        if not entry.is_fact and not entry.has_outcome:
+            return Kind.BREAK_OFF.value, BreakOffRequest(receipt_key=_key(entry))
+        offset_us = self._offset_us() + entry.till_offset_us
+        return Kind.FORWARD.value, write_forward(entry, offset_us)
+
+
+def write_forward(entry: Entry, clock_offset_us: int) -> ForwardRequest:
+    """Write what is forwarded of an entry: what the till said, and nothing of our own.
+
+    Args:
+        entry: A fact, or a request that said its outcome beforehand.
+        clock_offset_us: Clock of the server minus that of the till, microseconds.
+    """
+    if entry.kind == Kind.FORWARD:
+        made = ForwardRequest.FromString(entry.body)
+        made.clock_offset_us = clock_offset_us
+        return made
+    made = ForwardRequest(
+        receipt_key=_key(entry), sold_at_us=entry.sold_at_us, clock_offset_us=clock_offset_us
+    )
+    if entry.kind == Kind.CHECKOUT:
+        _write_sale(made, CheckoutRequest.FromString(entry.body))
+    elif entry.kind == Kind.REFUND:
+        made.refund.ParseFromString(entry.body)
+        made.outcome.CopyFrom(_AS_SAID)
+    else:
+        made.void_receipt.ParseFromString(entry.body)
+        made.outcome.CopyFrom(_AS_SAID)
+    return made
+
+
+_AS_SAID = Outcome(kind=OutcomeKind.OUTCOME_KIND_AS_ANSWERED, number=1)
+"""A refund or void has no outcome of its own: it was done as its request says."""
+
+
+def _write_sale(made: ForwardRequest, sold: CheckoutRequest) -> None:
+    made.sale.CopyFrom(sold.sale)
+    made.outcome.CopyFrom(sold.outcome if sold.HasField("outcome") else _unsaid(sold))
+    made.basket_id, made.token = sold.basket_id, sold.token
+    made.choices.extend(sold.choices)
+
+
+def _unsaid(sold: CheckoutRequest) -> Outcome:
+    """The policy for a till that says of a closed receipt nothing but that it is paid.
+
+    It had no answer: it can have sold as quoted, or at the plain price.
+    """
+    quoted, plain = OutcomeKind.OUTCOME_KIND_AS_ANSWERED, OutcomeKind.OUTCOME_KIND_PLAIN
+    return Outcome(kind=quoted if sold.token else plain, number=1)
+
+
+def _key(entry: Entry) -> ReceiptKey:
+    return ReceiptKey.FromString(entry.key)
+
+
+def _read(answer: Message) -> tuple[State, str]:
+    """How an entry ended by the server's answer, and a word about it."""
+    if isinstance(answer, BreakOffResponse):
+        is_sold = answer.HasField("checkout") or answer.HasField("refund")
+        return (State.COMMITTED if is_sold else State.FENCED), ""
+    assert isinstance(answer, ForwardResponse), "an entry is broken off or forwarded"
+    name = ForwardState.Name(answer.state).removeprefix("FORWARD_STATE_")
+    return State.FORWARDED, f"{name} {answer.reason}".strip()
+
+
+def _settle(entry_id: int, state: State, note: str, now_us: int, rows: Any) -> None:
+    spool_rows.settle(rows, entry_id, state, note, now_us)
+    word = note.partition(" ")[0].lower()
+    if state == State.FORWARDED and word:
+        spool_rows.count(rows, word)

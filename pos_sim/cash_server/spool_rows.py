@@ -1,0 +1,282 @@
+"""The spool's rows: each operation as a function of an SQLite connection inside a transaction."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from pos_sim.cash_server.entry import (
+    UNSETTLED,
+    Entry,
+    Kind,
+    Known,
+    State,
+    Way,
+    find_way,
+    is_stated_by,
+)
+
+SCHEMA = """
+create table if not exists entry (
+    entry_id integer primary key autoincrement,
+    till text not null,
+    key blob not null,
+    kind text not null,
+    digest blob not null,
+    body blob not null,
+    is_fact integer not null,
+    has_outcome integer not null,
+    arrived_at_us integer not null,
+    sold_at_us integer not null,
+    till_offset_us integer not null,
+    amount_minor integer not null,
+    state text not null,
+    note text not null default '',
+    attempts integer not null default 0,
+    settled_at_us integer,
+    unique (key, kind, digest)
+);
+create index if not exists entry_unsettled on entry (entry_id)
+    where state in ('LIVE', 'DOUBT', 'DUE');
+create index if not exists entry_settled on entry (settled_at_us)
+    where settled_at_us is not null;
+create table if not exists tally (name text primary key, count integer not null);
+create table if not exists word (name text primary key, value text not null);
+"""
+_FIELDS = (
+    "till, key, kind, digest, body, is_fact, has_outcome, arrived_at_us, sold_at_us, "
+    "till_offset_us, amount_minor, entry_id, state"
+)
+_UNSETTLED = ", ".join(f"'{state.value}'" for state in sorted(UNSETTLED))
+
+
+class Admitted(Struct, frozen=True):
+    """How a call goes on.
+
+    Attributes:
+        entry: With its place in the spool; None if it needs none.
+        is_known: Something with the same receipt key came before.
+        stated: Ids of earlier requests of which it says what became of them.
+    """
+
+    way: Way
+    entry: Entry | None
+    is_known: bool
+    stated: tuple[int, ...] = ()
+
+
+def open_rows(path: Path, pages_max: int) -> sqlite3.Connection:
+    """Open the spool, and settle what a crash has left: what was being tried is in doubt or due.
+
+    Args:
+        path: The file; made if it is not there.
+        pages_max: Pages of 4 KiB it may grow to; 0 is no bound.
+    """
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    connection.execute("pragma journal_mode = wal")
+    connection.execute("pragma synchronous = full")
+    connection.executescript(SCHEMA)
+    if pages_max:
+        connection.execute(f"pragma max_page_count = {pages_max}")
+    recover = "update entry set state = ? where state = 'LIVE' and is_fact = ?"
+    connection.execute(recover, (State.DUE.value, 1))
+    connection.execute(recover, (State.DOUBT.value, 0))
+    return connection
+
+
+def admit(
+    connection: sqlite3.Connection, entry: Entry, is_cut: bool, has_queue: bool, is_wanted: bool
+) -> Admitted:
+    """Take a call in.
+
+    Args:
+        connection: Inside a transaction.
+        entry: The call.
+        is_cut: Nothing is tried live now.
+        has_queue: Something of the same till waits to be forwarded.
+        is_wanted: It should be kept although it is a request that is not tried.
+    """
+    known = [*_find_known(connection, entry.key)]
+    way = find_way(entry, known, has_queue)
+    same = next((k for k in known if (k.kind, k.digest) == (entry.kind, entry.digest)), None)
+    is_known = bool(known)
+    if way == Way.TAKEN or (way == Way.BROKEN_OFF and same is None):
+        return Admitted(way, None, is_known)
+    if way == Way.TRY and is_cut:
+        way = Way.FORWARD if entry.is_fact else Way.BROKEN_OFF
+        if not entry.is_fact and same is None and not is_wanted:
+            return Admitted(way, None, is_known)
+    state = {Way.TRY: State.LIVE, Way.FORWARD: State.DUE}.get(way, State.DOUBT)
+    if same is None:
+        kept = _insert(connection, _as_first_sold(connection, entry), state)
+    else:
+        kept = replace(entry, entry_id=same.entry_id, state=_restate(connection, same, state))
+    if way != Way.FORWARD:
+        return Admitted(way, kept, is_known)
+    stated = tuple(one.entry_id for one in known if is_stated_by(one, entry))
+    for entry_id in stated:
+        settle(connection, entry_id, State.STATED, "", entry.arrived_at_us)
+    return Admitted(way, kept, is_known, stated)
+
+
+def give_up(connection: sqlite3.Connection, entry: Entry) -> None:
+    """A call was tried and not answered: a fact is due, a request is in doubt."""
+    state = State.DUE if entry.is_fact else State.DOUBT
+    change = "update entry set state = ? where entry_id = ? and state = 'LIVE'"
+    connection.execute(change, (state.value, entry.entry_id))
+    count(connection, "broken off")
+
+
+def forget(connection: sqlite3.Connection, entry: Entry, with_requests: bool) -> None:
+    """A call was answered live, so that nothing of it need be kept.
+
+    Args:
+        connection: Inside a transaction.
+        entry: The call.
+        with_requests: Nor of other requests on its key, whose fate is known by that.
+    """
+    states = "'LIVE', 'DOUBT', 'COMMITTED'"
+    own = f"delete from entry where entry_id = ? and state in ({states})"
+    connection.execute(own, (entry.entry_id,))
+    if with_requests:
+        others = f"delete from entry where key = ? and is_fact = 0 and state in ({states})"
+        connection.execute(others, (entry.key,))
+
+
+def settle(
+    connection: sqlite3.Connection, entry_id: int, state: State, note: str, now_us: int
+) -> None:
+    """Write down how an entry ended; that a fact was stated about it outweighs all else."""
+    waiting = "" if state == State.STATED else f" and state in ({_UNSETTLED})"
+    change = f"update entry set state = ?, note = ?, settled_at_us = ? where entry_id = ?{waiting}"
+    if connection.execute(change, (state.value, note, now_us, entry_id)).rowcount:
+        count(connection, state.value.lower())
+
+
+def note_failure(connection: sqlite3.Connection, entry_id: int, note: str) -> None:
+    """Write down why an entry could not be forwarded yet."""
+    change = "update entry set note = ?, attempts = attempts + 1 where entry_id = ?"
+    connection.execute(change, (note, entry_id))
+
+
+def read(connection: sqlite3.Connection, entry_id: int) -> Entry | None:
+    """Read an entry; None if it is gone."""
+    query = f"select {_FIELDS} from entry where entry_id = ?"
+    row = connection.execute(query, (entry_id,)).fetchone()
+    return _entry(row) if row is not None else None
+
+
+def read_unsettled(connection: sqlite3.Connection) -> list[Entry]:
+    """Read all that waits, the oldest first, without the bodies."""
+    fields = _FIELDS.replace("body", "x''", 1)
+    query = f"select {fields} from entry where state in ({_UNSETTLED}) order by entry_id"
+    return [_entry(row) for row in connection.execute(query)]
+
+
+def requeue(connection: sqlite3.Connection) -> int:
+    """Make due again what was set aside; gives how many."""
+    change = "update entry set state = 'DUE', settled_at_us = null where state = 'SET_ASIDE'"
+    return connection.execute(change).rowcount
+
+
+def prune(connection: sqlite3.Connection, before_us: int, most: int) -> int:
+    """Delete what was settled before an instant, but nothing set aside; gives how many."""
+    return connection.execute(
+        "delete from entry where entry_id in (select entry_id from entry "
+        "where settled_at_us < ? and state <> 'SET_ASIDE' limit ?)",
+        (before_us, most),
+    ).rowcount
+
+
+def count(connection: sqlite3.Connection, name: str) -> None:
+    """Count one of something, for `status`."""
+    connection.execute(
+        "insert into tally values (?, 1) on conflict (name) do update set count = count + 1",
+        (name,),
+    )
+
+
+def write_words(connection: sqlite3.Connection, words: dict[str, str]) -> None:
+    """Keep what `status` tells, and what the next run begins with."""
+    connection.executemany("insert or replace into word values (?, ?)", words.items())
+
+
+def read_words(connection: sqlite3.Connection) -> dict[str, str]:
+    """Read what was kept."""
+    return dict(connection.execute("select name, value from word"))
+
+
+def read_tally(connection: sqlite3.Connection) -> dict[str, int]:
+    """Read what was counted."""
+    return dict(connection.execute("select name, count from tally"))
+
+
+def _find_known(connection: sqlite3.Connection, key: bytes) -> Iterator[Known]:
+    query = "select entry_id, kind, digest, is_fact, state from entry where key = ?"
+    for entry_id, kind, digest, is_fact, state in connection.execute(query, (key,)):
+        yield Known(entry_id, Kind(kind), digest, bool(is_fact), State(state))
+
+
+def _insert(connection: sqlite3.Connection, entry: Entry, state: State) -> Entry:
+    kept = replace(entry, state=state)
+    values = (
+        kept.till,
+        kept.key,
+        kept.kind.value,
+        kept.digest,
+        kept.body,
+        kept.is_fact,
+        kept.has_outcome,
+        kept.arrived_at_us,
+        kept.sold_at_us,
+        kept.till_offset_us,
+        kept.amount_minor,
+        kept.state.value,
+    )
+    fields = _FIELDS.replace("entry_id, ", "")
+    marks = ", ".join("?" * len(values))
+    cursor = connection.execute(f"insert into entry ({fields}) values ({marks})", values)
+    assert cursor.lastrowid is not None, "a row was inserted"
+    return replace(kept, entry_id=cursor.lastrowid)
+
+
+def _as_first_sold(connection: sqlite3.Connection, entry: Entry) -> Entry:
+    """A sale was made when the till first wanted to sell it, not when it said how that ended."""
+    if entry.kind != Kind.CHECKOUT:
+        return entry
+    query = "select min(sold_at_us) from entry where key = ? and kind = ?"
+    (first_us,) = connection.execute(query, (entry.key, entry.kind.value)).fetchone()
+    return entry if first_us is None else replace(entry, sold_at_us=min(first_us, entry.sold_at_us))
+
+
+def _restate(connection: sqlite3.Connection, same: Known, state: State) -> State:
+    """Bring a repetition into its new state, unless its end is known already."""
+    if same.state not in UNSETTLED and state != State.LIVE:
+        return same.state
+    change = "update entry set state = ?, settled_at_us = null where entry_id = ?"
+    connection.execute(change, (state.value, same.entry_id))
+    return state
+
+
+def _entry(
+    row: tuple[str, bytes, str, bytes, bytes, int, int, int, int, int, int, int, str],
+) -> Entry:
+    till, key, kind, digest, body, is_fact, has_outcome, *numbers, state = row
+    arrived_at_us, sold_at_us, till_offset_us, amount_minor, entry_id = map(int, numbers)
+    return Entry(
+        till,
+        key,
+        Kind(kind),
+        digest,
+        body,
+        bool(is_fact),
+        bool(has_outcome),
+        arrived_at_us,
+        sold_at_us,
+        till_offset_us,
+        amount_minor,
+        entry_id,
+        State(str(state)),
+    )

@@ -1,0 +1,290 @@
+"""A cash server in this process against a server that errs on demand: what tills are told."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc.error_details_pb2 import ErrorInfo, LocalizedMessage
+from google.rpc.status_pb2 import Status
+
+from loyalty.v1 import receipt_pb2
+from loyalty.v1 import till_service_pb2 as pb
+from pos_sim.cash_server import spool_rows
+from pos_sim.cash_server.answer import CashServerError
+from pos_sim.cash_server.ceiling import Ceilings
+from pos_sim.cash_server.entry import Entry, Kind
+from pos_sim.cash_server.forwarding import ForwardRule
+from pos_sim.cash_server.link_health import RushRule
+from pos_sim.cash_server.relay import Call, Rules
+from pos_sim.cash_server.run import CashServer, CashSettings
+from pos_sim.cash_server.spool import Spool, SpoolError
+from pos_sim.refusal import RefusedError
+from tests.serving import checkout_request, free_port, receipt_key
+from tests.unit.pos_sim_fake import FakeError, FakeServer, Faults, serving
+
+NOWHERE = "127.0.0.1:1"
+PLAIN, AS_ANSWERED = receipt_pb2.OUTCOME_KIND_PLAIN, receipt_pb2.OUTCOME_KIND_AS_ANSWERED
+QUICK = Rules(budget_s=0.5, statement_wait_s=0.0)
+NEVER_RUSH = RushRule(failures_max=1_000_000)
+AT_ONCE = ForwardRule(rate=0.0, at_once=4, wait_first_s=0.001, wait_max_s=0.002)
+PATIENCE_S = 30.0
+
+
+@asynccontextmanager
+async def cash_server(
+    path: Path, target: str, rules: Rules = QUICK, rush: RushRule = NEVER_RUSH, pages_max: int = 0
+) -> AsyncIterator[CashServer]:
+    """A cash server without its tills' port; it forwards, and looks for no server by itself."""
+    settings = CashSettings("", (target,), path, 1, rules=rules, rush=rush, forward=AT_ONCE)
+    spool = Spool(path, pages_max)
+    cash = CashServer(settings, spool, {})
+    forwarding = asyncio.create_task(cash.forwarding.run())
+    try:
+        yield cash
+    finally:
+        forwarding.cancel()
+        await asyncio.gather(forwarding, return_exceptions=True)
+        await cash.upstream.close()
+        await spool.close()
+
+
+async def ask(cash: CashServer, name: str, request: Any) -> Any:
+    until_s = asyncio.get_running_loop().time() + PATIENCE_S
+    return await cash.relay.answer(Call(name, request, until_s))
+
+
+async def refused(work: Awaitable[object]) -> tuple[str, dict[str, str], Status]:
+    with pytest.raises(CashServerError) as error:
+        await work
+    info = ErrorInfo()
+    assert error.value.status.details[0].Unpack(info)
+    return info.reason, dict(info.metadata), error.value.status
+
+
+async def until(is_true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not is_true():  # noqa: ASYNC110  others of this process make it so
+            await asyncio.sleep(0.005)
+
+
+def request(number: int, till: str = "t1") -> pb.CheckoutRequest:
+    made = checkout_request(number)
+    made.receipt_key.till_id = made.sale.header.till_id = till
+    return made
+
+
+def fact(number: int, till: str = "t1", kind: int = PLAIN, outcome: int = 1) -> pb.CheckoutRequest:
+    made = request(number, till)
+    made.closed = True
+    made.outcome.kind, made.outcome.number = kind, outcome  # type: ignore[assignment]
+    return made
+
+
+async def fill(spool: Spool) -> None:
+    """Take all the room there is, also on pages that are begun."""
+    size, count = 100_000, 0
+    while size > 8:
+        count += 1
+        name = b"filler%d" % count
+        one = Entry("f", name, Kind.VOID, name, bytes(size), True, False, 0, 0, 0, 0)
+        try:
+            await spool.do(partial(_admit, one))
+        except SpoolError:
+            size //= 2
+
+
+def _admit(one: Entry, rows: Any) -> spool_rows.Admitted:
+    return spool_rows.admit(rows, one, is_cut=True, has_queue=False, is_wanted=False)
+
+
+async def test_facts_of_a_till_are_forwarded_in_the_order_of_their_sale(tmp_path: Path) -> None:
+    """Two tills sell while nothing is reached; then each one's receipts come as they were sold."""
+    fake, port = FakeServer(), free_port()
+    async with cash_server(tmp_path / "spool", f"127.0.0.1:{port}") as cash:
+        for number in range(20):
+            taken = await ask(cash, "checkout", fact(number, f"t{number % 2}"))
+            assert taken.result == pb.DURABLE_RESULT_SPOOLED
+        async with serving(fake, port):
+            await until(lambda: len(fake.forwarded) >= 20 and len(cash.backlog) == 0)
+    by_till: dict[str, list[int]] = {"t0": [], "t1": []}
+    for one in fake.forwarded:
+        key = one.receipt_key
+        by_till[key.till_id].append(int(key.receipt_number))
+    assert by_till == {"t0": [*range(0, 20, 2)], "t1": [*range(1, 20, 2)]}
+    sent = next(one for one in fake.forwarded if one.receipt_key.till_id == "t0")
+    said = fact(0, "t0")
+    assert (sent.sale, sent.outcome) == (said.sale, said.outcome)
+
+
+async def test_one_that_is_refused_does_not_block_those_behind_it(tmp_path: Path) -> None:
+    """What can never succeed is set aside with its reason; what passes is tried again."""
+    counts: dict[str, int] = {}
+
+    def before(call: str, count: int) -> None:
+        counts[call] = count
+        if call == "forward" and count == 2:
+            raise FakeError(grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
+        if call == "forward" and count == 3:
+            raise FakeError(grpc.StatusCode.INVALID_ARGUMENT, "BAD_TEXT")
+
+    fake = FakeServer(faults=Faults(before=before))
+    async with (
+        serving(fake) as target,
+        cash_server(tmp_path / "spool", target) as cash,
+    ):
+        for number in range(4):
+            await ask(cash, "checkout", fact(number))
+        await until(lambda: len(cash.backlog) == 0)
+        tally = await cash.spool.do(spool_rows.read_tally)
+    assert tally["forwarded"] == 3
+    assert tally["set_aside"] == 1
+    assert counts["forward"] == 5
+
+
+async def test_an_outcome_that_was_said_beforehand_is_forwarded(tmp_path: Path) -> None:
+    """The till says in its request what it will have done, hears nothing, and says no more."""
+    fake, port = FakeServer(), free_port()
+    early = request(1)
+    early.outcome.kind, early.outcome.number = PLAIN, 1
+    async with cash_server(tmp_path / "spool", f"127.0.0.1:{port}") as cash:
+        reason, metadata, _ = await refused(ask(cash, "checkout", early))
+        assert (reason, metadata["kept"]) == ("LINK_BROKEN_OFF", "yes")
+        async with serving(fake, port):
+            await until(lambda: len(fake.forwarded) == 1)
+    assert fake.forwarded[0].outcome == early.outcome
+    assert fake.calls["break_off"] == 0
+
+
+async def test_the_server_is_not_told_of_an_outcome_that_is_yet_to_be(tmp_path: Path) -> None:
+    heard: list[pb.CheckoutRequest] = []
+
+    class Listening(FakeServer):
+        def checkout(self, request: pb.CheckoutRequest) -> pb.CheckoutResponse:
+            heard.append(request)
+            return super().checkout(request)
+
+    early = request(1)
+    early.outcome.kind, early.outcome.number = PLAIN, 1
+    async with serving(Listening()) as target, cash_server(tmp_path / "spool", target) as cash:
+        sold = await ask(cash, "checkout", early)
+        assert sold.result == pb.DURABLE_RESULT_COMMITTED
+    assert [one.HasField("outcome") for one in heard] == [False]
+
+
+async def test_a_full_disk_stops_no_sale_and_is_said(tmp_path: Path) -> None:
+    """With the link up all is answered live; without it the till is told to keep what it has."""
+    fake = FakeServer()
+    async with serving(fake) as target:
+        async with cash_server(tmp_path / "spool", target, pages_max=64) as cash:
+            await fill(cash.spool)
+            assert (await ask(cash, "checkout", request(1))).HasField("answer")
+            assert (await ask(cash, "checkout", fact(2, kind=AS_ANSWERED))).HasField("answer")
+    async with cash_server(tmp_path / "other", NOWHERE, pages_max=64) as cash:
+        await fill(cash.spool)
+        reason, metadata, _ = await refused(ask(cash, "checkout", request(3)))
+        assert (reason, metadata) == ("LINK_BROKEN_OFF", {"result": "UNKNOWN", "kept": "no"})
+        reason, metadata, status = await refused(ask(cash, "checkout", fact(3)))
+        assert (reason, status.code) == ("SPOOL_UNAVAILABLE", 14)
+        void = pb.VoidRequest(receipt_key=receipt_key(1), reason_code="X", cashier_id="c")
+        assert (await refused(ask(cash, "void_receipt", void)))[0] == "SPOOL_UNAVAILABLE"
+
+
+async def test_ceilings_bound_requests_while_cut_off_and_never_facts(tmp_path: Path) -> None:
+    rules = Rules(budget_s=0.2, ceilings=Ceilings(count=2))
+    rush = RushRule(failures_max=1, pause_first_s=3_600.0, pause_max_s=3_600.0)
+    async with cash_server(tmp_path / "spool", NOWHERE, rules, rush) as cash:
+        for number in range(3):
+            taken = await ask(cash, "checkout", fact(number))
+            assert taken.result == pb.DURABLE_RESULT_SPOOLED
+        # The first request finds out that the link is down; the others are not even sent.
+        reasons = [await refused(ask(cash, "checkout", request(9 + n))) for n in range(2)]
+    told = {"ceiling": "COUNT", "max": "2"}
+    assert [reason for reason, *_ in reasons] == ["OFFLINE_CEILING", "OFFLINE_CEILING"]
+    assert [{name: one[1][name] for name in told} for one in reasons] == [told, told]
+    assert reasons[1][1]["result"] == "REFUSED"
+
+
+async def test_in_rush_mode_nobody_is_kept_waiting(tmp_path: Path) -> None:
+    """After the failures that make it, no call of a till goes out, of whatever kind."""
+    fake = FakeServer(delay_s=60.0)
+    rush = RushRule(failures_max=2, pause_first_s=3_600.0, pause_max_s=3_600.0)
+    async with (
+        serving(fake) as target,
+        cash_server(tmp_path / "spool", target, Rules(budget_s=0.2), rush) as cash,
+    ):
+        for number in range(2):
+            assert (await refused(ask(cash, "checkout", request(number))))[0] == "LINK_BROKEN_OFF"
+        assert cash.health.is_rush
+        heard = dict(fake.calls)
+        identify = pb.IdentifyRequest(chain_id="test", store_id="s1")
+        for name, one in (("checkout", request(7)), ("identify", identify)):
+            reason, metadata, _ = await refused(ask(cash, name, one))
+            assert (reason, metadata) == ("LINK_BROKEN_OFF", {"result": "REFUSED", "kept": "no"})
+        assert (await ask(cash, "checkout", fact(8))).result == pb.DURABLE_RESULT_SPOOLED
+        assert dict(fake.calls) == heard
+
+
+async def test_the_text_of_the_cashiers_language_stands_first(tmp_path: Path) -> None:
+    rules = Rules(budget_s=0.2, texts={"en": "by SMS", "ru": "по SMS", "kk": "SMS арқылы"})
+    async with cash_server(tmp_path / "spool", NOWHERE, rules) as cash:
+        made = request(1)
+        made.sale.header.language_code = "ru-RU"
+        *_, status = await refused(ask(cash, "checkout", made))
+    locales = []
+    for detail in status.details:
+        text = LocalizedMessage()
+        if detail.Unpack(text):
+            locales.append(text.locale)
+    assert locales == ["ru", "en", "kk"]
+
+
+async def test_what_the_server_refuses_is_passed_on_whole(tmp_path: Path) -> None:
+    def before(call: str, count: int) -> None:
+        raise FakeError(grpc.StatusCode.INVALID_ARGUMENT, "LIMIT_EXCEEDED", "sale.lines")
+
+    async with (
+        serving(FakeServer(faults=Faults(before=before))) as target,
+        cash_server(tmp_path / "spool", target) as cash,
+    ):
+        with pytest.raises(RefusedError) as error:
+            await ask(cash, "checkout", request(1))
+        expected = FakeError(grpc.StatusCode.INVALID_ARGUMENT, "LIMIT_EXCEEDED", "sale.lines")
+        assert error.value.status == expected.status
+        assert await cash.spool.do(spool_rows.read_unsettled) == []
+
+
+async def test_a_training_sale_leaves_nothing(tmp_path: Path) -> None:
+    async with cash_server(tmp_path / "spool", NOWHERE) as cash:
+        made = fact(1)
+        made.sale.header.mode = receipt_pb2.SALE_MODE_TRAINING
+        assert (await refused(ask(cash, "checkout", made)))[0] == "LINK_BROKEN_OFF"
+        assert await cash.spool.do(spool_rows.read_unsettled) == []
+
+
+async def test_a_key_that_another_broke_off_takes_its_fact_forwarded(tmp_path: Path) -> None:
+    """The server refuses the closed sale because its key is closed: the spool forwards it."""
+    fake = FakeServer()
+    async with serving(fake) as target, cash_server(tmp_path / "spool", target) as cash:
+        made = fact(1, kind=AS_ANSWERED)
+        fake.closed.add(made.receipt_key.SerializeToString(deterministic=True))
+        assert (await ask(cash, "checkout", made)).result == pb.DURABLE_RESULT_SPOOLED
+        await until(lambda: len(fake.forwarded) == 1)
+
+
+async def test_the_clock_of_a_till_goes_with_its_receipt(tmp_path: Path) -> None:
+    """Sold at, and the offset, are of the till's clock, which is an hour ahead of ours."""
+    fake, hour_us = FakeServer(), 3_600_000_000
+    async with serving(fake) as target, cash_server(tmp_path / "spool", target) as cash:
+        now_us = cash.clock()
+        until_s = asyncio.get_running_loop().time() + PATIENCE_S
+        await cash.relay.answer(Call("checkout", fact(1), until_s, now_us + hour_us))
+        await until(lambda: len(fake.forwarded) == 1)
+    (sent,) = fake.forwarded
+    assert abs(sent.sold_at_us - now_us - hour_us) < 60_000_000
+    assert abs(sent.clock_offset_us + hour_us) < 60_000_000
+    assert abs(sent.sold_at_us + sent.clock_offset_us - now_us) < 60_000_000

@@ -1,0 +1,199 @@
+"""The spool: durable before it says so, whole after kill -9, honest when the disk is full."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from pos_sim.cash_server import spool_rows
+from pos_sim.cash_server.entry import Entry, Kind, State, Way
+from pos_sim.cash_server.spool import Spool, SpoolError
+from pos_sim.cash_server.status import read_status
+
+ROOT = Path(__file__).resolve().parents[2]
+WRITE_AND_WAIT = """
+import asyncio, sys
+from pathlib import Path
+from tests.unit.test_cash_spool import admit, entry
+from pos_sim.cash_server.spool import Spool
+
+async def main():
+    spool = Spool(Path(sys.argv[1]))
+    for number in range(3):
+        await admit(spool, entry(number, is_fact=number == 2))
+    print("written", flush=True)
+    await asyncio.Event().wait()  # killed here: written, and not yet sent
+
+asyncio.run(main())
+"""
+
+
+def entry(number: int, is_fact: bool = True, body: bytes = b"body", key: bytes = b"") -> Entry:
+    digest = b"%d/%d" % (number, is_fact)
+    named = key or b"key%d" % number
+    kind = Kind.CHECKOUT
+    return Entry("c/s/t", named, kind, digest, body, is_fact, False, 1_000 + number, 5, 0, 10)
+
+
+async def admit(spool: Spool, new: Entry, is_cut: bool = False) -> spool_rows.Admitted:
+    return await spool.do(lambda rows: spool_rows.admit(rows, new, is_cut, False, False))
+
+
+async def unsettled(spool: Spool) -> list[tuple[int, State]]:
+    found = await spool.do(spool_rows.read_unsettled)
+    return [(one.entry_id, one.state) for one in found]
+
+
+def test_kill_9_between_write_and_send(tmp_path: Path) -> None:
+    """A request is in doubt afterwards, a fact is due; nothing is missing or twice."""
+    path = tmp_path / "spool"
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITE_AND_WAIT, str(path)],
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"written\n"
+        writer.send_signal(signal.SIGKILL)
+
+    async def look() -> None:
+        spool = Spool(path)
+        left = [(1, State.DOUBT), (2, State.DOUBT), (3, State.DUE)]
+        assert await unsettled(spool) == left
+        again = await admit(spool, entry(2))
+        assert (again.way, again.entry) == (Way.TAKEN, None)
+        assert await unsettled(spool) == left
+        await spool.close()
+
+    asyncio.run(look())
+
+
+async def test_a_full_disk_is_said_and_what_was_taken_stays(tmp_path: Path) -> None:
+    """The one that does not fit fails, small ones beside it in the same batch do not."""
+    spool = Spool(tmp_path / "spool", pages_max=64)
+    large = entry(2, body=bytes(300_000))
+    small, failed, other = await asyncio.gather(
+        admit(spool, entry(1)),
+        admit(spool, large),
+        admit(spool, entry(3)),
+        return_exceptions=True,
+    )
+    assert isinstance(failed, SpoolError)
+    assert "full" in spool.last_error
+    assert isinstance(small, spool_rows.Admitted)
+    assert isinstance(other, spool_rows.Admitted)
+    many = [admit(spool, entry(number, body=bytes(2_000))) for number in range(10, 300)]
+    ended = await asyncio.gather(*many, return_exceptions=True)
+    taken = [one for one in ended if isinstance(one, spool_rows.Admitted)]
+    assert 0 < len(taken) < len(many)
+    assert len(await unsettled(spool)) == len(taken) + 2
+    await spool.close()
+
+
+async def test_what_must_be_done_in_the_end_is_done_when_there_is_room(tmp_path: Path) -> None:
+    """An end that did not fit on a full disk is written once something was deleted."""
+    spool = Spool(tmp_path / "spool", pages_max=64)
+    kept = await admit(spool, entry(1, body=bytes(150_000)))
+    assert kept.entry is not None
+    first = kept.entry
+    filler = "x" * 300_000
+    spool.do_later(lambda rows: spool_rows.write_words(rows, {"large": filler[:120_000]}))
+    with pytest.raises(SpoolError):
+        await spool.do(lambda rows: spool_rows.write_words(rows, {"other": filler}))
+    await spool.do(lambda rows: spool_rows.forget(rows, first, False))
+    await spool.do(spool_rows.read_words)
+    words = await spool.do(spool_rows.read_words)
+    assert len(words["large"]) == 120_000
+    await spool.close()
+
+
+async def test_what_waits_together_is_committed_together(tmp_path: Path) -> None:
+    """While the disk is busy, others queue up; they share the next commit."""
+    spool = Spool(tmp_path / "spool")
+    busy, free = threading.Event(), threading.Event()
+    said: list[str] = []
+
+    def hold(rows: sqlite3.Connection) -> None:
+        rows.set_trace_callback(said.append)
+        busy.set()
+        assert free.wait(30.0)
+
+    held = asyncio.ensure_future(spool.do(hold))
+    await asyncio.to_thread(busy.wait, 30.0)
+    jobs = [asyncio.ensure_future(admit(spool, entry(number))) for number in range(200)]
+    await asyncio.sleep(0)  # all of them have handed their work in
+    free.set()
+    await asyncio.gather(held, *jobs)
+    assert len(await unsettled(spool)) == 200
+    assert said.count("commit") == 3
+    await spool.close()
+
+
+async def test_a_fact_takes_the_place_of_the_request_on_its_key(tmp_path: Path) -> None:
+    """The request is stated, the fact is due, sold when the till first wanted to sell it."""
+    spool = Spool(tmp_path / "spool")
+    request = entry(1, is_fact=False, key=b"k")
+    tried = await admit(spool, request)
+    assert tried.entry is not None
+    live = tried.entry
+    assert (tried.way, tried.entry.state) == (Way.TRY, State.LIVE)
+    await spool.do(lambda rows: spool_rows.give_up(rows, live))
+    late = entry(1, key=b"k")
+    fact = await admit(spool, replace(late, sold_at_us=9_999))
+    assert fact.entry is not None
+    assert (fact.way, fact.stated, fact.entry.sold_at_us) == (Way.FORWARD, (1,), 5)
+    # The fence that was under way comes back: that the till has spoken outweighs it.
+    await spool.do(lambda rows: spool_rows.settle(rows, 1, State.FENCED, "", 9))
+    assert await unsettled(spool) == [(2, State.DUE)]
+    await spool.do(lambda rows: spool_rows.settle(rows, 2, State.FORWARDED, "RECORDED", 9))
+    assert (await admit(spool, late)).way == Way.TAKEN
+    await spool.close()
+    found = read_status(tmp_path / "spool")
+    assert (found.depth, found.by_state) == (0, {"STATED": 1, "FORWARDED": 1})
+    assert found.tally == {"broken off": 1, "stated": 1, "forwarded": 1}
+
+
+async def test_an_answer_makes_the_spool_forget(tmp_path: Path) -> None:
+    """What was answered live, also a request on the same key before it, is gone."""
+    spool = Spool(tmp_path / "spool")
+    first = await admit(spool, entry(1, is_fact=False, key=b"k"))
+    assert first.entry is not None
+    doubtful = first.entry
+    await spool.do(lambda rows: spool_rows.give_up(rows, doubtful))
+    second = await admit(spool, entry(2, is_fact=False, key=b"k"))
+    assert second.entry is not None
+    answered = second.entry
+    await spool.do(lambda rows: spool_rows.forget(rows, answered, True))
+    assert await unsettled(spool) == []
+    await spool.close()
+
+
+async def test_in_rush_mode_a_request_leaves_no_trace_and_a_fact_does(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    request = await admit(spool, entry(1, is_fact=False), is_cut=True)
+    assert (request.way, request.entry, request.is_known) == (Way.BROKEN_OFF, None, False)
+    fact = await admit(spool, entry(2), is_cut=True)
+    assert fact.way == Way.FORWARD
+    assert await unsettled(spool) == [(1, State.DUE)]
+    await spool.close()
+
+
+async def test_only_what_is_settled_for_long_is_pruned(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    for number in range(4):
+        await admit(spool, entry(number), is_cut=True)
+    await spool.do(lambda rows: spool_rows.settle(rows, 1, State.FORWARDED, "", 10))
+    await spool.do(lambda rows: spool_rows.settle(rows, 2, State.FORWARDED, "", 30))
+    await spool.do(lambda rows: spool_rows.settle(rows, 3, State.SET_ASIDE, "why", 10))
+    assert await spool.do(lambda rows: spool_rows.prune(rows, 20, 100)) == 1
+    assert await spool.do(spool_rows.requeue) == 1
+    assert await unsettled(spool) == [(3, State.DUE), (4, State.DUE)]
+    await spool.close()
