@@ -9,13 +9,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench import checkout, evaluate, ledger, optimum, publish
+from bench import checkout, evaluate, forward, ledger, optimum, publish
 
 Bench = Callable[[bool, int, Console], dict[str, object]]
 
 BENCHES: dict[str, Bench] = {
     "checkout": checkout.run,
     "evaluate": evaluate.run,
+    "forward": forward.run,
     "ledger": ledger.run,
     "optimum": optimum.run,
     "publish": publish.run,
@@ -27,7 +28,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def main(
     name: Annotated[
-        str, typer.Argument(help="checkout, evaluate, ledger, optimum, publish, or all")
+        str, typer.Argument(help="checkout, evaluate, forward, ledger, optimum, publish, or all")
     ],
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
     smoke: Annotated[bool, typer.Option(help="small: only shows that it works")] = False,
