@@ -15,8 +15,8 @@ from google.protobuf.message import Message
 from loyalty.v1 import till_service_pb2 as pb
 from rewards.refusal import Reason, Refusal
 from server import status
-from server.codec.checkout_form import read_checkout
 from server.codec.message import parsed
+from server.codec.sale_form import read_checkout, read_quote
 from server.till.break_off import break_off
 from server.till.checkout import checkout
 from server.till.context import Context
@@ -69,7 +69,7 @@ NOT_OFFERED = (
 REQUEST_KINDS: dict[str, type[Message]] = {
     name: getattr(pb, f"{name}Request") for name in (*OFFERED, *NOT_OFFERED)
 }
-FORMS: dict[str, Callable[[bytes], Any]] = {"Checkout": read_checkout}
+FORMS: dict[str, Callable[[bytes], Any]] = {"Checkout": read_checkout, "Quote": read_quote}
 """How calls that come often are read in one step; None is that the stubs are to read it."""
 
 _log = structlog.get_logger(__name__)

@@ -34,6 +34,7 @@ class Field(NamedTuple):
         most: see `least`.
         form: of a message.
         each_most: characters of each of several texts.
+        is_raw: a message whose bytes are kept as they are.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Field(NamedTuple):
     most: int = 1
     form: Form | None = None
     each_most: int = 0
+    is_raw: bool = False
 
 
 def form_of(
@@ -69,7 +71,7 @@ def form_of(
             [
                 (
                     f.number,
-                    _kind(f.type, f.is_repeated),
+                    _kind(f, one),
                     one.least,
                     one.most,
                     one.each_most,
@@ -84,6 +86,8 @@ def form_of(
     )
 
 
-def _kind(field_type: int, is_repeated: bool) -> int:
-    kind = _KINDS[field_type]
-    return _REPEATED[kind] if is_repeated else kind
+def _kind(known: Any, field: Field) -> int:
+    if field.is_raw:
+        return _OCTETS
+    kind = _KINDS[known.type]
+    return _REPEATED[kind] if known.is_repeated else kind

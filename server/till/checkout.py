@@ -40,7 +40,7 @@ from rewards.transfer import transfers_of
 from server.codec import check
 from server.codec.answer_pb import spell_answer
 from server.codec.asked import Skipped
-from server.codec.checkout_form import ReadCheckout, sale_of
+from server.codec.sale_form import ReadCheckout, sale_of
 from server.codec.sale_pb import outcome_from_pb, receipt_key_from_pb, sale_from_pb
 from server.codec.shape import shape_of
 from server.lookups import Seen, Wanted

@@ -22,6 +22,7 @@ from rewards.sale import SaleMode, encode_sale, fingerprint_of
 from server.codec import check
 from server.codec.answer_pb import spell_answer
 from server.codec.asked import Skipped
+from server.codec.sale_form import ReadQuote, sale_of
 from server.codec.sale_pb import sale_from_pb
 from server.codec.shape import shape_of
 from server.lookups import Seen, Wanted
@@ -60,17 +61,20 @@ _NO_CUSTOMER = answer_pb2.SET_REASON_NO_CUSTOMER
 _NO_FACTS = answer_pb2.SET_REASON_FACTS_UNAVAILABLE
 
 
-async def quote(context: Context, request: pb.QuoteRequest, deadline_s: float) -> bytes:
+async def quote(context: Context, request: pb.QuoteRequest | ReadQuote, deadline_s: float) -> bytes:
     """Answer a Quote.
 
     Raises:
         Refusal: a bad request, an unknown store, a token that is not ours.
     """
     basket_id = check.id_of(request.basket_id, "basket_id")
-    reserved = reserved_by(request)
+    reserved = reserved_by(request.reserve)
     check.number_of(request.attempt, "attempt", 0, limits.ATTEMPT_MAX)
     check.count_of(len(request.choices), "choices", limits.CHOICES_MAX)
-    sale = sale_from_pb(request.sale, context.hash_identifier)
+    if isinstance(request, ReadQuote):
+        sale = sale_of(request.sale, context.hash_identifier)
+    else:
+        sale = sale_from_pb(request.sale, context.hash_identifier)
     store = context.reference.store(sale.header.chain_id, sale.header.store_id)
     now_us = context.clock()
     token = _still_good(context, request.token, basket_id, now_us)

@@ -33,13 +33,12 @@ class Reserved(NamedTuple):
     cards: Mapping[str, int] = {}
 
 
-def reserved_by(request: pb.QuoteRequest) -> Reserved:
+def reserved_by(reserve: pb.Reservation) -> Reserved:
     """Read what a Quote is asked to hold.
 
     Raises:
         Refusal: names the field.
     """
-    reserve = request.reserve
     check.count_of(len(reserve.amounts), "reserve.amounts", limits.RESERVED_ASSETS_MAX)
     check.count_of(len(reserve.coupon_codes), "reserve.coupon_codes", limits.COUPON_CODES_MAX)
     wishes: dict[str, Wish] = {}

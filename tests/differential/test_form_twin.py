@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 from ext.form import Form, split
 from loyalty.v1 import receipt_pb2, till_service_pb2
 from rewards.refusal import Refusal
-from server.codec.checkout_form import ReadCheckout, read_checkout
+from rewards.sale import Sale
 from server.codec.form import Field, form_of
+from server.codec.sale_form import ReadCheckout, ReadSale, read_checkout, read_quote, sale_of
+from server.codec.sale_pb import sale_from_pb
 from server.till.checkout import CheckoutCommand, read_command
 from tests import make
 
@@ -174,6 +176,36 @@ def test_damaged_bytes(n: int, data: st.DataObject) -> None:
 @given(body=st.binary(max_size=60))
 def test_noise(body: bytes) -> None:
     assert read_checkout(body) is None
+
+
+@given(n=st.integers(0, 255), data=st.data())
+def test_a_quote(n: int, data: st.DataObject) -> None:
+    """Its sale is read like that of a Checkout; what it reserves is left as it is."""
+    request = till_service_pb2.QuoteRequest(sale=full_checkout(n).sale, attempt=n)
+    request.basket_id, request.token = bytes(16), b"token"
+    request.reserve.amounts.add(asset_code="points", amount_minor=n)
+    whole = read_quote(request.SerializeToString())
+    assert whole is not None
+    assert (whole.basket_id, whole.token, whole.attempt) == (bytes(16), b"token", n)
+    assert whole.reserve == request.reserve
+    change(data, _one_of(data, parts_of(request.sale)))
+    read = read_quote(request.SerializeToString())
+    try:
+        expected: object = sale_from_pb(request.sale, make.hash_identifier)
+    except Refusal:
+        expected = None
+    if read is not None and expected is not None:
+        assert sale_of(read.sale, make.hash_identifier) == expected
+    else:
+        assert read is None or not isinstance(refusal_of(read.sale), Sale)
+
+
+def refusal_of(read: ReadSale) -> Sale | Refusal:
+    """What a sale is, or why its parts do not go together."""
+    try:
+        return sale_of(read, make.hash_identifier)
+    except Refusal as refusal:
+        return refusal
 
 
 # --- the reading of single fields --------------------------------------------------------------

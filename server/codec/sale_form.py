@@ -1,9 +1,11 @@
-"""Reads a whole Checkout in one step, if nothing is wrong with any of its fields.
+"""Reads a whole Checkout or Quote in one step, if nothing is wrong with any of its fields.
 
 Its twin is `server.codec.sale_pb`, which reads whatever this gives up on, and says what is wrong.
 """
 
 from typing import Any, NamedTuple
+
+from google.protobuf.message import DecodeError
 
 from loyalty.v1 import receipt_pb2
 from loyalty.v1 import till_service_pb2 as pb
@@ -31,6 +33,7 @@ _MINOR = (0, limits.AMOUNT_MINOR_MAX)
 _UINT32 = (0, 2**32 - 1)
 _INT64 = (-(2**63), 2**63 - 1)
 _OFFSET = limits.UTC_OFFSET_MINUTES_MAX
+_RESERVE_BYTES_MAX = 2**20
 _PIECE, _RETURN = int(Unit.PIECE), int(LineAction.RETURN)
 
 
@@ -127,6 +130,33 @@ _CAPABILITIES = form_of(
     make=Capabilities,
     absent=Capabilities(),
 )
+
+
+class ReadHeader(NamedTuple):
+    """A header whose fields are within their bounds; identifiers are not hashed yet."""
+
+    chain_id: str
+    store_id: str
+    till_id: str
+    mode: int
+    till_type: int
+    cashier_id: str
+    shift_id: str
+    till_time_us: int
+    till_utc_offset_minutes: int
+    currency_code: str
+    language_code: str
+    control_totals: tuple[int, int]
+    identifiers: tuple[tuple[int, str, int], ...]
+    coupon_codes: tuple[str, ...]
+    manual_triggers: tuple[str, ...]
+    staff_purchase: bool
+    legal_entity_id: str
+    order_number: str
+    fiscal_number: str
+    capabilities: Capabilities
+
+
 _HEADER = form_of(
     receipt_pb2.Header,
     Field("chain_id", *_ID),
@@ -149,6 +179,7 @@ _HEADER = form_of(
     Field("order_number", *_ID_OR_NONE),
     Field("fiscal_number", *_ID_OR_NONE),
     Field("capabilities", form=_CAPABILITIES),
+    make=ReadHeader,
 )
 _TOTALS_PLACE, _IDENTIFIERS_PLACE = 11, 12
 _SALE = form_of(
@@ -171,9 +202,9 @@ _OUTCOME = form_of(
 
 
 class ReadSale(NamedTuple):
-    """The parts of a sale, each within its bounds; identifiers are not hashed yet."""
+    """The parts of a sale, each within its bounds."""
 
-    header: tuple[Any, ...]
+    header: ReadHeader
     lines: tuple[Line, ...]
     tenders: tuple[Tender, ...]
     cash_rounding_minor: int
@@ -201,6 +232,47 @@ _CHECKOUT = form_of(
     Field("outcome", form=_OUTCOME),
     Field("attempt", 0, limits.ATTEMPT_MAX),
 )
+
+
+_QUOTE = form_of(
+    pb.QuoteRequest,
+    Field("basket_id", 0, 16),
+    Field("sale", 1, form=_SALE),
+    Field("reserve", 0, _RESERVE_BYTES_MAX, is_raw=True),
+    Field("token", 0, limits.TOKEN_BYTES_MAX),
+    Field("attempt", 0, limits.ATTEMPT_MAX),
+)
+
+
+class ReadQuote(NamedTuple):
+    """A Quote whose fields are within their bounds; `reserve` is not checked yet."""
+
+    basket_id: bytes
+    sale: ReadSale
+    reserve: pb.Reservation
+    token: bytes
+    attempt: int
+    choices: tuple[()] = ()
+
+
+def read_quote(body: bytes) -> ReadQuote | None:
+    """Read a Quote, as `read_checkout` does a Checkout.
+
+    Args:
+        body: what was sent as a QuoteRequest.
+    """
+    values = _QUOTE.read(body)
+    if values is None:
+        return None
+    basket_id, sale, reserve, token, attempt = values
+    read = ReadSale(*sale)
+    if not all(map(_fits, read.lines)):
+        return None
+    try:
+        reservation = pb.Reservation.FromString(reserve)
+    except DecodeError:
+        return None
+    return ReadQuote(basket_id, read, reservation, token, attempt)
 
 
 def read_checkout(body: bytes) -> ReadCheckout | None:
@@ -245,16 +317,16 @@ def sale_of(read: ReadSale, hash_identifier: HashIdentifier) -> Sale:
         Refusal: as `server.codec.sale_pb.sale_from_pb` does of a sale whose fields are right.
     """
     parts = read.header
-    chain_id = parts[0]
+    chain_id = parts.chain_id
     identifiers = tuple(
         [
             Identifier(kind, hash_identifier(chain_id, kind, value), method)
-            for kind, value, method in parts[_IDENTIFIERS_PLACE]
+            for kind, value, method in parts.identifiers
         ]
     )
     made: tuple[Any, ...] = (
         *parts[:_TOTALS_PLACE],
-        *parts[_TOTALS_PLACE],
+        *parts.control_totals,
         identifiers,
         *parts[_IDENTIFIERS_PLACE + 1 :],
     )
