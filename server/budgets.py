@@ -14,6 +14,7 @@ import structlog
 from rewards.commit import BudgetUse
 from rewards.quota import NO_LIMIT, NOTHING, Amount, Budget
 from server.clock import Clock
+from server.store.budget_holds import HeldLease, HoldOrder, NewHeld
 from server.store.database import RetryError
 from server.store.leases import LeaseAnswer, LeaseOrder
 
@@ -44,6 +45,12 @@ class LeaseStore(Protocol):
 
     async def shrink(self, budget_id: bytes, lease_id: bytes, rest: Amount) -> None:
         """Give a part of a lease back."""
+
+    async def hold(self, order: HoldOrder) -> bool:
+        """Replace what a basket holds; False if a lease is not as it was read."""
+
+    async def held(self, hold_id: bytes) -> tuple[HeldLease, ...]:
+        """Read what a basket holds."""
 
     async def close_expired(self, now_us: int) -> int:
         """Close leases that nobody renews."""
@@ -127,19 +134,24 @@ class _Stock:
         self.leased_s = 0.0
         self.asked_s = 0.0
 
-    def usable(self) -> list[_Lease]:
-        """The leases that count what the budget's limit counts; a new program may count more."""
+    def usable(self, own: Sequence[_Lease] = ()) -> list[_Lease]:
+        """The leases that count what the budget's limit counts; a new program may count more.
+
+        Args:
+            own: of the basket that asks, of all budgets; they come first.
+        """
         most = self.budget.most
+        mine = [one for one in own if one.budget_id == self.budget.budget_id]
         return [
             one
-            for one in self.leases
+            for one in (*mine, *self.leases)
             if (one.times == NO_LIMIT) == (most.times == NO_LIMIT)
             and (one.minor == NO_LIMIT) == (most.minor == NO_LIMIT)
         ]
 
-    def at_hand(self) -> Amount:
+    def at_hand(self, own: Sequence[_Lease] = ()) -> Amount:
         """What can be dealt out now; NO_LIMIT where there is none."""
-        most, leases = self.budget.most, self.usable()
+        most, leases = self.budget.most, self.usable(own)
         return Amount(
             NO_LIMIT if most.times == NO_LIMIT else sum([one.times for one in leases]),
             NO_LIMIT if most.minor == NO_LIMIT else sum([one.minor for one in leases]),
@@ -167,8 +179,8 @@ class Desk:
         self._stocks: dict[bytes, _Stock] = {}
         self._leases: dict[bytes, _Lease] = {}
         self._closing: dict[bytes, _Lease] = {}
-        self._held: dict[bytes, tuple[tuple[BudgetUse, ...], int]] = {}
-        """By basket: what it has reserved, and until when."""
+        self._left_over: dict[bytes, bytes] = {}
+        """Leases of baskets that were sold, with their budgets."""
         self._keeper: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -180,8 +192,6 @@ class Desk:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
-        for basket_id in list(self._held):
-            self.release(basket_id)
         self._closing.update(self._leases)
         self._leases.clear()
         self._stocks.clear()
@@ -192,16 +202,17 @@ class Desk:
 
     # --- what is left ----------------------------------------------------------------------------
 
-    def left(self, budget: Budget, exactly: bool = False) -> Amount:
+    def left(self, budget: Budget, exactly: bool = False, held: Sequence[HeldLease] = ()) -> Amount:
         """What is left of a budget.
 
         Args:
             budget: by the program in use.
             exactly: only what can be taken at once; else also what nobody has leased yet, as far
                 as it is known.
+            held: by the basket that asks, of all budgets.
         """
         stock = self._stock(budget)
-        here = stock.at_hand()
+        here = stock.at_hand(_own_leases(held))
         if exactly:
             return here
         free = budget.most if stock.free is None else stock.free
@@ -241,19 +252,23 @@ class Desk:
 
     # --- dealing ---------------------------------------------------------------------------------
 
-    def take(self, wants: Sequence[Want]) -> tuple[tuple[BudgetUse, ...], list[Shortage]]:
+    def take(
+        self, wants: Sequence[Want], held: Sequence[HeldLease] = ()
+    ) -> tuple[tuple[BudgetUse, ...], list[Shortage]]:
         """Take all of what a receipt uses, or nothing.
 
         Args:
             wants: one for each budget.
+            held: by the basket of the receipt: that goes first.
 
         Returns:
             What was taken, which must be settled; or what is missing.
         """
         pieces: list[tuple[Want, list[_Piece]]] = []
         shortages: list[Shortage] = []
+        own = _own_leases(held)
         for want in wants:
-            dealt, missing = _dealt(self._stock(want.budget), want.amount)
+            dealt, missing = _dealt(self._stock(want.budget), want.amount, own)
             if missing != NOTHING:
                 if want.may_overrun:
                     dealt.append((None, *(missing if dealt else want.amount)))
@@ -271,7 +286,7 @@ class Desk:
         """Say what became of a commit that used leases.
 
         Args:
-            uses: what it used.
+            uses: what it used; what a basket held stands with the database alone.
             was_written: it is on disk, or may be; otherwise what it took is there again.
         """
         for use in uses:
@@ -298,16 +313,66 @@ class Desk:
 
     # --- reserving -------------------------------------------------------------------------------
 
-    def hold(self, basket_id: bytes, uses: tuple[BudgetUse, ...], expires_at_us: int) -> None:
-        """Keep what was taken for a basket until it is sold, released, or the hold lapses."""
-        self.release(basket_id)
-        if uses:
-            self._held[basket_id] = (uses, expires_at_us)
+    async def held(self, hold_id: bytes) -> tuple[HeldLease, ...]:
+        """Read what a basket holds.
 
-    def release(self, basket_id: bytes) -> None:
-        """Give back what a basket holds, if anything."""
-        uses, _ = self._held.pop(basket_id, ((), 0))
-        self.settle(uses, was_written=False)
+        Raises:
+            RetryError: the database cannot be reached just now.
+        """
+        return await self._store.held(hold_id)
+
+    async def hold(
+        self,
+        hold_id: bytes,
+        uses: tuple[BudgetUse, ...],
+        held: tuple[HeldLease, ...],
+        expires_at_us: int,
+    ) -> bool:
+        """Make what was taken for a basket leases of its own, in place of all that it held.
+
+        Args:
+            hold_id: the basket's.
+            uses: as taken; they are settled here. Nothing ends what it held.
+            held: as it was read.
+            expires_at_us: when the hold lapses, UTC microseconds.
+
+        Returns:
+            False if a lease is not as it was read any more: read and decide again.
+
+        Raises:
+            RetryError: the database cannot be reached just now; read and decide again.
+        """
+        if not uses and not held:
+            return True
+        sums: dict[bytes, Amount] = {}
+        for use in uses:
+            amount = Amount(use.times, use.amount_minor)
+            sums[use.budget_id] = _sum(sums.get(use.budget_id, NOTHING), amount)
+        new = tuple(
+            NewHeld(budget_id, self._new_id(), _counted(self._stocks[budget_id].budget, amount))
+            for budget_id, amount in sums.items()
+        )
+        order = HoldOrder(hold_id, uses, new, held, expires_at_us)
+        # Shielded: what becomes of the leases is known here, whoever goes away.
+        work = asyncio.create_task(self._write_hold(order))
+        work.add_done_callback(_swallow)
+        return await asyncio.shield(work)
+
+    async def _write_hold(self, order: HoldOrder) -> bool:
+        is_held = True  # or may be, where its fate is not known: then closing finds it out
+        try:
+            is_held = await self._store.hold(order)
+            if not is_held:
+                self.doubt(order.uses)
+            return is_held
+        finally:
+            self.settle(order.uses, is_held)
+            for one in order.held:
+                self._ask_again(one.budget_id)
+
+    def close_later(self, held: Iterable[HeldLease]) -> None:
+        """Give back what a basket held and has not used, soon; it would lapse by itself."""
+        self._left_over.update({one.lease_id: one.budget_id for one in held})
 
     # --- leasing ---------------------------------------------------------------------------------
 
@@ -378,14 +443,12 @@ class Desk:
                 _log.exception("leases_not_renewed")
 
     async def look_after(self) -> None:
-        """Let holds lapse, give idle leases back, renew the others, read what is left.
+        """Give idle leases back, renew the others, close what has expired, read what is left.
 
         Raises:
             RetryError: the database cannot be reached just now; the next time goes on.
         """
         now_us, now_s = self._clock(), asyncio.get_running_loop().time()
-        for basket_id in [one for one, (_, ends_us) in self._held.items() if ends_us < now_us]:
-            self.release(basket_id)
         for lease in list(self._leases.values()):
             idle = lease.is_empty or now_s - lease.used_s >= IDLE_S
             if idle and not lease.in_flight:
@@ -399,7 +462,7 @@ class Desk:
         await self._read_again(now_s)
 
     async def _shrink(self, lease: _Lease) -> None:
-        """Give back all of a lease but what is in flight: a basket may hold it for long."""
+        """Give back all of a lease but what is in flight."""
         rest = Amount(max(0, lease.times), max(0, lease.minor))
         if rest != NOTHING:
             lease.give(-rest.times, -rest.minor)
@@ -417,6 +480,10 @@ class Desk:
                 await self._store.close(lease.budget_id, lease.lease_id)
                 self._closing.pop(lease.lease_id, None)
                 self._ask_again(lease.budget_id)
+        for lease_id, budget_id in list(self._left_over.items()):
+            await self._store.close(budget_id, lease_id)
+            self._left_over.pop(lease_id, None)
+            self._ask_again(budget_id)
 
     async def _renew(self, now_us: int) -> None:
         due = [
@@ -447,7 +514,19 @@ class Desk:
             self._note_free(await self._store.left_of(asked))
 
 
-def _dealt(stock: _Stock, amount: Amount) -> tuple[list[_Piece], Amount]:
+def _counted(budget: Budget, amount: Amount) -> Amount:
+    """An amount as a lease of the budget has it: NO_LIMIT for what the budget does not limit."""
+    return Amount(*[m if m == NO_LIMIT else a for m, a in zip(budget.most, amount, strict=True)])
+
+
+def _own_leases(held: Sequence[HeldLease]) -> list[_Lease]:
+    """What a basket holds, to be dealt out to it; nobody else deals out of these."""
+    return [_Lease(one.budget_id, one.lease_id, one.left, 0, 0.0) for one in held]
+
+
+def _dealt(
+    stock: _Stock, amount: Amount, own: Sequence[_Lease] = ()
+) -> tuple[list[_Piece], Amount]:
     """Divide what a receipt uses over the leases; give also what is missing."""
     most = stock.budget.most
     times = 0 if most.times == NO_LIMIT else amount.times
@@ -455,7 +534,7 @@ def _dealt(stock: _Stock, amount: Amount) -> tuple[list[_Piece], Amount]:
     # What is without limit is only counted: with the first part of what is not.
     extra_times, extra_minor = amount.times - times, amount.minor - minor
     pieces: list[_Piece] = []
-    for lease in stock.usable():
+    for lease in stock.usable(own):
         part_times, part_minor = min(times, max(0, lease.times)), min(minor, max(0, lease.minor))
         if part_times or part_minor:
             pieces.append((lease, part_times + extra_times, part_minor + extra_minor))
@@ -478,7 +557,7 @@ def _sum(one: Amount, other: Amount) -> Amount:
     return Amount(one.times + other.times, one.minor + other.minor)
 
 
-def _swallow(work: "asyncio.Future[None]") -> None:
+def _swallow(work: "asyncio.Future[None] | asyncio.Task[bool]") -> None:
     """Take note of an end that nobody waits for any more."""
     if not work.cancelled():
         work.exception()

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from rewards.quota import Amount
 from server.gathering import Pace
+from server.store.budget_holds import HeldLease
 from server.store.database import Found, RetryError
 from server.store.facts import KnownCustomer, KnownKey
 
@@ -22,6 +23,7 @@ class Wanted(Struct, frozen=True, gc=False):
     Attributes:
         uses: account and periods, of what promotions have been used for a customer.
         hold_ids: of the basket.
+        lease_hold_ids: the same, if it may hold something of budgets.
     """
 
     key_ids: tuple[bytes, ...]
@@ -29,6 +31,7 @@ class Wanted(Struct, frozen=True, gc=False):
     price_keys: tuple[bytes, ...] = ()
     uses: tuple[int, tuple[str, ...]] | None = None
     hold_ids: tuple[bytes, ...] = ()
+    lease_hold_ids: tuple[bytes, ...] = ()
 
 
 class Seen(Struct, frozen=True):
@@ -40,6 +43,7 @@ class Seen(Struct, frozen=True):
         prices: (unit, minor units) of the prices that are there.
         uses: what promotions have been used for the customer, by promotion and period.
         held: accounts on which there are holds of those ids, lapsed or not.
+        leases: what the basket holds of budgets, lapsed or not.
     """
 
     keys: dict[bytes, KnownKey]
@@ -47,6 +51,7 @@ class Seen(Struct, frozen=True):
     prices: dict[bytes, tuple[int, int]] = {}
     uses: dict[tuple[str, str], Amount] = {}
     held: tuple[int, ...] = ()
+    leases: tuple[HeldLease, ...] = ()
 
 
 class FactSource(Protocol):
@@ -59,6 +64,7 @@ class FactSource(Protocol):
         price_keys: Sequence[bytes] = (),
         uses: Sequence[tuple[int, tuple[str, ...]]] = (),
         hold_ids: Sequence[bytes] = (),
+        lease_hold_ids: Sequence[bytes] = (),
     ) -> Found:
         """Look up keys, customers, prices, uses of accounts in periods, and holds."""
 
@@ -133,8 +139,9 @@ class Lookups:
         price_keys = [key for wanted, _ in batch for key in wanted.price_keys]
         uses = [wanted.uses for wanted, _ in batch if wanted.uses is not None]
         hold_ids = [hold_id for wanted, _ in batch for hold_id in wanted.hold_ids]
+        leases = [hold_id for wanted, _ in batch for hold_id in wanted.lease_hold_ids]
         try:
-            found = await self._source.find(key_ids, hashes, price_keys, uses, hold_ids)
+            found = await self._source.find(key_ids, hashes, price_keys, uses, hold_ids, leases)
         except RetryError:
             self._queue = batch + self._queue
             self._wake.set()
@@ -159,12 +166,13 @@ def seen_by(wanted: Wanted, found: Found) -> Seen:
     """Pick what one call asked for out of what a batch found."""
     keys = {key_id: found.keys[key_id] for key_id in wanted.key_ids if key_id in found.keys}
     held = tuple([one for hold_id in wanted.hold_ids for one in found.held.get(hold_id, ())])
+    leases = tuple([one for key in wanted.lease_hold_ids for one in found.leases.get(key, ())])
     for digest in wanted.identifier_hashes:
         owner = found.identifiers.get(digest)
         if owner is not None and owner in found.customers:
-            return Seen(keys, found.customers[owner], held=held)
+            return Seen(keys, found.customers[owner], held=held, leases=leases)
     if wanted.uses is not None:
         return Seen(keys, None, {}, found.uses.get(wanted.uses[0], {}))
     if not wanted.price_keys:
-        return Seen(keys, None, held=held)
+        return Seen(keys, None, held=held, leases=leases)
     return Seen(keys, None, {k: found.prices[k] for k in wanted.price_keys if k in found.prices})

@@ -32,6 +32,7 @@ class QuoteToken(Struct, frozen=True, array_like=True, gc=False):
         spends: (asset code, minor units of it, whether nobody asked for it) of what is spent as a
             discount.
         bearers: accounts that coupons and gift cards open, on which the basket holds something.
+        holds_budgets: the basket holds something of limits over many receipts.
     """
 
     basket_id: bytes
@@ -48,6 +49,7 @@ class QuoteToken(Struct, frozen=True, array_like=True, gc=False):
     shown: tuple[tuple[str, int], ...] = ()
     spends: tuple[tuple[str, int, bool], ...] = ()
     bearers: tuple[int, ...] = ()
+    holds_budgets: bool = False
 
 
 _DECODER = msgspec.msgpack.Decoder(QuoteToken)

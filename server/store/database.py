@@ -16,6 +16,7 @@ from rewards.commit import Commit
 from rewards.quota import Amount
 from server.store import commits, facts, holdings, prices
 from server.store.account_changes import LostRowError
+from server.store.budget_holds import HeldLease, read_held_leases
 from server.store.commits import KeysTakenError, PartlyLostError, WrittenBatch
 from server.store.embedded import EmbeddedPostgres
 from server.store.facts import AnyConnection, KnownCustomer, KnownKey
@@ -53,7 +54,7 @@ class RetryError(StoreError):
 class Found:
     """Rows that one round of look-ups found."""
 
-    __slots__ = ("customers", "held", "identifiers", "keys", "prices", "uses")
+    __slots__ = ("customers", "held", "identifiers", "keys", "leases", "prices", "uses")
 
     def __init__(
         self,
@@ -63,6 +64,7 @@ class Found:
         prices: dict[bytes, tuple[int, int]] | None = None,
         uses: dict[int, dict[tuple[str, str], Amount]] | None = None,
         held: dict[bytes, tuple[int, ...]] | None = None,
+        leases: dict[bytes, tuple[HeldLease, ...]] | None = None,
     ) -> None:
         """Keep the rows."""
         self.keys = keys
@@ -71,6 +73,7 @@ class Found:
         self.prices = prices or {}
         self.uses = uses or {}
         self.held = held or {}
+        self.leases = leases or {}
 
 
 assert READERS_MAX + ALONE_MAX + 2 < PoolSettings().size_max, "look-ups and batches need their own"
@@ -162,6 +165,7 @@ class Database:
         price_keys: Sequence[bytes] = (),
         uses: Sequence[tuple[int, tuple[str, ...]]] = (),
         hold_ids: Sequence[bytes] = (),
+        lease_hold_ids: Sequence[bytes] = (),
     ) -> Found:
         """Look up keys, customers by hashes of identifiers, prices of lists, uses, and holds.
 
@@ -176,7 +180,8 @@ class Database:
             found = await prices.read_prices(connection, price_keys) if price_keys else {}
             used = await facts.read_uses(connection, uses) if uses else {}
             held = await holdings.read_held_by_id(connection, hold_ids) if hold_ids else {}
-            return Found(keys, identifiers, customers, found, used, held)
+            leases = await read_held_leases(connection, lease_hold_ids) if lease_hold_ids else {}
+            return Found(keys, identifiers, customers, found, used, held, leases)
 
     async def known_keys(self, key_ids: Sequence[bytes]) -> dict[bytes, KnownKey]:
         """Read which keys exist.

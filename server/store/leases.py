@@ -9,6 +9,14 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from rewards.quota import NO_LIMIT, NOTHING, Amount, Budget, chunk_of
+from server.store import budget_holds
+from server.store.budget_holds import (
+    HeldChangedError,
+    HeldLease,
+    HoldOrder,
+    read_held_leases,
+    write_hold,
+)
 from server.store.database import Database
 
 BUDGETS_SHOWN_MAX = 1_000
@@ -115,6 +123,7 @@ HOT_STATEMENTS = {
     "RENEW_LEASES": RENEW_LEASES,
     "SELECT_EXPIRED": SELECT_EXPIRED,
     "SELECT_TAKEN": SELECT_TAKEN,
+    **budget_holds.HOT_STATEMENTS,
 }
 """What servers run while they sell; a test explains each on a million rows."""
 
@@ -222,6 +231,30 @@ class BudgetLeases:
         async with self._database.reading() as connection, connection.transaction():
             if await connection.fetchrow(SHRINK_LEASE, budget_id, lease_id, *rest) is not None:
                 await connection.execute(SETTLE_LEASE, budget_id, -rest.times, -rest.minor)
+
+    async def hold(self, order: HoldOrder) -> bool:
+        """Replace what a basket holds; False if a lease is not as it was read: nothing is held.
+
+        Raises:
+            RetryError: the database cannot be reached just now; whether it is held shows when it
+                is read again.
+        """
+        async with self._database.reading() as connection:
+            try:
+                async with connection.transaction():
+                    await write_hold(connection, order, self._server_id)
+            except HeldChangedError:
+                return False
+            return True
+
+    async def held(self, hold_id: bytes) -> tuple[HeldLease, ...]:
+        """Read what a basket holds.
+
+        Raises:
+            RetryError: the database cannot be reached just now.
+        """
+        async with self._database.reading() as connection:
+            return (await read_held_leases(connection, [hold_id])).get(hold_id, ())
 
     async def close_expired(self, now_us: int) -> int:
         """Close leases whose servers do not renew them any more; give how many.

@@ -1,5 +1,6 @@
 """Checkout: sells. A request may be refused; a fact never is for a business reason."""
 
+import asyncio
 from collections.abc import Collection, Mapping
 from enum import IntEnum
 from typing import NamedTuple
@@ -44,6 +45,8 @@ from server.codec.sale_form import ReadCheckout, sale_of
 from server.codec.sale_pb import outcome_from_pb, receipt_key_from_pb, sale_from_pb
 from server.codec.shape import shape_of
 from server.lookups import Seen, Wanted
+from server.store.budget_holds import HeldLease
+from server.store.database import RetryError
 from server.store.facts import KnownKey
 from server.till import evaluation as work
 from server.till import instruments, quotas, returns, spending
@@ -154,8 +157,10 @@ async def checkout(
     Raises:
         Refusal: nothing is recorded, unless it says RESULT_UNKNOWN.
     """
-    command = read_command(context, request)
-    return await run_durable(context, CheckoutOperation(context, command), deadline_s)
+    operation = CheckoutOperation(context, read_command(context, request))
+    answer = await run_durable(context, operation, deadline_s)
+    context.budgets.close_later(operation.held)
+    return answer
 
 
 def read_command(context: Context, request: pb.CheckoutRequest | ReadCheckout) -> CheckoutCommand:
@@ -222,6 +227,8 @@ class CheckoutOperation:
         self._command = command
         self._receipt_id = command.key_id
         self._sale = command.sale
+        self.held: tuple[HeldLease, ...] = ()
+        """What its basket held of limits over many receipts at the last decision."""
         basket = (command.basket_key_id,) if command.basket_id else ()
         originals = returns.wanted_keys(command.sale)
         self.wanted = Wanted(
@@ -271,6 +278,7 @@ class CheckoutOperation:
         promised = await versions_in_time(context, basket.promised, deadline_s)
         scene, facts = await self._paying(scene, facts, frozen, seen, now_us, deadline_s)
         coming = await returns.look_at(scene, seen, deadline_s)
+        self.held = await self._held(frozen, seen, deadline_s)
         kept = await quotas.decide(scene, facts, self._asking(frozen), deadline_s)
         try:
             return self._decided(
@@ -402,7 +410,27 @@ class CheckoutOperation:
         command, token = self._command, frozen.token
         takes = command.sale.header.mode != SaleMode.TRAINING
         shown = token.shown if token is not None and command.closed else ()
-        return quotas.Asking(takes, command.basket_id, shown)
+        return quotas.Asking(takes, self.held, shown)
+
+    async def _held(self, frozen: Frozen, seen: Seen, deadline_s: float) -> tuple[HeldLease, ...]:
+        """What the basket holds of limits over many receipts, if its quote says that it does.
+
+        Whoever uses it takes the basket's key as well: so it is used once.
+        """
+        command, context = self._command, self._context
+        is_live = command.sale.header.mode != SaleMode.TRAINING
+        is_new = command.basket_key_id not in seen.keys
+        if frozen.told is None or not frozen.told.holds_budgets or not (is_live and is_new):
+            return ()
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline_s):
+                    return await context.budgets.held(hold_id_of(command.basket_id))
+            except RetryError:
+                await context.database.recover()
+            except TimeoutError:
+                text = "no time was left before the write; nothing is recorded"
+                raise Refusal(Reason.DEADLINE_PASSED, text) from None
 
     async def _freeze(self, account_id: int, now_us: int, deadline_s: float) -> Frozen:
         command, reference = self._command, self._context.reference

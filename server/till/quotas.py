@@ -33,6 +33,7 @@ from rewards.refusal import Reason, Refusal
 from rewards.ruleset import ProgramRules
 from server.budgets import Desk, Shortage, Want
 from server.lookups import Wanted
+from server.store.budget_holds import HeldLease
 from server.store.database import RetryError
 from server.till import evaluation as work
 
@@ -45,12 +46,12 @@ class Asking(NamedTuple):
 
     Attributes:
         takes: what fires is used up, or held; else it is only shown.
-        basket_id: whose holds it has or replaces; empty is none.
+        held: what the basket holds of budgets: that is there for it alone.
         shown: of a fact, what its quote gave: that much it may use, whatever is left.
     """
 
     takes: bool
-    basket_id: bytes = b""
+    held: tuple[HeldLease, ...] = ()
     shown: Shown = ()
 
 
@@ -142,10 +143,9 @@ async def _take(
     desk = scene.context.budgets
     dry: set[bytes] = set()
     while True:
-        if asking.basket_id:
-            desk.release(asking.basket_id)
         kept = _decided(scene, facts, limits, asking, dry)
-        taken, shortages = desk.take(_wants(kept.uses, limits.bounds, asking, dry, scene))
+        wants = _wants(kept.uses, limits.bounds, asking, dry)
+        taken, shortages = desk.take(wants, asking.held)
         if not shortages:
             return _with_taken(kept, limits, taken)
         await _lease(scene, desk, shortages, deadline_s)
@@ -172,7 +172,7 @@ def _decided(
     desk, shown = scene.context.budgets, dict(asking.shown)
     quotas: list[Quota] = []
     for bound, for_customer in zip(limits.bounds, limits.for_customer, strict=True):
-        lefts = [desk.left(one, one.budget_id in exactly) for one in bound.budgets]
+        lefts = [desk.left(one, one.budget_id in exactly, asking.held) for one in bound.budgets]
         quota = quota_of(bound, for_customer, lefts)
         if bound.promotion_id in shown:
             quota = as_shown(quota, shown[bound.promotion_id])
@@ -187,7 +187,6 @@ def _wants(
     bounds: Sequence[Bound],
     asking: Asking,
     dry: set[bytes],
-    scene: work.Scene,
 ) -> list[Want]:
     shown = {promotion_id for promotion_id, _ in asking.shown}
     return [

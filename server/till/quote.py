@@ -26,6 +26,8 @@ from server.codec.sale_form import ReadQuote, sale_of
 from server.codec.sale_pb import sale_from_pb
 from server.codec.shape import shape_of
 from server.lookups import Seen, Wanted
+from server.store.budget_holds import HeldLease
+from server.store.database import RetryError
 from server.till import evaluation as work
 from server.till import instruments, quotas, returns, spending
 from server.till.context import Context, check_currency
@@ -153,6 +155,13 @@ async def _held(
     quoted: Quoted | None = None
 
     async def decide() -> Commit | None:
+        while True:
+            try:
+                return await decide_once()
+            except _HoldChanged:
+                continue
+
+    async def decide_once() -> Commit | None:
         nonlocal quoted
         now_us = context.clock()
         seen = await _facts_in_time(scene, basket_id, deadline_s)
@@ -161,9 +170,12 @@ async def _held(
         facts, looked = await _with_instruments(scene, facts, basket, deadline_s)
         paying, facts = await _paying(scene, facts, reserved, basket_id, now_us, deadline_s)
         is_live = scene.sale.header.mode != SaleMode.TRAINING
-        asking = quotas.Asking(takes=reserved.budgets and is_live, basket_id=basket_id)
-        kept = await quotas.decide(paying, facts, asking, deadline_s)
-        context.budgets.hold(basket_id, kept.budget_uses, _hold_end_us(scene, now_us))
+        held = seen.leases if seen is not None else ()
+        takes = reserved.budgets and is_live and seen is not None
+        kept = await quotas.decide(paying, facts, quotas.Asking(takes, held), deadline_s)
+        if takes or (held and is_live):
+            end_us = now_us + scene.rules.program.hold_minutes * MINUTE_US
+            await _hold_budgets(context, basket_id, kept, held, end_us, deadline_s)
         kept = kept._replace(facts=replace(kept.facts, spends=kept.decision.spends))
         if seen is None or not is_live:
             quoted = Quoted(paying, seen, kept)
@@ -173,11 +185,9 @@ async def _held(
         quoted = _quoted(paying, seen, kept, wanted)
         versions = {one: standing.version for one, standing in looked.standings.items()}
         versions[facts.customer.account_id] = facts.customer.account_version
-        held = set(seen.held)
-        missing = held - versions.keys()
-        if missing:
-            versions.update(await versions_in_time(context, missing, deadline_s))
-        return holding_commit(hold_id, wanted, held & versions.keys(), versions, now_us)
+        accounts = set(seen.held)
+        versions.update(await versions_in_time(context, accounts - versions.keys(), deadline_s))
+        return holding_commit(hold_id, wanted, accounts & versions.keys(), versions, now_us)
 
     await write_holds(context, decide, deadline_s)
     assert quoted is not None, "it was decided at least once"
@@ -196,8 +206,34 @@ def _quoted(
     return Quoted(scene, seen, kept, held_until, held_cards, bearers)
 
 
-def _hold_end_us(scene: work.Scene, now_us: int) -> int:
-    return now_us + scene.rules.program.hold_minutes * MINUTE_US
+class _HoldChanged(Exception):
+    """What was to be held is not as it was read any more."""
+
+
+async def _hold_budgets(
+    context: Context,
+    basket_id: bytes,
+    kept: quotas.Kept,
+    held: tuple[HeldLease, ...],
+    end_us: int,
+    deadline_s: float,
+) -> None:
+    """Hold what was taken of limits over many receipts, and free what was held before.
+
+    Raises:
+        _HoldChanged: decide again.
+        Refusal: no time is left.
+    """
+    hold_id = hold_id_of(basket_id)
+    try:
+        async with asyncio.timeout_at(deadline_s):
+            if await context.budgets.hold(hold_id, kept.budget_uses, held, end_us):
+                return
+    except RetryError:
+        await context.database.recover()
+    except TimeoutError:
+        raise _nothing_held() from None
+    raise _HoldChanged
 
 
 async def _paying(
@@ -230,9 +266,11 @@ async def _facts_in_time(scene: work.Scene, basket_id: bytes, deadline_s: float)
     program = scene.rules.program
     may_hold = bool(program.spend_rules or program.coupon_series or gift_asset(program))
     hold_ids = (hold_id_of(basket_id),) if may_hold else ()
-    if not hashes and not hold_ids:
+    has_limits = quotas.index_of(scene.rules) is not None
+    lease_hold_ids = (hold_id_of(basket_id),) if has_limits else ()
+    if not hashes and not hold_ids and not lease_hold_ids:
         return Seen({}, None)
-    wanted = Wanted((), hashes, hold_ids=hold_ids)
+    wanted = Wanted((), hashes, hold_ids=hold_ids, lease_hold_ids=lease_hold_ids)
     try:
         return await scene.context.lookups.look_up(wanted, deadline_s - FACTS_RESERVE_S)
     except TimeoutError:
@@ -312,4 +350,5 @@ def _token(
         shown=kept.shown_by(scene.rules),
         spends=spending.told_by(scene, kept.decision),
         bearers=quoted.bearers,
+        holds_budgets=bool(kept.budget_uses),
     )

@@ -20,13 +20,32 @@ async def release(context: Context, request: pb.ReleaseRequest, deadline_s: floa
     """
     basket_id = check.id_of(request.basket_id, "basket_id")
     hold_id = hold_id_of(basket_id)
-    context.budgets.release(basket_id)
 
     async def decide() -> Commit | None:
         return await _freeing(context, hold_id, deadline_s)
 
     await write_holds(context, decide, deadline_s)
+    await _free_budgets(context, hold_id, deadline_s)
     return pb.ReleaseResponse(result=pb.DURABLE_RESULT_COMMITTED).SerializeToString()
+
+
+async def _free_budgets(context: Context, hold_id: bytes, deadline_s: float) -> None:
+    """Free what the basket holds of limits over many receipts."""
+    while True:
+        try:
+            async with asyncio.timeout_at(deadline_s):
+                held = await context.budgets.held(hold_id)
+                if await context.budgets.hold(hold_id, (), held, 0):
+                    return
+        except RetryError:
+            await context.database.recover()
+        except TimeoutError:
+            raise _away() from None
+
+
+def _away() -> Refusal:
+    text = "the database cannot be reached in time: ask again"
+    return Refusal(Reason.STORE_UNAVAILABLE, text)
 
 
 async def _freeing(context: Context, hold_id: bytes, deadline_s: float) -> Commit | None:
@@ -39,6 +58,5 @@ async def _freeing(context: Context, hold_id: bytes, deadline_s: float) -> Commi
             await context.database.recover()
             continue
         except TimeoutError:
-            text = "the database cannot be reached in time: ask again"
-            raise Refusal(Reason.STORE_UNAVAILABLE, text) from None
+            raise _away() from None
         return holding_commit(hold_id, {}, list(versions), versions, context.clock())

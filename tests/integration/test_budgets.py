@@ -22,7 +22,9 @@ from loyalty.v1 import back_office_service_pb2 as bo
 from loyalty.v1 import receipt_pb2
 from loyalty.v1 import till_service_pb2 as pb
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
+from loyalty.v1.till_service_pb2_grpc import TillServiceStub
 from rewards.ledger import Book
+from server.budgets import LEASE_LIFE_US
 from server.clock import set_offset, system_clock
 from server.store.audit import audit_ledger
 from server.store.database import Database
@@ -40,6 +42,7 @@ from tests.serving import (
     test_program,
     till_stub,
     wait_until,
+    with_totals,
 )
 
 SECOND_US = 1_000_000
@@ -264,22 +267,131 @@ def test_points_beyond_a_budget_stand_on_their_own_book(shop: Shop) -> None:
     assert asyncio.run(_audited(shop.dsn))
 
 
+def reserved(shop: Shop, basket: bytes, server: int = 0, card: str = "card1") -> Any:
+    """A quote that holds what limits it uses."""
+    request = pb.QuoteRequest(basket_id=basket, sale=sale(card))
+    request.reserve.budgets = True
+    return shop.tills[server].Quote(request)
+
+
+A, B = b"a" * 16, b"b" * 16
+OPEN_HOLDS = "select count(*) from budget_lease where is_open and hold_id is not null"
+
+
 def test_a_reserved_budget_is_the_baskets_until_it_is_released(shop: Shop) -> None:
+    """At whatever server it is quoted, released or sold."""
+    shop.publish(promotion(POINTS, "reward", total_times=1))
+    assert given(reserved(shop, A)) == OF_A_SALE_MINOR
+    for server in (0, 1, 1, 0):
+        assert given(reserved(shop, A, server)) == OF_A_SALE_MINOR, "its own again"
+    assert shop.query(OPEN_HOLDS) == [(1,)]
+    assert [given(reserved(shop, B, server)) for server in (0, 1)] == [0, 0]
+    assert [given(shop.sell(n, "card1", n)) for n in (0, 1)] == [0, 0]
+    for _ in range(2):
+        shop.tills[1].Release(pb.ReleaseRequest(basket_id=A))
+    assert shop.query(OPEN_HOLDS) == [(0,)]
+    wait_until(lambda: given(reserved(shop, B)) == OF_A_SALE_MINOR, "what was released")
+    token = reserved(shop, B).token
+    assert given(shop.sell(2, "card1")) == 0
+    done = shop.sell(3, "card1", basket_id=B, token=token, server=1)
+    assert given(done) == OF_A_SALE_MINOR
+    assert shop.sell(3, "card1", basket_id=B, token=token) == done
+    assert shop.query("select leased_times from budget") == [(1,)]
+    assert asyncio.run(_audited(shop.dsn))
+
+
+def test_a_quote_without_reservation_frees_a_budget(shop: Shop) -> None:
+    """Nor does a basket keep what it holds and does not use when it is sold."""
     shop.publish(promotion(total_times=1))
+    reserved(shop, A, card="")
+    assert off_of(shop.quote(A, server=1)) == OF_A_SALE_MINOR, "shown, and free"
+    assert shop.query(OPEN_HOLDS) == [(0,)]
+    token = reserved(shop, A, card="").token
+    sold = checkout_request(1, "", basket_id=A, token=token)
+    del sold.sale.lines[1:]
+    with_totals(sold.sale)
+    assert off_of(shop.tills[1].Checkout(sold)) == OF_A_SALE_MINOR // 3
+    wait_until(lambda: shop.query(OPEN_HOLDS) == [(0,)], "closed")
+    assert shop.query("select leased_times from budget") == [(1,)]
 
-    def reserve(basket: bytes) -> Any:
-        request = pb.QuoteRequest(basket_id=basket, sale=sale(""))
+
+def test_a_reserved_budget_outlives_its_server(shop: Shop) -> None:
+    """The server that quoted is killed: what the basket holds is given, once, by another."""
+    shop.publish(promotion(POINTS, "reward", total_minor=2 * OF_A_SALE_MINOR))
+    token = reserved(shop, A, server=1).token
+    shop.servers[1].kill()
+    assert given(shop.sell(1, "card1", basket_id=A, token=token)) == OF_A_SALE_MINOR
+    assert [given(shop.sell(2, "card1")), given(shop.sell(3, "card1"))] in (
+        [OF_A_SALE_MINOR, 0],
+        [0, 0],
+    )
+    set_offset(shop.clock_file, (LEASE_LIFE_US * 2) + 20 * 60 * SECOND_US)
+    wait_until(
+        lambda: given(shop.quote(B, "card1")) > 0 or given_out(shop) == 2,
+        "what the dead server leased",
+    )
+    shop.sell(4, "card1")
+    assert given(shop.sell(5, "card1")) == 0
+    assert given_out(shop) == 2
+    assert asyncio.run(_audited(shop.dsn))
+
+
+def given_out(shop: Shop) -> int:
+    [(minor,)] = shop.query("select coalesce(sum(amount_minor), 0)::bigint from budget_use")
+    times: int = minor // OF_A_SALE_MINOR
+    return times
+
+
+def test_a_reserved_budget_lapses(shop: Shop) -> None:
+    """Others get it; an open checkout is refused the price, a fact is an overrun."""
+    shop.publish(promotion(total_times=1))
+    token = reserved(shop, A, card="").token
+    set_offset(shop.clock_file, 16 * 60 * SECOND_US)
+    wait_until(lambda: off_of(shop.quote(B, server=1)) == OF_A_SALE_MINOR, "what has lapsed")
+    assert off_of(shop.sell(1, server=1)) == OF_A_SALE_MINOR
+    with pytest.raises(grpc.RpcError) as refused:
+        shop.sell(2, basket_id=A, token=token)
+    assert reason_of(refused.value)[1] == "PRICE_WOULD_RISE"
+    fact = shop.sell(2, basket_id=A, token=token, closed=True)
+    assert [one.kind for one in fact.exceptions] == [pb.EXCEPTION_KIND_BUDGET_OVERRUN]
+    assert shop.query("select times from budget_use where is_overrun") == [(1,)]
+
+
+def test_baskets_that_hold_at_one_server_and_sell_at_another(shop: Shop) -> None:
+    """Of many at once exactly as many as allowed get it: all that held it, and nobody twice."""
+    shop.publish(promotion(POINTS, "reward", total_times=20))
+    targets = [server.target for server in shop.servers]
+
+    async def buy(n: int, shown: list[int]) -> int:
+        basket = n.to_bytes(16, "big")
+        request = pb.QuoteRequest(basket_id=basket, sale=sale(f"card{n % 40}"))
         request.reserve.budgets = True
-        return shop.tills[0].Quote(request)
+        async with grpc.aio.insecure_channel(targets[n % 2]) as channel:
+            stub: Any = TillServiceStub(channel)
+            for _ in range(1 + n % 3):
+                quote = await stub.Quote(request)
+                request.token = quote.token
+        shown[n] = given(quote)
+        sold = checkout_request(
+            n, f"card{n % 40}", basket_id=basket, token=quote.token, closed=bool(n % 5)
+        )
+        async with grpc.aio.insecure_channel(targets[1 - n % 2]) as channel:
+            return given(pb.CheckoutResponse.FromString(await raw_checkout(channel, sold)))
 
-    assert off_of(reserve(b"a" * 16)) == OF_A_SALE_MINOR
-    assert off_of(reserve(b"a" * 16)) == OF_A_SALE_MINOR, "its own again"
-    assert off_of(reserve(b"b" * 16)) == 0
-    assert off_of(shop.sell(1)) == 0
-    shop.tills[0].Release(pb.ReleaseRequest(basket_id=b"a" * 16))
-    token = reserve(b"b" * 16).token
-    assert off_of(shop.sell(2)) == 0
-    assert off_of(shop.sell(3, basket_id=b"b" * 16, token=token)) == OF_A_SALE_MINOR
+    async def rush(shown: list[int]) -> list[int]:
+        return await asyncio.gather(*[buy(n, shown) for n in range(60)])
+
+    shown = [0] * 60
+    got = asyncio.run(rush(shown))
+    assert [one for one, was in zip(got, shown, strict=True) if was] == [OF_A_SALE_MINOR] * sum(
+        was > 0 for was in shown
+    )
+    assert sum(one > 0 for one in got) <= 20
+    wait_until(lambda: shop.query(OPEN_HOLDS) == [(0,)], "all closed")
+    rest = asyncio.run(_hammer_from(shop, 1_000, 60, "card1"))
+    assert sum(one > 0 for one in got) + sum(given(answer) > 0 for answer in rest) == 20
+    assert shop.query("select count(*) from budget_use where is_overrun") == [(0,)]
+    assert asyncio.run(_audited(shop.dsn))
 
 
 def test_a_void_gives_a_limit_back(shop: Shop) -> None:
@@ -346,10 +458,12 @@ def test_what_nobody_uses_comes_back_to_the_others(shop: Shop) -> None:
     assert sum(off_of(answer) > 0 for answer in answers) == 180
 
 
-async def _hammer_from(shop: Shop, first: int, count: int) -> list[pb.CheckoutResponse]:
+async def _hammer_from(
+    shop: Shop, first: int, count: int, card: str = ""
+) -> list[pb.CheckoutResponse]:
     """Everything at the second server."""
     async with grpc.aio.insecure_channel(shop.servers[1].target) as channel:
-        calls = [raw_checkout(channel, checkout_request(first + n, "")) for n in range(count)]
+        calls = [raw_checkout(channel, checkout_request(first + n, card)) for n in range(count)]
         return [pb.CheckoutResponse.FromString(answer) for answer in await asyncio.gather(*calls)]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rewards.commit import BudgetUse
 from rewards.quota import NO_LIMIT, NOTHING, Amount, Budget, chunk_of
+from server.store.budget_holds import HeldLease, HoldOrder
 from server.store.database import RetryError
 from server.store.leases import LeaseAnswer, LeaseOrder
 
@@ -13,8 +14,9 @@ from server.store.leases import LeaseAnswer, LeaseOrder
 class Row:
     """One lease."""
 
-    def __init__(self, chunk: Amount, expires_at_us: int) -> None:
+    def __init__(self, chunk: Amount, expires_at_us: int, hold_id: bytes = b"") -> None:
         self.chunk = chunk
+        self.hold_id = hold_id
         self.expires_at_us = expires_at_us
         self.used = NOTHING
         self.is_open = True
@@ -80,6 +82,55 @@ class LeaseStoreFake:
             self._settle(budget_id, rest, -1)
         if done is not None:
             raise away()
+
+    async def held(self, hold_id: bytes) -> tuple[HeldLease, ...]:
+        if await self._called("held") is not None:
+            raise away()
+        return tuple(
+            HeldLease(budget_id, lease_id, row.chunk, row.used)
+            for lease_id, (budget_id, row) in self.rows.items()
+            if row.hold_id == hold_id and row.is_open
+        )
+
+    async def hold(self, order: HoldOrder) -> bool:
+        done = await self._called("hold")
+        if done is False:
+            raise away()
+        used = {use.lease_id for use in order.uses}
+        own = {one.lease_id: one.used for one in order.held}
+        changed = {
+            lease_id
+            for lease_id in used | own.keys()
+            if not (row := self.rows[lease_id][1]).is_open
+            or row.used != own.get(lease_id, row.used)
+        }
+        if changed & used:
+            return False
+        for lease_id in own.keys() - changed:
+            self._close(lease_id)
+        for use in order.uses:
+            if use.lease_id not in own:
+                self._cut(use)
+        for one in order.new:
+            assert one.budget_id in self.leased
+            self._settle(one.budget_id, Amount(*[max(0, minor) for minor in one.chunk]))
+            row = Row(one.chunk, order.expires_at_us, order.hold_id)
+            self.rows[one.lease_id] = one.budget_id, row
+        if done is True:
+            raise away()
+        return True
+
+    def _cut(self, use: BudgetUse) -> None:
+        row = self.rows[use.lease_id][1]
+        part = Amount(
+            *[
+                0 if most == NO_LIMIT else minor
+                for most, minor in zip(row.chunk, (use.times, use.amount_minor), strict=True)
+            ]
+        )
+        row.chunk = added(row.chunk, part, -1)
+        assert all(m == NO_LIMIT or u <= m for u, m in zip(row.used, row.chunk, strict=True))
+        self._settle(use.budget_id, part, -1)
 
     async def close_expired(self, now_us: int) -> int:
         if await self._called("close_expired") is not None:

@@ -45,6 +45,7 @@ class FakeFacts:
         price_keys: Sequence[bytes] = (),
         uses: Sequence[tuple[int, tuple[str, ...]]] = (),
         hold_ids: Sequence[bytes] = (),
+        lease_hold_ids: Sequence[bytes] = (),
     ) -> Found:
         self.asked.append((list(key_ids), list(hashes)))
         await asyncio.sleep(self.read_s)

@@ -590,8 +590,8 @@ class Reservation(_message.Message):
     BUDGETS_FIELD_NUMBER: _builtins.int
     GIFT_CARDS_FIELD_NUMBER: _builtins.int
     budgets: _builtins.bool
-    """Optional. Hold also what promotions give out of limits over many receipts: in the memory of the
-    server that answers, so that only a Checkout at that server finds it.
+    """Optional. Hold also what promotions give out of limits over many receipts: a Checkout with the
+    token of this Quote finds it, at any server.
     """
     @_builtins.property
     def amounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___AssetAmount]:
