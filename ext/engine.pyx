@@ -120,9 +120,24 @@ cdef class Engine:
 
 
 cdef tuple _evaluate(Scene *scene, list lowered):
+    cdef int64_t *withheld = NULL
+    cdef Py_ssize_t count = 0, before = -1
+    # Again without those promotions of which the till can sell nothing, until there are none.
+    while before < count:
+        before = count
+        _start(scene)
+        _withhold(scene, withheld, count)
+        _run_prices(scene, lowered)
+        withheld = _trimmed_away(scene, withheld, &count)
+    _settle_items(scene)
+    _run_lane(scene, LANE_REWARD)
+    return _as_lists(scene)
+
+
+cdef int _run_prices(Scene *scene, list lowered) except -1:
+    """Run the lanes before the reward lane, and bring what they did to the lines."""
     cdef int64_t lane
     cdef Py_ssize_t n
-    _start(scene)
     _read_receipt(scene, lowered)
     _build_items(scene)
     _enter_sets(scene)
@@ -136,10 +151,7 @@ cdef tuple _evaluate(Scene *scene, list lowered):
             scene.goods_sent_minor += scene.items[n].sent_minor
     for lane in range(LANE_REWARD):
         _run_lane(scene, lane)
-    _effects_to_lines(scene)
-    _settle_items(scene)
-    _run_lane(scene, LANE_REWARD)
-    return _as_lists(scene)
+    return _effects_to_lines(scene)
 
 
 cdef void _start(Scene *scene) noexcept:
@@ -229,7 +241,7 @@ cdef int _make_slots(Scene *scene) except -1:
     cdef int64_t words = (promotions >> 12) + 1
     cdef int64_t count = plan.tokens_count + plan.numbers_count + plan.offers_count
     cdef Slot *at
-    count += 4 * promotions + plan.sets_count + plan.groups_count
+    count += 6 * promotions + plan.sets_count + plan.groups_count
     scene.slots = <Slot *> PyMem_Calloc(<size_t> count + 1, sizeof(Slot))
     scene.candidate_words = <uint64_t *> PyMem_Calloc(<size_t> words * 65, sizeof(uint64_t))
     if scene.slots == NULL or scene.candidate_words == NULL:
@@ -243,6 +255,8 @@ cdef int _make_slots(Scene *scene) except -1:
     scene.traced = _next_slots(&at, promotions)
     scene.decided = _next_slots(&at, promotions)
     scene.given = _next_slots(&at, promotions)
+    scene.withheld = _next_slots(&at, promotions)
+    scene.sold = _next_slots(&at, promotions)
     scene.sets = _next_slots(&at, plan.sets_count)
     scene.winners = _next_slots(&at, plan.groups_count)
     return 0

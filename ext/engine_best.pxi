@@ -47,6 +47,13 @@ cdef int _compare_entries(const void *left, const void *right) noexcept nogil:
     return _compare((<const Entry *> left).number, (<const Entry *> right).number)
 
 
+cdef inline bint _is_weighed(const Scene *scene, int64_t number) noexcept:
+    """Whether a promotion is weighed against others, not run afterwards."""
+    if _is_put(scene, &scene.withheld[number]):
+        return False
+    return _can_weigh(scene, &scene.plan.promotions[number])
+
+
 cdef int _run_best(Scene *scene) except -1:
     """Let the best combination of a lane take effect, then by priority what cannot be weighed."""
     cdef Py_ssize_t start = scene.trace_count, n, refused_count = 0
@@ -59,7 +66,7 @@ cdef int _run_best(Scene *scene) except -1:
     memset(combination.weighed, 0, <size_t> size * sizeof(Weighed))
     for n in range(scene.lane_start, scene.lane_end):
         number = scene.candidates[n]
-        if not _can_weigh(scene, &scene.plan.promotions[number]):
+        if not _is_weighed(scene, number):
             continue
         if _is_unfit(scene, number, &refused[refused_count]) or _is_beaten(
             scene, number, &refused[refused_count]
@@ -72,7 +79,7 @@ cdef int _run_best(Scene *scene) except -1:
     _settle(scene, &combination, refused, refused_count)
     for n in range(scene.lane_start, scene.lane_end):
         number = scene.candidates[n]
-        if not _can_weigh(scene, &scene.plan.promotions[number]):
+        if not _is_weighed(scene, number):
             _run(scene, number)
     qsort(
         &scene.trace[start],

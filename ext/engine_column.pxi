@@ -56,13 +56,15 @@ cdef int64_t _points_worth(
         given = scene.plan.pool + benefit.arguments
         points = 0
         if benefit.code == POINTS_RATE:
-            points = _scaled(paid_minor, given[0] * WORTH_SCALE, RATE_ONE, DOWN)
+            points = _scaled_to(
+                POINTS_MAX, paid_minor, given[0] * WORTH_SCALE, RATE_ONE, DOWN
+            )
         elif benefit.code == POINTS_FIXED and earning:
             points = paid_minor // given[2] if given[2] else 1
-            points = _product(given[0] * WORTH_SCALE, points)
+            points = _product_to(POINTS_MAX, given[0] * WORTH_SCALE, points)
         value_micros = scene.plan.assets[benefit.asset].value_micros if points else NOBODY
         if value_micros >= 0:
-            points = _scaled(points, value_micros, MICROS, DOWN)
+            points = _scaled_to(POINTS_MAX, points, value_micros, MICROS, DOWN)
         worth += points
     return worth
 

@@ -4,9 +4,14 @@ cdef extern from *:
     """
     #define LOYALTY_UNLIMITED ((int64_t)1 << 62)
     #define LOYALTY_PAYLOAD_LIMIT ((int64_t)1 << 37)
+    /* as in rewards/limits.py, and in hundredths */
+    #define LOYALTY_REWARD_MINOR_MAX INT64_C(1000000000000)
+    #define LOYALTY_POINTS_MAX (100 * LOYALTY_REWARD_MINOR_MAX)
     """
     const int64_t UNLIMITED "LOYALTY_UNLIMITED"
     const int64_t PAYLOAD_LIMIT "LOYALTY_PAYLOAD_LIMIT"
+    const int64_t REWARD_MINOR_MAX "LOYALTY_REWARD_MINOR_MAX"
+    const int64_t POINTS_MAX "LOYALTY_POINTS_MAX"
 
 cdef enum:
     NOBODY = -1

@@ -139,6 +139,8 @@ cdef Entry _take_effect(Scene *scene, int64_t number) except *:
         return _only_reward(scene, number, promotion)
     if not _works_on(scene, promotion):
         return _nothing_open(scene, number)
+    if _is_put(scene, &scene.withheld[number]):
+        return Entry(number, FAILED, 0, NOBODY, IF_FLOOR, 0)
     _propose(scene, number, &proposal)
     if not proposal.times:
         _keep_offers(scene, &proposal)

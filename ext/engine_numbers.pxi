@@ -130,6 +130,31 @@ cdef inline int64_t _share_of(int64_t amount, int64_t rate_bp, int64_t rounding)
     return _scaled(amount, rate_bp, RATE_ONE, <int> rounding)
 
 
+cdef inline int64_t _at_most(int64_t most, int reason, int64_t result) except? -1:
+    """A result of which no more than `most` counts, whether or not it fits 64 bits."""
+    if reason == LOYALTY_TOO_LARGE:
+        return most
+    if reason != LOYALTY_FITS:
+        return _refused(reason)
+    return result if result < most else most
+
+
+cdef inline int64_t _scaled_to(
+    int64_t most, int64_t left, int64_t right, int64_t by, int rounding
+) except? -1:
+    """Round left * right / by; at most `most`."""
+    cdef int64_t result = 0
+    cdef int reason = loyalty_scale(left, right, by, rounding, &result)
+    return _at_most(most, reason, result)
+
+
+cdef inline int64_t _product_to(int64_t most, int64_t left, int64_t right) except? -1:
+    """Multiply; at most `most`."""
+    cdef int64_t result = 0
+    cdef int reason = loyalty_multiply(left, right, &result)
+    return _at_most(most, reason, result)
+
+
 cdef inline int64_t _least(int64_t left, int64_t right) noexcept:
     return left if left < right else right
 

@@ -167,6 +167,39 @@ cdef void _settle_items(Scene *scene) noexcept:
             item.amount_minor += scene.states[scene.lines_of_items[item.lines + m]].amount_minor
 
 
+cdef void _withhold(Scene *scene, const int64_t *numbers, Py_ssize_t count) noexcept:
+    cdef Py_ssize_t n
+    for n in range(count):
+        _put(scene, &scene.withheld[numbers[n]], 0)
+
+
+cdef int64_t *_trimmed_away(
+    Scene *scene, const int64_t *withheld, Py_ssize_t *count
+) except? NULL:
+    """Promotions that lowered items, of which nothing is left on the lines, behind those before."""
+    cdef int64_t *numbers
+    cdef const LineState *state
+    cdef Py_ssize_t n, m
+    cdef int64_t number
+    if scene.header.can_split or not scene.effects_count:
+        return <int64_t *> withheld
+    numbers = _int64s(&scene.kept, count[0] + scene.effects_count)
+    for n in range(count[0]):
+        numbers[n] = withheld[n]
+    for n in range(scene.header.lines_count):
+        state = &scene.states[n]
+        for m in range(state.adjustments_count):
+            number = scene.adjustments[state.adjustments + m].number
+            _put(scene, &scene.sold[number], 0)
+    for n in range(scene.effects_count):
+        number = scene.effects[n].number
+        if not _is_put(scene, &scene.sold[number]):
+            _put(scene, &scene.sold[number], 0)
+            numbers[count[0]] = number
+            count[0] += 1
+    return numbers
+
+
 # --- as lists ---------------------------------------------------------------------------------
 
 cdef struct SoldRun:

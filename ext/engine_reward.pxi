@@ -110,29 +110,27 @@ cdef int64_t _multiplied(
         reason = loyalty_scale_twice(
             grant.amount_minor, part, given[0] - RATE_ONE, whole, RATE_ONE, <int> given[1], &result
         )
-        if reason != LOYALTY_FITS:
-            _refused(reason)
-        extra += result
-    return extra
+        extra += _at_most(REWARD_MINOR_MAX, reason, result)
+    return _least(extra, REWARD_MINOR_MAX)
 
 
 cdef int64_t _amount_of(
     Scene *scene, const Benefit *benefit, const Shares *shares
 ) except? -1:
-    """How much a reward comes to: minor units of its asset or of money, or how many."""
+    """How much a reward comes to, at most the largest: minor units, or how many."""
     cdef const int64_t *given = scene.plan.pool + benefit.arguments
-    cdef int64_t code = benefit.code, earning
+    cdef int64_t code = benefit.code, earning, most = REWARD_MINOR_MAX
     if code == POINTS_RATE:
         # rate, rounding, as_sent, step
         earning = _earning_minor(scene, shares, <bint> given[2])
         if given[3]:
             earning -= earning % given[3]
-        return _share_of(earning, given[0], given[1])
+        return _scaled_to(most, earning, given[0], RATE_ONE, <int> given[1])
     if code == POINTS_FIXED:
         # amount, for_each_count, for_each_minor
         if given[2]:
-            return _product(given[0], _earning_minor(scene, shares, False) // given[2])
-        return _product(given[0], _times_fixed(scene, shares, given[1]))
+            return _product_to(most, given[0], _earning_minor(scene, shares, False) // given[2])
+        return _product_to(most, given[0], _times_fixed(scene, shares, given[1]))
     if code == POINTS_MULTIPLIER:
         return _multiplied(scene, benefit, given, shares)
     if code == DEFERRED_DISCOUNT or code == MONEY_TRANSFER:
@@ -140,12 +138,12 @@ cdef int64_t _amount_of(
         earning = _earning_minor(scene, shares, False)
         if not earning or given[0]:
             return given[0] if earning else 0
-        return _share_of(earning, given[1], DOWN)
+        return _scaled_to(most, earning, given[1], RATE_ONE, DOWN)
     if code == DRAW_ENTRIES:
         earning = _earning_minor(scene, shares, False)
         if not earning:
             return 0
-        return _product(given[0], earning // given[1] if given[1] else 1)
+        return _product_to(most, given[0], earning // given[1] if given[1] else 1)
     return 1 if code == STATUS else given[0]
 
 
@@ -157,7 +155,7 @@ cdef int64_t _value_of(
     if code == POINTS_RATE or code == POINTS_FIXED or code == POINTS_MULTIPLIER:
         value_micros = scene.plan.assets[benefit.asset].value_micros
         if value_micros >= 0:
-            return _scaled(amount_minor, value_micros, MICROS, DOWN)
+            return _scaled_to(REWARD_MINOR_MAX, amount_minor, value_micros, MICROS, DOWN)
         return amount_minor
     if code == DEFERRED_DISCOUNT or code == GIFT_CERTIFICATE or code == MONEY_TRANSFER:
         return amount_minor

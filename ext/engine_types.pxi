@@ -207,6 +207,8 @@ cdef struct Scene:
     Slot *traced
     Slot *decided
     Slot *given
+    Slot *withheld
+    Slot *sold
     uint64_t *candidate_bits
     uint64_t *candidate_words
 

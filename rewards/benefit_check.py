@@ -40,6 +40,7 @@ from rewards.problem import (
     check_languages,
     check_milli,
     check_names,
+    check_not_blank,
     check_one_of,
     check_trimmed,
 )
@@ -277,6 +278,7 @@ def _check_rate_or_amount(
 def _check_message(path: str, message: Message, scope: Scope) -> Iterator[Problem]:
     languages = [text.language_code for text in message.texts]
     yield from check_languages(f"{path}.texts", languages, scope.language_code)
+    yield from check_not_blank(f"{path}.texts", [text.text for text in message.texts])
     if message.is_question and message.place != "cashier":
         reason = f"only the cashier can be asked, but the place is {message.place}"
         yield Problem(f"{path}.is_question", reason)

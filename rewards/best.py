@@ -34,6 +34,7 @@ from rewards.column import (
 )
 from rewards.course import Course
 from rewards.deal import Proposal, Taken
+from rewards.limits import REWARD_MINOR_MAX
 from rewards.packing import VALUE_MAX, Application, Packing, Party, pack
 from rewards.rewarding import earns_for, value_micros_of
 from rewards.rounding import RATE_BP_ONE, fit_64_bits, floor_div
@@ -41,6 +42,8 @@ from rewards.ruleset import CompiledPromotion
 
 WORTH_SCALE = 100
 """Hundredths of a minor unit in one."""
+POINTS_MAX = REWARD_MINOR_MAX * WORTH_SCALE
+"""Hundredths that no reward is weighed above."""
 SUM_MAX = 2**61
 """Above what all pieces could be worth no exact choice is made."""
 _MICROS = 1_000_000
@@ -214,8 +217,8 @@ def _points_worth(
             if benefit.for_each_minor:
                 steps = floor_div(max(0, paid_minor), benefit.for_each_minor)
             points = benefit.amount_minor * steps * WORTH_SCALE
-        worth += _worth_of(course, benefit, fit_64_bits(points))
-    return fit_64_bits(worth)
+        worth += _worth_of(course, benefit, min(points, POINTS_MAX))
+    return worth
 
 
 def _worth_of(course: Course, benefit: Benefit, points: int) -> int:
@@ -224,7 +227,7 @@ def _worth_of(course: Course, benefit: Benefit, points: int) -> int:
     value_micros = value_micros_of(course.program, benefit.asset_code)
     if value_micros is None:
         return points
-    return fit_64_bits(floor_div(points * value_micros, _MICROS))
+    return min(POINTS_MAX, floor_div(points * value_micros, _MICROS))
 
 
 def _packed(

@@ -3,7 +3,7 @@
 The only mutable thing of the reference evaluation. `evaluate` leads it through the lanes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -71,10 +71,17 @@ class Course:
         items: in canonical order.
         exclusive_by: promotion that beats all others on the receipt; NOBODY is none.
         winners: promotion that took effect, by exclusive group.
+        withheld: promotions whose whole discount the till could not sell, as it splits no line.
     """
 
     def __init__(
-        self, rules: ProgramRules, sale: Sale, facts: Facts, items: list[Item], allocate: Allocate
+        self,
+        rules: ProgramRules,
+        sale: Sale,
+        facts: Facts,
+        items: list[Item],
+        allocate: Allocate,
+        withheld: Collection[int] = (),
     ) -> None:
         """Start before the first lane."""
         self.program = rules.program
@@ -82,6 +89,7 @@ class Course:
         self.facts = facts
         self.items = items
         self.allocate = allocate
+        self.withheld = withheld
         self.tokens = tokens_of(rules.program, sale, facts)
         self.scene = RewardScene(rules.program, sale, facts)
         self.quotas = {quota.promotion_id: quota for quota in facts.quotas}

@@ -151,25 +151,18 @@ def evaluate(
         Outcomes whose adjustments sum to the difference they explain, each line between its floor
         and what was sent. Rewards of the reward lane are earned on them, as the till can sell them.
     """
-    products = {product.sku: product for product in facts.products}
-    items = build_items(sale.lines, products, sale.header.capabilities.zero_price)
-    program = rules.program
-    enter_sets(items, sale.lines, rules.sets, program.classes, facts.customer.offers)
-    course = Course(rules, sale, facts, items, allocate)
-    proofs: list[LaneProof] = []
-    candidates = [n for n in _candidates(course) if only is None or n in only]
-    for lane in range(EXCLUSIVE_LANE, REWARD_LANE):
-        course.enter_lane(lane)
-        numbers = [n for n in candidates if program.promotions[n].lane == lane]
-        if numbers and program.steps_max[lane]:
-            proofs.append(_run_best(course, numbers, candidates))
-        else:
-            for number in numbers:
-                _run(course, number, candidates)
-    outcomes = _outcomes(sale, items, allocate)
+    withheld: frozenset[int] = frozenset()
+    while True:
+        course, candidates, proofs = _priced(rules, sale, facts, allocate, only, withheld)
+        outcomes = _outcomes(sale, course.items, allocate)
+        gave_nothing = _trimmed_away(course, outcomes)
+        if not gave_nothing:
+            break
+        # The till cannot sell at any of its prices: others may have the pieces.
+        withheld |= gave_nothing
     course.enter_lane(REWARD_LANE)
     for number in candidates:
-        if program.promotions[number].lane == REWARD_LANE:
+        if course.program.promotions[number].lane == REWARD_LANE:
             _run(course, number, candidates)
     return Evaluation(
         outcomes,
@@ -181,6 +174,40 @@ def evaluate(
         _coupon_outcomes(course),
         tuple(proofs),
     )
+
+
+def _priced(
+    rules: ProgramRules,
+    sale: Sale,
+    facts: Facts,
+    allocate: Allocate,
+    only: Collection[int] | None,
+    withheld: Collection[int],
+) -> tuple[Course, list[int], list[LaneProof]]:
+    """Run the lanes before the reward lane; also all candidates, and how good best lanes are."""
+    products = {product.sku: product for product in facts.products}
+    items = build_items(sale.lines, products, sale.header.capabilities.zero_price)
+    program = rules.program
+    enter_sets(items, sale.lines, rules.sets, program.classes, facts.customer.offers)
+    course = Course(rules, sale, facts, items, allocate, withheld)
+    proofs: list[LaneProof] = []
+    candidates = [n for n in _candidates(course) if only is None or n in only]
+    for lane in range(EXCLUSIVE_LANE, REWARD_LANE):
+        course.enter_lane(lane)
+        numbers = [n for n in candidates if program.promotions[n].lane == lane]
+        if numbers and program.steps_max[lane]:
+            proofs.append(_run_best(course, numbers, candidates))
+        else:
+            for number in numbers:
+                _run(course, number, candidates)
+    return course, candidates, proofs
+
+
+def _trimmed_away(course: Course, outcomes: Sequence[LineOutcome | None]) -> frozenset[int]:
+    """Promotions that lowered items, of which nothing is left as the till can sell the lines."""
+    lowering = {number for item in course.items for number, _, _ in item.effects}
+    kept = {one.number for outcome in outcomes if outcome for one in outcome.adjustments}
+    return frozenset(lowering - kept)
 
 
 def _candidates(course: Course) -> list[int]:
@@ -198,7 +225,7 @@ def _run_best(course: Course, numbers: Sequence[int], candidates: Sequence[int])
     """Let the best combination of a lane take effect, then by priority what cannot be weighed."""
     start = len(course.trace)
     promotions = course.program.promotions
-    weighable = [n for n in numbers if can_weigh(promotions[n])]
+    weighable = [n for n in numbers if can_weigh(promotions[n]) and n not in course.withheld]
     refused = {n: _refusal(course, n, promotions[n]) for n in weighable}
     fit = [n for n in weighable if refused[n] is None]
     combination = combine(course, fit, course.program.steps_max[course.lane])
@@ -364,6 +391,8 @@ def _take_effect(course: Course, number: int, promotion: CompiledPromotion) -> T
         return _only_reward(course, number, promotion)
     if not _works_on(course, promotion):
         return course.nothing_open(number)
+    if number in course.withheld:
+        return TraceEntry(number, TraceOutcome.FAILED, 0, NOBODY, Condition.FLOOR)
     proposal = course.propose(number)
     if not proposal.times:
         course.offers += [(number, offer) for offer in proposal.offers]

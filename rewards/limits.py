@@ -6,6 +6,8 @@ LINES_MAX = 1_000
 PIECES_MAX = 10_000
 QUANTITY_MILLI_MAX = 10_000_000
 AMOUNT_MINOR_MAX = 10**12
+REWARD_MINOR_MAX = AMOUNT_MINOR_MAX
+"""Most that one reward comes to, and is worth: what a rate gives above it is not given."""
 UNIT_PRICE_SCALED_MAX = 10**15
 UNIT_PRICE_SCALE_MAX = 6
 TENDERS_MAX = 50
@@ -39,4 +41,5 @@ MILLI = 1_000
 """Thousandths in one piece, kilogram or litre."""
 
 assert LINES_MAX * AMOUNT_MINOR_MAX <= UNITS_MAX, "a receipt's total must fit the kernel"
+assert 100_000 * BENEFITS_MAX * REWARD_MINOR_MAX <= UNITS_MAX, "all rewards of a receipt, too"
 assert PIECES_MAX * MILLI <= QUANTITY_MILLI_MAX

@@ -4,6 +4,7 @@ Must not know any type of a program.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from msgspec import Struct
 
@@ -35,6 +36,8 @@ class Scope(Struct, frozen=True):
         any_case: coupon codes are compared without regard to capitals.
         has_birth_date: customers can be asked for their date of birth.
         series_codes: the series of coupons.
+        balance_max_minor: bound of what a customer owns, by asset; 0 is none.
+        one_coupon_counts: of all codes of a receipt one counts.
     """
 
     language_code: str
@@ -42,6 +45,8 @@ class Scope(Struct, frozen=True):
     any_case: bool
     has_birth_date: bool
     series_codes: frozenset[str] = frozenset()
+    balance_max_minor: Mapping[str, int] = MappingProxyType({})
+    one_coupon_counts: bool = False
 
 
 def check_unique(path: str, key: str, values: Sequence[object]) -> Iterator[Problem]:
@@ -73,6 +78,13 @@ def check_trimmed(path: str, names: Sequence[str]) -> Iterator[Problem]:
     for index, name in enumerate(names):
         if name != name.strip():
             yield Problem(f"{path}[{index}]", f"{name!r} has blanks around it")
+
+
+def check_not_blank(path: str, shown: Sequence[str]) -> Iterator[Problem]:
+    """Refuse texts of blanks alone, of which nobody sees anything."""
+    for index, text in enumerate(shown):
+        if not text.strip():
+            yield Problem(f"{path}[{index}].text", "is blank")
 
 
 def check_languages(path: str, languages: Sequence[str], language_code: str) -> Iterator[Problem]:

@@ -46,6 +46,11 @@ def names_products(products: ProductSet) -> bool:
     return any(getattr(products, key) for key in _NAMES)
 
 
+def names_skus_alone(products: ProductSet) -> bool:
+    """Whether a set is some articles by sku and nothing else."""
+    return bool(products.skus) and products == ProductSet(skus=products.skus)
+
+
 def _check_disjoint(
     path: str, included: Sequence[str], excluded: Sequence[str]
 ) -> Iterator[Problem]:

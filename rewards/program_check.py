@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from rewards.benefit_check import LANES_ALLOWED, benefit_code
 from rewards.birthday import BIRTH_DATE_FIELD
+from rewards.contradiction import check_class
 from rewards.lane_check import check_lanes
 from rewards.message_check import check_messages
 from rewards.problem import Problem, Scope, check_languages, check_unique
@@ -81,6 +82,9 @@ def _check_asset_names(path: str, asset: Asset, language_code: str) -> Iterator[
 def _check_worth(path: str, asset: Asset) -> Iterator[Problem]:
     if asset.value_micros and asset.kind not in ("points", "stamps"):
         yield Problem(f"{path}.value_micros", f"values {asset.kind}, which is money itself")
+    if 0 < asset.balance_max_minor < asset.goodwill_max_minor:
+        reason = f"{asset.goodwill_max_minor} is above balance_max_minor {asset.balance_max_minor}"
+        yield Problem(f"{path}.goodwill_max_minor", reason)
     if asset.kind == "gift_money" and asset.active_after_days:
         reason = "gift money is there as soon as it is paid for"
         yield Problem(f"{path}.active_after_days", reason)
@@ -122,9 +126,18 @@ def _check_promotions(program: Program) -> Iterator[Problem]:
             for field in program.profile_fields
         ),
         series_codes=frozenset(one.series_code for one in program.coupon_series),
+        balance_max_minor={
+            asset.code: asset.balance_max_minor
+            for asset in program.assets
+            if asset.balance_max_minor
+        },
+        one_coupon_counts=program.coupon_rules.choose != "all",
     )
     for index, promotion in enumerate(program.promotions):
-        yield from check_promotion(f"promotions[{index}]", promotion, scope)
+        path = f"promotions[{index}]"
+        yield from check_promotion(path, promotion, scope)
+        for rule in program.product_classes:
+            yield from check_class(path, rule, promotion)
 
 
 def _check_product_classes(program: Program) -> Iterator[Problem]:

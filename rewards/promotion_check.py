@@ -21,12 +21,15 @@ from rewards.benefit_check import (
 )
 from rewards.condition import Products
 from rewards.condition_check import asks_nobody, check_conditions
+from rewards.contradiction import check_contradictions
 from rewards.problem import (
     COUNTED_KINDS,
     Problem,
     Scope,
     check_asset,
     check_languages,
+    check_not_blank,
+    check_trimmed,
     check_unique,
 )
 from rewards.product_set_check import EVERYTHING, check_product_set
@@ -47,6 +50,7 @@ def check_promotion(path: str, promotion: Promotion, scope: Scope) -> Iterator[P
     """
     languages = [text.language_code for text in promotion.names]
     yield from check_languages(f"{path}.names", languages, scope.language_code)
+    yield from check_not_blank(f"{path}.names", [text.text for text in promotion.names])
     yield from _check_lane(path, promotion)
     yield from check_gives(f"{path}.gives", promotion.gives, scope)
     yield from _check_when(f"{path}.when", promotion.when)
@@ -59,6 +63,7 @@ def check_promotion(path: str, promotion: Promotion, scope: Scope) -> Iterator[P
     yield from _check_precedence(path, promotion)
     yield from _check_funding(f"{path}.funding", promotion)
     yield from _check_offline(f"{path}.policy.offline", promotion, scope)
+    yield from check_contradictions(path, promotion, scope)
 
 
 def lowers_prices(promotion: Promotion) -> bool:
@@ -213,6 +218,9 @@ def _check_precedence(path: str, promotion: Promotion) -> Iterator[Problem]:
 def _check_funding(path: str, promotion: Promotion) -> Iterator[Problem]:
     funding = promotion.funding
     yield from check_unique(path, "party_id", [one.party_id for one in funding])
+    for index, one in enumerate(funding):
+        for problem in check_trimmed("", (one.party_id,)):
+            yield Problem(f"{path}[{index}].party_id", problem.reason)
     shares_bp = sum(one.share_bp for one in funding)
     if shares_bp > RATE_BP_ONE:
         yield Problem(path, f"shares sum to {shares_bp}, but 10000 is the whole")

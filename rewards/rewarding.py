@@ -23,7 +23,7 @@ from rewards.benefit import (
     Status,
 )
 from rewards.facts import Facts
-from rewards.limits import MILLI
+from rewards.limits import MILLI, REWARD_MINOR_MAX
 from rewards.rounding import RATE_BP_ONE, divide, floor_div, share_bp
 from rewards.ruleset import CompiledProgram, CompiledPromotion
 from rewards.sale import Sale, TenderKind
@@ -106,7 +106,16 @@ def amount_of(
         shares: what it is given on; all of it earns.
         earned: what was granted before on this receipt.
         payment: for the part that is paid with points, which earns nothing.
+
+    Returns:
+        At most `REWARD_MINOR_MAX`.
     """
+    return min(REWARD_MINOR_MAX, _all_of(benefit, shares, earned, payment))
+
+
+def _all_of(
+    benefit: Benefit, shares: Sequence[Share], earned: Sequence[Earned], payment: Payment
+) -> int:
     match benefit:
         case PointsRate():
             base = base_minor(shares, payment, benefit.base == "as_sent")
@@ -174,7 +183,7 @@ def grant_of(
     """A reward with its worth and its time."""
     asset_code = getattr(benefit, "asset_code", "")
     starts_us, ends_us = _window(scene, benefit, asset_code)
-    value_minor = _value_minor(scene.program, benefit, amount_minor)
+    value_minor = min(REWARD_MINOR_MAX, _value_minor(scene.program, benefit, amount_minor))
     return Grant(number, place, asset_code, amount_minor, value_minor, starts_us, ends_us)
 
 

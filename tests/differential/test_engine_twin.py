@@ -21,8 +21,19 @@ from ext.engine import Engine
 from rewards import best
 from rewards.allocate import allocate
 from rewards.authored import ProductSet
-from rewards.benefit import BundlePart, BundlePrice, BuyGet, CheapestFree
+from rewards.benefit import (
+    Benefit,
+    BundlePart,
+    BundlePrice,
+    BuyGet,
+    CheapestFree,
+    DeferredDiscount,
+    PointsFixed,
+    PointsMultiplier,
+    PointsRate,
+)
 from rewards.evaluate import Evaluation, evaluate
+from rewards.limits import REWARD_MINOR_MAX
 from rewards.lowering import Lowering
 from rewards.packing import Application, Packing, Party
 from rewards.program import LaneSetting
@@ -211,11 +222,40 @@ def test_a_receipt_of_another_plan_is_refused() -> None:
 
 
 def test_what_does_not_fit_64_bits_is_refused() -> None:
-    rules = make.rules(make.points(10**9), point_value_micros=10**15)
-    sale = make.sale(make.line("tea", 1, 10**12))
-    with pytest.raises(OverflowError, match="64 bits"):
-        kernel_evaluator(rules, sale, make.facts())
-    assert kernel_evaluator(rules, make.sale(TEA), make.facts()).grants
+    """Nothing that the contract allows: of such rewards the largest is given."""
+    rules = make.rules(make.percent())
+    with pytest.raises(OverflowError):
+        kernel_evaluator(rules, make.sale(make.line("tea", 1, 2**63)), make.facts())
+    assert kernel_evaluator(rules, make.sale(TEA), make.facts()).trace[0].times
+
+
+@pytest.mark.parametrize("best", [False, True])
+@pytest.mark.parametrize("value_micros", [1_000_000, 10**9])
+@pytest.mark.parametrize(
+    "gives",
+    [
+        PointsRate("points", 10**9),
+        PointsFixed("points", 10**12, for_each_minor=1),
+        PointsFixed("points", 10**12, for_each_count=1),
+        DeferredDiscount("next", 0, 10_000),
+    ],
+)
+def test_of_what_would_not_fit_the_largest_reward_is_given(
+    gives: Benefit, value_micros: int, best: bool
+) -> None:
+    doubled = [
+        make.promotion(f"times{n}", PointsMultiplier("points", 1_000_000), priority=-1)
+        for n in range(20)
+    ]
+    rewards = (make.promotion("large", gives, lane="price" if best else "reward"), *doubled)
+    lanes = (LaneSetting("price", "best"),) if best else ()
+    program = make.program(*rewards, point_value_micros=value_micros, lanes=lanes)
+    sale = make.sale(*[make.line(f"s{n}", 10, 10**11, f"l{n}") for n in range(40)])
+    case = Case(program, sale, make.facts())
+    _assert_twins_agree(case)
+    first, *others = _by_twin(case).grants
+    assert (first.amount_minor, first.value_minor) == (REWARD_MINOR_MAX, REWARD_MINOR_MAX)
+    assert all(one.amount_minor == REWARD_MINOR_MAX for one in others)
 
 
 def test_tables_of_another_shape_are_refused() -> None:

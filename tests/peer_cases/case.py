@@ -4,6 +4,8 @@ Keys that these types do not know are kept out of the translation and reported, 
 other files of the same form may say more.
 """
 
+import json
+import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -207,6 +209,7 @@ class Case(Spelled, frozen=True):
     Attributes:
         expected: by key; only those of `asserts` are compared.
         net_unit_prices_minor: by sku, prices without tax.
+        unreadable: why the line of the file is no case; then it says nothing else.
     """
 
     id: str
@@ -227,6 +230,7 @@ class Case(Spelled, frozen=True):
     unit_floor_minor: dict[str, int] = {}
     net_unit_prices_minor: dict[str, int] = {}
     rewards_claimed: bool = True
+    unreadable: str = ""
 
     @property
     def in_scope(self) -> bool:
@@ -241,14 +245,47 @@ def read_cases(path: Path) -> tuple[list[Case], dict[str, list[str]]]:
         The cases, and by case id the keys of promotions that these types do not know.
     """
     lines = [line for line in path.read_bytes().splitlines() if line.strip()]
-    cases = [msgspec.json.decode(line, type=Case) for line in lines]
-    unknown = [list(_unknown_keys(msgspec.json.decode(line))) for line in lines]
-    return cases, {case.id: keys for case, keys in zip(cases, unknown, strict=True) if keys}
+    cases = [_read_case(line, number) for number, line in enumerate(lines, start=1)]
+    both = zip(cases, lines, strict=True)
+    unknown = {case.id: list(_unknown_keys(line)) for case, line in both if not case.unreadable}
+    return cases, {case_id: keys for case_id, keys in unknown.items() if keys}
 
 
-def _unknown_keys(raw: dict[str, Any]) -> Iterator[str]:
+def _read_case(line: bytes, number: int) -> Case:
+    """One case; a line that is none is a case that fails, and the others still run."""
+    try:
+        return msgspec.json.decode(line, type=Case)
+    except msgspec.DecodeError as error:
+        reason = str(error)
+    try:
+        # Another writer may spell what is not there as null, and whole numbers with a point.
+        spelled = _tidied(json.loads(line, parse_float=Decimal))
+        return msgspec.convert(spelled, Case, strict=False)
+    except (ValueError, RecursionError):
+        name = re.search(rb'"id"\s*:\s*"([^"]*)"', line)
+        case_id = name[1].decode(errors="replace") if name else f"line {number}"
+        scope = "in" if b'"out' not in line else "out: not read"
+        return Case(case_id, (), (), {}, (), scope, unreadable=reason)
+
+
+def _tidied(value: Any) -> Any:
+    """Without keys of null, but for expectations; whole numbers as integers."""
+    if isinstance(value, dict):
+        return {
+            key: child if key == "expected" else _tidied(child)
+            for key, child in value.items()
+            if child is not None or key == "unit_price_minor"
+        }
+    if isinstance(value, list):
+        return [_tidied(child) for child in value]
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        return int(value)
+    return value
+
+
+def _unknown_keys(line: bytes) -> Iterator[str]:
     parts: Sequence[tuple[str, type[Struct]]] = (("params", Params), ("conditions", Conditions))
-    for promotion in raw["promotions"]:
+    for promotion in json.loads(line)["promotions"]:
         for name, known in parts:
             spelled = promotion.get(name) or {}
             yield from (f"{name}.{key}" for key in spelled if key not in known.__struct_fields__)

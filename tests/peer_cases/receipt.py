@@ -52,7 +52,8 @@ def _line(case: Case, line: CaseLine) -> Line:
         line_id=line.line_id,
         sku=line.sku,
         quantity_milli=milli(line.qty),
-        unit=Unit.PIECE,
+        # Less than a piece is weighed; of what is more, whole pieces are counted.
+        unit=Unit.PIECE if line.qty >= 1 else Unit.KILOGRAM,
         unit_price_scaled=abs(price_minor),
         unit_price_scale=case.minor_units,
         amount_minor=abs(whole(line.qty * price_minor)),

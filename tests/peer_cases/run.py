@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from rewards.allocate import allocate
 from rewards.compilation import compile_ruleset
@@ -18,7 +19,7 @@ from tests.peer_cases.expectation import differences
 from tests.peer_cases.facts import facts_of
 from tests.peer_cases.naming import in_line_order
 from tests.peer_cases.plan import Untranslatable
-from tests.peer_cases.program import CHAIN, translate
+from tests.peer_cases.program import CHAIN, Translation, translate
 from tests.peer_cases.receipt import sale_of
 from tests.peer_cases.refunds import Evaluator, returned_of
 
@@ -58,27 +59,45 @@ def run_cases(
 
 def _run(case: Case, evaluators: Mapping[str, Evaluator]) -> list[str]:
     """Differences of one case; one that cannot be run differs in that."""
+    if case.unreadable:
+        return [f"not read: {case.unreadable}"]
     try:
-        answers = _answers(case, evaluators)
+        (first, answer), *others = _answers(case, evaluators).items()
+        found = differences(case, answer)
     except Untranslatable as reason:
         return [f"not translated: {reason}"]
     except Exception as error:
         # A case that breaks the engine is a failed case, and the others still run.
         return [f"broke: {type(error).__name__}: {error}"]
-    first, *others = answers.items()
-    found = differences(case, first[1])
-    for name, answer in others:
-        if answer != first[1]:
-            found.append(f"{name} answers otherwise than {first[0]}")
-    return found
+    told = [f"{name} answers otherwise than {first}" for name, other in others if other != answer]
+    return [*found, *told]
+
+
+def _published(translation: Translation) -> Translation:
+    """What a chain could publish: a promotion that is refused gives nothing.
+
+    Raises:
+        Untranslatable: what is refused is no promotion.
+    """
+    program, problems = translation.program, check_program(translation.program)
+    refused = {problem.path.partition(".")[0] for problem in problems}
+    kept = tuple(
+        one for n, one in enumerate(program.promotions) if f"promotions[{n}]" not in refused
+    )
+    groups = {one.exclusive_group for one in kept}
+    less = replace(
+        program,
+        promotions=kept,
+        exclusive_groups=tuple(g for g in program.exclusive_groups if g.group_id in groups),
+    )
+    if problems and check_program(less):
+        raise Untranslatable(f"{problems[0].path} {problems[0].reason}")
+    return replace(translation, program=less) if problems else translation
 
 
 def _answers(spelled: Case, evaluators: Mapping[str, Evaluator]) -> dict[str, Answer]:
     case = in_line_order(spelled)
-    translation = translate(case)
-    problems = check_program(translation.program)
-    if problems:
-        raise Untranslatable(f"{problems[0].path} {problems[0].reason}")
+    translation = _published(translate(case))
     rules = Ruleset(compile_ruleset(1, (translation.program,))).by_chain[CHAIN]
     sale, facts = sale_of(case), facts_of(case, translation)
     answers = {}

@@ -1,11 +1,17 @@
 """Every case of the other engines is answered as they expect, but for those that are listed."""
 
+import json
+from decimal import Decimal
+from pathlib import Path
+
 import msgspec
 import pytest
 
+from rewards.sale import Unit
 from tests.peer_cases.__main__ import CASES, DEVIATIONS, OWN_CASES, SHORTFALLS, reasons_of
 from tests.peer_cases.case import Case, read_cases
 from tests.peer_cases.program import translate
+from tests.peer_cases.receipt import sale_of
 from tests.peer_cases.run import EVALUATORS, Result, run_cases
 
 READ, UNKNOWN = read_cases(CASES)
@@ -62,3 +68,59 @@ def test_a_case_that_cannot_be_run_fails() -> None:
     broken: Case = msgspec.structs.replace(IN_SCOPE[0], asserts=("shoe_size",))
     (result,) = run_cases([broken])
     assert result.differences == ("shoe_size: expected None, but no evaluation answers it",)
+
+
+def _reread(tmp_path: Path, *lines: str) -> list[Case]:
+    path = tmp_path / "cases.jsonl"
+    path.write_text("\n".join(lines))
+    cases, _ = read_cases(path)
+    return cases
+
+
+def test_a_line_that_is_no_case_fails_and_the_others_run(tmp_path: Path) -> None:
+    good = CASES.read_text().splitlines()[0]
+    wrong = good.replace('"promotions":[', '"promotions":7,"rest":[')
+    assert wrong != good
+    results = list(run_cases(_reread(tmp_path, good, wrong, "no json", good)))
+    told = ["".join(one.differences).partition(":")[0] for one in results]
+    assert told == ["", "not read", "not read", ""]
+
+
+def test_null_and_whole_numbers_with_a_point_are_read(tmp_path: Path) -> None:
+    """As another writer of the same form may spell them."""
+    spelled = json.loads(CASES.read_text().splitlines()[0])
+    promotion = spelled["promotions"][0]
+    (plain,) = _reread(tmp_path, json.dumps(spelled))
+    spelled["unit_floor_minor"] = spelled["channel"] = promotion["stacking"] = None
+    promotion["params"]["max_units"] = None
+    promotion["params"]["max_applications"] = 3.0
+    promotion["order"] = 1.0
+    (other,) = _reread(tmp_path, json.dumps(spelled))
+    assert not other.unreadable
+    assert (other.id, other.lines, other.expected) == (plain.id, plain.lines, plain.expected)
+    assert other.promotions[0].params.max_applications == 3
+
+
+def test_less_than_a_piece_is_weighed() -> None:
+    case = next(one for one in IN_SCOPE if one.lines)
+    line = msgspec.structs.replace(case.lines[0], qty=Decimal("0.5"))
+    halved = msgspec.structs.replace(case, lines=(line, *case.lines[1:]))
+    assert sale_of(halved).lines[0].unit == Unit.KILOGRAM
+    (result,) = run_cases([halved])
+    assert not any("broke" in text for text in result.differences)
+
+
+def test_a_promotion_that_could_not_be_published_gives_nothing() -> None:
+    case = next(
+        one
+        for one in IN_SCOPE
+        if len(one.promotions) == 1
+        and not one.promotions[0].conditions.min_amount_minor
+        and "discount_total_minor" in one.asserts
+        and one.promotions[0].kind == "amount_off_receipt"
+    )
+    (promotion,) = case.promotions
+    never = msgspec.structs.replace(promotion.conditions, min_amount_minor=9, max_amount_minor=8)
+    second = msgspec.structs.replace(promotion, id="never", conditions=never)
+    (result,) = run_cases([msgspec.structs.replace(case, promotions=(promotion, second))])
+    assert result.differences == next(run_cases([case])).differences

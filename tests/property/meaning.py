@@ -44,6 +44,10 @@ def could_hold(condition: Condition, sale: Sale, facts: Facts) -> bool:
             return _holds_of_sale(condition, sale, facts)
         case KnownCustomer(known):
             return known == (facts.customer.account_id != 0)
+        case Segments(any_of, none_of):
+            # Who is not known is in none, which may be what is asked.
+            segments = facts.customer.segments
+            return (not any_of or bool(segments & {*any_of})) and not segments & {*none_of}
         case _:
             return _holds_of_customer(condition, facts)
 
@@ -91,9 +95,6 @@ def _holds_of_customer(condition: Condition, facts: Facts) -> bool:
     if not customer.account_id:
         return False
     match condition:
-        case Segments(any_of, none_of):
-            wanted = not any_of or bool(customer.segments & {*any_of})
-            return wanted and not customer.segments & {*none_of}
         case Tier(any_of):
             return customer.tier in any_of
         case Birthday(before, after):

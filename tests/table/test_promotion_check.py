@@ -103,7 +103,7 @@ VALID: dict[str, Tree] = {
     ),
     "own products beside parts": promotions(BUNDLE, POINTS, products=SKU),
     "own products in a condition": promotions(
-        BUNDLE, products=SKU, conditions=[{"code": "products", "articles_from": 2}]
+        BUNDLE, products={"skus": ["1", "2"]}, conditions=[{"code": "products", "articles_from": 2}]
     ),
     "anybody's prize": rewarding(PRIZE, conditions=[NOBODY]),
     "best, and what cannot be weighed": {
