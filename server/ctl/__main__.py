@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from server.ctl import customer, importing, ledger, program, schema
+from server.ctl import customer, importing, ledger, messages, program, schema
 from server.ctl.doctor import doctor
 from server.ctl.say import CtlError, say_error
 
@@ -20,6 +20,7 @@ app.add_typer(program.app, name="program")
 app.add_typer(importing.app, name="import")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(customer.app, name="customer")
+app.add_typer(messages.app, name="messages")
 app.add_typer(schema.app, name="db")
 app.command()(doctor)
 

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from loyalty.v1 import back_office_service_pb2 as _back_office_service_pb2
 from loyalty.v1 import ledger_pb2 as _ledger_pb2
+from loyalty.v1 import outbox_pb2 as _outbox_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -90,6 +91,14 @@ class BackOfficeServiceStub:
     """The closed periods of a chain."""
     ListExceptions: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ListExceptionsRequest, _ledger_pb2.ListExceptionsResponse]
     """What could not be honoured of facts, of all chains; in pages."""
+    ListMessages: _grpc.UnaryUnaryMultiCallable[_outbox_pb2.ListMessagesRequest, _outbox_pb2.ListMessagesResponse]
+    """Messages to customers of a chain, by arrival of their receipts; in pages."""
+    GetMessage: _grpc.UnaryUnaryMultiCallable[_outbox_pb2.GetMessageRequest, _outbox_pb2.GetMessageResponse]
+    """A message with every state it was in."""
+    ReportMessages: _grpc.UnaryUnaryMultiCallable[_outbox_pb2.ReportMessagesRequest, _outbox_pb2.ReportMessagesResponse]
+    """How messages of a period went: states, time from sale to delivery, resends."""
+    SetMessageStop: _grpc.UnaryUnaryMultiCallable[_outbox_pb2.SetMessageStopRequest, _outbox_pb2.SetMessageStopResponse]
+    """Puts a phone on a chain's stop list, or takes it off. Durable; repeating it is safe."""
 
 @_typing.type_check_only
 class BackOfficeServiceAsyncStub(BackOfficeServiceStub):
@@ -152,6 +161,14 @@ class BackOfficeServiceAsyncStub(BackOfficeServiceStub):
     """The closed periods of a chain."""
     ListExceptions: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ListExceptionsRequest, _ledger_pb2.ListExceptionsResponse]  # type: ignore[assignment]
     """What could not be honoured of facts, of all chains; in pages."""
+    ListMessages: _aio.UnaryUnaryMultiCallable[_outbox_pb2.ListMessagesRequest, _outbox_pb2.ListMessagesResponse]  # type: ignore[assignment]
+    """Messages to customers of a chain, by arrival of their receipts; in pages."""
+    GetMessage: _aio.UnaryUnaryMultiCallable[_outbox_pb2.GetMessageRequest, _outbox_pb2.GetMessageResponse]  # type: ignore[assignment]
+    """A message with every state it was in."""
+    ReportMessages: _aio.UnaryUnaryMultiCallable[_outbox_pb2.ReportMessagesRequest, _outbox_pb2.ReportMessagesResponse]  # type: ignore[assignment]
+    """How messages of a period went: states, time from sale to delivery, resends."""
+    SetMessageStop: _aio.UnaryUnaryMultiCallable[_outbox_pb2.SetMessageStopRequest, _outbox_pb2.SetMessageStopResponse]  # type: ignore[assignment]
+    """Puts a phone on a chain's stop list, or takes it off. Durable; repeating it is safe."""
 
 class BackOfficeServiceServicer(metaclass=_abc_1.ABCMeta):
     """Configures. loyaltyctl is a client of this service."""
@@ -355,5 +372,37 @@ class BackOfficeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_pb2.ListExceptionsResponse, _abc.Awaitable[_ledger_pb2.ListExceptionsResponse]]:
         """What could not be honoured of facts, of all chains; in pages."""
+
+    @_abc_1.abstractmethod
+    def ListMessages(
+        self,
+        request: _outbox_pb2.ListMessagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_outbox_pb2.ListMessagesResponse, _abc.Awaitable[_outbox_pb2.ListMessagesResponse]]:
+        """Messages to customers of a chain, by arrival of their receipts; in pages."""
+
+    @_abc_1.abstractmethod
+    def GetMessage(
+        self,
+        request: _outbox_pb2.GetMessageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_outbox_pb2.GetMessageResponse, _abc.Awaitable[_outbox_pb2.GetMessageResponse]]:
+        """A message with every state it was in."""
+
+    @_abc_1.abstractmethod
+    def ReportMessages(
+        self,
+        request: _outbox_pb2.ReportMessagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_outbox_pb2.ReportMessagesResponse, _abc.Awaitable[_outbox_pb2.ReportMessagesResponse]]:
+        """How messages of a period went: states, time from sale to delivery, resends."""
+
+    @_abc_1.abstractmethod
+    def SetMessageStop(
+        self,
+        request: _outbox_pb2.SetMessageStopRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_outbox_pb2.SetMessageStopResponse, _abc.Awaitable[_outbox_pb2.SetMessageStopResponse]]:
+        """Puts a phone on a chain's stop list, or takes it off. Durable; repeating it is safe."""
 
 def add_BackOfficeServiceServicer_to_server(servicer: BackOfficeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
