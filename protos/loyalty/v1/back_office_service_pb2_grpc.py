@@ -4,8 +4,8 @@ import grpc
 import warnings
 
 from loyalty.v1 import back_office_service_pb2 as loyalty_dot_v1_dot_back__office__service__pb2
-from loyalty.v1 import forward_pb2 as loyalty_dot_v1_dot_forward__pb2
 from loyalty.v1 import ledger_pb2 as loyalty_dot_v1_dot_ledger__pb2
+from loyalty.v1 import outbox_pb2 as loyalty_dot_v1_dot_outbox__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -157,30 +157,25 @@ class BackOfficeServiceStub:
                 request_serializer=loyalty_dot_v1_dot_ledger__pb2.ListExceptionsRequest.SerializeToString,
                 response_deserializer=loyalty_dot_v1_dot_ledger__pb2.ListExceptionsResponse.FromString,
                 _registered_method=True)
-        self.ListQuarantined = channel.unary_unary(
-                '/loyalty.v1.BackOfficeService/ListQuarantined',
-                request_serializer=loyalty_dot_v1_dot_forward__pb2.ListQuarantinedRequest.SerializeToString,
-                response_deserializer=loyalty_dot_v1_dot_forward__pb2.ListQuarantinedResponse.FromString,
+        self.ListMessages = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/ListMessages',
+                request_serializer=loyalty_dot_v1_dot_outbox__pb2.ListMessagesRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_outbox__pb2.ListMessagesResponse.FromString,
                 _registered_method=True)
-        self.GetQuarantined = channel.unary_unary(
-                '/loyalty.v1.BackOfficeService/GetQuarantined',
-                request_serializer=loyalty_dot_v1_dot_forward__pb2.GetQuarantinedRequest.SerializeToString,
-                response_deserializer=loyalty_dot_v1_dot_forward__pb2.GetQuarantinedResponse.FromString,
+        self.GetMessage = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/GetMessage',
+                request_serializer=loyalty_dot_v1_dot_outbox__pb2.GetMessageRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_outbox__pb2.GetMessageResponse.FromString,
                 _registered_method=True)
-        self.MendQuarantined = channel.unary_unary(
-                '/loyalty.v1.BackOfficeService/MendQuarantined',
-                request_serializer=loyalty_dot_v1_dot_forward__pb2.MendQuarantinedRequest.SerializeToString,
-                response_deserializer=loyalty_dot_v1_dot_forward__pb2.MendQuarantinedResponse.FromString,
+        self.ReportMessages = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/ReportMessages',
+                request_serializer=loyalty_dot_v1_dot_outbox__pb2.ReportMessagesRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_outbox__pb2.ReportMessagesResponse.FromString,
                 _registered_method=True)
-        self.DropQuarantined = channel.unary_unary(
-                '/loyalty.v1.BackOfficeService/DropQuarantined',
-                request_serializer=loyalty_dot_v1_dot_forward__pb2.DropQuarantinedRequest.SerializeToString,
-                response_deserializer=loyalty_dot_v1_dot_forward__pb2.DropQuarantinedResponse.FromString,
-                _registered_method=True)
-        self.GetForwardReport = channel.unary_unary(
-                '/loyalty.v1.BackOfficeService/GetForwardReport',
-                request_serializer=loyalty_dot_v1_dot_forward__pb2.GetForwardReportRequest.SerializeToString,
-                response_deserializer=loyalty_dot_v1_dot_forward__pb2.GetForwardReportResponse.FromString,
+        self.SetMessageStop = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/SetMessageStop',
+                request_serializer=loyalty_dot_v1_dot_outbox__pb2.SetMessageStopRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_outbox__pb2.SetMessageStopResponse.FromString,
                 _registered_method=True)
 
 
@@ -360,36 +355,29 @@ class BackOfficeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ListQuarantined(self, request, context):
-        """Forwarded receipts that could not be taken; in pages.
+    def ListMessages(self, request, context):
+        """Messages to customers of a chain, by arrival of their receipts; in pages.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def GetQuarantined(self, request, context):
-        """One of them, with what was sent.
+    def GetMessage(self, request, context):
+        """A message with every state it was in.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def MendQuarantined(self, request, context):
-        """Forwards a corrected receipt in its stead.
+    def ReportMessages(self, request, context):
+        """How messages of a period went: states, time from sale to delivery, resends.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def DropQuarantined(self, request, context):
-        """Decides that it is nothing.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def GetForwardReport(self, request, context):
-        """What poor links did in a period: live, broken off, forwarded, quarantined, and how late.
+    def SetMessageStop(self, request, context):
+        """Puts a phone on a chain's stop list, or takes it off. Durable; repeating it is safe.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -518,30 +506,25 @@ def add_BackOfficeServiceServicer_to_server(servicer, server):
                     request_deserializer=loyalty_dot_v1_dot_ledger__pb2.ListExceptionsRequest.FromString,
                     response_serializer=loyalty_dot_v1_dot_ledger__pb2.ListExceptionsResponse.SerializeToString,
             ),
-            'ListQuarantined': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListQuarantined,
-                    request_deserializer=loyalty_dot_v1_dot_forward__pb2.ListQuarantinedRequest.FromString,
-                    response_serializer=loyalty_dot_v1_dot_forward__pb2.ListQuarantinedResponse.SerializeToString,
+            'ListMessages': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMessages,
+                    request_deserializer=loyalty_dot_v1_dot_outbox__pb2.ListMessagesRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_outbox__pb2.ListMessagesResponse.SerializeToString,
             ),
-            'GetQuarantined': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetQuarantined,
-                    request_deserializer=loyalty_dot_v1_dot_forward__pb2.GetQuarantinedRequest.FromString,
-                    response_serializer=loyalty_dot_v1_dot_forward__pb2.GetQuarantinedResponse.SerializeToString,
+            'GetMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMessage,
+                    request_deserializer=loyalty_dot_v1_dot_outbox__pb2.GetMessageRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_outbox__pb2.GetMessageResponse.SerializeToString,
             ),
-            'MendQuarantined': grpc.unary_unary_rpc_method_handler(
-                    servicer.MendQuarantined,
-                    request_deserializer=loyalty_dot_v1_dot_forward__pb2.MendQuarantinedRequest.FromString,
-                    response_serializer=loyalty_dot_v1_dot_forward__pb2.MendQuarantinedResponse.SerializeToString,
+            'ReportMessages': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportMessages,
+                    request_deserializer=loyalty_dot_v1_dot_outbox__pb2.ReportMessagesRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_outbox__pb2.ReportMessagesResponse.SerializeToString,
             ),
-            'DropQuarantined': grpc.unary_unary_rpc_method_handler(
-                    servicer.DropQuarantined,
-                    request_deserializer=loyalty_dot_v1_dot_forward__pb2.DropQuarantinedRequest.FromString,
-                    response_serializer=loyalty_dot_v1_dot_forward__pb2.DropQuarantinedResponse.SerializeToString,
-            ),
-            'GetForwardReport': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetForwardReport,
-                    request_deserializer=loyalty_dot_v1_dot_forward__pb2.GetForwardReportRequest.FromString,
-                    response_serializer=loyalty_dot_v1_dot_forward__pb2.GetForwardReportResponse.SerializeToString,
+            'SetMessageStop': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetMessageStop,
+                    request_deserializer=loyalty_dot_v1_dot_outbox__pb2.SetMessageStopRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_outbox__pb2.SetMessageStopResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1204,7 +1187,7 @@ class BackOfficeService:
             _registered_method=True)
 
     @staticmethod
-    def ListQuarantined(request,
+    def ListMessages(request,
             target,
             options=(),
             channel_credentials=None,
@@ -1217,9 +1200,9 @@ class BackOfficeService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/loyalty.v1.BackOfficeService/ListQuarantined',
-            loyalty_dot_v1_dot_forward__pb2.ListQuarantinedRequest.SerializeToString,
-            loyalty_dot_v1_dot_forward__pb2.ListQuarantinedResponse.FromString,
+            '/loyalty.v1.BackOfficeService/ListMessages',
+            loyalty_dot_v1_dot_outbox__pb2.ListMessagesRequest.SerializeToString,
+            loyalty_dot_v1_dot_outbox__pb2.ListMessagesResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -1231,7 +1214,7 @@ class BackOfficeService:
             _registered_method=True)
 
     @staticmethod
-    def GetQuarantined(request,
+    def GetMessage(request,
             target,
             options=(),
             channel_credentials=None,
@@ -1244,9 +1227,9 @@ class BackOfficeService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/loyalty.v1.BackOfficeService/GetQuarantined',
-            loyalty_dot_v1_dot_forward__pb2.GetQuarantinedRequest.SerializeToString,
-            loyalty_dot_v1_dot_forward__pb2.GetQuarantinedResponse.FromString,
+            '/loyalty.v1.BackOfficeService/GetMessage',
+            loyalty_dot_v1_dot_outbox__pb2.GetMessageRequest.SerializeToString,
+            loyalty_dot_v1_dot_outbox__pb2.GetMessageResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -1258,7 +1241,7 @@ class BackOfficeService:
             _registered_method=True)
 
     @staticmethod
-    def MendQuarantined(request,
+    def ReportMessages(request,
             target,
             options=(),
             channel_credentials=None,
@@ -1271,9 +1254,9 @@ class BackOfficeService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/loyalty.v1.BackOfficeService/MendQuarantined',
-            loyalty_dot_v1_dot_forward__pb2.MendQuarantinedRequest.SerializeToString,
-            loyalty_dot_v1_dot_forward__pb2.MendQuarantinedResponse.FromString,
+            '/loyalty.v1.BackOfficeService/ReportMessages',
+            loyalty_dot_v1_dot_outbox__pb2.ReportMessagesRequest.SerializeToString,
+            loyalty_dot_v1_dot_outbox__pb2.ReportMessagesResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -1285,7 +1268,7 @@ class BackOfficeService:
             _registered_method=True)
 
     @staticmethod
-    def DropQuarantined(request,
+    def SetMessageStop(request,
             target,
             options=(),
             channel_credentials=None,
@@ -1298,36 +1281,9 @@ class BackOfficeService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/loyalty.v1.BackOfficeService/DropQuarantined',
-            loyalty_dot_v1_dot_forward__pb2.DropQuarantinedRequest.SerializeToString,
-            loyalty_dot_v1_dot_forward__pb2.DropQuarantinedResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def GetForwardReport(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/loyalty.v1.BackOfficeService/GetForwardReport',
-            loyalty_dot_v1_dot_forward__pb2.GetForwardReportRequest.SerializeToString,
-            loyalty_dot_v1_dot_forward__pb2.GetForwardReportResponse.FromString,
+            '/loyalty.v1.BackOfficeService/SetMessageStop',
+            loyalty_dot_v1_dot_outbox__pb2.SetMessageStopRequest.SerializeToString,
+            loyalty_dot_v1_dot_outbox__pb2.SetMessageStopResponse.FromString,
             options,
             channel_credentials,
             insecure,
