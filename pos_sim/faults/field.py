@@ -7,12 +7,18 @@ from asyncio.subprocess import DEVNULL, STDOUT
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 
+from loyalty.v1.receipt_pb2 import ReceiptKey
+from loyalty.v1.till_service_pb2 import GetReceiptRequest
 from pos_sim.faults.plan import GOOD, Deed, Step
 from pos_sim.faults.proxy import Proxy
 from pos_sim.faults.till import Conditions
+from pos_sim.faults.world import CHAIN_ID
+from pos_sim.refusal import LinkLostError, RefusedError
 from pos_sim.server_process import (
+    DemoError,
     ServerProcess,
     free_port,
     kill_database,
@@ -20,10 +26,14 @@ from pos_sim.server_process import (
     set_clock_file,
     start_server,
 )
+from pos_sim.unary_link import UnaryLink
 
 RUSH_PAUSE_S = 0.5
 RUSH_PAUSE_MAX_S = 2.0
 STATEMENT_WAIT_S = 3.0
+LOOK_EVERY_S = 0.2
+LOOK_TIMEOUT_MS = 1_000
+ANSWERING_S_MAX = 60.0
 SETTLE_S = RUSH_PAUSE_MAX_S * 1.2 + 1.5
 """After a fault: the longest pause of rush mode, and a look whether the link is back."""
 
@@ -43,11 +53,36 @@ class Stage:
         self.data_dir = data_dir
         self.clock_file = clock_file
         self._offset_us = 0
+        self._numbers = count()
+
+    def next_index(self) -> int:
+        """Number the next receipt: no two of all scenarios have the same."""
+        return next(self._numbers)
 
     def leap(self, by_us: int) -> None:
         """Move the clock of all processes on, microseconds."""
         self._offset_us += by_us
         set_clock_file(self.clock_file, self._offset_us)
+
+    async def wait_until_answering(self) -> None:
+        """Wait until the server reads its database again."""
+        nobody = ReceiptKey(
+            chain_id=CHAIN_ID,
+            store_id="nowhere",
+            till_id="none",
+            business_date="never",
+            shift_id="0",
+            receipt_number="0",
+        )
+        link = UnaryLink(self.servers[0].target)
+        try:
+            async with asyncio.timeout(ANSWERING_S_MAX):
+                while not await _is_unknown(link, nobody):
+                    await asyncio.sleep(LOOK_EVERY_S)
+        except TimeoutError:
+            raise DemoError("the server does not find its database again") from None
+        finally:
+            await link.close()
 
     async def restart_server(self, is_killed: bool) -> None:
         """Stop the server in good order, or kill it, and start it again."""
@@ -119,12 +154,25 @@ class Field:
             self._stage.leap(by_us)
         elif deed == Deed.KILL_DATABASE:
             kill_database(self._stage.data_dir)
+            await self._stage.wait_until_answering()
         elif deed == Deed.KILL_CASH_SERVER:
             assert self._cash is not None, "it was started"
             await self._cash.kill()
             await self.start_cash_server()
         else:
             await self._stage.restart_server(deed == Deed.KILL_SERVER)
+
+
+async def _is_unknown(link: UnaryLink, key: ReceiptKey) -> bool:
+    """Whether the server knows that there is no such receipt: it has looked."""
+    request = GetReceiptRequest(receipt_key=key)
+    try:
+        await link.ask("get_receipt", request, LOOK_TIMEOUT_MS)
+    except RefusedError as error:
+        return error.refusal.reason == "RECEIPT_NOT_FOUND"
+    except LinkLostError:
+        return False
+    return False
 
 
 @asynccontextmanager

@@ -6,14 +6,18 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from itertools import count
 from pathlib import Path
 
 from msgspec import Struct
 from rich.console import Console
 from rich.progress import Progress
 
-from loyalty.v1.till_service_pb2 import GetReceiptRequest, GetReceiptResponse, IdentifyRequest
+from loyalty.v1.till_service_pb2 import (
+    ForwardState,
+    GetReceiptRequest,
+    GetReceiptResponse,
+    IdentifyRequest,
+)
 from pos_sim.back_office import audit_ledger
 from pos_sim.cash_server.clock import read_clock_file
 from pos_sim.cash_server.status import SpoolStatus, read_status
@@ -162,7 +166,6 @@ async def _tills(
     conditions: Conditions,
 ) -> AsyncIterator[list[FieldTill]]:
     """Tills, each on a connection of its own."""
-    numbers = count()
     clock = read_clock_file(stage.clock_file)
     customers = customer_numbers(scenario, plan.customers)
     async with AsyncExitStack() as stack:
@@ -181,7 +184,7 @@ async def _tills(
                     books,
                     conditions,
                     customers,
-                    lambda: next(numbers),
+                    stage.next_index,
                 )
             )
         yield tills
@@ -211,7 +214,7 @@ async def _reckon(plan: FaultPlan, scenario: str, target: str, books: Books) -> 
         for sold in books.receipts.values():
             found = await _find(client, sold)
             books.check_receipt(sold, found)
-            if found is not None and found.checkout.receipt_id:
+            if found is not None and found.checkout.receipt_id and not _is_superseded(found):
                 names[found.checkout.receipt_id] = sold.name
         for customer in customer_numbers(scenario, plan.customers):
             asked = IdentifyRequest(
@@ -230,6 +233,12 @@ async def _reckon(plan: FaultPlan, scenario: str, target: str, books: Books) -> 
             )
     finally:
         await link.close()
+
+
+def _is_superseded(found: GetReceiptResponse) -> bool:
+    """Whether something of it was posted anew, under the key of the statement that did it."""
+    superseded = ForwardState.FORWARD_STATE_SUPERSEDED
+    return any(one.state == superseded for one in found.statements)
 
 
 async def _find(client: TillClient, sold: Sold) -> GetReceiptResponse | None:
