@@ -20,7 +20,7 @@ from pos_sim.sale import Place, write_sale
 from pos_sim.workload import Basket, Item
 
 CARDS = 12
-CARD_MINOR = 1_500_000
+CARD_MINOR = 400_000
 """What is put on each card: less than customers want to spend of it, in the end."""
 PAYMENT_MAX_MINOR = 80_000
 CARD_SHARE = 0.25
