@@ -25,10 +25,12 @@ from pos_sim.refusal import RefusedError
 from pos_sim.run import Run
 from pos_sim.sale import Place, plan_payment, write_sale
 from pos_sim.storm.books import POINTS, Books, Sold
+from pos_sim.storm.gift_cards import Payment, add_payment, draw_payment, write_cards_sale
 from pos_sim.storm.world import ANONYMOUS_SHARE, draw_basket
 from pos_sim.till_client import TillClient
 
 RESERVE_SHARE = 0.5
+RESERVE_LIMITS_SHARE = 0.3
 REQUOTE_SHARE = 0.2
 ABANDON_SHARE = 0.08
 RELEASE_SHARE = 0.05
@@ -65,6 +67,7 @@ class _Open(Struct):
     key: ReceiptKey
     basket_id: bytes
     sale: Sale
+    payment: Payment | None = None
     quoted: QuoteResponse | None = None
 
 
@@ -99,6 +102,15 @@ class Actor:
         till = place.till
         self._rng = run.chance(f"storm/{till.store_id}/{till.till_id}")
 
+    async def sell_cards(self) -> None:
+        """Sell the gift cards that customers will pay with."""
+        index, till = self._next_index(), self._place.till
+        key = self._run.receipt_key(
+            self._place.chain_id, till.store_id, till.till_id, "day", index + 1
+        )
+        sale = write_cards_sale(self._place, self._run, index)
+        await self._client.checkout(CheckoutRequest(receipt_key=key, sale=sale))
+
     async def act(self) -> None:
         """Do one thing; what the storm itself makes impossible is counted, not a problem."""
         rng = self._rng
@@ -125,7 +137,8 @@ class Actor:
             self._place.chain_id, till.store_id, till.till_id, "day", index + 1
         )
         name = f"{till.store_id}/{till.till_id}/{index + 1}"
-        receipt = _Open(name, customer, key, self._run.basket_id(index), sale)
+        basket_id = self._run.basket_id(index)
+        receipt = _Open(name, customer, key, basket_id, sale, draw_payment(rng))
         await self._quote(receipt)
         if rng.random() < REQUOTE_SHARE:
             await self._quote(receipt)
@@ -145,6 +158,10 @@ class Actor:
                 asset_code=POINTS, amount_minor=self._rng.randint(1, SPEND_MAX_MINOR)
             )
             request.reserve.CopyFrom(Reservation(amounts=[amount]))
+        if receipt.payment is not None and self._rng.random() < RESERVE_SHARE:
+            request.reserve.gift_cards.append(receipt.payment.to_hold)
+        if self._rng.random() < RESERVE_LIMITS_SHARE:
+            request.reserve.budgets = True
         receipt.quoted = await self._client.quote(request)
         self._books.count["quoted"] += 1
 
@@ -155,7 +172,7 @@ class Actor:
         to_pay_minor = receipt.quoted.answer.lines.totals.amount_minor
         request = CheckoutRequest(
             receipt_key=receipt.key,
-            sale=plan_payment(receipt.sale, to_pay_minor),
+            sale=_paid(receipt, to_pay_minor),
             closed=closed,
             basket_id=receipt.basket_id,
             token=receipt.quoted.token,
@@ -219,6 +236,13 @@ class Actor:
     def _key_of(self, sold: Sold) -> ReceiptKey:
         store_id, till_id, number = sold.name.split("/")
         return self._run.receipt_key(self._place.chain_id, store_id, till_id, "day", int(number))
+
+
+def _paid(receipt: _Open, to_pay_minor: int) -> Sale:
+    sale = plan_payment(receipt.sale, to_pay_minor)
+    if receipt.payment is not None:
+        add_payment(sale, receipt.payment)
+    return sale
 
 
 def _sold(receipt: _Open, sale: Sale, response: CheckoutResponse, closed: bool) -> Sold:

@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from loyalty.v1.answer_pb2 import AssetBalance, CouponState
 from loyalty.v1.receipt_pb2 import Sale
 from loyalty.v1.till_service_pb2 import AssetChange, CheckoutResponse, RefundResponse
+from pos_sim.storm.gift_cards import CardBook
 
 POINTS = "points"
 FIRST_ONES = "first-ones"
@@ -26,6 +27,7 @@ class Sold(Struct):
         by_points_minor: by line, the part that is paid with points.
         returned_milli: by line, over all refunds.
         returned_minor: by line, over all refunds, as printed.
+        by_card_minor: what a gift card paid and has not come back to it.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Sold(Struct):
     returned_minor: Counter[str] = field(default_factory=Counter)
     paid_back_minor: int = 0
     voided: bool = False
+    card_code: str = ""
+    by_card_minor: int = 0
 
     @property
     def sold_milli(self) -> dict[str, int]:
@@ -63,6 +67,7 @@ class Books:
         self.customers: list[str] = []
         self.owned: dict[str, Counter[str]] = {}
         self.count: Counter[str] = Counter()
+        self.cards = CardBook()
 
     def note_sold(self, receipt: Sold) -> None:
         """A receipt is committed; a repeat must say the same."""
@@ -78,6 +83,11 @@ class Books:
         for spent in answer.spent:
             self.changes[receipt.customer][spent.asset_code] -= spent.amount_minor
             self.count["spent on"] += 1
+        receipt.card_code, receipt.by_card_minor, problem = self.cards.note_paid(
+            receipt.sale, receipt.response
+        )
+        self._hold(not problem, f"{receipt.name}: {problem}")
+        self.count["paid with a card"] += receipt.by_card_minor > 0
         self._check_lines(receipt)
 
     def note_voided(self, receipt: Sold, changes: Iterable[AssetChange]) -> None:
@@ -86,6 +96,8 @@ class Books:
             return
         receipt.voided = True
         self.count["voided"] += 1
+        self.cards.note_back(receipt.card_code, receipt.by_card_minor)
+        receipt.by_card_minor = 0
         self._note(receipt.customer, changes)
 
     def note_refunded(
@@ -97,6 +109,10 @@ class Books:
         for line in response.lines:
             receipt.returned_milli[line.line_id] += lines[line.line_id]
             receipt.returned_minor[line.line_id] += line.amount_minor
+        for card in response.gift_cards:
+            self.cards.note_back(card.gift_card_id, card.amount_minor)
+            receipt.by_card_minor -= card.amount_minor
+        self._hold(receipt.by_card_minor >= 0, f"{receipt.name}: more back on a card than it paid")
         receipt.paid_back_minor += response.amount_minor
         paid_minor = sum(receipt.paid_minor.values())
         text = f"{receipt.name}: {receipt.paid_back_minor} paid back of {paid_minor}"

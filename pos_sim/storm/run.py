@@ -14,18 +14,27 @@ from rich.progress import Progress
 from rich.table import Column, Table
 
 from loyalty.v1.answer_pb2 import AssetBalance
-from loyalty.v1.till_service_pb2 import IdentifyRequest
+from loyalty.v1.till_service_pb2 import IdentifyRequest, QuoteRequest
 from pos_sim.back_office import audit_ledger
 from pos_sim.demo import prepare
 from pos_sim.replay import Settings, connect
 from pos_sim.run import Run
-from pos_sim.sale import Place, write_identifier
+from pos_sim.sale import Place, write_identifier, write_sale
 from pos_sim.server_process import run_servers
 from pos_sim.storm.actor import Actor
 from pos_sim.storm.books import Books
 from pos_sim.storm.faults import HOUR_US, Faults
+from pos_sim.storm.gift_cards import card_codes, write_balance_request
 from pos_sim.storm.office import Office
-from pos_sim.storm.world import CHAIN_ID, STORES, card_of, customer_numbers, make_world
+from pos_sim.storm.world import (
+    CHAIN_ID,
+    CURRENCY_CODE,
+    STORES,
+    card_of,
+    customer_numbers,
+    draw_basket,
+    make_world,
+)
 from pos_sim.tally import Tally
 from pos_sim.till_client import TillClient
 from pos_sim.workload import Workload
@@ -84,11 +93,15 @@ async def run_storm(console: Console, plan: StormPlan, data_dir: Path) -> list[s
         async with _tills(world, plan, targets, books) as (actors, clients):
             office = Office(CHAIN_ID, targets, plan.run, books)
             await office.hand_out_coupons()
+            await actors[0].sell_cards()
             with Progress(console=console) as progress:
                 await _blow(plan, actors, office, faults, progress)
             faults.move_clock(HOUR_US)
             await office.expire()
             await _reckon(books, office, clients[0])
+            await _check_cards(
+                books, clients[0], Place(CHAIN_ID, CURRENCY_CODE, world.tills[0]), plan
+            )
         audit = await audit_ledger(targets[0])
         if not audit.balanced:
             books.problems += ["the ledger is not balanced", *audit.problems]
@@ -165,6 +178,18 @@ async def _reckon(books: Books, office: Office, client: TillClient) -> None:
         books.check_balance(customer, balances, expired)
     books.check_total(await office.breakage())
     books.check_limits()
+
+
+async def _check_cards(books: Books, client: TillClient, place: Place, plan: StormPlan) -> None:
+    """Ask what is on every gift card, and hold it to the books."""
+    for number, code in enumerate(card_codes()):
+        basket = draw_basket(plan.run.chance("cards"), plan.run, number, "")
+        sale = write_balance_request(write_sale(place, basket), code)
+        # No till's basket: it holds nothing.
+        answer = (await client.quote(QuoteRequest(basket_id=bytes(16), sale=sale))).answer
+        problem = books.cards.difference(code, answer.gift_cards[0].available_minor)
+        if problem:
+            books.problems.append(problem)
 
 
 async def _balances(client: TillClient, customer: str) -> list[AssetBalance]:

@@ -101,7 +101,8 @@ select (select count(*) from compared) as balances,
 """
 
 # What remains of a lot is what was granted and what changed it. The transfer of its id granted it;
-# of a lot that came along with a merged account, on another account.
+# of a lot that came along with a merged account, on another account. Lots of several bearers may
+# have one id: a receipt numbers what it grants on each account by itself.
 AUDIT_LOTS = """
 with made as (
     select account_id, transfer_id, asset_code, sum(amount_minor) as made_minor
@@ -127,7 +128,7 @@ checked as materialized (
                        and changed.lot_id = lot.lot_id
 ),
 everywhere as (
-    select lot_id, sum(remaining_minor) as remaining_minor, max(made_minor) as made_minor
+    select lot_id, sum(remaining_minor) as remaining_minor, sum(made_minor) as made_minor
       from checked
      group by lot_id
 ),

@@ -11,6 +11,8 @@ from msgspec import Struct
 from rewards.quota import NO_LIMIT, NOTHING, Amount, Budget, chunk_of
 from server.store import budget_holds
 from server.store.budget_holds import (
+    CUT_LEASE,
+    SETTLE_BUDGET,
     HeldChangedError,
     HeldLease,
     HoldOrder,
@@ -51,20 +53,6 @@ update budget_lease
    set is_open = false
  where budget_id = $1 and lease_id = $2 and is_open and expires_at_us < $3
 returning used_times - greatest(times, 0), used_minor - greatest(amount_minor, 0)
-"""
-
-SETTLE_LEASE = """
-update budget
-   set leased_times = leased_times + $2,
-       leased_minor = leased_minor + $3
- where budget_id = $1
-"""
-
-SHRINK_LEASE = """
-update budget_lease
-   set times = times - $3, amount_minor = amount_minor - $4
- where budget_id = $1 and lease_id = $2 and is_open
-returning lease_id
 """
 
 RENEW_LEASES = """
@@ -118,8 +106,6 @@ HOT_STATEMENTS = {
     "LEASE_CHUNK": LEASE_CHUNK,
     "INSERT_LEASE": INSERT_LEASE,
     "CLOSE_LEASE": CLOSE_LEASE,
-    "SETTLE_LEASE": SETTLE_LEASE,
-    "SHRINK_LEASE": SHRINK_LEASE,
     "RENEW_LEASES": RENEW_LEASES,
     "SELECT_EXPIRED": SELECT_EXPIRED,
     "SELECT_TAKEN": SELECT_TAKEN,
@@ -229,8 +215,8 @@ class BudgetLeases:
                 when the lease is closed.
         """
         async with self._database.reading() as connection, connection.transaction():
-            if await connection.fetchrow(SHRINK_LEASE, budget_id, lease_id, *rest) is not None:
-                await connection.execute(SETTLE_LEASE, budget_id, -rest.times, -rest.minor)
+            if await connection.fetchrow(CUT_LEASE, budget_id, lease_id, *rest) is not None:
+                await connection.execute(SETTLE_BUDGET, budget_id, -rest.times, -rest.minor)
 
     async def hold(self, order: HoldOrder) -> bool:
         """Replace what a basket holds; False if a lease is not as it was read: nothing is held.
@@ -273,7 +259,7 @@ class BudgetLeases:
             row = await connection.fetchrow(CLOSE_LEASE, budget_id, lease_id, before_us)
             if row is None:
                 return False
-            await connection.execute(SETTLE_LEASE, budget_id, *row.values())
+            await connection.execute(SETTLE_BUDGET, budget_id, *row.values())
             return True
 
     async def renew(

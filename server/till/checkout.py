@@ -1,7 +1,7 @@
 """Checkout: sells. A request may be refused; a fact never is for a business reason."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -579,8 +579,7 @@ class CheckoutOperation:
     def _accounts(self, sold: Sold) -> tuple[AccountChange, ...]:
         """What changes of the customer's account."""
         customer = sold.facts.customer
-        others = (*sold.settled.accounts, *sold.back.accounts)
-        others += self._freed(sold, {one.account_id for one in others})
+        others = self._freed(sold, (*sold.settled.accounts, *sold.back.accounts))
         if not customer.account_id:
             return others
         journal = sold.own
@@ -605,14 +604,16 @@ class CheckoutOperation:
         )
         return (change, *others)
 
-    def _freed(self, sold: Sold, changed: Collection[int]) -> tuple[AccountChange, ...]:
-        """Bearers' accounts on which the basket held something that it has not used."""
-        released = (hold_id_of(self._command.basket_id),)
-        return tuple(
-            AccountChange(account_id, version, released=released)
-            for account_id, version in sold.unused.items()
-            if account_id not in changed
-        )
+    def _freed(self, sold: Sold, changes: tuple[AccountChange, ...]) -> tuple[AccountChange, ...]:
+        """Changes of bearers' accounts, without anything that the basket held there."""
+        hold_id, unused = hold_id_of(self._command.basket_id), dict(sold.unused)
+        found = []
+        for one in changes:
+            was_held = unused.pop(one.account_id, None) is not None
+            released = {*one.released, hold_id} if was_held else one.released
+            found.append(replace(one, released=tuple(released)))
+        rest = [AccountChange(key, version, released=(hold_id,)) for key, version in unused.items()]
+        return (*found, *rest)
 
 
 def _is_held(purse: Purse, told: QuoteToken | None) -> bool:

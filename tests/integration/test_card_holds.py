@@ -16,7 +16,14 @@ from loyalty.v1 import till_service_pb2 as pb
 from loyalty.v1.till_service_pb2_grpc import TillServiceStub
 from tests.accounts import World, together, world
 from tests.cards import CARDS, RELOAD, left_on, paid, refunded, refusal, sold, voided
-from tests.serving import PlaceWith, raw_checkout, reason_of, till_stub
+from tests.serving import (
+    PlaceWith,
+    raw_checkout,
+    reason_of,
+    receipt_key,
+    till_stub,
+    with_totals,
+)
 
 MINUTE_US = 60_000_000
 HOLD_US = 15 * MINUTE_US
@@ -297,3 +304,23 @@ def test_baskets_that_hold_one_card_at_the_same_instant(tills: Tills) -> None:
     assert set(fates) == {"SOLD", "SPEND_NOT_POSSIBLE"}
     left = card_of(quoted(tills.one, 0, tender_minor=0))
     assert (left.available_minor, left.held_by_others_minor) == (0, 100)
+
+
+def test_an_exchange_by_a_basket_that_holds_the_card(tills: Tills) -> None:
+    """What comes back goes on the card that the basket holds and does not use: the hold ends."""
+    tills.one.Checkout(sold(1, CARD, 1_000))
+    tills.one.Checkout(paid(2, CARD, 600))
+    quote = quoted(tills.one, 400)
+    request = checkout(3, 0, A, quote.token)
+    back = request.sale.lines.add()
+    back.CopyFrom(request.sale.lines[0])
+    back.line_id, back.action = "back", receipt_pb2.LINE_ACTION_RETURN
+    back.return_origin.receipt_key.CopyFrom(receipt_key(2))
+    back.return_origin.line_id = request.sale.lines[0].line_id
+    # Of 20,000 the card has paid 200.
+    back.amount_minor, back.unit_price_scaled = 19_800, 9_900
+    with_totals(request.sale).header.control_totals.amount_minor = 60_000 - 19_800
+    done = tills.two.Checkout(request)
+    assert done.returns[0].by_gift_cards_minor == 200
+    assert tills.holds() == []
+    assert left_on(tills.one, CARD) == 600

@@ -33,6 +33,7 @@ from tests.serving import (
     reason_of,
     serving,
     till_stub,
+    with_totals,
 )
 
 
@@ -70,6 +71,18 @@ def test_the_life_of_a_card(tills: list[Any]) -> None:
         assert left_on(tills[1], "c-1") == left
         assert tills[(n + 1) % 2].Checkout(request) == first
         assert left_on(tills[0], "c-1") == left
+
+
+def test_two_cards_on_one_receipt(tills: list[Any]) -> None:
+    """Each has its own money, and the ledger that is proved afterwards tells them apart."""
+    request = sold(1, "C-1", 1_000)
+    other = sold(2, "C-2", 700).sale.lines[-1]
+    other.line_id = "other"
+    request.sale.lines.append(other)
+    with_totals(request.sale)
+    tills[0].Checkout(request)
+    tills[1].Checkout(paid(2, "C-1", 300))
+    assert [left_on(tills[1], code) for code in ("C-1", "C-2")] == [700, 700]
 
 
 def test_a_card_that_is_sold_while_a_basket_is_open(tills: list[Any]) -> None:

@@ -153,6 +153,23 @@ def test_a_tier_that_is_given(till: Any, clock_file: Path) -> None:
     assert quoted(till, "card2") == FULL
 
 
+def test_a_tier_that_is_given_goes_with_the_goods(till: Any) -> None:
+    """A part of them leaves it; the rest takes it back."""
+    assert bought(till, 1, "gold") == FULL
+    for number, line_ids in ((2, ["1"]), (3, ["2", "3"])):
+        assert quoted(till) == GOLD
+        till.Refund(
+            pb.RefundRequest(
+                receipt_key=receipt_key(number),
+                original_key=receipt_key(1),
+                lines=[pb.RefundLine(line_id=one, quantity_milli=2_000) for one in line_ids],
+                cashier_id="c1",
+                reason_code="RETURN",
+            )
+        )
+    assert quoted(till) == FULL
+
+
 def test_entries_to_a_draw_are_kept_and_undone(till: Any) -> None:
     """They are posted with the receipt, and a void takes them back."""
     bought(till, 1, "draw")
