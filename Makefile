@@ -57,7 +57,7 @@ serve: $(STAMP) ## run the server until it is stopped
 test: $(STAMP) ## run the tests, without the long ones
 	@$(RUN) -m pytest -q -n 2 --dist loadfile $(ARGS)
 
-test-long: $(STAMP) ## run all tests, the long ones too, with many more examples
+test-long: $(STAMP) ## run all tests with 20,000 examples a property: about two hours on two cores
 	@LOYALTY_HYPOTHESIS=long $(RUN) -m pytest -q -m "" -n 2 --dist loadfile --timeout=3600 $(ARGS)
 
 mutate: $(STAMP) ## run the tests on mutants of rewards/ (ARGS="--sample 400 --seed 1" or --all)

@@ -15,5 +15,7 @@ pytest_plugins = ("tests.pg", "tests.world", "tests.refunding", "tests.forwardin
 settings.register_profile("dev", max_examples=50, deadline=None)
 # The gate must give one verdict on one tree, so its examples do not vary.
 settings.register_profile("check", max_examples=300, deadline=None, derandomize=True)
+# The engine's properties at this number take about an hour on two cores; what costs too much for it
+# and is none of them has a lower one of its own (tests/examples.py).
 settings.register_profile("long", max_examples=20_000, deadline=None)
 settings.load_profile(os.environ.get("LOYALTY_HYPOTHESIS", "check"))

@@ -1,5 +1,6 @@
 """Runs workers for a time, and sees it when one dies, hangs or finds something."""
 
+import os
 import subprocess
 import sys
 import time
@@ -15,7 +16,10 @@ import msgspec
 
 from tests.fuzz.worker import Begun, Done, Report
 
-_HANG_S = 120.0
+_HANG_CPU_S = 120.0
+_SILENT_S = 1_800.0
+"""A worker that works so long on a seed, or waits so long, has hung; other work only slows it."""
+_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _WAIT_S = 0.2
 _FINDINGS_MAX = 20
 _STDERR_BYTES = 2_000
@@ -50,7 +54,7 @@ class _Worker:
 
     def take(self, report: Report | None, totals: Totals) -> None:
         """Count what the worker said; None is that it said the last."""
-        self._heard_s = time.monotonic()
+        self._hear()
         if report is None:
             self._died(totals)
         elif isinstance(report, Begun):
@@ -60,8 +64,14 @@ class _Worker:
 
     def kill_if_hung(self) -> None:
         """End a process that has been silent for long; its last seed is reported as a crash."""
-        if time.monotonic() - self._heard_s > _HANG_S:
+        silent_s = time.monotonic() - self._heard_s
+        if silent_s > _HANG_CPU_S and (
+            silent_s > _SILENT_S or cpu_s(self._process.pid) - self._heard_cpu_s > _HANG_CPU_S
+        ):
             self._process.kill()
+
+    def _hear(self) -> None:
+        self._heard_s, self._heard_cpu_s = time.monotonic(), cpu_s(self._process.pid)
 
     def stop(self) -> None:
         """End the process, whatever it does."""
@@ -77,7 +87,7 @@ class _Worker:
             stdout=subprocess.PIPE,
             stderr=self._stderr,
         )
-        self._heard_s = time.monotonic()
+        self._hear()
         assert self._process.stdout is not None
         self._reader = Thread(target=_read, args=(self, self._process.stdout, self._reports))
         self._reader.start()
@@ -142,6 +152,16 @@ def _take_all(reports: _Reports, totals: Totals) -> None:
             worker.take(report, totals)
     except Empty:
         return
+
+
+def cpu_s(pid: int) -> float:
+    """Seconds that a process has worked so far; 0 if it is no more."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    # Behind pid and name: the 12th and 13th field are ticks of the program and of the system.
+    return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND
 
 
 def _read(worker: _Worker, stdout: IO[bytes], reports: _Reports) -> None:

@@ -1,6 +1,8 @@
 """The fuzz run stays within the contract, and sees what goes wrong: canaries of every kind."""
 
+import os
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +21,7 @@ from tests.fuzz import judge as judging
 from tests.fuzz.case import CHANGES, cases_of
 from tests.fuzz.invariant import broken
 from tests.fuzz.judge import judge
-from tests.fuzz.run import run
+from tests.fuzz.run import cpu_s, run
 from tests.fuzz.shrink import shrink
 from tests.strategies import Case
 
@@ -141,3 +143,11 @@ def test_canary_a_crash_is_seen_with_its_seed_and_the_run_goes_on() -> None:
         (7, "the worker was killed by SIGSEGV")
     ]
     assert (totals.crashes, totals.seeds, totals.receipts) == (1, 1, 3)
+
+
+def test_what_a_process_has_worked_is_read() -> None:
+    before = cpu_s(os.getpid())
+    started = time.process_time()
+    while time.process_time() - started < 0.1:
+        pass
+    assert cpu_s(os.getpid()) > before

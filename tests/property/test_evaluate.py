@@ -192,6 +192,15 @@ def test_nobody_spends_more_than_there_is(case: Case) -> None:
     assert {one.number for one in evaluation.spends} <= fired
 
 
+@given(cases(Shape(best=True, tills=(UNABLE,))))
+def test_nobody_pays_for_what_a_till_cannot_sell(case: Case) -> None:
+    evaluation = case.evaluate()
+    giving = {one.number for _, outcome in case.lines(evaluation) for one in outcome.adjustments}
+    giving |= {one.number for one in (*evaluation.grants, *evaluation.offers)}
+    giving |= {number for number, _ in evaluation.messages}
+    assert {one.number for one in evaluation.spends} <= giving
+
+
 @given(cases())
 def test_rewards_are_positive_and_only_for_whom_they_are(case: Case) -> None:
     evaluation = case.evaluate()

@@ -17,6 +17,7 @@ from rewards.ledger import (
     part_of,
 )
 from tests import make
+from tests.examples import at_most
 
 KEY = make.key_id("journal")
 ALWAYS = AssetWindow(1, 0)
@@ -88,6 +89,7 @@ def test_what_is_owed_is_paid_by_a_later_lot_of_the_same_key(owed: int, earned: 
     }
 
 
+@at_most(5_000)
 @given(PARTS, st.data())
 def test_a_lot_taken_back_in_parts_gives_each_party_what_it_paid(
     parts: list[int], data: st.DataObject

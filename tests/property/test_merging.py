@@ -140,6 +140,7 @@ def test_held_value_pays_no_debt(losing: Holdings, winning: Holdings) -> None:
                 assert left[lot_id] >= minor
 
 
+@at_most(5_000)
 @given(holdings("a"))
 def test_expiry_takes_all_that_ended_and_is_not_held(owned: Holdings) -> None:
     movement = expire(KEY, owned, AT_US)
@@ -169,6 +170,7 @@ def test_expiry_takes_all_that_ended_and_is_not_held(owned: Holdings) -> None:
     assert before == after
 
 
+@at_most(5_000)
 @given(holdings("a"))
 def test_a_position_is_active_and_pending_less_debt(owned: Holdings) -> None:
     for one in positions(owned, AT_US):
