@@ -72,11 +72,13 @@ returning turn
 """
 
 SELECT_SENDINGS = """
-select max(c.changed_at_us)
-  from outbox_message m
-  join outbox_change c on c.message_id = m.message_id and c.state = 2
- where m.customer_id = $1 and m.message_id <> $2 and c.changed_at_us > $3
- group by m.message_id
+select sent_at_us
+  from (select (select max(c.changed_at_us)
+                  from outbox_change c
+                 where c.message_id = m.message_id and c.state = 2) as sent_at_us
+          from outbox_message m
+         where m.customer_id = $1 and m.message_id <> $2 and m.attempt > 0) as other
+ where sent_at_us > $3
 """
 
 LOCK = "select pg_advisory_xact_lock($1)"

@@ -3,6 +3,7 @@
 Forwarded receipts put messages into the outbox; here a commit of the test does, in the same way.
 """
 
+import json
 import time
 import uuid
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from loyalty.v1 import till_service_pb2 as pb
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
 from rewards.commit import MessageFigure, NewMessage
 from server.clock import set_offset
+from tests.integration.test_loyaltyctl import ctl
 from tests.outbox import HOUR_US, customers_of, new_message, put
 from tests.pg import create_database, drop_database
 from tests.refunding import refund_request, settled
@@ -420,6 +422,36 @@ def test_lists_and_what_they_refuse(world: World) -> None:
         with pytest.raises(grpc.RpcError) as refused:
             world.office.GetMessage(ob.GetMessageRequest(chain_id=CHAIN, message_id=message_id))
         assert reason_of(refused.value)[1] == reason
+
+
+def test_loyaltyctl_shows_it(world: World) -> None:
+    new = queued(world)
+    [seen] = world.smsc.wait("submit")
+    world.wait(new, ob.MESSAGE_STATE_SENT)
+    world.smsc.receipt(seen["id"], world.digits)
+    world.wait(new, ob.MESSAGE_STATE_DELIVERED)
+    shown = said(world, "show", new.message_id.hex())
+    assert f"*{world.number:02d}" in shown
+    assert world.digits[:9] not in shown
+    assert all(word in shown for word in ("delivered", "sent", "sending", "+120 балла (1 parts)"))
+    listed = said(world, "list", "--receipt", new.receipt_id.hex())
+    assert new.message_id.hex() in listed
+    report = json.loads(said(world, "report", "--json"))
+    delivered = [one for one in report["on_time"]["counts"] if one["state"].endswith("DELIVERED")]
+    assert int(delivered[0]["count"]) >= 1
+    assert "delivered within 24 hours of the sale" in said(world, "report")
+    said(world, "stop", world.phone)
+    stopped = queued(world)
+    world.wait(stopped, ob.MESSAGE_STATE_STOPPED)
+    assert stopped.message_id.hex() in said(world, "list", "--state", "stopped")
+
+
+def said(world: World, *arguments: str) -> str:
+    """What a command of `loyaltyctl messages` says."""
+    target = world.servers[0].target
+    done = ctl("messages", *arguments, "--chain", CHAIN, LOYALTY_TARGET=target)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_a_customer_who_has_had_enough(strict: World) -> None:
