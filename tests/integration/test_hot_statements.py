@@ -92,17 +92,17 @@ FILL = (
          from generate_series(1, $1::bigint) n""",
     """insert into outbox_message
        select id, id, 'c', 's', n, 1, 't', '', n, n, n, false, 1 + n % 8, 0, n, n
-         from generate_series(1, $1::bigint) n, decode(lpad(to_hex(n), 32, '0'), 'hex') id""",
+         from generate_series(1, $1::bigint / 50) n, decode(lpad(to_hex(n), 32, '0'), 'hex') id""",
     """insert into outbox_change
        select decode(lpad(to_hex(n), 32, '0'), 'hex'), 1, 2, n, ''
-         from generate_series(1, $1::bigint) n""",
+         from generate_series(1, $1::bigint / 50) n""",
     """insert into outbox_part
        select id, 1, 1, n::text, id, 1, n
-         from generate_series(1, $1::bigint) n, decode(lpad(to_hex(n), 32, '0'), 'hex') id""",
+         from generate_series(1, $1::bigint / 50) n, decode(lpad(to_hex(n), 32, '0'), 'hex') id""",
     """insert into outbox_receipt
        select n::text, decode(lpad(to_hex(n), 32, '0'), 'hex'), 2, n, ''
-         from generate_series(1, $1::bigint) n""",
-    "insert into membership select n, n from generate_series(1, $1::bigint) n",
+         from generate_series(1, $1::bigint / 50) n""",
+    "insert into membership select n, n from generate_series(1, $1::bigint / 50) n",
     """insert into customer
        select n, n, 'c', n::text, 1, 'ru', '{}', '{}' from generate_series(1, $1::bigint) n""",
     """insert into identifier

@@ -3,6 +3,7 @@
 Forwarded receipts put messages into the outbox; here a commit of the test does, in the same way.
 """
 
+import json
 import time
 import uuid
 from collections.abc import Iterator
@@ -20,12 +21,13 @@ from loyalty.v1 import till_service_pb2 as pb
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
 from rewards.commit import MessageFigure, NewMessage
 from server.clock import set_offset
+from tests.integration.test_loyaltyctl import ctl
 from tests.outbox import HOUR_US, customers_of, new_message, put
 from tests.pg import create_database, drop_database
+from tests.refunding import refund_request, settled
 from tests.serving import (
     CHAIN,
     PROGRAM,
-    PlaceWith,
     ServerProcess,
     checkout_request,
     reason_of,
@@ -155,22 +157,43 @@ def world_at(place: dict[str, str], folder: Path) -> Iterator[World]:
             assert "79161234" not in logs, "a phone stands in the log"
 
 
+@contextmanager
+def own_world(
+    pg_server_dsn: str, template_with: Any, folders: pytest.TempPathFactory, program: Any
+) -> Iterator[World]:
+    dsn = create_database(pg_server_dsn, template=template_with(program))
+    with world_at({"LOYALTY_DSN": dsn}, folders.mktemp("outbox")) as found:
+        yield found
+    drop_database(dsn)
+
+
 @pytest.fixture(scope="module")
 def shared(
     pg_server_dsn: str, template_with: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
-    dsn = create_database(pg_server_dsn, template=template_with(PROGRAM_WITH))
-    with world_at({"LOYALTY_DSN": dsn}, tmp_path_factory.mktemp("outbox")) as found:
+    with own_world(pg_server_dsn, template_with, tmp_path_factory, PROGRAM_WITH) as found:
         yield found
-    drop_database(dsn)
+
+
+@pytest.fixture(scope="module")
+def strict(
+    pg_server_dsn: str, template_with: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    """One message a day; the last test that has it kills its servers."""
+    program = test_program(messages={"customer_max": 1})
+    with own_world(pg_server_dsn, template_with, tmp_path_factory, program) as found:
+        yield found
 
 
 @pytest.fixture
 def world(shared: World) -> World:
     """The world with a customer that no test before has met, who has a phone."""
-    shared.smsc.forget()
-    number = next(NUMBERS)
-    found = shared._replace(number=number)
+    return with_customer(shared)
+
+
+def with_customer(world: World) -> World:
+    world.smsc.forget()
+    found = world._replace(number=next(NUMBERS))
     found.answer(mobile=found.phone)
     return found
 
@@ -287,33 +310,6 @@ def test_the_receipt_of_an_uncertain_submit_comes(world: World) -> None:
     assert len(world.smsc.submits()) == 1
 
 
-def test_both_servers_die_between_record_and_answer(place_with: PlaceWith, log_dir: Path) -> None:
-    """Whoever starts next waits for a receipt, and then sends once more, marked."""
-    with world_at(place_with(PROGRAM_WITH), log_dir) as found:
-        world = found._replace(number=1)
-        world.answer(mobile=world.phone)
-        die_amid_a_submit(world, log_dir)
-
-
-def die_amid_a_submit(world: World, log_dir: Path) -> None:
-    world.smsc.tell("answers", **{"with": ["hold"]})
-    new = queued(world)
-    world.smsc.wait("submit")
-    world.wait(new, ob.MESSAGE_STATE_SENDING)
-    (log_dir / "again").mkdir()
-    for server in world.servers:
-        server.kill()
-    with serving(world.place, log_dir / "again", 1) as (server,):
-        with grpc.insecure_channel(server.target) as channel:
-            again = world._replace(office=BackOfficeServiceStub(channel))
-            world.smsc.wait("bound")
-            assert again.message(new).message.state == ob.MESSAGE_STATE_SENDING
-            again.pass_by(HOUR_US)
-            found = again.wait(new, ob.MESSAGE_STATE_SENT)
-    assert (found.message.attempts, found.message.resends) == (2, 1)
-    assert len(world.smsc.submits()) == 2
-
-
 def test_a_void_stops_what_nobody_has_sent(world: World) -> None:
     """And what a refund leaves is what is told."""
     sold = world.till.Checkout(checkout_request(world.number, f"card{world.number}"))
@@ -332,6 +328,19 @@ def test_a_void_stops_what_nobody_has_sent(world: World) -> None:
     later = queued(world, figures=(figure,), receipt_id=sold.receipt_id)
     assert world.wait(later, ob.MESSAGE_STATE_STOPPED).changes[-1].note == "voided"
     assert len(world.smsc.submits()) == 1
+
+
+def test_what_a_refund_leaves_is_told(world: World) -> None:
+    sold = world.till.Checkout(checkout_request(world.number, f"card{world.number}"))
+    [reward] = sold.answer.rewards.rewards
+    refund = refund_request(world.number + 1_000, world.number, {"1": 2_000})
+    (_, taken_minor, _, _) = settled(world.till.Refund(refund))["points"]
+    assert 0 < taken_minor < reward.amount_minor
+    figure = MessageFigure("points", "points", reward.amount_minor)
+    new = queued(world, figures=(figure,), receipt_id=sold.receipt_id)
+    found = world.wait(new, ob.MESSAGE_STATE_SENT)
+    left_minor = reward.amount_minor - taken_minor
+    assert f": +{left_minor // 100} балла" in found.message.text
 
 
 def test_a_later_outcome_stops_what_nobody_has_sent(world: World) -> None:
@@ -413,3 +422,70 @@ def test_lists_and_what_they_refuse(world: World) -> None:
         with pytest.raises(grpc.RpcError) as refused:
             world.office.GetMessage(ob.GetMessageRequest(chain_id=CHAIN, message_id=message_id))
         assert reason_of(refused.value)[1] == reason
+
+
+def test_loyaltyctl_shows_it(world: World) -> None:
+    new = queued(world)
+    [seen] = world.smsc.wait("submit")
+    world.wait(new, ob.MESSAGE_STATE_SENT)
+    world.smsc.receipt(seen["id"], world.digits)
+    world.wait(new, ob.MESSAGE_STATE_DELIVERED)
+    shown = said(world, "show", new.message_id.hex())
+    assert f"*{world.number:02d}" in shown
+    assert world.digits[:9] not in shown
+    assert all(word in shown for word in ("delivered", "sent", "sending", "+120 балла (1 parts)"))
+    listed = said(world, "list", "--receipt", new.receipt_id.hex())
+    assert new.message_id.hex() in listed
+    report = json.loads(said(world, "report", "--json"))
+    delivered = [one for one in report["on_time"]["counts"] if one["state"].endswith("DELIVERED")]
+    assert int(delivered[0]["count"]) >= 1
+    assert "delivered within 24 hours of the sale" in said(world, "report")
+    said(world, "stop", world.phone)
+    stopped = queued(world)
+    world.wait(stopped, ob.MESSAGE_STATE_STOPPED)
+    assert stopped.message_id.hex() in said(world, "list", "--state", "stopped")
+
+
+def said(world: World, *arguments: str) -> str:
+    """What a command of `loyaltyctl messages` says."""
+    target = world.servers[0].target
+    done = ctl("messages", *arguments, "--chain", CHAIN, LOYALTY_TARGET=target)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_customer_who_has_had_enough(strict: World) -> None:
+    """The second message of a day waits until the first is a day old, or is stopped."""
+    world = with_customer(strict)
+    world.wait(queued(world), ob.MESSAGE_STATE_SENT)
+    late = queued(world, sold_us_before=20 * HOUR_US)
+    assert "too many" in world.wait(late, ob.MESSAGE_STATE_STOPPED).changes[-1].note
+    fresh = queued(world, sold_us_before=0)
+    wait_until(lambda: bool(world.message(fresh).changes), "put off")
+    found = world.message(fresh)
+    assert found.message.state == ob.MESSAGE_STATE_QUEUED
+    assert "too many" in found.changes[-1].note
+    assert 23 * HOUR_US < found.message.due_at_us - world.now_us() < 24 * HOUR_US
+    assert len(world.smsc.submits()) == 1
+
+
+def test_both_servers_die_between_record_and_answer(strict: World, log_dir: Path) -> None:
+    """Whoever starts next waits for a receipt, and then sends once more, marked."""
+    world = with_customer(strict)
+    world.smsc.tell("answers", **{"with": ["hold"]})
+    new = queued(world)
+    world.smsc.wait("submit")
+    world.wait(new, ob.MESSAGE_STATE_SENDING)
+    for server in world.servers:
+        server.kill()
+    with (
+        serving(world.place, log_dir, 1) as (server,),
+        grpc.insecure_channel(server.target) as channel,
+    ):
+        again = world._replace(office=BackOfficeServiceStub(channel))
+        world.smsc.wait("bound")
+        assert again.message(new).message.state == ob.MESSAGE_STATE_SENDING
+        again.pass_by(HOUR_US)
+        found = again.wait(new, ob.MESSAGE_STATE_SENT)
+    assert (found.message.attempts, found.message.resends) == (2, 1)
+    assert len(world.smsc.submits()) == 2
