@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 import pytest
 
+from loyalty.v1 import back_office_service_pb2 as bo
 from loyalty.v1 import forward_pb2
 from loyalty.v1 import till_service_pb2 as pb
 from server.clock import system_clock
@@ -346,6 +347,27 @@ def ctl(link: Link, *words: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_the_audit_knows_statements(link: Link) -> None:
+    link.forward(1, basket(("sku9", 1, 10_000)), PLAIN)
+
+    def audit() -> bo.AuditLedgerResponse:
+        found: bo.AuditLedgerResponse = link.office.AuditLedger(bo.AuditLedgerRequest())
+        return found
+
+    before = audit()
+    assert before.balanced
+    assert before.statements == link.sql("select count(*) from receipt_statement")[0][0]
+    for table, change, back in (
+        ("receipt_statement", "base_day = base_day + 1", "base_day = base_day - 1"),
+        ("receipt_statement", "ordinal = ordinal + 5", "ordinal = ordinal - 5"),
+    ):
+        link.sql(f"update {table} set {change}")
+        found = audit()
+        assert (found.balanced, len(found.problems)) == (False, before.statements)
+        link.sql(f"update {table} set {back}")
+    assert audit().balanced
 
 
 def test_a_key_that_a_refund_has_used_is_no_sale(link: Link) -> None:
