@@ -126,7 +126,9 @@ def forward_request(
     outcome = K.Outcome(
         kind=kind,
         number=stated,
-        lines=[K.OutcomeLine(line_id=one, amount_minor=minor) for one, minor in (lines or {}).items()],
+        lines=[
+            K.OutcomeLine(line_id=one, amount_minor=minor) for one, minor in (lines or {}).items()
+        ],
     )
     return pb.ForwardRequest(
         receipt_key=receipt_key(number),

@@ -183,11 +183,16 @@ def requeue(spool: SpoolFile = SPOOL) -> None:
     """Forward again what was set aside. Stop the cash server first; it begins with it."""
     if not spool.exists():
         raise SystemExit(f"no spool at {spool}")
+    try:
+        locked = spool_rows.lock(spool)
+    except OSError as error:
+        raise SystemExit(f"{spool}: {error}") from None
     connection = sqlite3.connect(spool, isolation_level=None, timeout=5.0)
     try:
         count = spool_rows.requeue(connection)
     finally:
         connection.close()
+        locked.close()
     Console().print(f"{count} to be forwarded again")
 
 

@@ -79,7 +79,9 @@ class Books:
         self.good_misses = 0
         self.problems: list[str] = []
 
-    def note_call(self, call: str, seconds: float, ended: str, is_good: bool) -> None:
+    def note_call(
+        self, call: str, seconds: float, ended: str, is_good: bool, lag_s: float = 0.0
+    ) -> None:
         """A till has waited for a call.
 
         Args:
@@ -87,11 +89,12 @@ class Books:
             seconds: How long, by the till's own clock.
             ended: "answered", or how it was broken off.
             is_good: The link was good all the time.
+            lag_s: How long this process, in which all tills live, stood still meanwhile.
         """
         self.count[f"{call} {ended}"] += 1
         self.latency.record(seconds)
         self.slowest_s = max(self.slowest_s, seconds)
-        if seconds > LATE_S:
+        if seconds - lag_s > LATE_S:
             self.problem(f"{call} {ended} after {seconds:.2f} s")
         if is_good:
             self.good_calls += 1
