@@ -11,7 +11,7 @@ from msgspec import Struct, field
 from loyalty.v1.answer_pb2 import AssetBalance
 from loyalty.v1.receipt_pb2 import OutcomeKind, ReceiptKey
 from loyalty.v1.till_service_pb2 import CheckoutResponse, GetReceiptResponse, ReceiptState
-from pos_sim.faults.world import POINTS_PERCENT, discount_minor, price_minor
+from pos_sim.faults.world import POINTS_PERCENT, discount_minor, percent_of, price_minor
 from pos_sim.tally import Latency
 from pos_sim.workload import Basket
 
@@ -63,7 +63,7 @@ class Sold(Struct):
         off_minor = discount_minor(self.basket)
         kept_minor = price_minor(self.basket) - off_minor - self.refunded_minor
         instead_minor = off_minor if self.outcome == PLAIN else 0
-        return kept_minor * POINTS_PERCENT // 100 + instead_minor
+        return percent_of(kept_minor, POINTS_PERCENT) + instead_minor
 
 
 class Books:
