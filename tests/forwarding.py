@@ -1,6 +1,6 @@
 """A world in which tills break off: two servers, a program with every offline policy, a clock."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,9 +16,11 @@ from server.clock import set_offset, system_clock
 from tests import pg
 from tests.refunding import SPEND, TENDERED, Shop, basket, named, rate, refund_request
 from tests.serving import (
+    CHAIN,
     PROGRAM,
     ServerProcess,
     publish,
+    reason_of,
     receipt_key,
     serving,
     test_program,
@@ -75,11 +77,45 @@ PROGRAM_OFFLINE: dict[str, Any] = {
 
 
 class Link(Shop):
-    """A shop whose link is poor: receipts that were broken off are forwarded."""
+    """A shop whose link is poor: receipts that were broken off are forwarded.
 
-    def now_us(self) -> int:
-        """The machine's clock; servers are ahead by what `at_day` says."""
-        return system_clock()
+    Tests share its servers: each has numbers and customers of its own.
+    """
+
+    def __init__(self, servers: Sequence[ServerProcess], dsn: str, clock: Path) -> None:
+        super().__init__(servers, dsn, clock)
+        self._base = 0
+
+    def begin(self) -> None:
+        """Begin a test: new numbers, new customers."""
+        self._base += 1_000
+
+    def n(self, number: int) -> int:
+        """The number of a receipt of this test."""
+        return self._base + number
+
+    def card(self, number: int = 1) -> str:
+        """A customer of this test; made when first asked for."""
+        name = f"link-{self._base}-{number}"
+        identifier = bo.ImportedIdentifier(kind="card", value=name)
+        customer = bo.Customer(customer_number=name, identifiers=[identifier], segments=["all"])
+        request = bo.ImportCustomersRequest(chain_id=CHAIN, customers=[customer])
+        self.office.ImportCustomers(request)
+        return name
+
+    def sell(self, number: int, made: Any, **changes: Any) -> pb.CheckoutResponse:
+        """Sell; the answer."""
+        return super().sell(self.n(number), made, **changes)
+
+    def refund(
+        self, number: int, original: int, lines: dict[str, int], closed: bool = False, till: int = 0
+    ) -> pb.RefundResponse:
+        """Take pieces back: thousandths by line."""
+        return super().refund(self.n(number), self.n(original), lines, closed, till)
+
+    def void(self, number: int) -> pb.VoidResponse:
+        """Undo a receipt."""
+        return super().void(self.n(number))
 
     def forward(
         self,
@@ -88,29 +124,31 @@ class Link(Shop):
         kind: Any = PLAIN,
         stated: int = 1,
         lines: dict[str, int] | None = None,
-        till: int = 0,
         **changes: Any,
     ) -> pb.ForwardResponse:
         """Forward a sale; the acknowledgement."""
-        request = forward_request(number, made, kind, stated, lines, self.now_us(), **changes)
-        answer: pb.ForwardResponse = self.tills[till].Forward(request)
+        request = forward_request(self.n(number), made, kind, stated, lines, **changes)
+        answer: pb.ForwardResponse = self.tills[number % 2].Forward(request)
         return answer
 
     def state(self, number: int) -> pb.GetReceiptResponse:
         """What became of a receipt."""
-        request = pb.GetReceiptRequest(receipt_key=receipt_key(number))
+        request = pb.GetReceiptRequest(receipt_key=receipt_key(self.n(number)))
         found: pb.GetReceiptResponse = self.tills[1].GetReceipt(request)
         return found
 
     def break_off(self, number: int) -> pb.BreakOffResponse:
         """Give up on a key."""
-        request = pb.BreakOffRequest(receipt_key=receipt_key(number))
+        request = pb.BreakOffRequest(receipt_key=receipt_key(self.n(number)))
         found: pb.BreakOffResponse = self.tills[0].BreakOff(request)
         return found
 
-    def owns(self, card: str) -> dict[str, int]:
-        """What a card owns, minor units by asset."""
-        return self.balances(card)
+    def refused(self, call: Any, request: Any) -> tuple[str, dict[str, str]]:
+        """The reason and facts that a call is refused with."""
+        with pytest.raises(grpc.RpcError) as found:
+            call(request)
+        _, reason, metadata = reason_of(found.value)
+        return reason, metadata
 
 
 def forward_request(
@@ -119,7 +157,6 @@ def forward_request(
     kind: Any = PLAIN,
     stated: int = 1,
     lines: dict[str, int] | None = None,
-    sold_at_us: int = 0,
     **changes: Any,
 ) -> pb.ForwardRequest:
     """A forwarded sale: amounts by line with OTHER."""
@@ -134,7 +171,7 @@ def forward_request(
         receipt_key=receipt_key(number),
         sale=made,
         outcome=outcome,
-        sold_at_us=changes.pop("sold_at_us", sold_at_us or system_clock()),
+        sold_at_us=changes.pop("sold_at_us", system_clock()),
         **changes,
     )
 
@@ -179,21 +216,32 @@ def offline_template(
     pg.drop_database(dsn)
 
 
-@pytest.fixture
-def link(pg_server_dsn: str, offline_template: str, tmp_path: Path) -> Iterator[Link]:
-    """Two servers with that program in force; at the end the ledger is proved."""
+@pytest.fixture(scope="module")
+def links(
+    pg_server_dsn: str, offline_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Link]:
+    """Two servers with that program in force, for all tests of a file."""
+    folder = tmp_path_factory.mktemp("links")
     dsn = pg.create_database(pg_server_dsn, template=offline_template)
-    clock = tmp_path / "clock"
+    clock = folder / "clock"
     set_offset(clock, 0)
     place = {"LOYALTY_DSN": dsn, "LOYALTY_CLOCK_FILE": str(clock), "LOYALTY_PARKING_S": "0.2"}
     try:
-        with serving(place, tmp_path, count=2) as servers:
+        with serving(place, folder, count=2) as servers:
             made = Link(servers, dsn, clock)
             yield made
-            # An empty ledger proves nothing.
-            made.sell(9_999, basket(("sku9", 1, 10_000), card="card39"))
-            proved = made.office.AuditLedger(bo.AuditLedgerRequest())
             made.close()
-            assert proved.balanced, proved
     finally:
         pg.drop_database(dsn)
+
+
+@pytest.fixture
+def link(links: Link) -> Iterator[Link]:
+    """The shop of a test; at the end the ledger is proved, and the clock is right again."""
+    links.begin()
+    yield links
+    # An empty ledger proves nothing.
+    links.sell(999, basket(("sku9", 1, 10_000), card="card39"))
+    links.at_day(0)
+    proved = links.office.AuditLedger(bo.AuditLedgerRequest())
+    assert proved.balanced, proved

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from loyalty.v1 import till_service_pb2 as pb
 from rewards import limits
 from rewards.commit import LinkEntry, LinkEvent
+from rewards.notice import Told
 from rewards.outcome import Advice, ForwardState, Statement, instant_limit
 from rewards.refusal import Reason, Refusal
 from rewards.sale import Outcome, ReceiptKey, derived_key_id, key_id_of
@@ -51,6 +52,18 @@ class Forwarded(NamedTuple):
         """The statement as it is kept."""
         return Statement(
             advice, self.outcome, state, fingerprint, self.sold_at_us, self.clock_offset_us
+        )
+
+    def told(self, customer_id: int, now_us: int) -> Told:
+        """What a message needs of it; 0 is a customer that nobody knows."""
+        return Told(
+            self.own_key_id,
+            self.key_id,
+            self.key.chain_id,
+            self.key.store_id,
+            customer_id,
+            self.at_us,
+            now_us,
         )
 
     def event(self, state: ForwardState, now_us: int) -> LinkEntry:

@@ -4,6 +4,7 @@ Whoever commits takes the receipt's next turn, so that two statements, or a stat
 never settle the same.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -15,11 +16,13 @@ from rewards.commit import (
     CommitKey,
     ExceptionEntry,
     KeyKind,
+    NewMessage,
     StatementEntry,
     StoredReceipt,
 )
 from rewards.evaluate import Evaluated
-from rewards.facts import Facts
+from rewards.facts import AssetWindow, Facts
+from rewards.notice import messages_of
 from rewards.outcome import (
     Advice,
     ForwardState,
@@ -49,7 +52,7 @@ from server.till.durable import Decided, run_durable
 from server.till.forward_command import Forwarded, acknowledged
 from server.till.history import base_of, is_sale, read_history, turn_key
 from server.till.original import Original, read_original, stated_live
-from server.till.supersede import lower, undo_all
+from server.till.supersede import lower, turned, undo_all
 
 _BY_LINES = (OutcomeKind.PLAIN, OutcomeKind.OTHER)
 
@@ -189,6 +192,8 @@ class ForwardOperation:
         """Sell what was not sold before, or not for certain."""
         state = ForwardState.RECORDED if is_new else ForwardState.SUPERSEDED
         commit, instead = await self._selling.sold(seen, deadline_s)
+        if not is_new:
+            commit = replace(commit, silenced_key_ids=(self._advice.forwarded.key_id,))
         statement = self._statement(state)
         is_undone = counts_for_nothing(statement.outcome)
         statement = replace(statement, instead=instead, is_base=True, is_undone=is_undone)
@@ -205,7 +210,17 @@ class ForwardOperation:
         commit = Commit(keys=(), effective_at_us=min(at_us, now_us), recorded_at_us=now_us)
         if plan == Plan.LOWER:
             lowered = lower(context, original, forwarded.outcome, forwarded.own_key_id, now_us)
-            commit = replace(commit, accounts=lowered.accounts, exceptions=lowered.exceptions)
+            commit = replace(
+                commit,
+                accounts=lowered.accounts,
+                exceptions=lowered.exceptions,
+                messages=messages_of(
+                    original.rules,
+                    lowered.grants,
+                    turned(lowered.instead, lowered.windows),
+                    forwarded.told(original.facts.customer.customer_id, now_us),
+                ),
+            )
             statement = replace(
                 statement,
                 settled=lowered.record,
@@ -342,6 +357,7 @@ class ForwardedCheckout(CheckoutOperation):
         if self._is_plain:
             self._sale = plain_sale(self._sale)
         self._instead: tuple[Instead, ...] = ()
+        self._messages: tuple[NewMessage, ...] = ()
 
     async def sold(self, seen: Seen, deadline_s: float) -> tuple[Commit, tuple[Instead, ...]]:
         """Decide it; the commit has no keys of its own and of the receipt yet.
@@ -349,13 +365,18 @@ class ForwardedCheckout(CheckoutOperation):
         Returns:
             What is to be written, and what is given in the stead of discounts.
         """
-        self._instead = ()
+        self._instead, self._messages = (), ()
         if counts_for_nothing(self._forwarded.outcome):
             return await self._unsold(seen, deadline_s), ()
         decided = await self.decide(seen, deadline_s)
         assert decided.commit is not None, "a live sale is written"
         commit = decided.commit
-        commit = replace(commit, keys=commit.keys[1:], effective_at_us=self._at_us)
+        commit = replace(
+            commit,
+            keys=commit.keys[1:],
+            effective_at_us=self._at_us,
+            messages=self._messages,
+        )
         return commit, self._instead
 
     async def _unsold(self, seen: Seen, deadline_s: float) -> Commit:
@@ -450,9 +471,18 @@ class ForwardedCheckout(CheckoutOperation):
         return f"sold below what was decided: {', '.join(below[:10])}" if below else ""
 
     def _grant_more(self, sold: Sold) -> None:
-        """Give what each promotion's policy says for what the till did not give."""
-        if self._forwarded.outcome.kind not in _BY_LINES:
-            return
+        """Give what each promotion's policy says for what the till did not give; tell of it all."""
+        windows = dict(sold.scene.store.facts_at(sold.scene.rules, sold.now_us).windows)
+        if self._forwarded.outcome.kind in _BY_LINES:
+            self._give_instead(sold, windows)
+        self._messages = messages_of(
+            sold.scene.rules,
+            sold.decision.evaluation.grants,
+            turned(self._instead, windows),
+            self._forwarded.told(sold.facts.customer.customer_id, sold.now_us),
+        )
+
+    def _give_instead(self, sold: Sold, windows: Mapping[str, AssetWindow]) -> None:
         program, facts = sold.scene.rules.program, sold.facts
         missing = undelivered(self._sale, sold.decision.evaluation, self._forwarded.outcome)
         balances = dict(facts.customer.balances)
@@ -461,7 +491,6 @@ class ForwardedCheckout(CheckoutOperation):
                 before_minor = balances.get(grant.asset_code, 0)
                 balances[grant.asset_code] = before_minor + grant.amount_minor
         given = instead_of(program, facts, missing.by_promotion, balances)
-        windows = dict(sold.scene.store.facts_at(sold.scene.rules, sold.now_us).windows)
         post_instead(sold.own, program, given, windows)
         self._instead = tuple([one for _, one in given])
 

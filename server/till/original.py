@@ -202,6 +202,11 @@ class Original(NamedTuple):
         return [one for one in lines if not one.cancelled and one.action != LineAction.RETURN]
 
     @property
+    def caused_key_ids(self) -> tuple[bytes, ...]:
+        """Keys whose money transfers and messages end with it: where it is stored, and its own."""
+        return tuple(dict.fromkeys((self.base_key_id, self.key_id)))
+
+    @property
     def turn_key(self) -> CommitKey:
         """The key of the next return, statement or void: of two at once one finds it taken."""
         return turn_key(self.key_id, len(self.returns) + len(self.history))

@@ -1,14 +1,18 @@
 """Settles what a till states of a sale that was committed: by balanced postings, once."""
 
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from rewards.cards_share import bearers_comebacks
 from rewards.commit import AccountChange, Commit, ExceptionEntry
+from rewards.facts import AssetWindow
 from rewards.instrument import is_coupon
 from rewards.journal import Journal
+from rewards.notice import Turned
 from rewards.outcome import Instead, is_plain
+from rewards.rewarding import Grant
 from rewards.rounding import floor_div
 from rewards.sale import Outcome
 from rewards.settling import Claim, Comeback, ReturnRecord, claims_of_void, comebacks_of_void
@@ -28,13 +32,16 @@ class Lowered(NamedTuple):
 
     Attributes:
         record: what it took and gave back, as later returns must know it.
-        instead: what was given for discounts.
+        instead: what was given for discounts, and when it counts by asset.
+        grants: what the customer has got besides: what was earned stays.
     """
 
     accounts: tuple[AccountChange, ...]
     record: ReturnRecord
     instead: tuple[Instead, ...]
     exceptions: tuple[ExceptionEntry, ...]
+    windows: Mapping[str, AssetWindow] = {}
+    grants: tuple[Grant, ...] = ()
 
 
 def lower(
@@ -62,10 +69,12 @@ def lower(
     moved = settle_accounts(context, original, claims, comebacks, key_id, now_us, journals)
     instead: tuple[Instead, ...] = ()
     customer = original.customer
+    store = context.reference.store(original.key.chain_id, original.key.store_id)
+    windows = dict(store.facts_at(original.rules, now_us).windows)
     if customer is not None:
         journal = journals.setdefault(customer.owner.account_id, Journal(key_id))
         journal.learn(customer.lots)
-        instead = _given_instead(context, original, customer, lowering, journal, now_us)
+        instead = _given_instead(original, customer, lowering, journal, windows)
         moved = tuple(_with_journal(one, customer, journal) for one in moved)
     changes = [changed(one, None, ()) for one in moved]
     below = lowering.missing.below
@@ -75,6 +84,18 @@ def lower(
         _record(original, claims, comebacks, moved),
         instead,
         (ExceptionEntry(OUTCOME_DIFFERS, text),) if below else (),
+        windows,
+        tuple(one for one in lowering.sold.grants if one.number not in lowering.undone),
+    )
+
+
+def turned(instead: Iterable[Instead], windows: Mapping[str, AssetWindow]) -> tuple[Turned, ...]:
+    """What discounts became, as a message tells it."""
+    return tuple(
+        [
+            Turned(one.asset_code, one.amount_minor, windows[one.asset_code].expires_at_us)
+            for one in instead
+        ]
     )
 
 
@@ -87,7 +108,7 @@ def undo_all(context: Context, original: Original, key_id: bytes, commit: Commit
         commit,
         accounts=undone.accounts,
         budget_uses=undone.budget_uses,
-        undone_key_ids=() if original.is_undone else (original.base_key_id,),
+        undone_key_ids=() if original.is_undone else original.caused_key_ids,
         exceptions=noted,
     )
 
@@ -149,18 +170,15 @@ def _part_back(original: Original, lowering: Lowering, outcome: Outcome, comebac
 
 
 def _given_instead(
-    context: Context,
     original: Original,
     customer: Touched,
     lowering: Lowering,
     journal: Journal,
-    now_us: int,
+    windows: Mapping[str, AssetWindow],
 ) -> tuple[Instead, ...]:
     program = original.rules.program
     discounts = left_of(original.sale, lowering.missing, original.returned)
     given = instead_of(program, original.facts, discounts, customer.balances)
-    store = context.reference.store(original.key.chain_id, original.key.store_id)
-    windows = dict(store.facts_at(original.rules, now_us).windows)
     post_instead(journal, program, given, windows)
     return tuple([one for _, one in given])
 

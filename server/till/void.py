@@ -110,7 +110,7 @@ class VoidOperation:
             recorded_at_us=now_us,
             accounts=undone.accounts,
             budget_uses=undone.budget_uses,
-            undone_key_ids=(original.base_key_id,),
+            undone_key_ids=original.caused_key_ids,
             receipt=StoredReceipt(
                 key_id=command.void_key_id,
                 ruleset_version=original.stored.ruleset_version,

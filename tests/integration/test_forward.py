@@ -5,7 +5,6 @@ Real servers over one database; the ledger is proved after each test. Points are
 
 from typing import Any
 
-import grpc
 import pytest
 
 from loyalty.v1 import till_service_pb2 as pb
@@ -23,7 +22,7 @@ from tests.forwarding import (
     forward_request,
 )
 from tests.refunding import basket
-from tests.serving import reason_of, receipt_key
+from tests.serving import receipt_key
 
 BASKET = (("sku1", 1, 10_000), ("sku2", 1, 20_000), ("sku3", 1, 30_000))
 """10% off each: 1,000 becomes points, 2,000 a deferred discount, 3,000 nothing."""
@@ -31,13 +30,6 @@ PAID_POINTS = 3_000
 """5% of the plain 60,000."""
 DISCOUNTED_POINTS = 2_700
 """5% of the 54,000 that are left after the discounts."""
-
-
-def refused(call: Any, request: Any) -> tuple[str, dict[str, str]]:
-    with pytest.raises(grpc.RpcError) as found:
-        call(request)
-    _, reason, metadata = reason_of(found.value)
-    return reason, metadata
 
 
 def test_all_outcomes_without_an_earlier_commit(link: Link) -> None:
@@ -51,14 +43,14 @@ def test_all_outcomes_without_an_earlier_commit(link: Link) -> None:
             (UNKNOWN, None, {}),
         )
     ):
-        card = f"card{n}"
+        card = link.card(n)
         first = link.forward(n, basket(*BASKET, card=card), kind, lines=lines)
         assert (first.result, first.state) == (pb.DURABLE_RESULT_COMMITTED, RECORDED)
-        assert link.owns(card) == owned, pb.ForwardState.Name(first.state)
+        assert link.balances(card) == owned, pb.ForwardState.Name(first.state)
 
 
 def test_a_repetition_gets_the_first_acknowledgement_for_ever(link: Link) -> None:
-    request = forward_request(1, basket(*BASKET), PLAIN)
+    request = forward_request(link.n(1), basket(*BASKET, card=link.card()), PLAIN)
     link.break_off(1)
     first = link.tills[0].Forward(request)
     rows = link.rows()
@@ -81,64 +73,64 @@ def test_an_answer_that_was_lost_is_settled_by_what_the_till_did(
     link: Link, kind: Any, lines: Any, owned: dict[str, int]
 ) -> None:
     """The server had committed the sale; the statement settles it once, whoever repeats it."""
-    made = basket(*BASKET)
+    made = basket(*BASKET, card=link.card())
     link.sell(1, made)
-    request = forward_request(1, made, kind, lines=lines)
+    request = forward_request(link.n(1), made, kind, lines=lines)
     assert link.tills[1].Forward(request).state == SUPERSEDED
     rows = link.rows()
     assert link.tills[0].Forward(request).state == SUPERSEDED
     assert link.forward(1, made, UNKNOWN, stated=2).state == SETTLED
     assert link.rows() == rows
-    assert link.owns("card1") == owned
+    assert link.balances(link.card()) == owned
 
 
 def test_only_a_higher_number_supersedes(link: Link) -> None:
     """Whatever came before, the last statement is what counts."""
-    made = basket(*BASKET)
+    made = basket(*BASKET, card=link.card())
     link.sell(1, made)
     assert link.forward(1, made, PLAIN, stated=3).state == SUPERSEDED
-    owned = link.owns("card1")
+    owned = link.balances(link.card())
     for stated in (1, 2):
         assert link.forward(1, made, NOT_SOLD, stated=stated).state == SETTLED
-    assert link.owns("card1") == owned
+    assert link.balances(link.card()) == owned
     assert link.forward(1, made, NOT_SOLD, stated=4).state == SUPERSEDED
-    assert link.owns("card1") == {}
+    assert link.balances(link.card()) == {}
     assert link.state(1).state == pb.RECEIPT_STATE_NOT_SOLD
     assert link.forward(1, made, AS_ANSWERED, stated=5).state == SUPERSEDED
-    assert link.owns("card1") == {"points": DISCOUNTED_POINTS}
+    assert link.balances(link.card()) == {"points": DISCOUNTED_POINTS}
     assert link.forward(1, made, PLAIN, stated=6).state == SUPERSEDED
-    assert link.owns("card1") == owned
+    assert link.balances(link.card()) == owned
     assert link.forward(1, made, AS_ANSWERED, stated=7).state == SUPERSEDED
-    assert link.owns("card1") == {"points": DISCOUNTED_POINTS}
+    assert link.balances(link.card()) == {"points": DISCOUNTED_POINTS}
     statements = link.state(1).statements
     assert [one.outcome.number for one in statements] == [3, 4, 5, 6, 6, 7]
 
 
 def test_a_live_checkout_after_its_forward_commits_nothing(link: Link) -> None:
-    made = basket(*BASKET)
+    made = basket(*BASKET, card=link.card())
     link.break_off(1)
-    late = pb.CheckoutRequest(receipt_key=receipt_key(1), sale=made)
-    assert refused(link.tills[1].Checkout, late)[0] == "BROKEN_OFF"
+    late = pb.CheckoutRequest(receipt_key=receipt_key(link.n(1)), sale=made)
+    assert link.refused(link.tills[1].Checkout, late)[0] == "BROKEN_OFF"
     for number in (1, 2):
-        late.receipt_key.CopyFrom(receipt_key(number))
+        late.receipt_key.CopyFrom(receipt_key(link.n(number)))
         link.forward(number, made, PLAIN)
         rows = link.rows()
         for closed in (False, True):
             late.closed = closed
-            reason, metadata = refused(link.tills[1].Checkout, late)
+            reason, metadata = link.refused(link.tills[1].Checkout, late)
             assert (reason, metadata["outcome"]) == ("FORWARDED", "PLAIN")
         assert link.rows() == rows
     assert link.state(2).state == pb.RECEIPT_STATE_COMMITTED
 
 
 def test_the_first_answer_stands_where_the_till_did_as_answered(link: Link) -> None:
-    made = basket(*BASKET)
+    made = basket(*BASKET, card=link.card())
     first = link.sell(1, made)
     link.forward(1, made, AS_ANSWERED)
     assert link.sell(1, made) == first
     link.forward(1, made, PLAIN, stated=2)
-    late = pb.CheckoutRequest(receipt_key=receipt_key(1), sale=made)
-    assert refused(link.tills[0].Checkout, late)[0] == "FORWARDED"
+    late = pb.CheckoutRequest(receipt_key=receipt_key(link.n(1)), sale=made)
+    assert link.refused(link.tills[0].Checkout, late)[0] == "FORWARDED"
     told = link.state(1)
     assert told.checkout == first
     assert [(one.asset_code, one.amount_minor) for one in told.statements[-1].instead] == [
@@ -148,7 +140,7 @@ def test_the_first_answer_stands_where_the_till_did_as_answered(link: Link) -> N
 
 
 def test_training_is_answered_and_leaves_nothing(link: Link) -> None:
-    made = basket(*BASKET)
+    made = basket(*BASKET, card=link.card())
     made.header.mode = 2
     rows = link.rows()
     assert link.forward(1, made).result == pb.DURABLE_RESULT_TRAINING

@@ -584,8 +584,8 @@ class ForwardRules(_message.Message):
     is quarantined.
     """
     parked_hours: _builtins.int
-    """Optional, default 168. A refund or void waits so many hours for its sale, 1 to 8,784; then it is
-    quarantined.
+    """Optional, default 168. A refund or void waits so many hours for its sale, 1 to 8,784; then it
+    is quarantined.
     """
     def __init__(
         self,
