@@ -23,7 +23,8 @@ SOURCES := pyproject.toml setup.py constraints.txt \
 SITE_PACKAGES = $(shell $(RUN) -c "import sysconfig; print(sysconfig.get_paths()['purelib'])")
 PROTOS := $(wildcard protos/loyalty/v1/*.proto)
 
-.PHONY: help setup demo storm serve test test-long mutate fuzz peer-cases check bench protos clean
+.PHONY: help setup demo storm faults serve test test-long mutate fuzz peer-cases check bench \
+	protos clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +51,9 @@ demo: $(STAMP) ## replay receipts through a server of its own (RECEIPTS=dir: you
 
 storm: $(STAMP) ## tills that do everything while servers are killed (ARGS="--acts 500 --seed 7")
 	@$(RUN) -m pos_sim storm $(ARGS)
+
+faults: $(STAMP) ## sell through a cash server over failing links (ARGS="--scenario all --seed 7")
+	@$(RUN) -m pos_sim faults $(or $(ARGS),--scenario all)
 
 serve: $(STAMP) ## run the server until it is stopped
 	@$(RUN) -m server $(ARGS)

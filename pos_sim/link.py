@@ -24,6 +24,11 @@ CHANNEL_OPTIONS: Sequence[tuple[str, int]] = (
     # else a new channel would lead back to the server that is going away.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.max_receive_message_length", 32 * 1024 * 1024),
+    # A connection that died without a word is noticed before a till needs it.
+    ("grpc.keepalive_time_ms", 15_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
 )
 GRACE_S = 1.0
 """How much longer than its deadline a till waits for an answer, seconds."""

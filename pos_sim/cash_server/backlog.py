@@ -139,7 +139,7 @@ class Backlog:
     def _may_go(self, till: _Till, item: Item, now_s: float) -> bool:
         if till.is_busy or now_s < till.not_before_s:
             return False
-        if any(entry_id < item.entry_id for entry_id in till.under_way):
+        if any(entry_id <= item.entry_id for entry_id in till.under_way):
             return False
         # A till sells one receipt after the other: with the next one it has done with the last.
         has_gone_on = len(till.heap) > 1 or any(one > item.entry_id for one in till.under_way)

@@ -33,105 +33,115 @@ SpoolFile = Annotated[
 ClockFile = Annotated[
     str, typer.Option(envvar="LOYALTY_CLOCK_FILE", help="Shifts the clock, in tests.")
 ]
+Targets = Annotated[
+    list[str],
+    typer.Option(envvar="LOYALTY_CASH_TARGET", help="host:port of a server; may be repeated."),
+]
+Listen = Annotated[
+    str, typer.Option(envvar="LOYALTY_CASH_LISTEN", help="Address and port for the tills.")
+]
+Streams = Annotated[
+    int, typer.Option(envvar="LOYALTY_CASH_STREAMS", min=1, help="Streams to each server.")
+]
+BudgetMs = Annotated[
+    int,
+    typer.Option(envvar="LOYALTY_CASH_BUDGET_MS", min=100, max=60_000, help="Wait for an answer."),
+]
+StatementWait = Annotated[
+    float,
+    typer.Option(
+        envvar="LOYALTY_CASH_STATEMENT_WAIT_S",
+        min=0.0,
+        help="A request that was broken off waits so long for what the till says.",
+    ),
+]
+RushAfter = Annotated[
+    int,
+    typer.Option(
+        envvar="LOYALTY_CASH_RUSH_AFTER", min=1, help="Failures in a row until rush mode."
+    ),
+]
+RushPause = Annotated[
+    float, typer.Option(envvar="LOYALTY_CASH_RUSH_PAUSE_S", min=0.1, help="First pause of it.")
+]
+RushPauseMax = Annotated[
+    float, typer.Option(envvar="LOYALTY_CASH_RUSH_PAUSE_MAX_S", min=0.1, help="Longest pause.")
+]
+ForwardRate = Annotated[
+    float,
+    typer.Option(
+        envvar="LOYALTY_CASH_FORWARD_RATE", min=0.0, help="Receipts a second; 0: no limit."
+    ),
+]
+ForwardAtOnce = Annotated[
+    int,
+    typer.Option(
+        envvar="LOYALTY_CASH_FORWARD_AT_ONCE",
+        min=1,
+        max=1_000,
+        help="Tills whose receipts are forwarded at the same time.",
+    ),
+]
+CeilingAmount = Annotated[
+    int,
+    typer.Option(
+        envvar="LOYALTY_CASH_CEILING_AMOUNT_MINOR",
+        min=0,
+        help="Most that may be sold while cut off, minor units; 0: no bound.",
+    ),
+]
+CeilingCount = Annotated[
+    int,
+    typer.Option(envvar="LOYALTY_CASH_CEILING_COUNT", min=0, help="Most receipts; 0: no bound."),
+]
+CeilingAge = Annotated[
+    int,
+    typer.Option(
+        envvar="LOYALTY_CASH_CEILING_AGE_S",
+        min=0,
+        help="Age of the oldest that waits, seconds; 0: no bound.",
+    ),
+]
+SpoolMbMax = Annotated[
+    int,
+    typer.Option(
+        envvar="LOYALTY_CASH_SPOOL_MB_MAX", min=0, help="Room for the spool, MiB; 0: all."
+    ),
+]
+KeepDays = Annotated[
+    int, typer.Option(envvar="LOYALTY_CASH_KEEP_DAYS", min=1, help="Keep what is settled, days.")
+]
+Texts = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="LOYALTY_CASH_TEXTS",
+        help='TOML file: what to print after a break-off, as ru = "...".',
+    ),
+]
+LogLevel = Annotated[str, typer.Option(envvar="LOYALTY_LOG_LEVEL")]
 SPOOL = Path("var/cash/spool.sqlite")
 
 
 @app.command()
 def run(
-    target: Annotated[
-        list[str],
-        typer.Option(envvar="LOYALTY_CASH_TARGET", help="host:port of a server; may be repeated."),
-    ],
-    listen: Annotated[
-        str, typer.Option(envvar="LOYALTY_CASH_LISTEN", help="Address and port for the tills.")
-    ] = "127.0.0.1:50061",
+    target: Targets,
+    listen: Listen = "127.0.0.1:50061",
     spool: SpoolFile = SPOOL,
-    streams: Annotated[
-        int, typer.Option(envvar="LOYALTY_CASH_STREAMS", min=1, help="Streams to each server.")
-    ] = 2,
-    budget_ms: Annotated[
-        int,
-        typer.Option(
-            envvar="LOYALTY_CASH_BUDGET_MS", min=100, max=60_000, help="Wait for an answer."
-        ),
-    ] = 1_900,
-    statement_wait_s: Annotated[
-        float,
-        typer.Option(
-            envvar="LOYALTY_CASH_STATEMENT_WAIT_S",
-            min=0.0,
-            help="A request that was broken off waits so long for what the till says.",
-        ),
-    ] = 30.0,
-    rush_after: Annotated[
-        int,
-        typer.Option(
-            envvar="LOYALTY_CASH_RUSH_AFTER", min=1, help="Failures in a row until rush mode."
-        ),
-    ] = 3,
-    rush_pause_s: Annotated[
-        float,
-        typer.Option(envvar="LOYALTY_CASH_RUSH_PAUSE_S", min=0.1, help="First pause of it."),
-    ] = 2.0,
-    rush_pause_max_s: Annotated[
-        float,
-        typer.Option(envvar="LOYALTY_CASH_RUSH_PAUSE_MAX_S", min=0.1, help="Longest pause."),
-    ] = 30.0,
-    forward_rate: Annotated[
-        float,
-        typer.Option(
-            envvar="LOYALTY_CASH_FORWARD_RATE", min=0.0, help="Receipts a second; 0: no limit."
-        ),
-    ] = 200.0,
-    forward_at_once: Annotated[
-        int,
-        typer.Option(
-            envvar="LOYALTY_CASH_FORWARD_AT_ONCE",
-            min=1,
-            max=1_000,
-            help="Tills whose receipts are forwarded at the same time.",
-        ),
-    ] = 16,
-    ceiling_amount_minor: Annotated[
-        int,
-        typer.Option(
-            envvar="LOYALTY_CASH_CEILING_AMOUNT_MINOR",
-            min=0,
-            help="Most that may be sold while cut off, minor units; 0: no bound.",
-        ),
-    ] = 0,
-    ceiling_count: Annotated[
-        int,
-        typer.Option(
-            envvar="LOYALTY_CASH_CEILING_COUNT", min=0, help="Most receipts; 0: no bound."
-        ),
-    ] = 0,
-    ceiling_age_s: Annotated[
-        int,
-        typer.Option(
-            envvar="LOYALTY_CASH_CEILING_AGE_S",
-            min=0,
-            help="Age of the oldest that waits, seconds; 0: no bound.",
-        ),
-    ] = 0,
-    spool_mb_max: Annotated[
-        int,
-        typer.Option(
-            envvar="LOYALTY_CASH_SPOOL_MB_MAX", min=0, help="Room for the spool, MiB; 0: all."
-        ),
-    ] = 0,
-    keep_days: Annotated[
-        int,
-        typer.Option(envvar="LOYALTY_CASH_KEEP_DAYS", min=1, help="Keep what is settled, days."),
-    ] = 30,
-    texts: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="LOYALTY_CASH_TEXTS",
-            help='TOML file: what to print after a break-off, as ru = "...".',
-        ),
-    ] = None,
-    log_level: Annotated[str, typer.Option(envvar="LOYALTY_LOG_LEVEL")] = "info",
+    streams: Streams = 2,
+    budget_ms: BudgetMs = 1_900,
+    statement_wait_s: StatementWait = 30.0,
+    rush_after: RushAfter = 3,
+    rush_pause_s: RushPause = 2.0,
+    rush_pause_max_s: RushPauseMax = 30.0,
+    forward_rate: ForwardRate = 200.0,
+    forward_at_once: ForwardAtOnce = 16,
+    ceiling_amount_minor: CeilingAmount = 0,
+    ceiling_count: CeilingCount = 0,
+    ceiling_age_s: CeilingAge = 0,
+    spool_mb_max: SpoolMbMax = 0,
+    keep_days: KeepDays = 30,
+    texts: Texts = None,
+    log_level: LogLevel = "info",
     clock_file: ClockFile = "",
 ) -> None:
     """Run a cash server until it is stopped."""
@@ -183,11 +193,16 @@ def requeue(spool: SpoolFile = SPOOL) -> None:
     """Forward again what was set aside. Stop the cash server first; it begins with it."""
     if not spool.exists():
         raise SystemExit(f"no spool at {spool}")
+    try:
+        locked = spool_rows.lock(spool)
+    except OSError as error:
+        raise SystemExit(f"{spool}: {error}") from None
     connection = sqlite3.connect(spool, isolation_level=None, timeout=5.0)
     try:
         count = spool_rows.requeue(connection)
     finally:
         connection.close()
+        locked.close()
     Console().print(f"{count} to be forwarded again")
 
 

@@ -49,6 +49,7 @@ class Spool:
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = rows.lock(path)
             self._connection = rows.open_rows(path, pages_max)
         except (sqlite3.Error, OSError) as error:
             raise SpoolError(f"{path}: {error}") from error
@@ -81,6 +82,7 @@ class Spool:
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
         self._connection.close()
+        self._lock.close()
 
     def _run(self) -> None:
         is_open = True

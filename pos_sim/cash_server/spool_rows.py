@@ -1,8 +1,10 @@
 """The spool's rows: each operation as a function of an SQLite connection inside a transaction."""
 
+import fcntl
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -65,6 +67,27 @@ class Admitted(Struct, frozen=True):
     entry: Entry | None
     is_known: bool
     stated: tuple[int, ...] = ()
+
+
+def lock(path: Path) -> BinaryIO:
+    """Take a spool for this process alone; whoever dies gives it free.
+
+    Args:
+        path: Of the spool.
+
+    Returns:
+        To be closed when it is given free.
+
+    Raises:
+        OSError: Another process has it.
+    """
+    file = path.with_name(f"{path.name}.lock").open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise OSError("another cash server has this spool") from error
+    return file
 
 
 def open_rows(path: Path, pages_max: int) -> sqlite3.Connection:

@@ -11,7 +11,7 @@ from msgspec import Struct, field
 from loyalty.v1.answer_pb2 import AssetBalance
 from loyalty.v1.receipt_pb2 import OutcomeKind, ReceiptKey
 from loyalty.v1.till_service_pb2 import CheckoutResponse, GetReceiptResponse, ReceiptState
-from pos_sim.faults.world import POINTS_PERCENT, discount_minor, price_minor
+from pos_sim.faults.world import POINTS_PERCENT, discount_minor, percent_of, price_minor
 from pos_sim.tally import Latency
 from pos_sim.workload import Basket
 
@@ -63,7 +63,7 @@ class Sold(Struct):
         off_minor = discount_minor(self.basket)
         kept_minor = price_minor(self.basket) - off_minor - self.refunded_minor
         instead_minor = off_minor if self.outcome == PLAIN else 0
-        return kept_minor * POINTS_PERCENT // 100 + instead_minor
+        return percent_of(kept_minor, POINTS_PERCENT) + instead_minor
 
 
 class Books:
@@ -79,7 +79,9 @@ class Books:
         self.good_misses = 0
         self.problems: list[str] = []
 
-    def note_call(self, call: str, seconds: float, ended: str, is_good: bool) -> None:
+    def note_call(
+        self, call: str, seconds: float, ended: str, is_good: bool, lag_s: float = 0.0
+    ) -> None:
         """A till has waited for a call.
 
         Args:
@@ -87,11 +89,12 @@ class Books:
             seconds: How long, by the till's own clock.
             ended: "answered", or how it was broken off.
             is_good: The link was good all the time.
+            lag_s: How long this process, in which all tills live, stood still meanwhile.
         """
         self.count[f"{call} {ended}"] += 1
         self.latency.record(seconds)
         self.slowest_s = max(self.slowest_s, seconds)
-        if seconds > LATE_S:
+        if seconds - lag_s > LATE_S:
             self.problem(f"{call} {ended} after {seconds:.2f} s")
         if is_good:
             self.good_calls += 1

@@ -77,8 +77,7 @@ class Stage:
         link = UnaryLink(self.servers[0].target)
         try:
             async with asyncio.timeout(ANSWERING_S_MAX):
-                while not await _is_unknown(link, nobody):
-                    await asyncio.sleep(LOOK_EVERY_S)
+                await _until_unknown(link, nobody)
         except TimeoutError:
             raise DemoError("the server does not find its database again") from None
         finally:
@@ -161,6 +160,13 @@ class Field:
             await self.start_cash_server()
         else:
             await self._stage.restart_server(deed == Deed.KILL_SERVER)
+
+
+async def _until_unknown(link: UnaryLink, key: ReceiptKey) -> None:
+    while True:
+        if await _is_unknown(link, key):
+            return
+        await asyncio.sleep(LOOK_EVERY_S)
 
 
 async def _is_unknown(link: UnaryLink, key: ReceiptKey) -> bool:

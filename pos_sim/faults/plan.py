@@ -57,7 +57,8 @@ def plan_steps(scenario: str, seed: int, seconds: float) -> list[Step]:
         Steps in order; in the end the link is good.
     """
     rng = random.Random(f"{seed}/{scenario}")
-    steps = sorted(SCENARIOS[scenario](rng, seconds), key=lambda step: step.at_s)
+    planned = [step for step in SCENARIOS[scenario](rng, seconds) if step.at_s < seconds]
+    steps = sorted(planned, key=lambda step: step.at_s)
     return [Step(0.0, GOOD), *steps, Step(seconds, GOOD, is_reset=True)]
 
 

@@ -97,7 +97,8 @@ class Proxy:
         self._writers.add(writer)
         try:
             if not self._weather.is_cut:
-                with contextlib.suppress(OSError):
+                # Cancelled by `stop` alone, and then there is nothing left to do.
+                with contextlib.suppress(OSError, asyncio.CancelledError):
                     await self._serve(reader, writer)
         finally:
             self._close(writer)

@@ -26,7 +26,7 @@ from pos_sim.faults.books import Books, Sold, Verdict, sums_by_key
 from pos_sim.faults.field import SETTLE_S, Field, Stage, field_before
 from pos_sim.faults.plan import SCENARIOS, plan_steps
 from pos_sim.faults.show import show_verdicts
-from pos_sim.faults.till import Conditions, FieldTill
+from pos_sim.faults.till import Conditions, FieldTill, Heartbeat
 from pos_sim.faults.world import CHAIN_ID, STORES, card_of, customer_numbers, make_world
 from pos_sim.link import open_channel
 from pos_sim.refusal import RefusedError
@@ -168,7 +168,10 @@ async def _tills(
     """Tills, each on a connection of its own."""
     clock = read_clock_file(stage.clock_file)
     customers = customer_numbers(scenario, plan.customers)
+    heartbeat = Heartbeat()
     async with AsyncExitStack() as stack:
+        beating = asyncio.create_task(heartbeat.beat())
+        stack.callback(beating.cancel)
         tills = []
         for till_plan in world.tills:
             link = UnaryLink(field.target)
@@ -183,6 +186,7 @@ async def _tills(
                     clock,
                     books,
                     conditions,
+                    heartbeat,
                     customers,
                     stage.next_index,
                 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +37,8 @@ REFUND_SHARE = 0.1
 ANONYMOUS_SHARE = 0.1
 BREAKS = frozenset({"LINK_BROKEN_OFF", "OFFLINE_CEILING"})
 PAUSE_S = (0.05, 0.4)
+HEARTBEAT_S = 0.02
+HEARTBEATS_KEPT = 500
 
 
 class Conditions:
@@ -66,6 +69,26 @@ class Conditions:
         return begun != 0 and begun == self._changes
 
 
+class Heartbeat:
+    """Notices when this process stood still: what a till then waits is nobody's fault."""
+
+    def __init__(self) -> None:
+        """Begin; nothing is noticed before `beat` runs."""
+        self._lags: deque[tuple[float, float]] = deque(maxlen=HEARTBEATS_KEPT)
+
+    async def beat(self) -> None:
+        """Look at the clock, until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due_s = loop.time() + HEARTBEAT_S
+            await asyncio.sleep(HEARTBEAT_S)
+            self._lags.append((loop.time(), loop.time() - due_s))
+
+    def lag_since(self, at_s: float) -> float:
+        """The longest standstill since some time of the loop's clock, seconds."""
+        return max((lag_s for seen_s, lag_s in self._lags if seen_s >= at_s), default=0.0)
+
+
 class FieldTill:
     """A till of a filling station; its journal states again what nobody has taken yet."""
 
@@ -78,6 +101,7 @@ class FieldTill:
         clock: Clock,
         books: Books,
         conditions: Conditions,
+        heartbeat: Heartbeat,
         customers: list[str],
         next_index: Callable[[], int],
     ) -> None:
@@ -91,6 +115,7 @@ class FieldTill:
             clock: The till's.
             books: Of the scenario.
             conditions: Of the link behind the cash server.
+            heartbeat: Of this process.
             customers: Who may come.
             next_index: Numbers the receipts of all tills.
         """
@@ -101,6 +126,7 @@ class FieldTill:
         self._clock = clock
         self._books = books
         self._conditions = conditions
+        self._heartbeat = heartbeat
         self._customers = customers
         self._next_index = next_index
         till = place.till
@@ -256,7 +282,8 @@ class FieldTill:
         except LinkLostError:
             ended = "without a cash server"
         waited_s = loop.time() - started_s
-        self._books.note_call(call, waited_s, ended, self._conditions.held(begun))
+        lag_s, is_good = self._heartbeat.lag_since(started_s), self._conditions.held(begun)
+        self._books.note_call(call, waited_s, ended, is_good, lag_s)
         return answer
 
     async def _insist(self, call: str, request: Message) -> Message:

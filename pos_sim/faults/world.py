@@ -4,6 +4,7 @@ import random
 
 from loyalty.v1.back_office_service_pb2 import Customer, ImportedIdentifier, Product, Store
 from loyalty.v1.receipt_pb2 import EntryMethod, IdentifierKind, LineKind, QuantityUnit, TillType
+from pos_sim.amount import price_of
 from pos_sim.workload import PROGRAMS, Basket, Given, Item, TillPlan, Workload
 
 CHAIN_ID = "field"
@@ -99,17 +100,24 @@ def draw_basket(
 def discount_minor(basket: Basket) -> int:
     """What the program takes off a basket, minor units."""
     categories = {sku: category for sku, _, category, _ in ARTICLES}
-    worth = sum(
-        item.price_minor * (item.quantity_milli // 1_000)
-        for item in basket.items
-        if categories[item.sku] == DISCOUNTED
-    )
-    return worth * PERCENT_OFF // 100
+    hot = [item for item in basket.items if categories[item.sku] == DISCOUNTED]
+    return percent_of(sum(map(_price_minor, hot)), PERCENT_OFF)
 
 
 def price_minor(basket: Basket) -> int:
     """What a basket costs at the plain price, minor units."""
-    return sum(item.price_minor * (item.quantity_milli // 1_000) for item in basket.items)
+    return sum(map(_price_minor, basket.items))
+
+
+def percent_of(amount_minor: int, percent: int) -> int:
+    """So many per cent of an amount: the figures of this chain divide evenly."""
+    share, rest = divmod(amount_minor * percent, 100)
+    assert rest == 0, "prices are whole roubles"
+    return share
+
+
+def _price_minor(item: Item) -> int:
+    return price_of(item.price_minor, item.quantity_milli)
 
 
 def _draw_item(rng: random.Random) -> Item:

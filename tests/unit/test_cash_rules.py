@@ -132,6 +132,15 @@ def test_what_is_tried_live_holds_up_what_came_after_it() -> None:
     assert taken(backlog) == 2
 
 
+def test_what_is_tried_once_more_is_not_fenced_meanwhile() -> None:
+    backlog = Backlog()
+    backlog.add(item(1, is_fact=False))
+    backlog.started("a", 1)
+    assert taken(backlog) == 0
+    backlog.ended("a", 1)
+    assert taken(backlog) == 1
+
+
 def test_a_request_waits_for_what_the_till_says_or_for_its_next_receipt() -> None:
     backlog = Backlog()
     backlog.add(item(1, is_fact=False, settled_by_s=30.0))

@@ -197,3 +197,11 @@ async def test_only_what_is_settled_for_long_is_pruned(tmp_path: Path) -> None:
     assert await spool.do(spool_rows.requeue) == 1
     assert await unsettled(spool) == [(3, State.DUE), (4, State.DUE)]
     await spool.close()
+
+
+async def test_one_process_at_a_time_has_a_spool(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    with pytest.raises(SpoolError, match="another cash server"):
+        Spool(tmp_path / "spool")
+    await spool.close()
+    await Spool(tmp_path / "spool").close()
