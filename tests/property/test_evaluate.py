@@ -196,7 +196,8 @@ def test_nobody_spends_more_than_there_is(case: Case) -> None:
 def test_nobody_pays_for_what_a_till_cannot_sell(case: Case) -> None:
     evaluation = case.evaluate()
     giving = {one.number for _, outcome in case.lines(evaluation) for one in outcome.adjustments}
-    giving |= {one.number for one in (*evaluation.grants, *evaluation.offers)}
+    giving |= {grant.number for grant in evaluation.grants}
+    giving |= {offer.number for offer in evaluation.offers}
     giving |= {number for number, _ in evaluation.messages}
     assert {one.number for one in evaluation.spends} <= giving
 
