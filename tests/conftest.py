@@ -2,7 +2,7 @@
 
 import os
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # Tests start PostgreSQL as another user, which forks; gRPC's own handlers of a fork can crash the
 # child between fork and exec, and nothing here speaks gRPC in a fork.
@@ -12,10 +12,12 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 pytest_plugins = ("tests.pg", "tests.world", "tests.refunding", "tests.forwarding")
 
-settings.register_profile("dev", max_examples=50, deadline=None)
+# How long drawing takes is the machine's affair: under load no test may fail of it.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("dev", patient, max_examples=50)
 # The gate must give one verdict on one tree, so its examples do not vary.
-settings.register_profile("check", max_examples=300, deadline=None, derandomize=True)
+settings.register_profile("check", patient, max_examples=300, derandomize=True)
 # The engine's properties at this number take about an hour on two cores; what costs too much for it
 # and is none of them has a lower one of its own (tests/examples.py).
-settings.register_profile("long", max_examples=20_000, deadline=None)
+settings.register_profile("long", patient, max_examples=20_000)
 settings.load_profile(os.environ.get("LOYALTY_HYPOTHESIS", "check"))
