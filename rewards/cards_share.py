@@ -46,6 +46,9 @@ def card_parts(
     known = tuple(records)
     given = [_given_minor(account_id, known) for account_id, _ in cards]
     taken = [spending.amount_minor for _, spending in cards]
+    if sum(given) >= sum(taken):
+        # A till that sold at the plain price took nothing from them: all is back already.
+        return (), part
     whole_minor = max(1, refund.paid.whole_minor, sum(taken))
     upto_minor = refund.paid.upto_minor
     # Rounded up where points are rounded down: so both together never come to more than there is.
@@ -79,10 +82,9 @@ def bearers_comebacks(
     given_minor = _given_minor(account_id, records)
     found = []
     for one in comebacks_of_void(spendings, ()):
-        before_minor = 0 if is_coupon(one.spending.asset_code) else given_minor
-        left_minor = one.amount_minor - before_minor
-        if left_minor:
-            found.append(Comeback(one.spending, left_minor, before_minor))
+        left_minor = one.amount_minor - given_minor
+        if left_minor > 0:
+            found.append(Comeback(one.spending, left_minor, given_minor))
     return tuple(found)
 
 

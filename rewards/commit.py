@@ -5,6 +5,7 @@ from enum import IntEnum
 from msgspec import Struct
 
 from rewards.ledger import NOTHING, Hold, Movement
+from rewards.outcome import Statement
 from rewards.settling import ReturnRecord
 
 UNCHANGED = -1
@@ -27,6 +28,14 @@ class KeyKind(IntEnum):
     REFUND_TURN = 12
     ISSUE = 13
     TRANSFER_STATE = 14
+    FORWARD = 15
+    """The key of a receipt that came by Forward first."""
+    FORWARDED_SALE = 16
+    FORWARDED_REFUND = 17
+    PARKED = 18
+    STATEMENT = 19
+    """What a till stated by Forward, where nothing new was sold."""
+    QUARANTINE = 20
 
 
 KINDS_WITH_RECEIPT = frozenset(
@@ -38,6 +47,9 @@ KINDS_WITH_RECEIPT = frozenset(
         KeyKind.ENROLLMENT,
         KeyKind.MERGE,
         KeyKind.GOODWILL,
+        KeyKind.FORWARDED_SALE,
+        KeyKind.FORWARDED_REFUND,
+        KeyKind.PARKED,
     }
 )
 """Keys whose answer is stored with them, and given again."""
@@ -299,11 +311,76 @@ class ReturnEntry(Struct, frozen=True, gc=False):
 
     Attributes:
         ordinal: how many came back of it before.
+        return_key_id: of the receipt by which it came back; empty is the commit's own key.
     """
 
     original_key_id: bytes
     ordinal: int
     record: ReturnRecord
+    return_key_id: bytes = b""
+
+
+class StatementEntry(Struct, frozen=True, gc=False):
+    """A till's statement by Forward; the key of its turn goes with it.
+
+    Attributes:
+        key_id: of the receipt; of a void its own.
+        ordinal: how many statements there were before.
+        base_key_id: under which what was sold is stored; empty is the commit's own key.
+        base_day: day of recording of that; of the commit's own it is not read.
+    """
+
+    key_id: bytes
+    ordinal: int
+    statement: Statement
+    base_key_id: bytes = b""
+    base_day: int = 0
+
+
+class ParkedEntry(Struct, frozen=True, gc=False):
+    """A refund or void that waits for its sale, under the commit's own key."""
+
+    original_key_id: bytes
+    until_us: int
+
+
+class QuarantineEntry(Struct, frozen=True, gc=False):
+    """A forwarded receipt that could not be taken, under the commit's own key.
+
+    Attributes:
+        chain_id: and store, till and number as they were sent, cut.
+        sold_at_us: as it was sent, UTC microseconds.
+        body: the request, without values of identifiers; empty if it is too large.
+        size_bytes: of the request.
+    """
+
+    chain_id: str
+    store_id: str
+    till_id: str
+    receipt_number: str
+    reason: str
+    detail: str
+    sold_at_us: int
+    body: bytes
+    size_bytes: int
+
+
+class LinkEvent(IntEnum):
+    """What poor links bring about, for their report."""
+
+    BROKEN_OFF = 1
+    RECORDED = 2
+    SUPERSEDED = 3
+    QUARANTINED = 4
+    PARKED = 5
+    UNPARKED = 6
+
+
+class LinkEntry(Struct, frozen=True, gc=False):
+    """One event of the commit's own key; how long after the sale, microseconds, or UNCHANGED."""
+
+    event: int
+    late_us: int = UNCHANGED
 
 
 class Commit(Struct, frozen=True, gc=False):
@@ -316,6 +393,7 @@ class Commit(Struct, frozen=True, gc=False):
         accounts: at most one change for each account; the first is the customer's.
         undone_key_ids: of receipts whose money transfers are cancelled if nobody has sent them.
         transfer_cuts: what comes off money transfers that nobody has sent.
+        unparked: keys of what waited for its sale and does not wait any more.
         messages: to customers.
         silenced_key_ids: of receipts whose messages stop, if nobody has sent them: a later outcome
             counts, and perhaps says nothing. Those of `undone_key_ids` stop too.
@@ -338,6 +416,11 @@ class Commit(Struct, frozen=True, gc=False):
     budget_uses: tuple[BudgetUse, ...] = ()
     returns: tuple[ReturnEntry, ...] = ()
     transfer_cuts: tuple[TransferCut, ...] = ()
+    statements: tuple[StatementEntry, ...] = ()
+    parked: tuple[ParkedEntry, ...] = ()
+    unparked: tuple[bytes, ...] = ()
+    quarantined: tuple[QuarantineEntry, ...] = ()
+    link_events: tuple[LinkEntry, ...] = ()
     messages: tuple[NewMessage, ...] = ()
     silenced_key_ids: tuple[bytes, ...] = ()
 

@@ -153,6 +153,7 @@ def _compile_program(program: Program) -> CompiledProgram:
             for one in program.earn_bounds
         ),
         hold_minutes=program.hold_minutes,
+        forward=program.forward,
         messages=program.messages,
         cost_assets=tuple(sorted({p.cost.asset_code for p in ordered if p.cost is not None})),
     )

@@ -286,6 +286,20 @@ class ReturnRules(Authored, frozen=True):
     no_original: Literal["refuse", "pay"] = "refuse"
 
 
+class ForwardRules(Authored, frozen=True):
+    """What happens to receipts that tills broke off and forward later.
+
+    Attributes:
+        clock_tolerance_s: a till's clock may be wrong by so much.
+        late_days_max: a receipt may come so many days after its sale.
+        parked_hours: so long a refund or void waits for its sale.
+    """
+
+    clock_tolerance_s: Annotated[int, Meta(ge=0, le=86_400)] = 7_200
+    late_days_max: Annotated[int, Meta(ge=1, le=3_660)] = 30
+    parked_hours: Annotated[int, Meta(ge=1, le=8_784)] = 168
+
+
 class SpendRule(Authored, frozen=True):
     """What of an asset may be spent on a receipt, and what it is worth there.
 
@@ -461,4 +475,5 @@ class Program(Authored, frozen=True):
     spend_rules: Annotated[tuple[SpendRule, ...], Meta(max_length=100)] = ()
     earn_bounds: Annotated[tuple[EarnBound, ...], Meta(max_length=100)] = ()
     hold_minutes: Annotated[int, Meta(ge=1, le=1_440)] = 15
+    forward: ForwardRules = ForwardRules()
     messages: MessageRules = MessageRules()

@@ -58,6 +58,7 @@ def check_promotion(path: str, promotion: Promotion, scope: Scope) -> Iterator[P
     yield from _check_cost(path, promotion, scope)
     yield from _check_precedence(path, promotion)
     yield from _check_funding(f"{path}.funding", promotion)
+    yield from _check_offline(f"{path}.policy.offline", promotion, scope)
 
 
 def lowers_prices(promotion: Promotion) -> bool:
@@ -215,3 +216,10 @@ def _check_funding(path: str, promotion: Promotion) -> Iterator[Problem]:
     shares_bp = sum(one.share_bp for one in funding)
     if shares_bp > RATE_BP_ONE:
         yield Problem(path, f"shares sum to {shares_bp}, but 10000 is the whole")
+
+
+def _check_offline(path: str, promotion: Promotion, scope: Scope) -> Iterator[Problem]:
+    """A discount that a till could not give must have an asset in which it is given instead."""
+    wanted = promotion.policy.offline == "deferred_discount" and lowers_prices(promotion)
+    if wanted and "deferred_discount" not in scope.asset_kinds.values():
+        yield Problem(path, "deferred_discount needs an asset of that kind; the program has none")

@@ -184,6 +184,7 @@ def decide_refund(
     evaluate: Evaluator,
     paid: Mapping[str, int] | None = None,
     may_refuse: bool = True,
+    is_plain: bool = False,
 ) -> Refund | RefundRefusal:
     """Decide a refund of part or all of a receipt.
 
@@ -197,6 +198,7 @@ def decide_refund(
         paid: by line_id what the till sold lines at, minor units, if not as evaluated; no discount
             of a promotion is on them, so that none keeps money back.
         may_refuse: promotions may forbid it; they may not once it is a fact.
+        is_plain: nothing of the customer's own assets has paid for it after all.
 
     Returns:
         The difference to what is left before it; or why it is not possible. All refunds of a
@@ -228,7 +230,7 @@ def decide_refund(
         max(0, printed_minor - clawed_minor),
         max(0, clawed_minor - printed_minor),
         sold.grants,
-        _points(facts, prices, before, after),
+        () if is_plain else _points(facts, prices, before, after),
         kept_before.evaluation,
         kept_after.evaluation,
         _freed(kept_before, kept_after, clawed, taken),

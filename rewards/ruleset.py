@@ -21,6 +21,7 @@ from rewards.program import (
     CouponSeries,
     CrossSellLink,
     EarnBound,
+    ForwardRules,
     Funding,
     Limits,
     MessageRules,
@@ -180,6 +181,7 @@ class CompiledProgram(Struct, frozen=True, array_like=True):
     earn_bounds: tuple[CompiledEarnBound, ...] = ()
     hold_minutes: int = 15
     cost_assets: tuple[str, ...] = ()
+    forward: ForwardRules = ForwardRules()
     messages: MessageRules = MessageRules()
 
 

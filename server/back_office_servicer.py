@@ -217,6 +217,7 @@ class BackOfficeServicer:
             merged_accounts=found.merged,
             budgets=found.budgets,
             accounts=found.accounts,
+            statements=found.statements,
         )
 
 

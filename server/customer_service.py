@@ -11,9 +11,9 @@ from typing import Any
 import grpc
 import structlog
 
-from loyalty.v1 import customer_service_pb2, ledger_pb2, outbox_pb2
+from loyalty.v1 import customer_service_pb2, forward_pb2, ledger_pb2, outbox_pb2
 from rewards.refusal import Reason, Refusal
-from server import membership, messages, periods, statements, status
+from server import membership, messages, periods, quarantined, statements, status
 from server.codec import check
 from server.codec.message import parsed
 from server.expiry import Expiry
@@ -51,6 +51,15 @@ LEDGER_CALLS: dict[str, Handler] = {
 }
 """The calls of BackOfficeService on accounts and ledger, by name; ExpireLots is another."""
 
+FORWARD_CALLS: dict[str, Handler] = {
+    "ListQuarantined": quarantined.list_quarantined,
+    "GetQuarantined": quarantined.get_quarantined,
+    "MendQuarantined": quarantined.mend_quarantined,
+    "DropQuarantined": quarantined.drop_quarantined,
+    "GetForwardReport": quarantined.get_forward_report,
+}
+"""The calls of BackOfficeService on receipts that tills broke off, by name."""
+
 MESSAGE_CALLS: dict[str, Handler] = {
     "ListMessages": messages.list_messages,
     "GetMessage": messages.get_message,
@@ -84,6 +93,7 @@ def ledger_handlers(context: Context, expiry: Expiry) -> Handlers:
 
     return {
         **_handlers(context, {**LEDGER_CALLS, "ExpireLots": expire_lots}, ledger_pb2),
+        **_handlers(context, FORWARD_CALLS, forward_pb2),
         **_handlers(context, MESSAGE_CALLS, outbox_pb2),
     }
 

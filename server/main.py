@@ -34,6 +34,7 @@ from server.evaluator import kernel_findings, prepare
 from server.expiry import Expiry
 from server.log import set_up_log
 from server.lookups import Lookups
+from server.parking import Parking
 from server.pipeline import Pipeline
 from server.reference import POLL_S, Prepare, Reference
 from server.session import GO_AWAY_GRACE_MS, Sessions
@@ -107,6 +108,9 @@ async def serve(settings: Settings) -> None:
         await _report_health(context, health)
         expiry.start()
         stack.push_async_callback(expiry.stop)
+        parking = Parking(context, settings.parking_s)
+        parking.start()
+        stack.push_async_callback(parking.stop)
         if transport is not None:
             worker = Worker(
                 context,

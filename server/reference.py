@@ -227,6 +227,19 @@ class Reference:
                 return _of_chain(ruleset, chain_id)
         raise Refusal(Reason.NO_RULESET, "no ruleset is in force: publish a program")
 
+    async def rules_in_force(self, chain_id: str, at_us: int) -> ProgramRules:
+        """The chain's rules that were in force at an instant, however long ago.
+
+        Raises:
+            Refusal: NO_RULESET.
+        """
+        if self._live and self._live[0][0] <= at_us:
+            return self.rules_at(chain_id, at_us)
+        version = await self._source.version_in_force(at_us)
+        if not version:
+            raise Refusal(Reason.NO_RULESET, "no ruleset was in force then")
+        return await self.rules_of(chain_id, version)
+
     async def rules_of(self, chain_id: str, version: int) -> ProgramRules:
         """The chain's rules at a version that a token names; an old one is loaded apart.
 

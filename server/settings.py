@@ -22,6 +22,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         log_level: of the log on standard error.
         drain_s: how long SIGTERM waits for calls in flight, seconds.
         expiry_s: between two looks for expired lots, seconds; 0 never looks by itself.
+        parking_s: between two looks for refunds whose sale has come; 0 never looks by itself.
         sms_transport: what carries messages to customers; with `none` they wait in the outbox.
         sms_file: where the file transport appends.
         sms_url: host:port of an SMSC, or the address of an HTTP gateway.
@@ -41,6 +42,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     drain_s: float = 10.0
     expiry_s: Annotated[float, Meta(ge=0.0, le=86_400.0)] = 60.0
+    parking_s: Annotated[float, Meta(ge=0.0, le=86_400.0)] = 10.0
     sms_transport: Literal["none", "file", "smpp", "http"] = "none"
     sms_file: Path = Path("var/sms.jsonl")
     sms_url: str = ""

@@ -36,6 +36,9 @@ KIND_OF: dict[int, pb.EntryKind.ValueType] = {
     KeyKind.REFUND: pb.ENTRY_KIND_REFUND,
     KeyKind.EXPIRY: pb.ENTRY_KIND_EXPIRY,
     KeyKind.GOODWILL: pb.ENTRY_KIND_GOODWILL,
+    KeyKind.FORWARDED_SALE: pb.ENTRY_KIND_CHECKOUT,
+    KeyKind.FORWARDED_REFUND: pb.ENTRY_KIND_REFUND,
+    KeyKind.STATEMENT: pb.ENTRY_KIND_FORWARD,
 }
 """What caused an entry, by the kind of its key; of others ENTRY_KIND_OTHER."""
 
@@ -205,7 +208,7 @@ def _decimals(context: Context, chain_id: str) -> dict[str, int]:
 async def _entry_pb(connection: AnyConnection, entry: Entry) -> pb.StatementEntry:
     key_id = entry.transfer_id[:16]
     store_id = ""
-    if entry.kind == KeyKind.CHECKOUT:
+    if entry.kind in (KeyKind.CHECKOUT, KeyKind.FORWARDED_SALE):
         request = await read_request(connection, key_id, entry.day)
         if request is not None:
             store_id = _REQUEST.decode(_PAIR + request)[0].header.store_id

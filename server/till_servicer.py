@@ -20,6 +20,7 @@ from server.till.break_off import break_off
 from server.till.checkout import checkout
 from server.till.context import Context
 from server.till.enroll import enroll
+from server.till.forward import forward
 from server.till.get_receipt import get_receipt
 from server.till.identify import identify
 from server.till.quote import quote
@@ -46,6 +47,7 @@ OFFERED: dict[str, Handler] = {
     "Quote": quote,
     "Checkout": checkout,
     "BreakOff": break_off,
+    "Forward": forward,
     "Void": void_receipt,
     "Release": release,
     "Refund": refund,
@@ -57,7 +59,6 @@ OFFERED: dict[str, Handler] = {
 NOT_OFFERED = (
     "StartConfirmation",
     "Confirm",
-    "Forward",
     "ReportOutcome",
     "ClaimReceipt",
     "CloseShift",

@@ -10,7 +10,7 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 # Servers are killed in tests; what gRPC writes of it would stand between the dots.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-pytest_plugins = ("tests.pg", "tests.world", "tests.refunding")
+pytest_plugins = ("tests.pg", "tests.world", "tests.refunding", "tests.forwarding")
 
 settings.register_profile("dev", max_examples=50, deadline=None)
 # The gate must give one verdict on one tree, so its examples do not vary.

@@ -5,7 +5,16 @@ import sys
 
 import typer
 
-from server.ctl import customer, importing, ledger, messages, program, schema
+from server.ctl import (
+    customer,
+    forward,
+    importing,
+    ledger,
+    messages,
+    program,
+    quarantine,
+    schema,
+)
 from server.ctl.doctor import doctor
 from server.ctl.say import CtlError, say_error
 
@@ -20,6 +29,8 @@ app.add_typer(program.app, name="program")
 app.add_typer(importing.app, name="import")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(customer.app, name="customer")
+app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(forward.app, name="forward")
 app.add_typer(messages.app, name="messages")
 app.add_typer(schema.app, name="db")
 app.command()(doctor)

@@ -32,6 +32,7 @@ COUNTS = (
     "receipts",
     "accounts",
     "merged",
+    "statements",
 )
 
 Json = Annotated[bool, typer.Option("--json", help="one JSON object, for scripts")]

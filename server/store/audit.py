@@ -330,6 +330,53 @@ select (select count(*) from compared where is_kept) as receipts,
 """
 
 
+# A statement has its key, and what it is of is stored where it says; statements of a receipt are
+# numbered without a gap. What waits, or is kept apart, has its key, and so has every event.
+AUDIT_STATEMENTS = """
+with checked as materialized (
+    select s.key_id, s.ordinal, s.forward_key_id, s.base_key_id, s.base_day,
+           own.key_id is not null as is_keyed, base.day as stored_day,
+           row_number() over (partition by s.key_id order by s.ordinal) - 1 as place
+      from receipt_statement s
+      left join commit_key own on own.key_id = s.forward_key_id
+      left join commit_key base on base.key_id = s.base_key_id
+),
+problem as (
+    select format('statement %s of receipt %s: no commit key is behind it', ordinal,
+                  encode(key_id, 'hex')) as text
+      from checked
+     where not is_keyed
+    union all
+    select format('statement %s of receipt %s: nothing is stored under %s on day %s', ordinal,
+                  encode(key_id, 'hex'), encode(base_key_id, 'hex'), base_day)
+      from checked
+     where stored_day is distinct from base_day
+    union all
+    select format('receipt %s: its statement %s is missing', encode(key_id, 'hex'), place)
+      from checked
+     where ordinal <> place
+    union all
+    select format('parked receipt %s: what was sent is missing', encode(forward_key_id, 'hex'))
+      from parked_receipt p
+      left join receipt r on r.key_id = p.forward_key_id and r.day = p.day
+     where r.key_id is null
+    union all
+    select format('quarantined receipt %s: no commit key is behind it',
+                  encode(quarantine_id, 'hex'))
+      from quarantined_receipt
+      left join commit_key on key_id = quarantine_id
+     where key_id is null
+    union all
+    select format('event %s of key %s: no commit key is behind it', event, encode(e.key_id, 'hex'))
+      from link_event e
+      left join commit_key using (key_id)
+     where commit_key.kind is null
+)
+select (select count(*) from checked) as statements,
+       array(select text from problem order by text limit $1) as problems
+"""
+
+
 class Audit(Struct, frozen=True):
     """What an audit read and found.
 
@@ -339,6 +386,7 @@ class Audit(Struct, frozen=True):
         problems: what is wrong and where, at most `PROBLEMS_MAX`; empty if the ledger is proved.
         holds: those that have not lapsed.
         merged: accounts that were merged into others.
+        statements: of tills, by Forward.
     """
 
     transfers: int
@@ -352,6 +400,7 @@ class Audit(Struct, frozen=True):
     holds: int = 0
     merged: int = 0
     budgets: int = 0
+    statements: int = 0
 
     @property
     def is_balanced(self) -> bool:
@@ -385,9 +434,10 @@ async def audit_ledger(database: Database, at_us: int) -> Audit:
         holds, overheld = await _ask(connection, AUDIT_HOLDS, at_us)
         merged, left = await _ask(connection, AUDIT_MERGED, at_us)
         budgets, miscounted = await _ask(connection, AUDIT_BUDGETS)
+        statements, unstored = await _ask(connection, AUDIT_STATEMENTS)
         receipts, accounts, unmatched = await _ask(connection, AUDIT_RECEIPTS, kinds)
     problems = [*unbalanced, *different, *overdrawn, *unposted, *overheld, *left]
-    problems += [*miscounted, *unmatched]
+    problems += [*miscounted, *unstored, *unmatched]
     if not postings:
         problems.insert(0, "the ledger is empty: there is no posting to prove anything by")
     return Audit(
@@ -402,6 +452,7 @@ async def audit_ledger(database: Database, at_us: int) -> Audit:
         holds=holds,
         merged=merged,
         budgets=budgets,
+        statements=statements,
     )
 
 

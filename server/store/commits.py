@@ -16,9 +16,11 @@ from rewards.rounding import floor_div
 from server.store import (
     account_changes,
     budgets,
+    forwarded,
     instruments,
     membership,
     outbox,
+    quarantine,
     refunds,
     transfers,
     turnover,
@@ -126,6 +128,8 @@ HOT_STATEMENTS = {
     **instruments.WRITE_STATEMENTS,
     **turnover.WRITE_STATEMENTS,
     **transfers.WRITE_STATEMENTS,
+    **forwarded.WRITE_STATEMENTS,
+    **quarantine.WRITE_STATEMENTS,
     **outbox.WRITE_STATEMENTS,
 }
 """What the commit pipeline runs beside COPY; a test explains each on a million rows without
@@ -204,6 +208,8 @@ async def write_batch(connection: AnyConnection, commits: Sequence[Commit]) -> W
         await outbox.write_messages(connection, chosen)
         await budgets.write_uses(connection, chosen)
         await refunds.write_returns(connection, chosen)
+        await forwarded.write_forwarded(connection, chosen)
+        await quarantine.write_quarantined(connection, chosen)
         await _insert_exceptions(connection, chosen)
         await _insert_answers(connection, chosen)
     lost = tuple(n for n in range(len(commits)) if n not in set(won))

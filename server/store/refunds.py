@@ -123,7 +123,7 @@ async def write_returns(connection: AnyConnection, commits: Sequence[Commit]) ->
         (
             one.original_key_id,
             one.ordinal,
-            commit.keys[0].key_id,
+            one.return_key_id or commit.keys[0].key_id,
             commit.recorded_at_us,
             _ENCODER.encode(one.record),
         )

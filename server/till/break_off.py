@@ -1,7 +1,7 @@
 """BreakOff: "I gave up on this key". It ends one way for everybody."""
 
 from loyalty.v1 import till_service_pb2 as pb
-from rewards.commit import Commit, CommitKey, KeyKind
+from rewards.commit import Commit, CommitKey, KeyKind, LinkEntry, LinkEvent
 from rewards.sale import derived_key_id, key_id_of
 from server.codec import check
 from server.codec.message import spliced
@@ -46,7 +46,7 @@ class BreakOffOperation:
 
     async def settled(self, known: KnownKey, seen: Seen, deadline_s: float) -> bytes:
         """The key has ended already: say how."""
-        if known.kind == KeyKind.FENCE:
+        if known.kind in (KeyKind.FENCE, KeyKind.FORWARD):
             return _response(pb.RECEIPT_STATE_BROKEN_OFF)
         if known.kind == KeyKind.REFUND:
             stored = await stored_checkout(self._context, self._key_id, known, deadline_s)
@@ -60,7 +60,12 @@ class BreakOffOperation:
         """Close the key."""
         now_us = self._context.clock()
         key = CommitKey(self._key_id, KeyKind.FENCE, _NO_FINGERPRINT)
-        commit = Commit(keys=(key,), effective_at_us=now_us, recorded_at_us=now_us)
+        commit = Commit(
+            keys=(key,),
+            effective_at_us=now_us,
+            recorded_at_us=now_us,
+            link_events=(LinkEntry(LinkEvent.BROKEN_OFF),),
+        )
         return Decided(commit, _response(pb.RECEIPT_STATE_BROKEN_OFF))
 
 

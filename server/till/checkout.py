@@ -34,7 +34,7 @@ from rewards.sale import (
     key_id_of,
 )
 from rewards.spend_posting import Taking, post_missing, post_takings, spending_uses, takings_of
-from rewards.spending import Purse
+from rewards.spending import Purse, Wish
 from rewards.transfer import transfers_of
 from server.codec import check
 from server.codec.answer_pb import spell_answer
@@ -47,6 +47,7 @@ from server.till import evaluation as work
 from server.till import instruments, quotas, returns, spending
 from server.till.context import Context, check_currency
 from server.till.durable import Decided, run_durable
+from server.till.history import forwarded_refusal, last_statement, stands_as_answered
 from server.till.holds import hold_id_of
 from server.till.merged import account_today
 from server.till.refund_answer import spell_exceptions, spell_returns
@@ -198,6 +199,8 @@ def _check_place(key: ReceiptKey, sale: Sale) -> None:
 class CheckoutOperation:
     """A Checkout as a durable operation."""
 
+    _kind = KeyKind.CHECKOUT
+
     def __init__(self, context: Context, command: CheckoutCommand) -> None:
         """Say what to look up: the receipt's key, the basket's, the customer.
 
@@ -207,6 +210,8 @@ class CheckoutOperation:
         """
         self._context = context
         self._command = command
+        self._receipt_id = command.key_id
+        self._sale = command.sale
         basket = (command.basket_key_id,) if command.basket_id else ()
         originals = returns.wanted_keys(command.sale)
         self.wanted = Wanted(
@@ -219,6 +224,9 @@ class CheckoutOperation:
         Raises:
             Refusal: BROKEN_OFF or KEY_CONFLICT.
         """
+        statement = await last_statement(self._context, self._command.key_id, deadline_s)
+        if statement is not None and not stands_as_answered(known, statement):
+            raise forwarded_refusal(self._command.key_id, statement)
         if known.kind == KeyKind.FENCE:
             text = "the key was closed by BreakOff: send the receipt by Forward"
             raise Refusal(Reason.BROKEN_OFF, text, {"receipt_id": self._command.key_id.hex()})
@@ -248,7 +256,7 @@ class CheckoutOperation:
         if frozen.problem is not None:
             self._except(exceptions, ExceptionKind.TOKEN, frozen.problem)
         self._check_business(seen, exceptions)
-        scene = work.Scene(context, store, frozen.rules, command.sale, frozen.at_us)
+        scene = work.Scene(context, store, frozen.rules, self._sale, frozen.at_us)
         facts, looked, basket = await self._facts(scene, seen, now_us, deadline_s)
         scene, facts = await self._paying(scene, facts, frozen, seen, now_us, deadline_s)
         coming = await returns.look_at(scene, seen, deadline_s)
@@ -277,7 +285,7 @@ class CheckoutOperation:
         takings = self._takings(scene, facts, decision, frozen, exceptions)
         found = self._differences(decision.evaluation, frozen, exceptions)
         decision, skipped = _add_extras(scene, decision, facts, seen)
-        detail = outcome_differs(command.sale, decision.evaluation, command.outcome)
+        detail = self._differs(decision.evaluation)
         if detail:
             exceptions.append(ExceptionEntry(ExceptionKind.OUTCOME_DIFFERS, detail))
         own_lots = instruments.own_lots(facts, decision, looked)
@@ -320,10 +328,7 @@ class CheckoutOperation:
     ) -> tuple[work.Scene, Facts]:
         """What is spent, and what of; an ordinary receipt reads nothing for it."""
         command = self._command
-        told, outcome = frozen.told, command.outcome
-        is_same = told is not None and told.fingerprint == command.fingerprint
-        is_plain = outcome is not None and outcome.kind in (OutcomeKind.PLAIN, OutcomeKind.NOT_SOLD)
-        wishes = spending.wishes_to_sell(scene, facts, told, is_same, is_plain)
+        wishes = self._wishes(scene, facts, frozen)
         in_debt = seen.customer is not None and seen.customer.in_debt
         hold_id = hold_id_of(command.basket_id)
         try:
@@ -333,6 +338,17 @@ class CheckoutOperation:
         except TimeoutError:
             text = "no time was left before the write; nothing is recorded"
             raise Refusal(Reason.DEADLINE_PASSED, text) from None
+
+    def _wishes(self, scene: work.Scene, facts: Facts, frozen: Frozen) -> tuple[Wish, ...]:
+        """What is to be spent."""
+        told, outcome = frozen.told, self._command.outcome
+        is_same = told is not None and told.fingerprint == self._command.fingerprint
+        is_plain = outcome is not None and outcome.kind in (OutcomeKind.PLAIN, OutcomeKind.NOT_SOLD)
+        return spending.wishes_to_sell(scene, facts, told, is_same, is_plain)
+
+    def _differs(self, evaluation: Evaluated) -> str:
+        """How what the till did differs from what is answered; empty if it does not."""
+        return outcome_differs(self._command.sale, evaluation, self._command.outcome)
 
     def _takings(
         self,
@@ -465,7 +481,7 @@ class CheckoutOperation:
         codes = asked.codes if training else sold.settled.codes
         return _RESPONSE(
             pb.DURABLE_RESULT_TRAINING if training else pb.DURABLE_RESULT_COMMITTED,
-            command.key_id,
+            self._receipt_id,
             command.fingerprint,
             sold.now_us,
             spell_answer(asked._replace(codes=codes, spend=view)),
@@ -476,10 +492,10 @@ class CheckoutOperation:
 
     def _commit(self, sold: Sold, seen: Seen, answer: bytes) -> Commit:
         command, rules, at_us = self._command, sold.scene.rules, sold.scene.at_us
-        keys = [CommitKey(command.key_id, KeyKind.CHECKOUT, command.fingerprint)]
+        keys = [CommitKey(command.key_id, self._kind, command.fingerprint)]
         if command.basket_id and command.basket_key_id not in seen.keys:
-            keys.append(CommitKey(command.basket_key_id, KeyKind.BASKET, command.key_id))
-        kept = (command.closed, command.basket_id, command.outcome)
+            keys.append(CommitKey(command.basket_key_id, KeyKind.BASKET, self._receipt_id))
+        kept = self._kept()
         return Commit(
             keys=(*keys, *sold.settled.keys, *sold.back.keys),
             effective_at_us=at_us,
@@ -507,6 +523,14 @@ class CheckoutOperation:
             transfer_cuts=tuple(cut for one in sold.back.returned for cut in one.transfer_cuts),
         )
 
+    def _kept(self) -> tuple[object, ...]:
+        """What is kept of the request besides the sale."""
+        command = self._command
+        return command.closed, command.basket_id, command.outcome
+
+    def _grant_more(self, sold: Sold) -> None:
+        """Grant on the customer's journal what is given besides rewards: nothing to a live call."""
+
     def _accounts(self, sold: Sold) -> tuple[AccountChange, ...]:
         """What changes of the customer's account."""
         customer = sold.facts.customer
@@ -516,6 +540,7 @@ class CheckoutOperation:
         program, grants = sold.scene.rules.program, sold.decision.evaluation.grants
         post_grants(journal, program, grants, sold.kept.overrun)
         post_missing(journal, sold.takings, sold.scene.at_us)
+        self._grant_more(sold)
         bounded = spending_uses(program, sold.facts, sold.decision.evaluation)
         last_day = max(customer.last_purchase_day, sold.facts.store.local_day)
         change = AccountChange(

@@ -2,8 +2,12 @@
 
 import asyncio
 
+from msgspec.structs import replace
+
+from loyalty.v1 import receipt_pb2
 from loyalty.v1 import till_service_pb2 as pb
 from rewards.commit import KeyKind
+from rewards.outcome import ForwardState, counts_for_nothing
 from rewards.refusal import Reason, Refusal
 from rewards.sale import LineAction, Sale, key_id_of
 from server.codec import check
@@ -11,10 +15,13 @@ from server.codec.message import spliced
 from server.codec.sale_pb import receipt_key_from_pb
 from server.lookups import Wanted
 from server.store.database import RetryError
+from server.store.facts import KnownKey
+from server.store.forwarded import KnownStatement
 from server.store.refunds import KnownReturn, read_returns
 from server.till.break_off import void_key_id_of
 from server.till.context import Context
 from server.till.durable import look_up_in_time
+from server.till.history import Base, base_of, is_sale, read_history
 from server.till.original import sale_of
 from server.till.stored import stored_checkout
 
@@ -38,20 +45,51 @@ async def get_receipt(context: Context, request: pb.GetReceiptRequest, deadline_
     if known is None:
         text = "nothing is recorded under this key; only BreakOff makes that final"
         raise Refusal(Reason.RECEIPT_NOT_FOUND, text, {"receipt_id": key_id.hex()})
-    if known.kind == KeyKind.FENCE:
+    history = await read_history(context, key_id, deadline_s)
+    if known.kind == KeyKind.REFUND or not is_sale(known, history):
+        return await _refund(context, key_id, known, history, deadline_s)
+    base = base_of(known, key_id, history)
+    if base is None:
         return _spelled(pb.RECEIPT_STATE_BROKEN_OFF)
-    stored = await stored_checkout(context, key_id, known, deadline_s)
-    if known.kind == KeyKind.REFUND:
-        return _spelled(pb.RECEIPT_STATE_COMMITTED) + spliced(_REFUND_FIELD, stored.answer)
+    stored = await stored_checkout(context, base.key_id, _at(known, base), deadline_s)
     first = spliced(_CHECKOUT_FIELD, stored.answer)
     returns = await _returns(context, key_id, deadline_s)
     void = seen.keys.get(void_key_id)
     if void is None:
         state = _state(sale_of(stored), returns) if returns else pb.RECEIPT_STATE_COMMITTED
-        return _spelled(state, returns) + first
+        if history and history[-1].statement.is_undone:
+            state = pb.RECEIPT_STATE_NOT_SOLD
+        return _spelled(state, returns, history) + first
     undone = await stored_checkout(context, void_key_id, void, deadline_s)
     voided = spliced(_VOID_FIELD, undone.answer)
-    return _spelled(pb.RECEIPT_STATE_VOIDED, returns) + first + voided
+    return _spelled(pb.RECEIPT_STATE_VOIDED, returns, history) + first + voided
+
+
+async def _refund(
+    context: Context,
+    key_id: bytes,
+    known: KnownKey,
+    history: tuple[KnownStatement, ...],
+    deadline_s: float,
+) -> bytes:
+    """What became of a refund: by a live call, or forwarded, settled or still waiting."""
+    if not history:
+        stored = await stored_checkout(context, key_id, known, deadline_s)
+        return _spelled(pb.RECEIPT_STATE_COMMITTED) + spliced(_REFUND_FIELD, stored.answer)
+    last = history[-1]
+    if last.statement.state == ForwardState.PARKED:
+        return _spelled(pb.RECEIPT_STATE_PARKED, (), history)
+    if counts_for_nothing(last.statement.outcome):
+        return _spelled(pb.RECEIPT_STATE_NOT_SOLD, (), history)
+    base = Base(last.base_key_id, last.base_day)
+    stored = await stored_checkout(context, base.key_id, _at(known, base), deadline_s)
+    answer = spliced(_REFUND_FIELD, stored.answer)
+    return _spelled(pb.RECEIPT_STATE_COMMITTED, (), history) + answer
+
+
+def _at(known: KnownKey, base: Base) -> KnownKey:
+    """The key with the day on which what counts was recorded."""
+    return replace(known, day=base.day)
 
 
 async def _returns(context: Context, key_id: bytes, deadline_s: float) -> tuple[KnownReturn, ...]:
@@ -78,8 +116,14 @@ def _state(sale: Sale, returns: tuple[KnownReturn, ...]) -> pb.ReceiptState.Valu
     return pb.RECEIPT_STATE_PARTLY_REFUNDED
 
 
-def _spelled(state: pb.ReceiptState.ValueType, returns: tuple[KnownReturn, ...] = ()) -> bytes:
+def _spelled(
+    state: pb.ReceiptState.ValueType,
+    returns: tuple[KnownReturn, ...] = (),
+    history: tuple[KnownStatement, ...] = (),
+) -> bytes:
     response = pb.GetReceiptResponse(state=state)
+    for known in history:
+        _fill_statement(response.statements.add(), known)
     for one in returns:
         told = response.returns.add(
             receipt_id=one.refund_key_id,
@@ -92,3 +136,17 @@ def _spelled(state: pb.ReceiptState.ValueType, returns: tuple[KnownReturn, ...] 
                 line_id=line_id, amount_minor=amount_minor, quantity_milli=quantity_milli
             )
     return response.SerializeToString()
+
+
+def _fill_statement(told: pb.ReceiptStatement, known: KnownStatement) -> None:
+    statement = known.statement
+    told.outcome.kind = receipt_pb2.OutcomeKind.ValueType(statement.outcome.kind)
+    told.outcome.number = statement.outcome.number
+    for line_id, amount_minor in statement.outcome.lines:
+        told.outcome.lines.add(line_id=line_id, amount_minor=amount_minor)
+    told.state = pb.ForwardState.ValueType(statement.state)
+    told.sold_at_us = statement.sold_at_us
+    told.clock_offset_us = statement.clock_offset_us
+    told.recorded_at_us = known.recorded_at_us
+    for one in statement.instead:
+        told.instead.add(asset_code=one.asset_code, amount_minor=one.amount_minor)

@@ -37,6 +37,7 @@ from rewards.transfer import cuts_of
 from rewards.uses_back import uses_back_of_refund
 from server.till.cards_back import cards_back, codes_of
 from server.till.context import Context
+from server.till.lowering import instead_claims
 from server.till.original import (
     Moved,
     Original,
@@ -122,6 +123,7 @@ def return_goods(
     if decided is None:
         exceptions = tuple(exception_of(problem) for problem in problems)
         return Returned(original, now_us, exceptions=exceptions)
+    instead = instead_claims(context, original, decided)
     cards = cards_back(context, original, [line.line_id for line in decided.lines])
     if cards.problems and not closed:
         raise cards.problems[0]
@@ -130,7 +132,7 @@ def return_goods(
     to_cards, part = card_parts(decided, pay_back(decided), spent, original.records)
     program, records = original.rules.program, original.records
     lots = [granted for touched in original.accounts for granted in touched.granted]
-    claims = (*claims_of(decided, program, lots, records), *cards.claims)
+    claims = (*claims_of(decided, program, lots, records), *instead, *cards.claims)
     customer = original.customer
     spendings = customer.spendings if customer is not None else ()
     comebacks = comebacks_of(decided, program, part, spendings, records)
@@ -160,7 +162,7 @@ def return_goods(
             [(line.line_id, line.amount_minor) for line in decided.lines],
             is_gone=is_gone,
         ),
-        cuts_of(program, decided, original.key_id, original.facts.customer.customer_id),
+        cuts_of(program, decided, original.base_key_id, original.facts.customer.customer_id),
         codes_of(context, original, to_cards),
     )
 
@@ -177,8 +179,11 @@ def _decided(
     Raises:
         Refusal: of a request.
     """
-    if original.outcome is not None and original.outcome.kind == OutcomeKind.NOT_SOLD:
-        metadata = {"receipt_id": original.key_id.hex(), "state": "NOT_SOLD"}
+    outcome = original.outcome
+    is_not_sold = outcome is not None and outcome.kind == OutcomeKind.NOT_SOLD
+    if original.is_undone or is_not_sold:
+        state = "NOT_SOLD" if is_not_sold else "UNKNOWN"
+        metadata = {"receipt_id": original.key_id.hex(), "state": state}
         problems.append(Refusal(Reason.RECEIPT_STATE, "the original was not sold", metadata))
         if not closed:
             raise problems[0]
@@ -190,12 +195,13 @@ def _decided(
         if not now:
             return None
     args = (original.rules, original.sale, original.facts, before, now, evaluator_of(context))
-    decided = decide_refund(*args, original.paid)
+    is_plain = original.by_lines is not None and original.by_lines.outcome.kind == OutcomeKind.PLAIN
+    decided = decide_refund(*args, original.paid, is_plain=is_plain)
     if isinstance(decided, RefundRefusal):
         problems.append(_refusal(original, decided))
         if not closed:
             raise problems[-1]
-        decided = decide_refund(*args, original.paid, may_refuse=False)
+        decided = decide_refund(*args, original.paid, may_refuse=False, is_plain=is_plain)
     assert not isinstance(decided, RefundRefusal), "what fits is refused by promotions alone"
     return decided
 

@@ -1,7 +1,7 @@
 """A sale that something comes back of: what it was, what it moved, and what came back before."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -12,12 +12,13 @@ from rewards.earn_bound import within_balances
 from rewards.evaluate import Evaluated, Evaluation
 from rewards.facts import AssetWindow, Facts
 from rewards.journal import Journal
-from rewards.ledger import NOTHING, Holdings, Movement, OwnedLot
+from rewards.ledger import NOTHING, Book, Holdings, Movement, OwnedLot
+from rewards.outcome import Statement, is_plain, plain_sale
 from rewards.quota import NetUse
 from rewards.refund import Evaluator
 from rewards.refusal import Reason, Refusal
 from rewards.ruleset import ProgramRules
-from rewards.sale import Line, LineAction, Outcome, OutcomeKind, ReceiptKey, Sale, derived_key_id
+from rewards.sale import Line, LineAction, Outcome, OutcomeKind, ReceiptKey, Sale
 from rewards.settling import (
     Claim,
     Comeback,
@@ -35,6 +36,7 @@ from server.lookups import Seen
 from server.store.budgets import read_net_uses
 from server.store.database import RetryError
 from server.store.facts import AnyConnection, KnownKey, StoredRow, read_account
+from server.store.forwarded import KnownStatement
 from server.store.holdings import read_holdings
 from server.store.instruments import read_given_out
 from server.store.refunds import (
@@ -49,15 +51,21 @@ from server.store.refunds import (
 )
 from server.till.break_off import void_key_id_of
 from server.till.context import Context
+from server.till.history import base_of, is_sale, read_history, turn_key
 from server.till.stored import stored_checkout
 
 
 class _Kept(Struct, frozen=True, array_like=True):
-    """What a Checkout keeps of its request besides the sale; what else it keeps is not read."""
+    """What a sale keeps of its request besides what was scanned; what else it keeps is not read.
+
+    Attributes:
+        sold_at_us: by the till's clock, of one that came by Forward; else 0.
+    """
 
     closed: bool
     basket_id: bytes
     outcome: Outcome | None
+    sold_at_us: int = 0
 
 
 _REQUEST = msgspec.msgpack.Decoder(tuple[Sale, _Kept])
@@ -101,13 +109,17 @@ class Original(NamedTuple):
     """A sale as it was decided, and what has become of it.
 
     Attributes:
+        base_key_id: under which it is stored and posted; of a live Checkout its own key.
         returns: what came back of it, oldest first.
         accounts: those it moved something on, the customer's first; it may have none.
         budget_uses: what it has used of budgets and has not come back.
+        history: what the till has stated of it by Forward, oldest first.
     """
 
     key: ReceiptKey
     key_id: bytes
+    base_key_id: bytes
+    base_day: int
     stored: StoredRow
     sale: Sale
     outcome: Outcome | None
@@ -116,6 +128,25 @@ class Original(NamedTuple):
     returns: tuple[KnownReturn, ...]
     accounts: tuple[Touched, ...]
     budget_uses: tuple[NetUse, ...]
+    history: tuple[KnownStatement, ...] = ()
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """What was stated of what counts now: of what was sold anew, from then on."""
+        own = [one for one in self.history if one.base_key_id == self.base_key_id]
+        return tuple(one.statement for one in own)
+
+    @property
+    def is_undone(self) -> bool:
+        """Nothing of it counts: it was not sold, or the till does not know."""
+        return bool(self.history) and self.history[-1].statement.is_undone
+
+    @property
+    def by_lines(self) -> Statement | None:
+        """What was stated of the amounts that it was sold at, if Forward has settled it so."""
+        kinds = (OutcomeKind.PLAIN, OutcomeKind.OTHER)
+        found = [one for one in self.statements if one.outcome.kind in kinds]
+        return None if self.is_undone or not found else found[0]
 
     @property
     def customer(self) -> Touched | None:
@@ -129,8 +160,9 @@ class Original(NamedTuple):
 
     @property
     def records(self) -> tuple[ReturnRecord, ...]:
-        """What the returns did."""
-        return tuple(one.record for one in self.returns)
+        """What statements and returns did to what was posted."""
+        settled = [one.settled for one in self.statements]
+        return (*settled, *[one.record for one in self.returns])
 
     @property
     def returned(self) -> dict[str, int]:
@@ -160,7 +192,7 @@ class Original(NamedTuple):
     def counted(self) -> Counted:
         """The sale as limits over many receipts counted it."""
         return Counted(
-            self.rules.program, self.key.store_id, self.key_id, self.facts, self.budget_uses
+            self.rules.program, self.key.store_id, self.base_key_id, self.facts, self.budget_uses
         )
 
     @property
@@ -170,11 +202,14 @@ class Original(NamedTuple):
         return [one for one in lines if not one.cancelled and one.action != LineAction.RETURN]
 
     @property
+    def caused_key_ids(self) -> tuple[bytes, ...]:
+        """Keys whose money transfers and messages end with it: where it is stored, and its own."""
+        return tuple(dict.fromkeys((self.base_key_id, self.key_id)))
+
+    @property
     def turn_key(self) -> CommitKey:
-        """The key of the next return, or void, of this sale: of two at once one finds it taken."""
-        turn = len(self.returns).to_bytes(4, "big")
-        key_id = derived_key_id(b"refund turn", self.key_id, turn)
-        return CommitKey(key_id, KeyKind.REFUND_TURN, self.key_id)
+        """The key of the next return, statement or void: of two at once one finds it taken."""
+        return turn_key(self.key_id, len(self.returns) + len(self.history))
 
 
 def sold_key(seen: Seen, key_id: bytes) -> KnownKey:
@@ -188,10 +223,7 @@ def sold_key(seen: Seen, key_id: bytes) -> KnownKey:
     if known is None:
         text = "nothing is recorded under the key of the original"
         raise Refusal(Reason.RECEIPT_NOT_FOUND, text, metadata)
-    if known.kind == KeyKind.FENCE:
-        text = "the original was broken off"
-        raise Refusal(Reason.RECEIPT_STATE, text, {**metadata, "state": "BROKEN_OFF"})
-    if known.kind != KeyKind.CHECKOUT:
+    if known.kind not in (KeyKind.CHECKOUT, KeyKind.FENCE, KeyKind.FORWARD):
         text = "the key is not that of a sale"
         raise Refusal(Reason.RECEIPT_STATE, text, {**metadata, "state": "NOT_A_SALE"})
     if void_key_id_of(key_id) in seen.keys:
@@ -209,6 +241,11 @@ def origin_of(line: Line) -> tuple[ReceiptKey, str] | None:
     return msgspec.convert(origin, tuple[ReceiptKey, str])
 
 
+def stated_live(original: Original) -> Outcome | None:
+    """The outcome that came with the live Checkout, if that is what counts."""
+    return None if original.history else original.outcome
+
+
 def sale_of(stored: StoredRow) -> Sale:
     """The sale that a stored Checkout is of."""
     sale, _ = _REQUEST.decode(_PAIR + stored.request)
@@ -224,21 +261,37 @@ async def read_original(
     that nothing of this has changed.
 
     Raises:
-        Refusal: STORE_UNAVAILABLE; NO_RULESET if the chain has lost the version.
+        Refusal: RECEIPT_STATE of a key that was broken off, or is not that of a sale;
+            STORE_UNAVAILABLE; NO_RULESET if the chain has lost the version.
     """
-    stored = await stored_checkout(context, key_id, known, deadline_s)
+    history = await read_history(context, key_id, deadline_s)
+    base = base_of(known, key_id, history)
+    if base is None or not is_sale(known, history):
+        state = "BROKEN_OFF" if base is None else "NOT_A_SALE"
+        text = "the original was broken off" if base is None else "the key is not that of a sale"
+        raise Refusal(Reason.RECEIPT_STATE, text, {"receipt_id": key_id.hex(), "state": state})
+    at_base = msgspec.structs.replace(known, day=base.day)
+    stored = await stored_checkout(context, base.key_id, at_base, deadline_s)
     sale, kept = _REQUEST.decode(_PAIR + stored.request)
+    if kept.sold_at_us and kept.outcome is not None and is_plain(kept.outcome):
+        sale = plain_sale(sale)
+    outcome = history[-1].statement.outcome if history else kept.outcome
+    posting = [
+        base.key_id,
+        *[one.forward_key_id for one in history if one.base_key_id == base.key_id],
+    ]
     facts = _FACTS.decode(stored.facts)
     rules = await context.reference.rules_of(key.chain_id, stored.ruleset_version)
     while True:
         try:
             async with asyncio.timeout_at(deadline_s), context.database.reading() as connection:
                 returns = await read_returns(connection, key_id)
-                accounts = await _read_accounts(connection, key_id, facts)
-                uses = await read_net_uses(connection, key_id)
+                accounts = await _read_accounts(connection, list(dict.fromkeys(posting)), facts)
+                uses = await read_net_uses(connection, base.key_id)
                 return Original(
-                    key, key_id, stored, sale, kept.outcome, facts, rules, returns, accounts, uses
-                )
+                    key, key_id, *base, stored, sale, outcome, facts, rules, returns, accounts,
+                    uses, history,
+                )  # fmt: skip
         except RetryError:
             await context.database.recover()
         except TimeoutError:
@@ -247,27 +300,37 @@ async def read_original(
 
 
 async def _read_accounts(
-    connection: AnyConnection, key_id: bytes, facts: Facts
+    connection: AnyConnection, key_ids: Sequence[bytes], facts: Facts
 ) -> tuple[Touched, ...]:
     # As the sale showed them: what comes back is shared over cards in this order.
     shown = [one.account_id for one in (*facts.coupons, *facts.gift_cards)]
-    given = sorted({one.account_id for one in await read_given_out(connection, key_id)})
+    given = sorted({one.account_id for one in await read_given_out(connection, key_ids[0])})
     bearers = [account_id for account_id in dict.fromkeys((*shown, *given)) if account_id < 0]
     own = [facts.customer.account_id] if facts.customer.account_id else []
-    found = [await _read_account(connection, key_id, one) for one in (*own, *bearers)]
+    found = [await _read_account(connection, key_ids, one) for one in (*own, *bearers)]
     return tuple(one for one in found if one is not None)
 
 
 async def _read_account(
-    connection: AnyConnection, key_id: bytes, account_id: int
+    connection: AnyConnection, key_ids: Sequence[bytes], account_id: int
 ) -> Touched | None:
-    """Read an account: its version before everything else."""
+    """Read an account: its version before everything else.
+
+    Args:
+        connection: to read on.
+        key_ids: under which the sale was posted, then those of statements that gave more.
+        account_id: as the sale found it.
+    """
     owner = await read_owner(connection, account_id)
     if owner is None:
         return None
     account = await read_account(connection, owner.account_id)
-    granted = await read_granted(connection, owner, key_id)
-    spendings = await read_spendings(connection, owner, key_id)
+    granted = list(await read_granted(connection, owner, key_ids[0]))
+    for key_id in key_ids[1:]:
+        # What came back to an account in a new lot was no gift.
+        given = await read_granted(connection, owner, key_id)
+        granted += [one for one in given if one.lot.book != Book.CLEARING]
+    spendings = await read_spendings(connection, owner, key_ids[0])
     spent = sorted({lot_id for one in spendings for lot_id, _ in one.picks})
     # Of a lot that has expired a basket may still hold a part.
     lot_ids = [one.lot.lot_id for one in granted if one.lot.remaining_minor < one.granted_minor]
@@ -276,7 +339,7 @@ async def _read_account(
         account_id < 0,
         {} if account is None else account.balances,
         await read_holdings(connection, owner.account_id),
-        granted,
+        tuple(granted),
         spendings,
         await read_lots_since(connection, owner, spent),
         await read_lapsed(connection, owner, lot_ids),

@@ -18,8 +18,10 @@ from server.till.break_off import void_key_id_of
 from server.till.context import Context
 from server.till.durable import Decided, run_durable
 from server.till.goods_back import Returned, changes_of, exception_of, return_goods
+from server.till.history import forwarded_refusal, last_statement
 from server.till.original import read_original, sold_key
 from server.till.refund_answer import fill_returned, fill_unsettled
+from server.till.returns import NO_ORIGINAL
 from server.till.stored import stored_checkout
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -114,6 +116,8 @@ def _read_line(line: pb.RefundLine, n: int, alone: bool) -> BackLine:
 class RefundOperation:
     """A Refund as a durable operation."""
 
+    _kind = KeyKind.REFUND
+
     def __init__(self, context: Context, command: RefundCommand) -> None:
         """Say what to look up: the refund's own key, the original's, and that of its void.
 
@@ -123,6 +127,7 @@ class RefundOperation:
         """
         self._context = context
         self._command = command
+        self._receipt_id = command.key_id
         self._fingerprint = fingerprint_of(command.content)
         original: tuple[bytes, ...] = ()
         if command.original_key is not None:
@@ -136,6 +141,9 @@ class RefundOperation:
             Refusal: BROKEN_OFF or KEY_CONFLICT.
         """
         metadata = {"receipt_id": self._command.key_id.hex()}
+        last = await last_statement(self._context, self._command.key_id, deadline_s)
+        if last is not None:
+            raise forwarded_refusal(self._command.key_id, last)
         if known.kind == KeyKind.FENCE:
             raise Refusal(Reason.BROKEN_OFF, "the key was closed by BreakOff", metadata)
         stored = await stored_checkout(self._context, self._command.key_id, known, deadline_s)
@@ -158,11 +166,13 @@ class RefundOperation:
             return self._alone()
         try:
             known = sold_key(seen, command.original_key_id)
+            original = await read_original(
+                context, command.original_key, command.original_key_id, known, deadline_s
+            )
         except Refusal as problem:
+            if problem.reason not in NO_ORIGINAL:
+                raise
             return self._unsettled([problem])
-        original = await read_original(
-            context, command.original_key, command.original_key_id, known, deadline_s
-        )
         now = {line.line_id: line.quantity_milli for line in command.lines}
         returned = return_goods(
             context, original, now, command.key_id, context.clock(), command.closed
@@ -187,7 +197,7 @@ class RefundOperation:
         rules = context.reference.rules_at(command.key.chain_id, now_us)
         exceptions = tuple(exception_of(problem) for problem in problems)
         response = pb.RefundResponse(
-            result=pb.DURABLE_RESULT_COMMITTED, receipt_id=command.key_id, decided_at_us=now_us
+            result=pb.DURABLE_RESULT_COMMITTED, receipt_id=self._receipt_id, decided_at_us=now_us
         )
         store = context.reference.store(command.key.chain_id, command.key.store_id)
         lines = command.lines if command.original_key is None else ()
@@ -200,7 +210,7 @@ class RefundOperation:
         store = context.reference.store(command.key.chain_id, command.key.store_id)
         response = pb.RefundResponse(
             result=pb.DURABLE_RESULT_COMMITTED,
-            receipt_id=command.key_id,
+            receipt_id=self._receipt_id,
             decided_at_us=returned.now_us,
         )
         fill_returned(response, store, returned)
@@ -234,7 +244,7 @@ class RefundOperation:
     ) -> Decided:
         command = self._command
         answer = response.SerializeToString()
-        key = CommitKey(command.key_id, KeyKind.REFUND, self._fingerprint)
+        key = CommitKey(command.key_id, self._kind, self._fingerprint)
         receipt = StoredReceipt(
             command.key_id, version, evaluated_at_us, command.content, b"", answer
         )

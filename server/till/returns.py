@@ -23,6 +23,9 @@ from server.till.goods_back import Returned, changes_of, exception_of, return_go
 from server.till.original import Original, origin_of, read_original, sold_key
 from server.till.tiers import TurnoverChange
 
+NO_ORIGINAL = (Reason.RECEIPT_NOT_FOUND, Reason.RECEIPT_STATE)
+"""Why nothing can come back of a receipt."""
+
 
 class ComingBack(NamedTuple):
     """What comes back of one sale on another, as read.
@@ -86,10 +89,11 @@ async def look_at(scene: Scene, seen: Seen, deadline_s: float) -> tuple[ComingBa
         try:
             _check_chain(key, sale)
             known = sold_key(seen, key_id)
-        except Refusal as refusal:
-            problem = refusal
-        else:
             original = await read_original(scene.context, key, key_id, known, deadline_s)
+        except Refusal as refusal:
+            if refusal.reason not in NO_ORIGINAL:
+                raise
+            problem = refusal
         found.append(ComingBack(key_id, parts, amount_minor, original, problem))
     return tuple(found)
 

@@ -7,7 +7,7 @@ import msgspec
 from loyalty.v1 import answer_pb2
 from loyalty.v1 import till_service_pb2 as pb
 from rewards.cards_share import bearers_comebacks
-from rewards.commit import AccountChange, Commit, CommitKey, KeyKind, StoredReceipt
+from rewards.commit import AccountChange, BudgetUse, Commit, CommitKey, KeyKind, StoredReceipt
 from rewards.limits import TEXT_ID_MAX
 from rewards.refund import RefundRefusal, decide_refund, fitted
 from rewards.refusal import Reason, Refusal
@@ -97,20 +97,20 @@ class VoidOperation:
         command, context = self._command, self._context
         known = sold_key(seen, command.key_id)
         original = await read_original(context, command.key, command.key_id, known, deadline_s)
-        _check_no_exchange(original)
+        check_no_exchange(original)
         now_us = context.clock()
-        moved = self._settled(original, now_us)
+        undone = undo(context, original, command.void_key_id, now_us)
+        moved = undone.moved
         answer = self._answer(original, moved, now_us)
         request = _ENCODER.encode((command.key_id, command.reason_code, command.cashier_id))
         own_key = CommitKey(command.void_key_id, KeyKind.VOID, fingerprint_of(request))
-        uses = self._uses_back(original)
         commit = Commit(
             keys=(own_key, original.turn_key),
             effective_at_us=now_us,
             recorded_at_us=now_us,
-            accounts=self._accounts(original, moved, uses),
-            budget_uses=uses.budget_uses,
-            undone_key_ids=(command.key_id,),
+            accounts=undone.accounts,
+            budget_uses=undone.budget_uses,
+            undone_key_ids=original.caused_key_ids,
             receipt=StoredReceipt(
                 key_id=command.void_key_id,
                 ruleset_version=original.stored.ruleset_version,
@@ -121,55 +121,6 @@ class VoidOperation:
             ),
         )
         return Decided(commit, answer)
-
-    def _accounts(
-        self, original: Original, moved: tuple[Moved, ...], uses: UsesBack
-    ) -> tuple[AccountChange, ...]:
-        is_counted = not (original.returns and original.gone_with({}))
-        uncount = uncounted(original) if is_counted else None
-        turnover = back_of_void(original)
-        changes = [changed(one, uncount, uses.account_uses, turnover) for one in moved]
-        return tuple(one for one in changes if is_change(one))
-
-    def _uses_back(self, original: Original) -> UsesBack:
-        """What comes back of limits over many receipts."""
-        evaluate, before = evaluator_of(self._context), original.returned
-        if not original.returns:
-            sold = evaluate(original.rules, original.sale, original.facts, None)
-            return uses_back_of_void(original.counted, sold)
-        rest = {line.line_id: line.quantity_milli for line in original.sold}
-        rest, _ = fitted(original.sale, before, rest)
-        if not rest:
-            return UsesBack()
-        decided = decide_refund(
-            original.rules, original.sale, original.facts, before, rest, evaluate,
-            original.paid, may_refuse=False,
-        )  # fmt: skip
-        assert not isinstance(decided, RefundRefusal), "what is left can come back"
-        customer = original.customer
-        spendings = customer.spendings if customer is not None else ()
-        comebacks = comebacks_of_void(spendings, original.records)
-        return uses_back_of_refund(original.counted, decided, comebacks, is_gone=True)
-
-    def _settled(self, original: Original, now_us: int) -> tuple[Moved, ...]:
-        records = original.records
-        granted = [one for touched in original.accounts for one in touched.granted]
-        comebacks = {
-            one.owner.account_ids[0]: bearers_comebacks(
-                one.owner.account_ids[0], one.spendings, records
-            )
-            if one.is_bearer
-            else comebacks_of_void(one.spendings, records)
-            for one in original.accounts
-        }
-        return settle_accounts(
-            self._context,
-            original,
-            claims_of_void(granted, records),
-            comebacks,
-            self._command.void_key_id,
-            now_us,
-        )
 
     def _answer(self, original: Original, moved: tuple[Moved, ...], now_us: int) -> bytes:
         command, program = self._command, original.rules.program
@@ -183,14 +134,84 @@ class VoidOperation:
         return response.SerializeToString()
 
 
-def _check_no_exchange(original: Original) -> None:
+class Undone(NamedTuple):
+    """What is undone of a sale: what moves, what changes of its accounts, what limits get back."""
+
+    moved: tuple[Moved, ...]
+    accounts: tuple[AccountChange, ...]
+    budget_uses: tuple[BudgetUse, ...]
+
+
+def undo(context: Context, original: Original, key_id: bytes, now_us: int) -> Undone:
+    """Undo what is left of a sale: what refunds have settled stays as it is.
+
+    Args:
+        context: ports.
+        original: the sale; of one that counts for nothing nothing is left.
+        key_id: of what undoes it.
+        now_us: the instant, UTC microseconds.
+    """
+    if original.is_undone:
+        return Undone((), (), ())
+    moved = _settled(context, original, key_id, now_us)
+    uses = _uses_back(context, original)
+    is_counted = not (original.returns and original.gone_with({}))
+    uncount = uncounted(original) if is_counted else None
+    turnover = back_of_void(original)
+    changes = [changed(one, uncount, uses.account_uses, turnover) for one in moved]
+    accounts = tuple(one for one in changes if is_change(one))
+    return Undone(moved, accounts, uses.budget_uses)
+
+
+def _uses_back(context: Context, original: Original) -> UsesBack:
+    """What comes back of limits over many receipts."""
+    evaluate, before = evaluator_of(context), original.returned
+    if not original.returns:
+        sold = evaluate(original.rules, original.sale, original.facts, None)
+        return uses_back_of_void(original.counted, sold)
+    rest = {line.line_id: line.quantity_milli for line in original.sold}
+    rest, _ = fitted(original.sale, before, rest)
+    if not rest:
+        return UsesBack()
+    decided = decide_refund(
+        original.rules, original.sale, original.facts, before, rest, evaluate,
+        original.paid, may_refuse=False,
+    )  # fmt: skip
+    assert not isinstance(decided, RefundRefusal), "what is left can come back"
+    customer = original.customer
+    spendings = customer.spendings if customer is not None else ()
+    comebacks = comebacks_of_void(spendings, original.records)
+    return uses_back_of_refund(original.counted, decided, comebacks, is_gone=True)
+
+
+def _settled(context: Context, original: Original, key_id: bytes, now_us: int) -> tuple[Moved, ...]:
+    records = original.records
+    granted = [one for touched in original.accounts for one in touched.granted]
+    comebacks = {
+        one.owner.account_ids[0]: bearers_comebacks(
+            one.owner.account_ids[0], one.spendings, records
+        )
+        if one.is_bearer
+        else comebacks_of_void(one.spendings, records)
+        for one in original.accounts
+    }
+    claims = claims_of_void(granted, records)
+    return settle_accounts(context, original, claims, comebacks, key_id, now_us)
+
+
+def has_goods_back(original: Original) -> bool:
+    """Whether goods of other receipts came back on it."""
+    returns = [one for one in original.sale.lines if one.action == LineAction.RETURN]
+    return any(origin_of(one) is not None and not one.cancelled for one in returns)
+
+
+def check_no_exchange(original: Original) -> None:
     """Hold a sale on which goods came back to its end: what came back on it has been settled.
 
     Raises:
         Refusal: RECEIPT_STATE.
     """
-    returns = [one for one in original.sale.lines if one.action == LineAction.RETURN]
-    if any(origin_of(one) is not None and not one.cancelled for one in returns):
+    if has_goods_back(original):
         metadata = {"receipt_id": original.key_id.hex(), "state": "EXCHANGED"}
         text = "goods came back on the receipt: refund what was sold on it instead"
         raise Refusal(Reason.RECEIPT_STATE, text, metadata)

@@ -1611,6 +1611,7 @@ class AuditLedgerResponse(_message.Message):
     MERGED_ACCOUNTS_FIELD_NUMBER: _builtins.int
     BUDGETS_FIELD_NUMBER: _builtins.int
     ACCOUNTS_FIELD_NUMBER: _builtins.int
+    STATEMENTS_FIELD_NUMBER: _builtins.int
     balanced: _builtins.bool
     """No problem, and not empty."""
     transfers: _builtins.int
@@ -1633,6 +1634,8 @@ class AuditLedgerResponse(_message.Message):
     """Budgets whose leases and uses were compared."""
     accounts: _builtins.int
     """Accounts read."""
+    statements: _builtins.int
+    """Statements of tills by Forward that were read."""
     @_builtins.property
     def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What is wrong, at most 100."""
@@ -1652,10 +1655,11 @@ class AuditLedgerResponse(_message.Message):
         merged_accounts: _builtins.int = ...,
         budgets: _builtins.int = ...,
         accounts: _builtins.int = ...,
+        statements: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "balanced", b"balanced", "balances", b"balances", "budgets", b"budgets", "holds", b"holds", "lot_changes", b"lot_changes", "lots", b"lots", "merged_accounts", b"merged_accounts", "postings", b"postings", "problems", b"problems", "receipts", b"receipts", "transfers", b"transfers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "balanced", b"balanced", "balances", b"balances", "budgets", b"budgets", "holds", b"holds", "lot_changes", b"lot_changes", "lots", b"lots", "merged_accounts", b"merged_accounts", "postings", b"postings", "problems", b"problems", "receipts", b"receipts", "statements", b"statements", "transfers", b"transfers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

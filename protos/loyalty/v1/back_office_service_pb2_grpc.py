@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from loyalty.v1 import back_office_service_pb2 as loyalty_dot_v1_dot_back__office__service__pb2
+from loyalty.v1 import forward_pb2 as loyalty_dot_v1_dot_forward__pb2
 from loyalty.v1 import ledger_pb2 as loyalty_dot_v1_dot_ledger__pb2
 from loyalty.v1 import outbox_pb2 as loyalty_dot_v1_dot_outbox__pb2
 
@@ -156,6 +157,31 @@ class BackOfficeServiceStub:
                 '/loyalty.v1.BackOfficeService/ListExceptions',
                 request_serializer=loyalty_dot_v1_dot_ledger__pb2.ListExceptionsRequest.SerializeToString,
                 response_deserializer=loyalty_dot_v1_dot_ledger__pb2.ListExceptionsResponse.FromString,
+                _registered_method=True)
+        self.ListQuarantined = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/ListQuarantined',
+                request_serializer=loyalty_dot_v1_dot_forward__pb2.ListQuarantinedRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_forward__pb2.ListQuarantinedResponse.FromString,
+                _registered_method=True)
+        self.GetQuarantined = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/GetQuarantined',
+                request_serializer=loyalty_dot_v1_dot_forward__pb2.GetQuarantinedRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_forward__pb2.GetQuarantinedResponse.FromString,
+                _registered_method=True)
+        self.MendQuarantined = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/MendQuarantined',
+                request_serializer=loyalty_dot_v1_dot_forward__pb2.MendQuarantinedRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_forward__pb2.MendQuarantinedResponse.FromString,
+                _registered_method=True)
+        self.DropQuarantined = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/DropQuarantined',
+                request_serializer=loyalty_dot_v1_dot_forward__pb2.DropQuarantinedRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_forward__pb2.DropQuarantinedResponse.FromString,
+                _registered_method=True)
+        self.GetForwardReport = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/GetForwardReport',
+                request_serializer=loyalty_dot_v1_dot_forward__pb2.GetForwardReportRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_forward__pb2.GetForwardReportResponse.FromString,
                 _registered_method=True)
         self.ListMessages = channel.unary_unary(
                 '/loyalty.v1.BackOfficeService/ListMessages',
@@ -355,6 +381,41 @@ class BackOfficeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListQuarantined(self, request, context):
+        """Forwarded receipts that could not be taken; in pages.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetQuarantined(self, request, context):
+        """One of them, with what was sent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MendQuarantined(self, request, context):
+        """Forwards a corrected receipt in its stead.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DropQuarantined(self, request, context):
+        """Decides that it is nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetForwardReport(self, request, context):
+        """What poor links did in a period: live, broken off, forwarded, quarantined, and how late.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListMessages(self, request, context):
         """Messages to customers of a chain, by arrival of their receipts; in pages.
         """
@@ -505,6 +566,31 @@ def add_BackOfficeServiceServicer_to_server(servicer, server):
                     servicer.ListExceptions,
                     request_deserializer=loyalty_dot_v1_dot_ledger__pb2.ListExceptionsRequest.FromString,
                     response_serializer=loyalty_dot_v1_dot_ledger__pb2.ListExceptionsResponse.SerializeToString,
+            ),
+            'ListQuarantined': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListQuarantined,
+                    request_deserializer=loyalty_dot_v1_dot_forward__pb2.ListQuarantinedRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_forward__pb2.ListQuarantinedResponse.SerializeToString,
+            ),
+            'GetQuarantined': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetQuarantined,
+                    request_deserializer=loyalty_dot_v1_dot_forward__pb2.GetQuarantinedRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_forward__pb2.GetQuarantinedResponse.SerializeToString,
+            ),
+            'MendQuarantined': grpc.unary_unary_rpc_method_handler(
+                    servicer.MendQuarantined,
+                    request_deserializer=loyalty_dot_v1_dot_forward__pb2.MendQuarantinedRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_forward__pb2.MendQuarantinedResponse.SerializeToString,
+            ),
+            'DropQuarantined': grpc.unary_unary_rpc_method_handler(
+                    servicer.DropQuarantined,
+                    request_deserializer=loyalty_dot_v1_dot_forward__pb2.DropQuarantinedRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_forward__pb2.DropQuarantinedResponse.SerializeToString,
+            ),
+            'GetForwardReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetForwardReport,
+                    request_deserializer=loyalty_dot_v1_dot_forward__pb2.GetForwardReportRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_forward__pb2.GetForwardReportResponse.SerializeToString,
             ),
             'ListMessages': grpc.unary_unary_rpc_method_handler(
                     servicer.ListMessages,
@@ -1176,6 +1262,141 @@ class BackOfficeService:
             '/loyalty.v1.BackOfficeService/ListExceptions',
             loyalty_dot_v1_dot_ledger__pb2.ListExceptionsRequest.SerializeToString,
             loyalty_dot_v1_dot_ledger__pb2.ListExceptionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListQuarantined(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.BackOfficeService/ListQuarantined',
+            loyalty_dot_v1_dot_forward__pb2.ListQuarantinedRequest.SerializeToString,
+            loyalty_dot_v1_dot_forward__pb2.ListQuarantinedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetQuarantined(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.BackOfficeService/GetQuarantined',
+            loyalty_dot_v1_dot_forward__pb2.GetQuarantinedRequest.SerializeToString,
+            loyalty_dot_v1_dot_forward__pb2.GetQuarantinedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MendQuarantined(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.BackOfficeService/MendQuarantined',
+            loyalty_dot_v1_dot_forward__pb2.MendQuarantinedRequest.SerializeToString,
+            loyalty_dot_v1_dot_forward__pb2.MendQuarantinedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DropQuarantined(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.BackOfficeService/DropQuarantined',
+            loyalty_dot_v1_dot_forward__pb2.DropQuarantinedRequest.SerializeToString,
+            loyalty_dot_v1_dot_forward__pb2.DropQuarantinedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetForwardReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.BackOfficeService/GetForwardReport',
+            loyalty_dot_v1_dot_forward__pb2.GetForwardReportRequest.SerializeToString,
+            loyalty_dot_v1_dot_forward__pb2.GetForwardReportResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ For the back office: what publishing a program needs. More comes with later issu
 from collections import abc as _abc
 from grpc import aio as _aio
 from loyalty.v1 import back_office_service_pb2 as _back_office_service_pb2
+from loyalty.v1 import forward_pb2 as _forward_pb2
 from loyalty.v1 import ledger_pb2 as _ledger_pb2
 from loyalty.v1 import outbox_pb2 as _outbox_pb2
 import abc as _abc_1
@@ -91,6 +92,16 @@ class BackOfficeServiceStub:
     """The closed periods of a chain."""
     ListExceptions: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ListExceptionsRequest, _ledger_pb2.ListExceptionsResponse]
     """What could not be honoured of facts, of all chains; in pages."""
+    ListQuarantined: _grpc.UnaryUnaryMultiCallable[_forward_pb2.ListQuarantinedRequest, _forward_pb2.ListQuarantinedResponse]
+    """Forwarded receipts that could not be taken; in pages."""
+    GetQuarantined: _grpc.UnaryUnaryMultiCallable[_forward_pb2.GetQuarantinedRequest, _forward_pb2.GetQuarantinedResponse]
+    """One of them, with what was sent."""
+    MendQuarantined: _grpc.UnaryUnaryMultiCallable[_forward_pb2.MendQuarantinedRequest, _forward_pb2.MendQuarantinedResponse]
+    """Forwards a corrected receipt in its stead."""
+    DropQuarantined: _grpc.UnaryUnaryMultiCallable[_forward_pb2.DropQuarantinedRequest, _forward_pb2.DropQuarantinedResponse]
+    """Decides that it is nothing."""
+    GetForwardReport: _grpc.UnaryUnaryMultiCallable[_forward_pb2.GetForwardReportRequest, _forward_pb2.GetForwardReportResponse]
+    """What poor links did in a period: live, broken off, forwarded, quarantined, and how late."""
     ListMessages: _grpc.UnaryUnaryMultiCallable[_outbox_pb2.ListMessagesRequest, _outbox_pb2.ListMessagesResponse]
     """Messages to customers of a chain, by arrival of their receipts; in pages."""
     GetMessage: _grpc.UnaryUnaryMultiCallable[_outbox_pb2.GetMessageRequest, _outbox_pb2.GetMessageResponse]
@@ -161,6 +172,16 @@ class BackOfficeServiceAsyncStub(BackOfficeServiceStub):
     """The closed periods of a chain."""
     ListExceptions: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ListExceptionsRequest, _ledger_pb2.ListExceptionsResponse]  # type: ignore[assignment]
     """What could not be honoured of facts, of all chains; in pages."""
+    ListQuarantined: _aio.UnaryUnaryMultiCallable[_forward_pb2.ListQuarantinedRequest, _forward_pb2.ListQuarantinedResponse]  # type: ignore[assignment]
+    """Forwarded receipts that could not be taken; in pages."""
+    GetQuarantined: _aio.UnaryUnaryMultiCallable[_forward_pb2.GetQuarantinedRequest, _forward_pb2.GetQuarantinedResponse]  # type: ignore[assignment]
+    """One of them, with what was sent."""
+    MendQuarantined: _aio.UnaryUnaryMultiCallable[_forward_pb2.MendQuarantinedRequest, _forward_pb2.MendQuarantinedResponse]  # type: ignore[assignment]
+    """Forwards a corrected receipt in its stead."""
+    DropQuarantined: _aio.UnaryUnaryMultiCallable[_forward_pb2.DropQuarantinedRequest, _forward_pb2.DropQuarantinedResponse]  # type: ignore[assignment]
+    """Decides that it is nothing."""
+    GetForwardReport: _aio.UnaryUnaryMultiCallable[_forward_pb2.GetForwardReportRequest, _forward_pb2.GetForwardReportResponse]  # type: ignore[assignment]
+    """What poor links did in a period: live, broken off, forwarded, quarantined, and how late."""
     ListMessages: _aio.UnaryUnaryMultiCallable[_outbox_pb2.ListMessagesRequest, _outbox_pb2.ListMessagesResponse]  # type: ignore[assignment]
     """Messages to customers of a chain, by arrival of their receipts; in pages."""
     GetMessage: _aio.UnaryUnaryMultiCallable[_outbox_pb2.GetMessageRequest, _outbox_pb2.GetMessageResponse]  # type: ignore[assignment]
@@ -372,6 +393,46 @@ class BackOfficeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_pb2.ListExceptionsResponse, _abc.Awaitable[_ledger_pb2.ListExceptionsResponse]]:
         """What could not be honoured of facts, of all chains; in pages."""
+
+    @_abc_1.abstractmethod
+    def ListQuarantined(
+        self,
+        request: _forward_pb2.ListQuarantinedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_forward_pb2.ListQuarantinedResponse, _abc.Awaitable[_forward_pb2.ListQuarantinedResponse]]:
+        """Forwarded receipts that could not be taken; in pages."""
+
+    @_abc_1.abstractmethod
+    def GetQuarantined(
+        self,
+        request: _forward_pb2.GetQuarantinedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_forward_pb2.GetQuarantinedResponse, _abc.Awaitable[_forward_pb2.GetQuarantinedResponse]]:
+        """One of them, with what was sent."""
+
+    @_abc_1.abstractmethod
+    def MendQuarantined(
+        self,
+        request: _forward_pb2.MendQuarantinedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_forward_pb2.MendQuarantinedResponse, _abc.Awaitable[_forward_pb2.MendQuarantinedResponse]]:
+        """Forwards a corrected receipt in its stead."""
+
+    @_abc_1.abstractmethod
+    def DropQuarantined(
+        self,
+        request: _forward_pb2.DropQuarantinedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_forward_pb2.DropQuarantinedResponse, _abc.Awaitable[_forward_pb2.DropQuarantinedResponse]]:
+        """Decides that it is nothing."""
+
+    @_abc_1.abstractmethod
+    def GetForwardReport(
+        self,
+        request: _forward_pb2.GetForwardReportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_forward_pb2.GetForwardReportResponse, _abc.Awaitable[_forward_pb2.GetForwardReportResponse]]:
+        """What poor links did in a period: live, broken off, forwarded, quarantined, and how late."""
 
     @_abc_1.abstractmethod
     def ListMessages(

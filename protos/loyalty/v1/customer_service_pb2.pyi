@@ -42,6 +42,8 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """A gesture of the contact centre."""
     ENTRY_KIND_OTHER: _EntryKind.ValueType  # 6
     """Something else."""
+    ENTRY_KIND_FORWARD: _EntryKind.ValueType  # 7
+    """What a till has stated by Forward of a receipt that was known before."""
 
 class EntryKind(_EntryKind, metaclass=_EntryKindEnumTypeWrapper):
     """What caused an entry."""
@@ -59,6 +61,8 @@ ENTRY_KIND_GOODWILL: EntryKind.ValueType  # 5
 """A gesture of the contact centre."""
 ENTRY_KIND_OTHER: EntryKind.ValueType  # 6
 """Something else."""
+ENTRY_KIND_FORWARD: EntryKind.ValueType  # 7
+"""What a till has stated by Forward of a receipt that was known before."""
 Global___EntryKind: _TypeAlias = EntryKind  # noqa: Y015
 
 @_typing.final

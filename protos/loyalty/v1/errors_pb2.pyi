@@ -140,6 +140,19 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: more goodwill than the program allows. Metadata: asset_code, max_minor."""
     ERROR_REASON_PERIOD_CLOSED: _ErrorReason.ValueType  # 53
     """FAILED_PRECONDITION: the ledger is closed up to there, or further. Metadata: closed_to_us."""
+    ERROR_REASON_FORWARDED: _ErrorReason.ValueType  # 80
+    """FAILED_PRECONDITION: the receipt came by Forward already and is settled: there is nothing left
+    to do, GetReceipt says what it came to. Metadata: receipt_id, outcome, outcome_number.
+    """
+    ERROR_REASON_INSTANT_NOT_ACCEPTED: _ErrorReason.ValueType  # 81
+    """Of a forwarded receipt, why it is quarantined: its instant is in the future, older than the
+    program's limit, or corrected by more than the program's tolerance. Metadata: sold_at_us,
+    clock_offset_us, now_us, limit (FUTURE, AGE, TOLERANCE).
+    """
+    ERROR_REASON_QUARANTINED_NOT_FOUND: _ErrorReason.ValueType  # 82
+    """NOT_FOUND: nothing is in quarantine under this id."""
+    ERROR_REASON_QUARANTINE_STATE: _ErrorReason.ValueType  # 83
+    """FAILED_PRECONDITION: it was mended or dropped before. Metadata: state, changed_by."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons for a refusal, with the status code each comes with."""
@@ -258,4 +271,17 @@ ERROR_REASON_GOODWILL_LIMIT: ErrorReason.ValueType  # 52
 """FAILED_PRECONDITION: more goodwill than the program allows. Metadata: asset_code, max_minor."""
 ERROR_REASON_PERIOD_CLOSED: ErrorReason.ValueType  # 53
 """FAILED_PRECONDITION: the ledger is closed up to there, or further. Metadata: closed_to_us."""
+ERROR_REASON_FORWARDED: ErrorReason.ValueType  # 80
+"""FAILED_PRECONDITION: the receipt came by Forward already and is settled: there is nothing left
+to do, GetReceipt says what it came to. Metadata: receipt_id, outcome, outcome_number.
+"""
+ERROR_REASON_INSTANT_NOT_ACCEPTED: ErrorReason.ValueType  # 81
+"""Of a forwarded receipt, why it is quarantined: its instant is in the future, older than the
+program's limit, or corrected by more than the program's tolerance. Metadata: sold_at_us,
+clock_offset_us, now_us, limit (FUTURE, AGE, TOLERANCE).
+"""
+ERROR_REASON_QUARANTINED_NOT_FOUND: ErrorReason.ValueType  # 82
+"""NOT_FOUND: nothing is in quarantine under this id."""
+ERROR_REASON_QUARANTINE_STATE: ErrorReason.ValueType  # 83
+"""FAILED_PRECONDITION: it was mended or dropped before. Metadata: state, changed_by."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

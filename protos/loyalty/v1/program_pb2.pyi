@@ -286,16 +286,26 @@ class _OfflinePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Offline
     DESCRIPTOR: _descriptor.EnumDescriptor
     OFFLINE_POLICY_UNSPECIFIED: _OfflinePolicy.ValueType  # 0
     OFFLINE_POLICY_POINTS: _OfflinePolicy.ValueType  # 1
+    """As many of the program's first asset of kind POINTS as the discount was worth; nothing if there
+    is none, or if it has no value.
+    """
     OFFLINE_POLICY_DEFERRED_DISCOUNT: _OfflinePolicy.ValueType  # 2
+    """The amount in the program's first asset of kind DEFERRED_DISCOUNT, which must be there."""
     OFFLINE_POLICY_NOTHING: _OfflinePolicy.ValueType  # 3
+    """Nothing."""
 
 class OfflinePolicy(_OfflinePolicy, metaclass=_OfflinePolicyEnumTypeWrapper):
     """What a discount becomes that a till could not give."""
 
 OFFLINE_POLICY_UNSPECIFIED: OfflinePolicy.ValueType  # 0
 OFFLINE_POLICY_POINTS: OfflinePolicy.ValueType  # 1
+"""As many of the program's first asset of kind POINTS as the discount was worth; nothing if there
+is none, or if it has no value.
+"""
 OFFLINE_POLICY_DEFERRED_DISCOUNT: OfflinePolicy.ValueType  # 2
+"""The amount in the program's first asset of kind DEFERRED_DISCOUNT, which must be there."""
 OFFLINE_POLICY_NOTHING: OfflinePolicy.ValueType  # 3
+"""Nothing."""
 Global___OfflinePolicy: _TypeAlias = OfflinePolicy  # noqa: Y015
 
 class _GroupChoice:
@@ -428,6 +438,7 @@ class Program(_message.Message):
     COUPON_SERIES_FIELD_NUMBER: _builtins.int
     TIER_RULES_FIELD_NUMBER: _builtins.int
     RETURNS_FIELD_NUMBER: _builtins.int
+    FORWARD_FIELD_NUMBER: _builtins.int
     MESSAGES_FIELD_NUMBER: _builtins.int
     program_id: _builtins.str
     """Required. Program, 1 to 64 characters of a-z 0-9 _ -."""
@@ -510,6 +521,10 @@ class Program(_message.Message):
         """Optional. What happens when goods come back."""
 
     @_builtins.property
+    def forward(self) -> Global___ForwardRules:
+        """Optional. What happens to receipts that tills broke off."""
+
+    @_builtins.property
     def messages(self) -> Global___MessageRules:
         """Optional. How customers are told by message what a forwarded receipt gave them."""
 
@@ -538,17 +553,65 @@ class Program(_message.Message):
         coupon_series: _abc.Iterable[Global___CouponSeries] | None = ...,
         tier_rules: _abc.Iterable[Global___TierRule] | None = ...,
         returns: Global___ReturnRules | None = ...,
+        forward: Global___ForwardRules | None = ...,
         messages: Global___MessageRules | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_hold_minutes", b"_hold_minutes", "coupon_rules", b"coupon_rules", "hold_minutes", b"hold_minutes", "messages", b"messages", "returns", b"returns"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_hold_minutes", b"_hold_minutes", "coupon_rules", b"coupon_rules", "forward", b"forward", "hold_minutes", b"hold_minutes", "messages", b"messages", "returns", b"returns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_hold_minutes", b"_hold_minutes", "assets", b"assets", "chain_id", b"chain_id", "coupon_rules", b"coupon_rules", "coupon_series", b"coupon_series", "cross_sell_links", b"cross_sell_links", "currency_code", b"currency_code", "earn_bounds", b"earn_bounds", "exclusive_groups", b"exclusive_groups", "hold_minutes", b"hold_minutes", "lanes", b"lanes", "language_code", b"language_code", "messages", b"messages", "point_value_micros", b"point_value_micros", "product_classes", b"product_classes", "profile_fields", b"profile_fields", "program_id", b"program_id", "promotions", b"promotions", "prompts_max", b"prompts_max", "returns", b"returns", "spend_rules", b"spend_rules", "texts", b"texts", "tier_rules", b"tier_rules", "till_groups", b"till_groups"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_hold_minutes", b"_hold_minutes", "assets", b"assets", "chain_id", b"chain_id", "coupon_rules", b"coupon_rules", "coupon_series", b"coupon_series", "cross_sell_links", b"cross_sell_links", "currency_code", b"currency_code", "earn_bounds", b"earn_bounds", "exclusive_groups", b"exclusive_groups", "forward", b"forward", "hold_minutes", b"hold_minutes", "lanes", b"lanes", "language_code", b"language_code", "messages", b"messages", "point_value_micros", b"point_value_micros", "product_classes", b"product_classes", "profile_fields", b"profile_fields", "program_id", b"program_id", "promotions", b"promotions", "prompts_max", b"prompts_max", "returns", b"returns", "spend_rules", b"spend_rules", "texts", b"texts", "tier_rules", b"tier_rules", "till_groups", b"till_groups"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__hold_minutes: _TypeAlias = _typing.Literal["hold_minutes"]  # noqa: Y015
     _WhichOneofArgType__hold_minutes: _TypeAlias = _typing.Literal["_hold_minutes", b"_hold_minutes"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__hold_minutes) -> _WhichOneofReturnType__hold_minutes | None: ...
 
 Global___Program: _TypeAlias = Program  # noqa: Y015
+
+@_typing.final
+class ForwardRules(_message.Message):
+    """What happens to receipts that tills broke off and forward later."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLOCK_TOLERANCE_S_FIELD_NUMBER: _builtins.int
+    LATE_DAYS_MAX_FIELD_NUMBER: _builtins.int
+    PARKED_HOURS_FIELD_NUMBER: _builtins.int
+    clock_tolerance_s: _builtins.int
+    """Optional, default 7,200. A till's clock may be wrong by so many seconds, 0 to 86,400; what is
+    corrected by more is quarantined.
+    """
+    late_days_max: _builtins.int
+    """Optional, default 30. A receipt may come so many days after its sale, 1 to 3,660; an older one
+    is quarantined.
+    """
+    parked_hours: _builtins.int
+    """Optional, default 168. A refund or void waits so many hours for its sale, 1 to 8,784; then it
+    is quarantined.
+    """
+    def __init__(
+        self,
+        *,
+        clock_tolerance_s: _builtins.int | None = ...,
+        late_days_max: _builtins.int | None = ...,
+        parked_hours: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_clock_tolerance_s", b"_clock_tolerance_s", "_late_days_max", b"_late_days_max", "_parked_hours", b"_parked_hours", "clock_tolerance_s", b"clock_tolerance_s", "late_days_max", b"late_days_max", "parked_hours", b"parked_hours"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_clock_tolerance_s", b"_clock_tolerance_s", "_late_days_max", b"_late_days_max", "_parked_hours", b"_parked_hours", "clock_tolerance_s", b"clock_tolerance_s", "late_days_max", b"late_days_max", "parked_hours", b"parked_hours"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__clock_tolerance_s: _TypeAlias = _typing.Literal["clock_tolerance_s"]  # noqa: Y015
+    _WhichOneofArgType__clock_tolerance_s: _TypeAlias = _typing.Literal["_clock_tolerance_s", b"_clock_tolerance_s"]  # noqa: Y015
+    _WhichOneofReturnType__late_days_max: _TypeAlias = _typing.Literal["late_days_max"]  # noqa: Y015
+    _WhichOneofArgType__late_days_max: _TypeAlias = _typing.Literal["_late_days_max", b"_late_days_max"]  # noqa: Y015
+    _WhichOneofReturnType__parked_hours: _TypeAlias = _typing.Literal["parked_hours"]  # noqa: Y015
+    _WhichOneofArgType__parked_hours: _TypeAlias = _typing.Literal["_parked_hours", b"_parked_hours"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__clock_tolerance_s) -> _WhichOneofReturnType__clock_tolerance_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__late_days_max) -> _WhichOneofReturnType__late_days_max | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__parked_hours) -> _WhichOneofReturnType__parked_hours | None: ...
+
+Global___ForwardRules: _TypeAlias = ForwardRules  # noqa: Y015
 
 @_typing.final
 class MessageRules(_message.Message):

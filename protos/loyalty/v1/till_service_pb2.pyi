@@ -3,7 +3,8 @@
 isort:skip_file
 The calls of a till and of its cash server.
 
-Durable calls (Checkout, BreakOff, Void, SubmitProfile) answer only what is on disk.
+Durable calls (Checkout, BreakOff, Forward, Void, Refund, SubmitProfile) answer only what is on
+disk.
 An OK status means COMMITTED (or TRAINING); a refusal carries ErrorInfo (errors.proto).
 Repeating a durable call with the same key and the same content gives the first answer again,
 byte for byte.
@@ -169,6 +170,10 @@ class _ReceiptStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReceiptS
     """A part of what was sold has come back."""
     RECEIPT_STATE_REFUNDED: _ReceiptState.ValueType  # 5
     """All that was sold has come back."""
+    RECEIPT_STATE_NOT_SOLD: _ReceiptState.ValueType  # 6
+    """The till has stated that it was not sold, or does not know: nothing counts."""
+    RECEIPT_STATE_PARKED: _ReceiptState.ValueType  # 7
+    """A forwarded refund that waits for its sale."""
 
 class ReceiptState(_ReceiptState, metaclass=_ReceiptStateEnumTypeWrapper):
     """State of a receipt."""
@@ -182,6 +187,10 @@ RECEIPT_STATE_PARTLY_REFUNDED: ReceiptState.ValueType  # 4
 """A part of what was sold has come back."""
 RECEIPT_STATE_REFUNDED: ReceiptState.ValueType  # 5
 """All that was sold has come back."""
+RECEIPT_STATE_NOT_SOLD: ReceiptState.ValueType  # 6
+"""The till has stated that it was not sold, or does not know: nothing counts."""
+RECEIPT_STATE_PARKED: ReceiptState.ValueType  # 7
+"""A forwarded refund that waits for its sale."""
 Global___ReceiptState: _TypeAlias = ReceiptState  # noqa: Y015
 
 class _ForwardState:
@@ -1059,7 +1068,9 @@ class ForwardRequest(_message.Message):
     sold_at_us: _builtins.int
     """Required. When it was sold by the till's clock, UTC microseconds."""
     clock_offset_us: _builtins.int
-    """Required. Server clock minus till clock as the cash server measured it, microseconds."""
+    """Required. Server clock minus till clock as the cash server measured it, microseconds; within
+    the program's tolerance, else it is quarantined.
+    """
     basket_id: _builtins.bytes
     """Optional. The basket it was quoted as, 16 bytes."""
     token: _builtins.bytes
@@ -1074,15 +1085,15 @@ class ForwardRequest(_message.Message):
 
     @_builtins.property
     def refund(self) -> Global___RefundRequest:
-        """A refund."""
+        """A refund: its receipt_key is that above; taken as closed."""
 
     @_builtins.property
     def void_receipt(self) -> Global___VoidRequest:
-        """A void."""
+        """A void: its receipt_key, that of the receipt to undo, is that above."""
 
     @_builtins.property
     def outcome(self) -> _receipt_pb2.Outcome:
-        """Required. What the till did."""
+        """Required. What the till did. Of a refund or void NOT_SOLD says that it was not done."""
 
     @_builtins.property
     def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Choice]:
@@ -1116,7 +1127,7 @@ Global___ForwardRequest: _TypeAlias = ForwardRequest  # noqa: Y015
 
 @_typing.final
 class ForwardResponse(_message.Message):
-    """Acknowledges a forwarded receipt."""
+    """Acknowledges a forwarded receipt; a repetition gets the first acknowledgement."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1124,7 +1135,7 @@ class ForwardResponse(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     result: Global___DurableResult.ValueType
-    """COMMITTED."""
+    """COMMITTED or TRAINING."""
     state: Global___ForwardState.ValueType
     """What became of it."""
     reason: _builtins.str
@@ -1555,6 +1566,7 @@ class GetReceiptResponse(_message.Message):
     VOID_RECEIPT_FIELD_NUMBER: _builtins.int
     RETURNS_FIELD_NUMBER: _builtins.int
     REFUND_FIELD_NUMBER: _builtins.int
+    STATEMENTS_FIELD_NUMBER: _builtins.int
     state: Global___ReceiptState.ValueType
     """Present state."""
     @_builtins.property
@@ -1573,6 +1585,10 @@ class GetReceiptResponse(_message.Message):
     def refund(self) -> Global___RefundResponse:
         """The key is that of a Refund: its answer, byte for byte."""
 
+    @_builtins.property
+    def statements(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReceiptStatement]:
+        """What the till has stated by Forward, in the order in which it was settled."""
+
     def __init__(
         self,
         *,
@@ -1581,14 +1597,61 @@ class GetReceiptResponse(_message.Message):
         void_receipt: Global___VoidResponse | None = ...,
         returns: _abc.Iterable[Global___ReceiptReturn] | None = ...,
         refund: Global___RefundResponse | None = ...,
+        statements: _abc.Iterable[Global___ReceiptStatement] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["checkout", b"checkout", "refund", b"refund", "void_receipt", b"void_receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkout", b"checkout", "refund", b"refund", "returns", b"returns", "state", b"state", "void_receipt", b"void_receipt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkout", b"checkout", "refund", b"refund", "returns", b"returns", "state", b"state", "statements", b"statements", "void_receipt", b"void_receipt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetReceiptResponse: _TypeAlias = GetReceiptResponse  # noqa: Y015
+
+@_typing.final
+class ReceiptStatement(_message.Message):
+    """What a till has stated of a receipt by Forward."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    SOLD_AT_US_FIELD_NUMBER: _builtins.int
+    CLOCK_OFFSET_US_FIELD_NUMBER: _builtins.int
+    RECORDED_AT_US_FIELD_NUMBER: _builtins.int
+    INSTEAD_FIELD_NUMBER: _builtins.int
+    state: Global___ForwardState.ValueType
+    """What became of the statement: RECORDED, SUPERSEDED or PARKED."""
+    sold_at_us: _builtins.int
+    """When it was sold by the till's clock, UTC microseconds."""
+    clock_offset_us: _builtins.int
+    """Server clock minus till clock as the cash server measured it, microseconds."""
+    recorded_at_us: _builtins.int
+    """When the server recorded it, UTC microseconds."""
+    @_builtins.property
+    def outcome(self) -> _receipt_pb2.Outcome:
+        """What it did, with the number of the statement."""
+
+    @_builtins.property
+    def instead(self) -> _containers.RepeatedCompositeFieldContainer[Global___AssetAmount]:
+        """What was given in the stead of discounts that the till did not give."""
+
+    def __init__(
+        self,
+        *,
+        outcome: _receipt_pb2.Outcome | None = ...,
+        state: Global___ForwardState.ValueType = ...,
+        sold_at_us: _builtins.int = ...,
+        clock_offset_us: _builtins.int = ...,
+        recorded_at_us: _builtins.int = ...,
+        instead: _abc.Iterable[Global___AssetAmount] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_offset_us", b"clock_offset_us", "instead", b"instead", "outcome", b"outcome", "recorded_at_us", b"recorded_at_us", "sold_at_us", b"sold_at_us", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReceiptStatement: _TypeAlias = ReceiptStatement  # noqa: Y015
 
 @_typing.final
 class ReceiptReturn(_message.Message):

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class TillServiceStub:
-    """For tills, through their cash server. Not offered yet: StartConfirmation, Confirm, Forward,
-    ReportOutcome, ClaimReceipt, CloseShift; they answer UNIMPLEMENTED (NOT_OFFERED).
+    """For tills, through their cash server. Not offered yet: StartConfirmation, Confirm, ReportOutcome,
+    ClaimReceipt, CloseShift; they answer UNIMPLEMENTED (NOT_OFFERED).
     """
 
     def __init__(self, channel):
@@ -124,8 +124,8 @@ class TillServiceStub:
 
 
 class TillServiceServicer:
-    """For tills, through their cash server. Not offered yet: StartConfirmation, Confirm, Forward,
-    ReportOutcome, ClaimReceipt, CloseShift; they answer UNIMPLEMENTED (NOT_OFFERED).
+    """For tills, through their cash server. Not offered yet: StartConfirmation, Confirm, ReportOutcome,
+    ClaimReceipt, CloseShift; they answer UNIMPLEMENTED (NOT_OFFERED).
     """
 
     def Identify(self, request, context):
@@ -344,8 +344,8 @@ def add_TillServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TillService:
-    """For tills, through their cash server. Not offered yet: StartConfirmation, Confirm, Forward,
-    ReportOutcome, ClaimReceipt, CloseShift; they answer UNIMPLEMENTED (NOT_OFFERED).
+    """For tills, through their cash server. Not offered yet: StartConfirmation, Confirm, ReportOutcome,
+    ClaimReceipt, CloseShift; they answer UNIMPLEMENTED (NOT_OFFERED).
     """
 
     @staticmethod

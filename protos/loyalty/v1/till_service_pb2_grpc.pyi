@@ -3,7 +3,8 @@
 isort:skip_file
 The calls of a till and of its cash server.
 
-Durable calls (Checkout, BreakOff, Void, SubmitProfile) answer only what is on disk.
+Durable calls (Checkout, BreakOff, Forward, Void, Refund, SubmitProfile) answer only what is on
+disk.
 An OK status means COMMITTED (or TRAINING); a refusal carries ErrorInfo (errors.proto).
 Repeating a durable call with the same key and the same content gives the first answer again,
 byte for byte.
@@ -33,8 +34,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class TillServiceStub:
-    """For tills, through their cash server. Not offered yet: StartConfirmation, Confirm, Forward,
-    ReportOutcome, ClaimReceipt, CloseShift; they answer UNIMPLEMENTED (NOT_OFFERED).
+    """For tills, through their cash server. Not offered yet: StartConfirmation, Confirm, ReportOutcome,
+    ClaimReceipt, CloseShift; they answer UNIMPLEMENTED (NOT_OFFERED).
     """
 
     @_typing.overload
@@ -78,8 +79,8 @@ class TillServiceStub:
 
 @_typing.type_check_only
 class TillServiceAsyncStub(TillServiceStub):
-    """For tills, through their cash server. Not offered yet: StartConfirmation, Confirm, Forward,
-    ReportOutcome, ClaimReceipt, CloseShift; they answer UNIMPLEMENTED (NOT_OFFERED).
+    """For tills, through their cash server. Not offered yet: StartConfirmation, Confirm, ReportOutcome,
+    ClaimReceipt, CloseShift; they answer UNIMPLEMENTED (NOT_OFFERED).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -119,8 +120,8 @@ class TillServiceAsyncStub(TillServiceStub):
     """All calls on one stream, for the many tills of a cash server. Answers come in any order."""
 
 class TillServiceServicer(metaclass=_abc_1.ABCMeta):
-    """For tills, through their cash server. Not offered yet: StartConfirmation, Confirm, Forward,
-    ReportOutcome, ClaimReceipt, CloseShift; they answer UNIMPLEMENTED (NOT_OFFERED).
+    """For tills, through their cash server. Not offered yet: StartConfirmation, Confirm, ReportOutcome,
+    ClaimReceipt, CloseShift; they answer UNIMPLEMENTED (NOT_OFFERED).
     """
 
     @_abc_1.abstractmethod

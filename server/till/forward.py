@@ -1,0 +1,74 @@
+"""Forward: a receipt that was broken off, as a fact; only what is malformed is kept apart."""
+
+import structlog
+
+from loyalty.v1 import till_service_pb2 as pb
+from rewards.refusal import Reason, Refusal
+from server.store.database import RetryError
+from server.till.advice import Advised, advice_from_pb
+from server.till.context import Context
+from server.till.durable import run_durable
+from server.till.forward_back import ForwardedRefund, ForwardedVoid, RefundAdvice
+from server.till.forward_command import check_instant
+from server.till.forward_sale import SaleAdvice, forward_sale
+from server.till.parked import settle_parked
+from server.till.quarantine import QUARANTINED, put_in_quarantine
+
+ATTEMPTS = 2
+"""A fault that the state of this instant has caused is gone at the second look."""
+
+_log = structlog.get_logger(__name__)
+
+
+async def forward(context: Context, request: pb.ForwardRequest, deadline_s: float) -> bytes:
+    """Take a forwarded receipt; durable when this returns. A repeat gives the first answer.
+
+    Raises:
+        Refusal: nothing is recorded, unless it says RESULT_UNKNOWN: send it again. What sending
+            again does not help is in quarantine, and acknowledged.
+    """
+    problem = None
+    for _ in range(ATTEMPTS):
+        try:
+            return await taken(context, advice_from_pb(context, request), deadline_s)
+        except Refusal as refusal:
+            if refusal.reason not in QUARANTINED:
+                raise
+            problem = refusal
+            if refusal.reason is not Reason.INTERNAL:
+                break
+        except RetryError as error:
+            text = "the database cannot be reached just now: send it again"
+            raise Refusal(Reason.STORE_UNAVAILABLE, text) from error
+        except Exception as error:
+            # Whatever is wrong here must not keep a spool from going on.
+            _log.exception("forward_failed")
+            problem = Refusal(Reason.INTERNAL, f"a fault of the server: {type(error).__name__}")
+    assert problem is not None, "every attempt that does not answer has a problem"
+    return await put_in_quarantine(context, request, problem, deadline_s)
+
+
+async def taken(context: Context, advice: Advised, deadline_s: float) -> bytes:
+    """Record, settle or park what was forwarded.
+
+    Raises:
+        Refusal: also for what belongs into quarantine.
+    """
+    check_instant(context, advice.forwarded)
+    if isinstance(advice, SaleAdvice):
+        answer = await forward_sale(context, advice, deadline_s)
+        await _settle_waiting(context, advice.forwarded.key_id, deadline_s)
+        return answer
+    if isinstance(advice, RefundAdvice):
+        return await run_durable(context, ForwardedRefund(context, advice), deadline_s)
+    return await run_durable(context, ForwardedVoid(context, advice), deadline_s)
+
+
+async def _settle_waiting(context: Context, key_id: bytes, deadline_s: float) -> None:
+    """Settle what waited for a sale; the sale is acknowledged whatever becomes of that."""
+    try:
+        await settle_parked(context, key_id, deadline_s)
+    except (Refusal, RetryError) as error:
+        _log.warning("parked_not_settled", error=str(error))
+    except Exception:
+        _log.exception("parked_not_settled")

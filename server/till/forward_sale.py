@@ -1,0 +1,502 @@
+"""Forward of a sale: recorded as it was sold, or settled against what was known of it.
+
+Whoever commits takes the receipt's next turn, so that two statements, or a statement and a refund,
+never settle the same.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from loyalty.v1 import till_service_pb2 as pb
+from rewards.commit import (
+    Commit,
+    CommitKey,
+    ExceptionEntry,
+    KeyKind,
+    NewMessage,
+    StatementEntry,
+    StoredReceipt,
+)
+from rewards.evaluate import Evaluated
+from rewards.facts import AssetWindow, Facts
+from rewards.notice import messages_of
+from rewards.outcome import (
+    Advice,
+    ForwardState,
+    Instead,
+    Plan,
+    Statement,
+    counts_for_nothing,
+    in_force,
+    is_plain,
+    plain_sale,
+    plan_of,
+)
+from rewards.refusal import Reason, Refusal
+from rewards.sale import OutcomeKind, SaleMode, derived_key_id
+from rewards.settling import ReturnRecord
+from rewards.spending import Wish
+from rewards.undelivered import delivered_wishes, instead_of, post_instead, undelivered
+from server.lookups import Seen, Wanted
+from server.store.facts import KnownKey
+from server.store.forwarded import KnownStatement
+from server.till import evaluation as work
+from server.till import instruments
+from server.till.break_off import void_key_id_of
+from server.till.checkout import CheckoutCommand, CheckoutOperation, ExceptionKind, Frozen, Sold
+from server.till.context import Context
+from server.till.durable import Decided, look_up_in_time, run_durable
+from server.till.forward_command import Forwarded, acknowledged
+from server.till.history import base_of, is_sale, read_history, turn_key
+from server.till.original import Original, read_original, stated_live
+from server.till.supersede import lower, turned, undo_all
+
+_BY_LINES = (OutcomeKind.PLAIN, OutcomeKind.OTHER)
+
+
+class SaleAdvice(NamedTuple):
+    """A forwarded sale after its request was read and checked.
+
+    Attributes:
+        checkout: as that of a paid receipt, under the statement's own key.
+    """
+
+    forwarded: Forwarded
+    checkout: CheckoutCommand
+
+
+async def forward_sale(context: Context, advice: SaleAdvice, deadline_s: float) -> bytes:
+    """Record or settle a forwarded sale; durable when this returns.
+
+    Raises:
+        Refusal: KEY_CONFLICT for another sale under a known key; UNKNOWN_STORE and its like;
+            no time.
+    """
+    if advice.checkout.sale.header.mode == SaleMode.TRAINING:
+        return acknowledged(ForwardState.RECORDED, training=True)
+    forward = ForwardOperation(context, advice)
+    while True:
+        try:
+            return await run_durable(context, forward, deadline_s)
+        except UndoFirstError:
+            # Its own commit: sold anew it reads the accounts as that has left them. Whoever dies in
+            # between is sent the statement again, and goes on from here.
+            await run_durable(context, UndoOperation(context, advice), deadline_s)
+
+
+class UndoFirstError(Exception):
+    """What was settled by lines must be undone before it is sold anew."""
+
+
+class ForwardOperation:
+    """A forwarded sale as a durable operation."""
+
+    def __init__(self, context: Context, advice: SaleAdvice) -> None:
+        """Say what to look up: the statement's own key, the receipt's, its void's, the customer.
+
+        Args:
+            context: ports.
+            advice: the checked request.
+        """
+        self._context = context
+        self._advice = advice
+        key_id = advice.forwarded.key_id
+        self._selling = ForwardedCheckout(context, advice)
+        _, *others = self._selling.wanted.key_ids
+        self.wanted = Wanted(
+            (advice.forwarded.own_key_id, key_id, void_key_id_of(key_id), *others),
+            self._selling.wanted.identifier_hashes,
+        )
+
+    async def settled(self, known: KnownKey, seen: Seen, deadline_s: float) -> bytes:
+        """It was stated before: give that acknowledgement.
+
+        Raises:
+            Refusal: KEY_CONFLICT if it was stated of another sale.
+        """
+        forwarded = self._advice.forwarded
+        history = await read_history(self._context, forwarded.key_id, deadline_s)
+        first = [one for one in history if one.forward_key_id == forwarded.own_key_id]
+        assert first, "the key of a statement has its statement"
+        self._check_same(first[0].statement.fingerprint)
+        return acknowledged(ForwardState(first[0].statement.state))
+
+    async def decide(self, seen: Seen, deadline_s: float) -> Decided:
+        """Decide what becomes of the statement.
+
+        Raises:
+            Refusal: KEY_CONFLICT; what no server could record.
+            UndoFirstError: see the class.
+        """
+        context, forwarded = self._context, self._advice.forwarded
+        history = await read_history(context, forwarded.key_id, deadline_s)
+        if history and forwarded.key_id not in seen.keys:
+            # Another statement came between the two reads.
+            seen = await look_up_in_time(context, self.wanted, deadline_s)
+        known = seen.keys.get(forwarded.key_id)
+        original = await self._original(known, history, deadline_s)
+        is_voided = void_key_id_of(forwarded.key_id) in seen.keys
+        standing = in_force(
+            live=original is not None and not history,
+            stated_live=None if original is None else stated_live(original),
+            statements=[one.statement for one in history],
+        )
+        if original is not None:
+            standing = standing._replace(is_voided=is_voided, has_returns=bool(original.returns))
+        plan = plan_of(standing, forwarded.outcome)
+        if plan == Plan.SETTLED:
+            return Decided(None, acknowledged(ForwardState.ALREADY_SETTLED))
+        if plan == Plan.UNDO_AND_SELL:
+            raise UndoFirstError
+        if plan == Plan.SELL:
+            commit, statement, base = await self._sold(seen, deadline_s, is_new=original is None)
+        else:
+            assert original is not None, "only what is known is settled"
+            commit, statement, base = self._settled(plan, original)
+        turn = len(history) + (len(original.returns) if original is not None else 0)
+        return self._decided(commit, statement, base, known, len(history), turn)
+
+    async def _original(
+        self, known: KnownKey | None, history: tuple[KnownStatement, ...], deadline_s: float
+    ) -> Original | None:
+        """The sale as it is known; None if it is not.
+
+        Raises:
+            Refusal: KEY_CONFLICT.
+        """
+        forwarded = self._advice.forwarded
+        if known is None:
+            return None
+        if not is_sale(known, history):
+            raise self._conflict("the key is committed with something else than a sale")
+        base = base_of(known, forwarded.key_id, history)
+        if base is None:
+            return None
+        fingerprint = history[-1].statement.fingerprint if history else known.fingerprint
+        self._check_same(fingerprint)
+        return await read_original(
+            self._context, forwarded.key, forwarded.key_id, known, deadline_s
+        )
+
+    def _check_same(self, fingerprint: bytes) -> None:
+        if fingerprint != self._advice.checkout.fingerprint:
+            raise self._conflict("the key is committed with another sale")
+
+    def _conflict(self, text: str) -> Refusal:
+        metadata = {"receipt_id": self._advice.forwarded.key_id.hex()}
+        return Refusal(Reason.KEY_CONFLICT, text, metadata)
+
+    async def _sold(
+        self, seen: Seen, deadline_s: float, *, is_new: bool
+    ) -> tuple[Commit, Statement, tuple[bytes, int]]:
+        """Sell what was not sold before, or not for certain."""
+        state = ForwardState.RECORDED if is_new else ForwardState.SUPERSEDED
+        commit, instead = await self._selling.sold(seen, deadline_s)
+        if not is_new:
+            commit = replace(commit, silenced_key_ids=(self._advice.forwarded.key_id,))
+        statement = self._statement(state)
+        is_undone = counts_for_nothing(statement.outcome)
+        statement = replace(statement, instead=instead, is_base=True, is_undone=is_undone)
+        return commit, statement, (b"", 0)
+
+    def _settled(
+        self, plan: Plan, original: Original
+    ) -> tuple[Commit, Statement, tuple[bytes, int]]:
+        """Settle a statement against what is known."""
+        context, forwarded = self._context, self._advice.forwarded
+        now_us = context.clock()
+        statement = self._statement(ForwardState.SUPERSEDED)
+        at_us = max(forwarded.at_us, original.stored.evaluated_at_us)
+        commit = Commit(keys=(), effective_at_us=min(at_us, now_us), recorded_at_us=now_us)
+        if plan == Plan.LOWER:
+            lowered = lower(context, original, forwarded.outcome, forwarded.own_key_id, now_us)
+            commit = replace(
+                commit,
+                accounts=lowered.accounts,
+                exceptions=lowered.exceptions,
+                messages=messages_of(
+                    original.rules,
+                    lowered.grants,
+                    turned(lowered.instead, lowered.windows),
+                    forwarded.told(original.facts.customer.customer_id, now_us),
+                ),
+            )
+            statement = replace(
+                statement,
+                settled=lowered.record,
+                instead=lowered.instead,
+                returned=tuple(original.returned.items()),
+            )
+        elif plan == Plan.UNDO:
+            commit = undo_all(context, original, forwarded.own_key_id, commit)
+            statement = replace(statement, is_undone=True)
+        else:
+            statement = replace(statement, is_undone=original.is_undone)
+            commit = replace(commit, exceptions=_noted(original, forwarded))
+        base = original.base_key_id, original.base_day
+        return commit, statement, base
+
+    def _statement(self, state: ForwardState) -> Statement:
+        return self._advice.forwarded.stated(Advice.SALE, state, self._advice.checkout.fingerprint)
+
+    def _decided(
+        self,
+        commit: Commit,
+        statement: Statement,
+        base: tuple[bytes, int],
+        known: KnownKey | None,
+        ordinal: int,
+        turn: int,
+    ) -> Decided:
+        forwarded = self._advice.forwarded
+        state = ForwardState(statement.state)
+        kind = KeyKind.FORWARDED_SALE if statement.is_base else KeyKind.STATEMENT
+        fingerprint = statement.fingerprint
+        keys = [CommitKey(forwarded.own_key_id, kind, fingerprint)]
+        keys.append(turn_key(forwarded.key_id, turn))
+        if known is None:
+            keys.append(CommitKey(forwarded.key_id, KeyKind.FORWARD, fingerprint))
+        commit = replace(
+            commit,
+            keys=(*keys, *commit.keys),
+            statements=(StatementEntry(forwarded.key_id, ordinal, statement, *base),),
+            link_events=(forwarded.event(state, commit.recorded_at_us),),
+        )
+        return Decided(commit, acknowledged(state))
+
+
+def _noted(original: Original, forwarded: Forwarded) -> tuple[ExceptionEntry, ...]:
+    """What a statement that changes nothing says to the back office."""
+    before = original.by_lines
+    if before is None or not original.returns:
+        return ()
+    stated = OutcomeKind(forwarded.outcome.kind).name
+    if (before.outcome.kind, before.outcome.lines) == (
+        forwarded.outcome.kind,
+        forwarded.outcome.lines,
+    ):
+        return ()
+    text = f"stated {stated} after goods had come back: what was settled before stands"
+    return (ExceptionEntry(ExceptionKind.OUTCOME_DIFFERS, text),)
+
+
+class UndoOperation:
+    """Undoes what a statement had settled by lines, before a later one is sold anew."""
+
+    def __init__(self, context: Context, advice: SaleAdvice) -> None:
+        """Say what to look up: the key of the undoing, the receipt's.
+
+        Args:
+            context: ports.
+            advice: what is sold anew then.
+        """
+        self._context = context
+        self._advice = advice
+        self._key_id = forwarded_undo_key(advice.forwarded)
+        self.wanted = Wanted((self._key_id, advice.forwarded.key_id), ())
+
+    async def settled(self, known: KnownKey, seen: Seen, deadline_s: float) -> bytes:
+        """It is undone."""
+        return b""
+
+    async def decide(self, seen: Seen, deadline_s: float) -> Decided:
+        """Undo what is left; the number in force stays."""
+        context, forwarded = self._context, self._advice.forwarded
+        known = seen.keys[forwarded.key_id]
+        original = await read_original(context, forwarded.key, forwarded.key_id, known, deadline_s)
+        now_us = context.clock()
+        last = original.history[-1].statement
+        commit = Commit(
+            keys=(
+                CommitKey(self._key_id, KeyKind.STATEMENT, last.fingerprint),
+                original.turn_key,
+            ),
+            effective_at_us=now_us,
+            recorded_at_us=now_us,
+        )
+        commit = undo_all(context, original, self._key_id, commit)
+        statement = replace(
+            last,
+            settled=ReturnRecord(()),
+            instead=(),
+            is_base=False,
+            is_undone=True,
+            returned=(),
+        )
+        entry = StatementEntry(
+            forwarded.key_id,
+            len(original.history),
+            statement,
+            original.base_key_id,
+            original.base_day,
+        )
+        return Decided(replace(commit, statements=(entry,)), b"")
+
+
+def forwarded_undo_key(forwarded: Forwarded) -> bytes:
+    """The key under which what was settled is undone before a statement is sold anew."""
+    return derived_key_id(b"forward undo", forwarded.own_key_id)
+
+
+class ForwardedCheckout(CheckoutOperation):
+    """A sale that came by Forward and is not known: sold as its till has sold it."""
+
+    _kind = KeyKind.FORWARDED_SALE
+
+    def __init__(self, context: Context, advice: SaleAdvice) -> None:
+        """Prepare to sell it.
+
+        Args:
+            context: ports.
+            advice: the checked request.
+        """
+        super().__init__(context, advice.checkout)
+        self._forwarded = advice.forwarded
+        self._receipt_id = advice.forwarded.key_id
+        self._is_plain = is_plain(advice.forwarded.outcome)
+        if self._is_plain:
+            self._sale = plain_sale(self._sale)
+        self._instead: tuple[Instead, ...] = ()
+        self._messages: tuple[NewMessage, ...] = ()
+
+    async def sold(self, seen: Seen, deadline_s: float) -> tuple[Commit, tuple[Instead, ...]]:
+        """Decide it; the commit has no keys of its own and of the receipt yet.
+
+        Returns:
+            What is to be written, and what is given in the stead of discounts.
+        """
+        self._instead, self._messages = (), ()
+        if counts_for_nothing(self._forwarded.outcome):
+            return await self._unsold(seen, deadline_s), ()
+        decided = await self.decide(seen, deadline_s)
+        assert decided.commit is not None, "a live sale is written"
+        commit = decided.commit
+        commit = replace(
+            commit,
+            keys=commit.keys[1:],
+            effective_at_us=self._at_us,
+            messages=self._messages,
+        )
+        return commit, self._instead
+
+    async def _unsold(self, seen: Seen, deadline_s: float) -> Commit:
+        """Keep what was scanned of a receipt of which nothing is posted."""
+        context, command = self._context, self._command
+        now_us = context.clock()
+        frozen = await self._freeze(work.account_of(seen), now_us, deadline_s)
+        store = context.reference.store(command.key.chain_id, command.key.store_id)
+        scene = work.Scene(context, store, frozen.rules, self._sale, frozen.at_us)
+        try:
+            facts = await work.gather_facts(scene, seen, deadline_s)
+        except TimeoutError:
+            text = "no time was left before the write; nothing is recorded"
+            raise Refusal(Reason.DEADLINE_PASSED, text) from None
+        answer = pb.CheckoutResponse(
+            result=pb.DURABLE_RESULT_COMMITTED,
+            receipt_id=self._receipt_id,
+            fingerprint=command.fingerprint,
+            decided_at_us=now_us,
+        )
+        encode = msgspec.msgpack.encode
+        receipt = StoredReceipt(
+            command.key_id,
+            frozen.rules.version,
+            frozen.at_us,
+            command.encoded_sale + encode(self._kept()),
+            encode(facts),
+            answer.SerializeToString(),
+        )
+        return Commit((), self._at_us, now_us, receipt=receipt)
+
+    @property
+    def _at_us(self) -> int:
+        """When it counts: at its sale, never ahead of the server."""
+        return min(self._forwarded.at_us, self._context.clock())
+
+    async def _freeze(self, account_id: int, now_us: int, deadline_s: float) -> Frozen:
+        """The quote's instant and version, however long ago; or those of the sale."""
+        reference, chain_id = self._context.reference, self._command.key.chain_id
+        problem = None
+        if self._command.signed_token:
+            try:
+                token = await self._usable_token(account_id, 0, deadline_s)
+                rules = await reference.rules_of(chain_id, token.ruleset_version)
+                return Frozen(rules, token.instant_us, token, None, token)
+            except Refusal as refusal:
+                if refusal.reason in (Reason.DEADLINE_PASSED, Reason.STORE_UNAVAILABLE):
+                    raise
+                problem = refusal
+        rules = await reference.rules_in_force(chain_id, self._at_us)
+        return Frozen(rules, self._at_us, None, problem)
+
+    async def _facts(
+        self, scene: work.Scene, seen: Seen, now_us: int, deadline_s: float
+    ) -> tuple[Facts, instruments.Looked, instruments.Basket]:
+        facts, looked, basket = await super()._facts(scene, seen, now_us, deadline_s)
+        if self._is_plain:
+            # Nobody took a coupon for what the customer did not get.
+            facts = replace(facts, coupons=())
+        return facts, looked, basket
+
+    async def _paying(
+        self,
+        scene: work.Scene,
+        facts: Facts,
+        frozen: Frozen,
+        seen: Seen,
+        now_us: int,
+        deadline_s: float,
+    ) -> tuple[work.Scene, Facts]:
+        scene, facts = await super()._paying(scene, facts, frozen, seen, now_us, deadline_s)
+        if self._is_plain:
+            costs = tuple([(code, 0) for code in scene.rules.program.cost_assets])
+            facts = replace(facts, customer=replace(facts.customer, usable=costs))
+        return scene, facts
+
+    def _wishes(self, scene: work.Scene, facts: Facts, frozen: Frozen) -> tuple[Wish, ...]:
+        if self._is_plain:
+            return ()
+        wishes = super()._wishes(scene, facts, frozen)
+        outcome = self._forwarded.outcome
+        if outcome.kind != OutcomeKind.OTHER or all(one.tender_minor for one in wishes):
+            return wishes
+        sold = work.decide_prices(scene, facts).evaluation
+        return delivered_wishes(wishes, scene.rules.program, self._sale, sold, outcome)
+
+    def _differs(self, evaluation: Evaluated) -> str:
+        """Lines that the till sold for less than was decided: nobody takes that back."""
+        if self._forwarded.outcome.kind not in _BY_LINES:
+            return ""
+        below = undelivered(self._sale, evaluation, self._forwarded.outcome).below
+        return f"sold below what was decided: {', '.join(below[:10])}" if below else ""
+
+    def _grant_more(self, sold: Sold) -> None:
+        """Give what each promotion's policy says for what the till did not give; tell of it all."""
+        windows = dict(sold.scene.store.facts_at(sold.scene.rules, sold.now_us).windows)
+        if self._forwarded.outcome.kind in _BY_LINES:
+            self._give_instead(sold, windows)
+        self._messages = messages_of(
+            sold.scene.rules,
+            sold.decision.evaluation.grants,
+            turned(self._instead, windows),
+            self._forwarded.told(sold.facts.customer.customer_id, sold.now_us),
+        )
+
+    def _give_instead(self, sold: Sold, windows: Mapping[str, AssetWindow]) -> None:
+        program, facts = sold.scene.rules.program, sold.facts
+        missing = undelivered(self._sale, sold.decision.evaluation, self._forwarded.outcome)
+        balances = dict(facts.customer.balances)
+        for grant in sold.decision.evaluation.grants:
+            if grant.asset_code:
+                before_minor = balances.get(grant.asset_code, 0)
+                balances[grant.asset_code] = before_minor + grant.amount_minor
+        given = instead_of(program, facts, missing.by_promotion, balances)
+        post_instead(sold.own, program, given, windows)
+        self._instead = tuple([one for _, one in given])
+
+    def _kept(self) -> tuple[object, ...]:
+        forwarded = self._forwarded
+        return (*super()._kept(), forwarded.sold_at_us, forwarded.clock_offset_us)

@@ -1,0 +1,125 @@
+"""Refunds and voids that wait for their sale: settled when it has come, or given up in time."""
+
+import asyncio
+
+from msgspec.structs import replace
+
+from loyalty.v1 import till_service_pb2 as pb
+from rewards.refusal import Reason, Refusal
+from rewards.sale import derived_key_id
+from server.codec.message import parsed
+from server.lookups import Seen, Wanted
+from server.store.database import RetryError
+from server.store.facts import KnownKey
+from server.store.forwarded import Parked, read_parked_of
+from server.till.advice import advice_from_pb
+from server.till.context import Context
+from server.till.durable import Decided, Operation, run_durable
+from server.till.forward_back import (
+    ForwardedRefund,
+    ForwardedVoid,
+    RefundAdvice,
+    VoidAdvice,
+    Waiting,
+)
+from server.till.quarantine import QUARANTINED, entry_of, quarantine_commit
+from server.till.stored import stored_checkout
+
+
+def unpark_key_of(parked_key_id: bytes) -> bytes:
+    """The key under which what waited is settled or given up: once, whoever tries."""
+    return derived_key_id(b"unpark", parked_key_id)
+
+
+async def settle_parked(context: Context, original_key_id: bytes, deadline_s: float) -> int:
+    """Settle what waits for a sale; say how much there was.
+
+    Raises:
+        Refusal: no time, or no database: the job that looks for it goes on.
+    """
+    while True:
+        try:
+            async with asyncio.timeout_at(deadline_s), context.database.reading() as connection:
+                waiting = await read_parked_of(connection, original_key_id)
+                break
+        except RetryError:
+            await context.database.recover()
+        except TimeoutError:
+            text = "what waits for the sale is settled later"
+            raise Refusal(Reason.DEADLINE_PASSED, text) from None
+    for one in waiting:
+        await settle_one(context, one, deadline_s)
+    return len(waiting)
+
+
+async def settle_one(context: Context, parked: Parked, deadline_s: float) -> None:
+    """Settle one refund or void whose sale has come; give up one whose time is over.
+
+    Raises:
+        Refusal: no time, or no database; trying again is safe.
+    """
+    known = KnownKey(0, b"", 0, parked.day)
+    stored = await stored_checkout(context, parked.forward_key_id, known, deadline_s)
+    request = parsed(pb.ForwardRequest, stored.request)
+    own_key_id = unpark_key_of(parked.forward_key_id)
+    try:
+        waiting = Waiting(parked.forward_key_id, own_key_id)
+        operation = operation_of(context, request, waiting)
+        await run_durable(context, operation, deadline_s)
+    except Refusal as problem:
+        if problem.reason not in QUARANTINED:
+            raise
+        if problem.reason is Reason.RECEIPT_NOT_FOUND and context.clock() <= parked.until_us:
+            return
+        given_up = GivingUp(context, parked, own_key_id, request, problem)
+        await run_durable(context, given_up, deadline_s)
+
+
+def operation_of(context: Context, request: pb.ForwardRequest, waiting: Waiting) -> Operation:
+    """What settles something that waited.
+
+    Raises:
+        Refusal: it is no refund or void.
+    """
+    advice = advice_from_pb(context, request, waiting)
+    if isinstance(advice, RefundAdvice):
+        return ForwardedRefund(context, advice)
+    if isinstance(advice, VoidAdvice):
+        return ForwardedVoid(context, advice)
+    raise Refusal(Reason.INCONSISTENT, "a sale does not wait for another one")
+
+
+class GivingUp:
+    """What waited too long goes into quarantine, as a durable operation."""
+
+    def __init__(
+        self,
+        context: Context,
+        parked: Parked,
+        key_id: bytes,
+        request: pb.ForwardRequest,
+        problem: Refusal,
+    ) -> None:
+        """Say what to look up: the key under which it would have been settled.
+
+        Args:
+            context: ports.
+            parked: what waited.
+            key_id: that key, 16 bytes.
+            request: as it was sent.
+            problem: why it cannot be settled.
+        """
+        self._context = context
+        self._parked = parked
+        self._key_id = key_id
+        self._entry = entry_of(context, request, problem)
+        self.wanted = Wanted((key_id,), ())
+
+    async def settled(self, known: KnownKey, seen: Seen, deadline_s: float) -> bytes:
+        """Somebody was faster."""
+        return b""
+
+    async def decide(self, seen: Seen, deadline_s: float) -> Decided:
+        """Give it up."""
+        commit = quarantine_commit(self._key_id, self._entry, self._context.clock())
+        return Decided(replace(commit, unparked=(self._parked.forward_key_id,)), b"")

@@ -1,0 +1,282 @@
+"""Goal: what a lost answer had taken comes back, what it had not given is given, exactly once.
+
+Real servers over one database; the ledger is proved after each test. Points are hundredths.
+"""
+
+from typing import Any
+
+import grpc
+import pytest
+
+from loyalty.v1 import back_office_service_pb2 as bo
+from loyalty.v1 import customer_service_pb2, receipt_pb2
+from loyalty.v1 import till_service_pb2 as pb
+from loyalty.v1.customer_service_pb2_grpc import CustomerServiceStub
+from tests.forwarding import (
+    AS_ANSWERED,
+    NOT_SOLD,
+    OTHER,
+    PLAIN,
+    RECORDED,
+    SETTLED,
+    SUPERSEDED,
+    UNKNOWN,
+    Link,
+)
+from tests.refunding import basket, settled
+from tests.serving import CHAIN, receipt_key, with_totals
+
+ONE = ("sku9", 1, 100_000)
+"""Nothing is off; 5,000 points."""
+
+
+def rich(link: Link, number: int = 90) -> str:
+    """A customer with 5,000 points."""
+    card = link.card()
+    link.sell(number, basket(ONE, card=card))
+    return card
+
+
+def quoted(link: Link, made: Any, points: int, basket_id: bytes) -> pb.QuoteResponse:
+    reserve = pb.Reservation(amounts=[pb.AssetAmount(asset_code="points", amount_minor=points)])
+    request = pb.QuoteRequest(basket_id=basket_id, sale=made, reserve=reserve)
+    found: pb.QuoteResponse = link.tills[0].Quote(request)
+    return found
+
+
+def test_points_that_were_spent_come_back_and_earned_points_stay(link: Link) -> None:
+    """3,000 points were a discount of the lost answer; the till sold at the plain price."""
+    card = rich(link)
+    made = basket(("sku1", 1, 10_000), ("sku9", 1, 20_000), card=card)
+    basket_id = link.n(1).to_bytes(16, "big")
+    token = quoted(link, made, 3_000, basket_id).token
+    link.sell(1, made, basket_id=basket_id, token=token)
+    earned = link.balances(card)["points"] - 2_000
+    assert earned == 1_300  # 5% of the 26,000 that money was to pay
+    assert link.forward(1, made, PLAIN).state == SUPERSEDED
+    assert link.balances(card) == {"points": 5_000 + earned + 1_000}
+    back = link.refund(2, 1, {"sku1": 1_000})
+    assert (back.amount_minor, back.by_points_minor) == (10_000, 0)
+    assert settled(back)["points"][0] == 0, "what came back does not come back again"
+    link.refund(3, 1, {"sku9": 1_000})
+    assert link.balances(card) == {"points": 5_000}
+
+
+def test_a_lapsed_hold_is_a_fact_all_the_same(link: Link) -> None:
+    """The till gave the quoted discount while it was cut off; the points are gone since."""
+    card = rich(link)
+    made = basket(("sku9", 1, 20_000), card=card)
+    basket_id = link.n(1).to_bytes(16, "big")
+    quote = quoted(link, made, 5_000, basket_id)
+    request = pb.ReleaseRequest(basket_id=basket_id)
+    link.tills[1].Release(request)
+    other = basket(("sku9", 1, 20_000), card=card)
+    other_id = link.n(2).to_bytes(16, "big")
+    link.sell(2, other, basket_id=other_id, token=quoted(link, other, 5_000, other_id).token)
+    assert link.balances(card)["points"] == 750
+    answer = link.forward(1, made, AS_ANSWERED, basket_id=basket_id, token=quote.token)
+    assert answer.state == RECORDED
+    # What it earned pays a part of what it owes; the exception says how much was not there.
+    assert link.balances(card) == {"points": 750 + 750 - 5_000}
+    told = link.state(1).checkout.exceptions
+    assert {one.kind for one in told} == {pb.EXCEPTION_KIND_SPEND}
+    assert "4250 of points were spent and not there: they are owed" in told[-1].detail
+
+
+def test_other_gives_back_what_was_not_taken_line_by_line(link: Link) -> None:
+    """Of 3,000 points off the till took a half, and half of the discount of 1,000."""
+    card = rich(link)
+    made = basket(("sku1", 1, 10_000), card=card)
+    basket_id = link.n(1).to_bytes(16, "big")
+    link.sell(1, made, basket_id=basket_id, token=quoted(link, made, 3_000, basket_id).token)
+    earned = link.balances(card)["points"] - 2_000
+    assert link.forward(1, made, OTHER, lines={"sku1": 7_500}).state == SUPERSEDED
+    assert link.balances(card) == {"points": 2_000 + earned + 1_500}
+    assert link.forward(1, made, OTHER, stated=2, lines={"sku1": 9_500}).state == SUPERSEDED
+    assert link.balances(card)["points"] == 5_000 + earned_plain(9_000) + 500
+
+
+def earned_plain(paid_minor: int) -> int:
+    return paid_minor * 5 // 100
+
+
+def test_a_coupon_and_what_it_bought(link: Link) -> None:
+    """A coupon of the lost answer is there again; its discount is not given as points too."""
+    code = f"code-{link.n(0)}"
+    coupon = bo.ImportedCoupon(code=code)
+    request = bo.ImportCouponsRequest(chain_id=CHAIN, series_code="half", coupons=[coupon])
+    link.office.ImportCoupons(request)
+    card = link.card()
+    made = basket(("sku5", 1, 10_000), ("sku1", 1, 10_000), card=card)
+    made.header.coupon_codes.append(code)
+    link.sell(1, made)
+    assert link.forward(1, made, PLAIN).state == SUPERSEDED
+    assert link.balances(card)["points"] == 1_000 + earned_plain(18_000)
+    again = link.sell(2, made)
+    assert again.answer.lines.totals.amount_minor == 18_000
+    link.void(1)
+    used = link.sell(3, made)
+    assert used.answer.lines.totals.amount_minor == 19_000, "a void gives no coupon twice"
+
+
+def test_a_promotion_that_costs_and_was_not_given(link: Link) -> None:
+    card = link.card()
+    link.sell(1, basket(("sku9", 1, 10_000), card=card, triggers=["bonus"]))
+    assert link.balances(card)["bonus"] == 500
+    made = basket(("sku6", 1, 10_000), card=card)
+    link.sell(2, made)
+    assert "bonus" not in link.balances(card)
+    before = link.balances(card)["points"]
+    link.forward(2, made, PLAIN)
+    assert link.balances(card) == {"points": before, "bonus": 500}
+    link.void(2)
+    assert link.balances(card) == {"points": 500, "bonus": 500}
+
+
+def carded(made: Any, code: str, amount_minor: int) -> Any:
+    """The sale with a tender of a gift card."""
+    made.tenders.add(
+        kind=receipt_pb2.TENDER_KIND_GIFT_CARD,
+        state=receipt_pb2.TENDER_STATE_PLANNED,
+        amount_minor=amount_minor,
+        gift_card_id=code,
+    )
+    return made
+
+
+def card_sale(code: str, amount_minor: int) -> Any:
+    made = basket(("sku9", 1, 100), card="")
+    line = made.lines.add()
+    line.CopyFrom(basket(("gift-card", 1, amount_minor)).lines[0])
+    line.line_id, line.kind = "card", receipt_pb2.LINE_KIND_GIFT_CARD
+    line.gift_card_operation = receipt_pb2.GIFT_CARD_OPERATION_ACTIVATE
+    line.gift_card_id = code
+    return with_totals(made)
+
+
+def left_on(link: Link, code: str) -> int:
+    made = basket(("sku9", 1, 100), card="")
+    tender = made.tenders.add(kind=receipt_pb2.TENDER_KIND_GIFT_CARD, gift_card_id=code)
+    tender.state = receipt_pb2.TENDER_STATE_PLANNED
+    tender.gift_card_operation = receipt_pb2.GIFT_CARD_OPERATION_BALANCE
+    request = pb.QuoteRequest(basket_id=bytes(16), sale=made)
+    found: int = link.tills[0].Quote(request).answer.gift_cards[0].available_minor
+    return found
+
+
+def test_gift_card_money_comes_back_once(link: Link) -> None:
+    code = f"gift-{link.n(0)}"
+    link.sell(1, card_sale(code, 50_000))
+    made = carded(basket(("sku1", 2, 10_000), card=link.card()), code, 18_000)
+    link.sell(2, made)
+    assert left_on(link, code) == 32_000
+    link.forward(2, made, PLAIN)
+    assert left_on(link, code) == 50_000
+    back = link.refund(3, 2, {"sku1": 1_000})
+    assert (back.amount_minor, back.by_gift_cards_minor) == (10_000, 0)
+    link.void(2)
+    assert left_on(link, code) == 50_000
+    link.forward(4, made, PLAIN)
+    assert left_on(link, code) == 50_000, "at the plain price nobody takes from a card"
+    link.forward(5, made, AS_ANSWERED)
+    assert left_on(link, code) == 32_000
+    link.forward(5, made, NOT_SOLD, stated=2)
+    assert left_on(link, code) == 50_000
+
+
+@pytest.mark.parametrize("was_live", [True, False], ids=["answer lost", "never arrived"])
+def test_a_refund_takes_the_share_of_what_was_given_instead(link: Link, was_live: bool) -> None:
+    """Two of four pieces come back in two refunds: half of what stood for the discount goes."""
+    card = link.card()
+    made = basket(("sku1", 2, 10_000), ("sku2", 2, 10_000), card=card)
+    if was_live:
+        link.sell(1, made)
+    link.forward(1, made, PLAIN)
+    assert link.balances(card) == {"points": 1_800 + 2_000, "later": 2_000}
+    back = link.refund(2, 1, {"sku1": 1_000})
+    assert back.amount_minor == 10_000
+    link.refund(3, 1, {"sku2": 1_000})
+    assert link.balances(card) == {"points": 900 + 1_000, "later": 1_000}
+    link.refund(4, 1, {"sku1": 1_000, "sku2": 1_000})
+    assert link.balances(card) == {}
+    assert link.state(1).state == pb.RECEIPT_STATE_REFUNDED
+
+
+def test_goods_that_came_back_before_the_statement_get_nothing_instead(link: Link) -> None:
+    card = link.card()
+    made = basket(("sku1", 4, 10_000), card=card)
+    link.sell(1, made)
+    link.refund(2, 1, {"sku1": 1_000})
+    assert link.forward(1, made, PLAIN).state == SUPERSEDED
+    assert link.balances(card) == {"points": 1_350 + 3_000}
+    link.refund(3, 1, {"sku1": 1_000})
+    assert link.balances(card) == {"points": 900 + 2_000}
+    assert link.forward(1, made, OTHER, stated=2, lines={"sku1": 36_000}).state == SUPERSEDED
+    assert link.balances(card) == {"points": 900 + 2_000}, "what was settled stands"
+    link.void(1)
+    assert link.balances(card) == {}
+
+
+def test_a_void_is_the_end(link: Link) -> None:
+    card = link.card()
+    made = basket(("sku1", 1, 10_000), card=card)
+    link.forward(1, made, PLAIN)
+    link.void(1)
+    assert link.balances(card) == {}
+    assert link.state(1).state == pb.RECEIPT_STATE_VOIDED
+    for kind in (AS_ANSWERED, PLAIN, NOT_SOLD, UNKNOWN):
+        assert link.forward(1, made, kind, stated=9).state == SETTLED
+    assert link.balances(card) == {}
+    assert link.sql("select sum(purchases)::int from account where purchases < 0") == [(None,)]
+
+
+def test_what_was_not_sold_cannot_come_back(link: Link) -> None:
+    made = basket(("sku1", 1, 10_000), card=link.card())
+    for number, kind, state in ((1, NOT_SOLD, "NOT_SOLD"), (2, UNKNOWN, "UNKNOWN")):
+        link.forward(number, made, kind)
+        request = pb.RefundRequest(
+            receipt_key=receipt_key(link.n(80 + number)),
+            original_key=receipt_key(link.n(number)),
+            lines=[pb.RefundLine(line_id="sku1", quantity_milli=1_000)],
+            cashier_id="c1",
+            reason_code="X",
+        )
+        reason, metadata = link.refused(link.tills[0].Refund, request)
+        assert (reason, metadata["state"]) == ("RECEIPT_STATE", state)
+        link.void(number)
+    assert link.balances(link.card()) == {}
+
+
+def test_who_pays_for_a_discount_pays_for_what_stands_for_it(link: Link) -> None:
+    made = basket(("sku4", 1, 10_000), card=link.card())
+    link.forward(1, made, PLAIN)
+    rows = link.sql(
+        "select party_id, sum(amount_minor)::bigint from posting where promotion_id = 'off-sku4'"
+        " and book in (2, 3) group by party_id order by party_id"
+    )
+    assert [tuple(row) for row in rows] == [("", -400), ("brand", -600)]
+
+
+def test_a_statement_shows_a_late_receipt_at_its_purchase_time(link: Link) -> None:
+    """A report of the chain has it when it was recorded; the customer when it was bought."""
+    card = link.card()
+    made = basket(("sku1", 1, 10_000), card=card)
+    sold_at_us = link.sql("select (extract(epoch from now()) * 1000000)::bigint")[0][0]
+    link.at_day(3)
+    request_us = sold_at_us - 7_000_000
+    link.forward(1, made, PLAIN, sold_at_us=request_us, clock_offset_us=7_000_000)
+    request = customer_service_pb2.GetStatementRequest(chain_id=CHAIN)
+    request.customer.customer_number = card
+
+    with grpc.insecure_channel(link.targets[0]) as channel:
+        stub: Any = CustomerServiceStub(channel)
+        found = stub.GetStatement(request)
+    shown = {(one.effective_at_us, one.kind, one.amount_minor) for one in found.entries}
+    assert shown == {
+        (sold_at_us, customer_service_pb2.ENTRY_KIND_CHECKOUT, 450),
+        (sold_at_us, customer_service_pb2.ENTRY_KIND_CHECKOUT, 1_000),
+    }
+    recorded = {one.recorded_at_us - sold_at_us > 2 * 86_400_000_000 for one in found.entries}
+    assert recorded == {True}
+    told = link.state(1).statements[0]
+    assert (told.sold_at_us, told.clock_offset_us) == (request_us, 7_000_000)
