@@ -202,6 +202,9 @@ async def start_server(
     """
     target = target or f"127.0.0.1:{free_port()}"
     env = {**os.environ, "LOYALTY_LISTEN": target, "LOYALTY_DATA_DIR": str(data_dir)}
+    # Messages to customers are lines of a file, unless the environment names a transport.
+    env.setdefault("LOYALTY_SMS_TRANSPORT", "file")
+    env.setdefault("LOYALTY_SMS_FILE", str(data_dir.with_name(f"{data_dir.name}.sms.jsonl")))
     if clock_file is not None:
         env["LOYALTY_CLOCK_FILE"] = str(clock_file)
     log = data_dir.with_name(f"{data_dir.name}.server-{number}.log")

@@ -11,9 +11,9 @@ from typing import Any
 import grpc
 import structlog
 
-from loyalty.v1 import customer_service_pb2, forward_pb2, ledger_pb2
+from loyalty.v1 import customer_service_pb2, forward_pb2, ledger_pb2, outbox_pb2
 from rewards.refusal import Reason, Refusal
-from server import membership, periods, quarantined, statements, status
+from server import membership, messages, periods, quarantined, statements, status
 from server.codec import check
 from server.codec.message import parsed
 from server.expiry import Expiry
@@ -60,6 +60,14 @@ FORWARD_CALLS: dict[str, Handler] = {
 }
 """The calls of BackOfficeService on receipts that tills broke off, by name."""
 
+MESSAGE_CALLS: dict[str, Handler] = {
+    "ListMessages": messages.list_messages,
+    "GetMessage": messages.get_message,
+    "ReportMessages": messages.report_messages,
+    "SetMessageStop": messages.set_message_stop,
+}
+"""The calls of BackOfficeService on messages to customers, by name."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -69,7 +77,7 @@ def customer_handlers(context: Context) -> Handlers:
 
 
 def ledger_handlers(context: Context, expiry: Expiry) -> Handlers:
-    """GRPC handlers of the back office's calls on accounts and ledger."""
+    """GRPC handlers of the back office's calls on accounts, ledger and messages."""
 
     async def expire_lots(
         context: Context, request: ledger_pb2.ExpireLotsRequest, deadline_s: float
@@ -83,8 +91,11 @@ def ledger_handlers(context: Context, expiry: Expiry) -> Handlers:
             response.amounts.add(asset_code=asset_code, amount_minor=amount_minor)
         return response.SerializeToString()
 
-    ledger = _handlers(context, {**LEDGER_CALLS, "ExpireLots": expire_lots}, ledger_pb2)
-    return {**ledger, **_handlers(context, FORWARD_CALLS, forward_pb2)}
+    return {
+        **_handlers(context, {**LEDGER_CALLS, "ExpireLots": expire_lots}, ledger_pb2),
+        **_handlers(context, FORWARD_CALLS, forward_pb2),
+        **_handlers(context, MESSAGE_CALLS, outbox_pb2),
+    }
 
 
 def _handlers(context: Context, calls: Mapping[str, Handler], messages: ModuleType) -> Handlers:

@@ -69,6 +69,12 @@ class Smsc:
         )
         self.tell("receipt", phone=phone, **{"text": text, "more": {}, **more})
 
+    def forget(self) -> None:
+        """Start anew: nothing was seen, and every submission is answered with ok."""
+        self.tell("forget")
+        self.submits()
+        self.seen.clear()
+
     def submits(self) -> list[dict[str, Any]]:
         """All submissions so far."""
         while not self._events.empty():

@@ -3,7 +3,8 @@
 // Its standard input takes one JSON command a line; its standard output gives one JSON event a
 // line. Commands: {do: "answers", with: [...]} for the next submissions, each "ok", "cut" (close
 // without an answer), "hold" (never answer) or a command status; {do: "receipt", ...} sends a
-// delivery receipt to every session; {do: "cut"} closes all sessions; {do: "ids", base: 10 | 16}.
+// delivery receipt to every session; {do: "cut"} closes all sessions; {do: "forget"} forgets the
+// answers that are still to be given.
 'use strict';
 const readline = require('readline');
 const smpp = require('smpp');
@@ -11,7 +12,6 @@ const smpp = require('smpp');
 const sessions = new Set();
 const answers = [];
 let next = 0xa0;
-let base = 16;
 
 function tell(event) {
   process.stdout.write(JSON.stringify(event) + '\n');
@@ -64,7 +64,7 @@ const server = smpp.createServer((session) => {
   session.on('deliver_sm_resp', (pdu) => tell({ event: 'acknowledged', status: pdu.command_status }));
   session.on('submit_sm', (pdu) => {
     const answer = answers.length ? answers.shift() : 'ok';
-    const id = (next++).toString(base);
+    const id = (next++).toString(16);
     submitted(session, pdu, typeof answer === 'number' ? '' : id);
     if (answer === 'cut') {
       session.socket.destroy();
@@ -77,7 +77,7 @@ const server = smpp.createServer((session) => {
 
 const commands = {
   answers: (command) => answers.push(...command.with),
-  ids: (command) => { base = command.base; },
+  forget: () => { answers.length = 0; },
   cut: () => sessions.forEach((session) => session.socket.destroy()),
   receipt: (command) => sessions.forEach((session) => session.deliver_sm({
     source_addr: command.phone,

@@ -5,7 +5,16 @@ import sys
 
 import typer
 
-from server.ctl import customer, forward, importing, ledger, program, quarantine, schema
+from server.ctl import (
+    customer,
+    forward,
+    importing,
+    ledger,
+    messages,
+    program,
+    quarantine,
+    schema,
+)
 from server.ctl.doctor import doctor
 from server.ctl.say import CtlError, say_error
 
@@ -22,6 +31,7 @@ app.add_typer(ledger.app, name="ledger")
 app.add_typer(customer.app, name="customer")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(forward.app, name="forward")
+app.add_typer(messages.app, name="messages")
 app.add_typer(schema.app, name="db")
 app.command()(doctor)
 

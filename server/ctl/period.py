@@ -36,7 +36,7 @@ def report(
     with back_office(target) as stub:
         found = stub.GetLedgerReport(request, timeout=REPORT_TIMEOUT_S)
     if json:
-        _say_json(found)
+        say_json(found)
         return
     columns = ("asset", "what", "minor units")
     rows = [row for one in found.assets for row in _report_rows(one)]
@@ -61,7 +61,7 @@ def periods(chain: Chain, json: Json = False, target: Target = TARGET) -> None:
     with back_office(target) as stub:
         found = stub.ListPeriods(pb.ListPeriodsRequest(chain_id=chain), timeout=REPORT_TIMEOUT_S)
     if json:
-        _say_json(found)
+        say_json(found)
         return
     rows = [
         (
@@ -103,7 +103,7 @@ def exceptions(
     with back_office(target) as stub:
         found = stub.ListExceptions(request, timeout=REPORT_TIMEOUT_S)
     if json:
-        _say_json(found)
+        say_json(found)
         return
     rows = [
         (
@@ -134,7 +134,8 @@ def _report_rows(one: pb.AssetReport) -> list[tuple[str, str, str]]:
     return [(one.asset_code, what, show_amount(minor)) for what, minor in figures]
 
 
-def _say_json(message: Message) -> None:
+def say_json(message: Message) -> None:
+    """Say an answer as one JSON object."""
     tree = MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )

@@ -11,6 +11,7 @@ from server.store.outbox_work import (
     Move,
     Part,
     Receipt,
+    count_unknown,
     drop_receipt,
     find_part,
     keep_receipt,
@@ -85,6 +86,9 @@ async def take_part(
 async def adopt(database: Database, claimed: Claimed, now_us: int) -> bool:
     """See whether receipts say what became of a message whose fate is not known.
 
+    They name ids that nobody has recorded, so only their number tells: there must be as many as
+    submissions to the phone that they could be of.
+
     Args:
         database: open.
         claimed: SENDING, and due: nobody is handing it over any more.
@@ -100,7 +104,8 @@ async def adopt(database: Database, claimed: Claimed, now_us: int) -> bool:
         )
         kept = await kept_receipts(connection, claimed.phone_hash)
         fresh = {one.provider_id: one for one in kept if one.received_at_us >= claimed.begun_at_us}
-        if len(fresh) < len(missing):
+        # A receipt of another submission to the phone must not stand for one of these parts.
+        if missing and len(fresh) < len(missing) + await count_unknown(connection, claimed):
             return False
         for number, receipt in zip(missing, fresh.values(), strict=False):
             part = Part(number, claimed.attempt, receipt.provider_id, ACCEPTED, now_us)

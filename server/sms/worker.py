@@ -295,7 +295,7 @@ class Worker:
         numbers: Sequence[int],
     ) -> Fate:
         """Hand parts over in order until one is not taken; give what became of the last one."""
-        fate: Fate = NotNow("nothing to send")
+        fate: Fate = Accepted("")  # all of them were taken before
         for number in numbers:
             fate = await self._transport.submit(_submission(claimed, sending, text, phone, number))
             self._throttles = self._throttles + 1 if _is_throttled(fate) else 0

@@ -72,11 +72,13 @@ returning turn
 """
 
 SELECT_SENDINGS = """
-select max(c.changed_at_us)
-  from outbox_message m
-  join outbox_change c on c.message_id = m.message_id and c.state = 2
- where m.customer_id = $1 and m.message_id <> $2 and c.changed_at_us > $3
- group by m.message_id
+select sent_at_us
+  from (select (select max(c.changed_at_us)
+                  from outbox_change c
+                 where c.message_id = m.message_id and c.state = 2) as sent_at_us
+          from outbox_message m
+         where m.customer_id = $1 and m.message_id <> $2 and m.attempt > 0) as other
+ where sent_at_us > $3
 """
 
 LOCK = "select pg_advisory_xact_lock($1)"
@@ -119,6 +121,20 @@ select provider_id, state, received_at_us, note
  order by received_at_us
 """
 
+# Of a message of one part any receipt will do, whichever of its submissions it is of.
+SELECT_UNKNOWN = """
+select coalesce(sum(
+           case when m.message_id = $2 and m.part_count = 1 then 0
+                else m.resends * m.part_count end
+         + case when m.state <> 2 or m.message_id = $2 then 0
+                else m.part_count - (select count(distinct p.part)
+                                       from outbox_part p
+                                      where p.message_id = m.message_id
+                                        and p.phone_hash = m.phone_hash) end), 0)::bigint
+  from outbox_message m
+ where m.phone_hash = $1 and (m.state = 2 or m.resends > 0) and m.window_end_us > $3
+"""
+
 DELETE_RECEIPTS = "delete from outbox_receipt where phone_hash = $1 and provider_id = $2"
 
 DROP_RECEIPTS = "delete from outbox_receipt where received_at_us < $1"
@@ -149,6 +165,7 @@ HOT_STATEMENTS = {
     "SELECT_PARTS_CALLED": SELECT_PARTS_CALLED,
     "SET_PART": SET_PART,
     "SELECT_RECEIPTS": SELECT_RECEIPTS,
+    "SELECT_UNKNOWN": SELECT_UNKNOWN,
     "DELETE_RECEIPTS": DELETE_RECEIPTS,
     "SELECT_STANDING": SELECT_STANDING,
 }
@@ -422,6 +439,20 @@ async def keep_receipt(connection: AnyConnection, receipt: Receipt, phone_hash: 
 async def kept_receipts(connection: AnyConnection, phone_hash: bytes) -> list[Receipt]:
     """Read the receipts of a phone whose parts are not known, the oldest first."""
     return [Receipt(*row.values()) for row in await connection.fetch(SELECT_RECEIPTS, phone_hash)]
+
+
+async def count_unknown(connection: AnyConnection, claimed: Claimed) -> int:
+    """Count submissions to a message's phone of which nobody knows what became, but for its own.
+
+    Those of the message itself count where it has several parts: a part that was sent twice may
+    have two receipts.
+    """
+    since_us = claimed.begun_at_us - RECEIPTS_KEPT_US
+    phone_hash, message_id = claimed.phone_hash, claimed.message_id
+    row = await connection.fetchrow(SELECT_UNKNOWN, phone_hash, message_id, since_us)
+    assert row is not None, "a sum has a row"
+    found: int = row[0]
+    return found
 
 
 async def drop_receipt(connection: AnyConnection, phone_hash: bytes, provider_id: str) -> None:

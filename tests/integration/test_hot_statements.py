@@ -19,7 +19,9 @@ from server.store import (
     holdings,
     instruments,
     leases,
+    outbox_work,
     prices,
+    recipients,
     refunds,
     statements,
     turnover,
@@ -42,6 +44,10 @@ BILLING_TABLES = (
     "parked_receipt",
     "quarantined_receipt",
     "outbox_message",
+    "outbox_change",
+    "outbox_part",
+    "outbox_receipt",
+    "membership",
 )
 
 FILL = (
@@ -100,6 +106,16 @@ FILL = (
        select decode(lpad(to_hex(n), 32, '0'), 'hex'), 'c', 's', 't', '1', 'R', '', 1, n, '', 0,
               1 + (n % 1000)::int / 500
          from generate_series(1, $1::bigint) n""",
+    """insert into outbox_change
+       select decode(lpad(to_hex(n), 32, '0'), 'hex'), 1, 2, n, ''
+         from generate_series(1, $1::bigint / 50) n""",
+    """insert into outbox_part
+       select id, 1, 1, n::text, id, 1, n
+         from generate_series(1, $1::bigint / 50) n, decode(lpad(to_hex(n), 32, '0'), 'hex') id""",
+    """insert into outbox_receipt
+       select n::text, decode(lpad(to_hex(n), 32, '0'), 'hex'), 2, n, ''
+         from generate_series(1, $1::bigint / 50) n""",
+    "insert into membership select n, n from generate_series(1, $1::bigint / 50) n",
     """insert into customer
        select n, n, 'c', n::text, 1, 'ru', '{}', '{}' from generate_series(1, $1::bigint) n""",
     """insert into identifier
@@ -136,7 +152,9 @@ async def _plans(dsn: str) -> dict[str, list[dict[str, Any]]]:
             **holdings.HOT_STATEMENTS,
             **instruments.HOT_STATEMENTS,
             **leases.HOT_STATEMENTS,
+            **outbox_work.HOT_STATEMENTS,
             **prices.HOT_STATEMENTS,
+            **recipients.HOT_STATEMENTS,
             **{f"refunds.{name}": found for name, found in refunds.HOT_STATEMENTS.items()},
             **statements.HOT_STATEMENTS,
             **turnover.HOT_STATEMENTS,

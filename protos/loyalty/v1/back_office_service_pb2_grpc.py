@@ -6,6 +6,7 @@ import warnings
 from loyalty.v1 import back_office_service_pb2 as loyalty_dot_v1_dot_back__office__service__pb2
 from loyalty.v1 import forward_pb2 as loyalty_dot_v1_dot_forward__pb2
 from loyalty.v1 import ledger_pb2 as loyalty_dot_v1_dot_ledger__pb2
+from loyalty.v1 import outbox_pb2 as loyalty_dot_v1_dot_outbox__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -181,6 +182,26 @@ class BackOfficeServiceStub:
                 '/loyalty.v1.BackOfficeService/GetForwardReport',
                 request_serializer=loyalty_dot_v1_dot_forward__pb2.GetForwardReportRequest.SerializeToString,
                 response_deserializer=loyalty_dot_v1_dot_forward__pb2.GetForwardReportResponse.FromString,
+                _registered_method=True)
+        self.ListMessages = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/ListMessages',
+                request_serializer=loyalty_dot_v1_dot_outbox__pb2.ListMessagesRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_outbox__pb2.ListMessagesResponse.FromString,
+                _registered_method=True)
+        self.GetMessage = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/GetMessage',
+                request_serializer=loyalty_dot_v1_dot_outbox__pb2.GetMessageRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_outbox__pb2.GetMessageResponse.FromString,
+                _registered_method=True)
+        self.ReportMessages = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/ReportMessages',
+                request_serializer=loyalty_dot_v1_dot_outbox__pb2.ReportMessagesRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_outbox__pb2.ReportMessagesResponse.FromString,
+                _registered_method=True)
+        self.SetMessageStop = channel.unary_unary(
+                '/loyalty.v1.BackOfficeService/SetMessageStop',
+                request_serializer=loyalty_dot_v1_dot_outbox__pb2.SetMessageStopRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_outbox__pb2.SetMessageStopResponse.FromString,
                 _registered_method=True)
 
 
@@ -395,6 +416,34 @@ class BackOfficeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListMessages(self, request, context):
+        """Messages to customers of a chain, by arrival of their receipts; in pages.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetMessage(self, request, context):
+        """A message with every state it was in.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportMessages(self, request, context):
+        """How messages of a period went: states, time from sale to delivery, resends.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetMessageStop(self, request, context):
+        """Puts a phone on a chain's stop list, or takes it off. Durable; repeating it is safe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BackOfficeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -542,6 +591,26 @@ def add_BackOfficeServiceServicer_to_server(servicer, server):
                     servicer.GetForwardReport,
                     request_deserializer=loyalty_dot_v1_dot_forward__pb2.GetForwardReportRequest.FromString,
                     response_serializer=loyalty_dot_v1_dot_forward__pb2.GetForwardReportResponse.SerializeToString,
+            ),
+            'ListMessages': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMessages,
+                    request_deserializer=loyalty_dot_v1_dot_outbox__pb2.ListMessagesRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_outbox__pb2.ListMessagesResponse.SerializeToString,
+            ),
+            'GetMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMessage,
+                    request_deserializer=loyalty_dot_v1_dot_outbox__pb2.GetMessageRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_outbox__pb2.GetMessageResponse.SerializeToString,
+            ),
+            'ReportMessages': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportMessages,
+                    request_deserializer=loyalty_dot_v1_dot_outbox__pb2.ReportMessagesRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_outbox__pb2.ReportMessagesResponse.SerializeToString,
+            ),
+            'SetMessageStop': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetMessageStop,
+                    request_deserializer=loyalty_dot_v1_dot_outbox__pb2.SetMessageStopRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_outbox__pb2.SetMessageStopResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1328,6 +1397,114 @@ class BackOfficeService:
             '/loyalty.v1.BackOfficeService/GetForwardReport',
             loyalty_dot_v1_dot_forward__pb2.GetForwardReportRequest.SerializeToString,
             loyalty_dot_v1_dot_forward__pb2.GetForwardReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMessages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.BackOfficeService/ListMessages',
+            loyalty_dot_v1_dot_outbox__pb2.ListMessagesRequest.SerializeToString,
+            loyalty_dot_v1_dot_outbox__pb2.ListMessagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.BackOfficeService/GetMessage',
+            loyalty_dot_v1_dot_outbox__pb2.GetMessageRequest.SerializeToString,
+            loyalty_dot_v1_dot_outbox__pb2.GetMessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportMessages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.BackOfficeService/ReportMessages',
+            loyalty_dot_v1_dot_outbox__pb2.ReportMessagesRequest.SerializeToString,
+            loyalty_dot_v1_dot_outbox__pb2.ReportMessagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetMessageStop(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.BackOfficeService/SetMessageStop',
+            loyalty_dot_v1_dot_outbox__pb2.SetMessageStopRequest.SerializeToString,
+            loyalty_dot_v1_dot_outbox__pb2.SetMessageStopResponse.FromString,
             options,
             channel_credentials,
             insecure,

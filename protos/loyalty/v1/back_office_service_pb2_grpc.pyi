@@ -8,6 +8,7 @@ from grpc import aio as _aio
 from loyalty.v1 import back_office_service_pb2 as _back_office_service_pb2
 from loyalty.v1 import forward_pb2 as _forward_pb2
 from loyalty.v1 import ledger_pb2 as _ledger_pb2
+from loyalty.v1 import outbox_pb2 as _outbox_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -101,6 +102,14 @@ class BackOfficeServiceStub:
     """Decides that it is nothing."""
     GetForwardReport: _grpc.UnaryUnaryMultiCallable[_forward_pb2.GetForwardReportRequest, _forward_pb2.GetForwardReportResponse]
     """What poor links did in a period: live, broken off, forwarded, quarantined, and how late."""
+    ListMessages: _grpc.UnaryUnaryMultiCallable[_outbox_pb2.ListMessagesRequest, _outbox_pb2.ListMessagesResponse]
+    """Messages to customers of a chain, by arrival of their receipts; in pages."""
+    GetMessage: _grpc.UnaryUnaryMultiCallable[_outbox_pb2.GetMessageRequest, _outbox_pb2.GetMessageResponse]
+    """A message with every state it was in."""
+    ReportMessages: _grpc.UnaryUnaryMultiCallable[_outbox_pb2.ReportMessagesRequest, _outbox_pb2.ReportMessagesResponse]
+    """How messages of a period went: states, time from sale to delivery, resends."""
+    SetMessageStop: _grpc.UnaryUnaryMultiCallable[_outbox_pb2.SetMessageStopRequest, _outbox_pb2.SetMessageStopResponse]
+    """Puts a phone on a chain's stop list, or takes it off. Durable; repeating it is safe."""
 
 @_typing.type_check_only
 class BackOfficeServiceAsyncStub(BackOfficeServiceStub):
@@ -173,6 +182,14 @@ class BackOfficeServiceAsyncStub(BackOfficeServiceStub):
     """Decides that it is nothing."""
     GetForwardReport: _aio.UnaryUnaryMultiCallable[_forward_pb2.GetForwardReportRequest, _forward_pb2.GetForwardReportResponse]  # type: ignore[assignment]
     """What poor links did in a period: live, broken off, forwarded, quarantined, and how late."""
+    ListMessages: _aio.UnaryUnaryMultiCallable[_outbox_pb2.ListMessagesRequest, _outbox_pb2.ListMessagesResponse]  # type: ignore[assignment]
+    """Messages to customers of a chain, by arrival of their receipts; in pages."""
+    GetMessage: _aio.UnaryUnaryMultiCallable[_outbox_pb2.GetMessageRequest, _outbox_pb2.GetMessageResponse]  # type: ignore[assignment]
+    """A message with every state it was in."""
+    ReportMessages: _aio.UnaryUnaryMultiCallable[_outbox_pb2.ReportMessagesRequest, _outbox_pb2.ReportMessagesResponse]  # type: ignore[assignment]
+    """How messages of a period went: states, time from sale to delivery, resends."""
+    SetMessageStop: _aio.UnaryUnaryMultiCallable[_outbox_pb2.SetMessageStopRequest, _outbox_pb2.SetMessageStopResponse]  # type: ignore[assignment]
+    """Puts a phone on a chain's stop list, or takes it off. Durable; repeating it is safe."""
 
 class BackOfficeServiceServicer(metaclass=_abc_1.ABCMeta):
     """Configures. loyaltyctl is a client of this service."""
@@ -416,5 +433,37 @@ class BackOfficeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_forward_pb2.GetForwardReportResponse, _abc.Awaitable[_forward_pb2.GetForwardReportResponse]]:
         """What poor links did in a period: live, broken off, forwarded, quarantined, and how late."""
+
+    @_abc_1.abstractmethod
+    def ListMessages(
+        self,
+        request: _outbox_pb2.ListMessagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_outbox_pb2.ListMessagesResponse, _abc.Awaitable[_outbox_pb2.ListMessagesResponse]]:
+        """Messages to customers of a chain, by arrival of their receipts; in pages."""
+
+    @_abc_1.abstractmethod
+    def GetMessage(
+        self,
+        request: _outbox_pb2.GetMessageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_outbox_pb2.GetMessageResponse, _abc.Awaitable[_outbox_pb2.GetMessageResponse]]:
+        """A message with every state it was in."""
+
+    @_abc_1.abstractmethod
+    def ReportMessages(
+        self,
+        request: _outbox_pb2.ReportMessagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_outbox_pb2.ReportMessagesResponse, _abc.Awaitable[_outbox_pb2.ReportMessagesResponse]]:
+        """How messages of a period went: states, time from sale to delivery, resends."""
+
+    @_abc_1.abstractmethod
+    def SetMessageStop(
+        self,
+        request: _outbox_pb2.SetMessageStopRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_outbox_pb2.SetMessageStopResponse, _abc.Awaitable[_outbox_pb2.SetMessageStopResponse]]:
+        """Puts a phone on a chain's stop list, or takes it off. Durable; repeating it is safe."""
 
 def add_BackOfficeServiceServicer_to_server(servicer: BackOfficeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

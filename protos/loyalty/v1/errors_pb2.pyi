@@ -109,6 +109,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the money transfer is not in a state that allows this. Metadata: state,
     turn.
     """
+    ERROR_REASON_MESSAGE_NOT_FOUND: _ErrorReason.ValueType  # 110
+    """NOT_FOUND: the chain has no such message."""
     ERROR_REASON_LINE_NOT_FOUND: _ErrorReason.ValueType  # 40
     """FAILED_PRECONDITION: a line that comes back is not on the original. Metadata: line_id."""
     ERROR_REASON_MORE_THAN_SOLD: _ErrorReason.ValueType  # 41
@@ -251,6 +253,8 @@ ERROR_REASON_TRANSFER_STATE: ErrorReason.ValueType  # 72
 """FAILED_PRECONDITION: the money transfer is not in a state that allows this. Metadata: state,
 turn.
 """
+ERROR_REASON_MESSAGE_NOT_FOUND: ErrorReason.ValueType  # 110
+"""NOT_FOUND: the chain has no such message."""
 ERROR_REASON_LINE_NOT_FOUND: ErrorReason.ValueType  # 40
 """FAILED_PRECONDITION: a line that comes back is not on the original. Metadata: line_id."""
 ERROR_REASON_MORE_THAN_SOLD: ErrorReason.ValueType  # 41

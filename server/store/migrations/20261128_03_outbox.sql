@@ -43,7 +43,8 @@ CREATE TABLE outbox_message (
 CREATE INDEX outbox_message__due_at_us__ix ON outbox_message (due_at_us) WHERE state <= 3;
 CREATE INDEX outbox_message__receipt_id__ix ON outbox_message (receipt_id);
 CREATE INDEX outbox_message__customer_id__ix ON outbox_message (customer_id);
-CREATE INDEX outbox_message__phone_hash__ix ON outbox_message (phone_hash) WHERE state IN (2, 3);
+CREATE INDEX outbox_message__phone_hash__ix ON outbox_message (phone_hash)
+    WHERE state = 2 OR resends > 0;
 CREATE INDEX outbox_message__chain_id_arrived_at_us__ix
     ON outbox_message (chain_id, arrived_at_us, message_id);
 
