@@ -31,7 +31,7 @@ def show_verdicts(console: Console, verdicts: Iterable[Verdict]) -> None:
             f"{ended['live']:,}",
             ", ".join(broken_off),
             ", ".join(forwarded),
-            f"{books.good_calls - books.good_misses:,} of {books.good_calls:,}",
+            f"{books.good_calls - books.good_misses.total():,} of {books.good_calls:,}",
             f"{books.slowest_s:.2f} s",
             _judged(books),
         )
