@@ -122,6 +122,23 @@ VALID: dict[str, Tree] = {
     "a message where nothing is earned": in_class(
         rewarding({"code": "message", "texts": texts()}, products=SKU), "1", no_earn=True
     ),
+    "a discount without a coupon where none works": in_class(
+        promotions(products=SKU), "1", no_coupon=True
+    ),
+    "a message with points where nothing is earned": in_class(
+        rewarding(POINTS, {"code": "message", "texts": texts()}, products=SKU), "1", no_earn=True
+    ),
+    "a class of some articles of a brand": {
+        **promotions(products=SKU),
+        "product_classes": [
+            {"products": {"skus": ["1"], "except_brands": ["x"]}, "no_discount": True}
+        ],
+    },
+    "a coupon's code and another's series": {
+        **asking(COUPON, {"code": "coupon", "any_of": ["B"], "series": ["s"]}),
+        "coupon_rules": {"choose": "first"},
+        "coupon_series": [{"series_code": "s"}],
+    },
     "a goodwill that fits": {
         "assets": [asset("points", balance_max_minor=5, goodwill_max_minor=5), asset("stamps")]
     },

@@ -12,7 +12,15 @@ from rewards.coupon_use import coupons_used, given_out, with_coupons
 from rewards.earn_bound import within_balances
 from rewards.evaluate import CouponState, Evaluation
 from rewards.facts import AssetWindow, Facts, Instrument, InstrumentState
-from rewards.gift_card import Card, CardFault, CardOperation, CardUse, card_uses, settle_cards
+from rewards.gift_card import (
+    Card,
+    CardFault,
+    CardOperation,
+    CardUse,
+    card_uses,
+    settle_cards,
+    shown_cards,
+)
 from rewards.instrument import (
     account_id_of,
     coupon_asset,
@@ -317,7 +325,7 @@ def test_what_is_paid_for_a_card_stands_in_clearing() -> None:
 def test_uses_of_a_receipt() -> None:
     rest = ("", 0, 0, "", "", "", False, False, "", int(ACTIVATE), "new", (), ())
     lines = (
-        make.line("tea"),
+        make.line("tea", rest=(*rest[:10], "a code on goods is no card", (), ())),
         make.line("card", 1, 500, kind=LineKind.GIFT_CARD, rest=rest),
         make.line("card2", 1, 500, kind=LineKind.GIFT_CARD, rest=rest, cancelled=True),
     )
@@ -327,7 +335,9 @@ def test_uses_of_a_receipt() -> None:
         replace(make.tender(TenderKind.VOUCHER, 20), gift_card_id="cert"),
         make.tender(TenderKind.VOUCHER, 20),
     )
-    uses = card_uses(make.sale(*lines, tenders=tenders))
+    sale = make.sale(*lines, tenders=tenders)
+    assert shown_cards(sale) == ("new", "old", "cert")
+    uses = card_uses(sale)
     assert uses == ((ACTIVATE, "NEW", 500), (REDEEM, "OLD", 30), (REDEEM, "CERT", 20))
 
 
