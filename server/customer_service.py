@@ -59,6 +59,7 @@ FORWARD_CALLS: dict[str, Handler] = {
     "GetForwardReport": quarantined.get_forward_report,
 }
 """The calls of BackOfficeService on receipts that tills broke off, by name."""
+
 MESSAGE_CALLS: dict[str, Handler] = {
     "ListMessages": messages.list_messages,
     "GetMessage": messages.get_message,
