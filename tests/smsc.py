@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,8 +55,9 @@ class Smsc:
     def wait(self, event: str, count: int = 1) -> list[dict[str, Any]]:
         """Wait until it has seen so many more of an event; give those."""
         found: list[dict[str, Any]] = []
+        deadline_s = time.monotonic() + EVENT_S
         while len(found) < count:
-            one = self._events.get(timeout=EVENT_S)
+            one = self._events.get(timeout=max(0.0, deadline_s - time.monotonic()))
             self.seen.append(one)
             if one["event"] == event:
                 found.append(one)

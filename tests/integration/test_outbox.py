@@ -20,7 +20,10 @@ from loyalty.v1 import receipt_pb2
 from loyalty.v1 import till_service_pb2 as pb
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
 from rewards.commit import MessageFigure, NewMessage
+from rewards.sale import key_id_of
 from server.clock import set_offset
+from server.codec.sale_pb import receipt_key_from_pb
+from tests.forwarding import NOT_SOLD, PLAIN, RECORDED, SUPERSEDED, forward_request
 from tests.integration.test_loyaltyctl import ctl
 from tests.outbox import HOUR_US, customers_of, new_message, put
 from tests.pg import create_database, drop_database
@@ -32,6 +35,7 @@ from tests.serving import (
     checkout_request,
     reason_of,
     receipt_key,
+    sale,
     serving,
     test_program,
     till_stub,
@@ -422,6 +426,47 @@ def test_lists_and_what_they_refuse(world: World) -> None:
         with pytest.raises(grpc.RpcError) as refused:
             world.office.GetMessage(ob.GetMessageRequest(chain_id=CHAIN, message_id=message_id))
         assert reason_of(refused.value)[1] == reason
+
+
+def forwarded(world: World, state: Any, stated: int = 1, kind: Any = PLAIN) -> None:
+    """The till's sale of the customer is forwarded, and once more."""
+    made = sale(f"card{world.number}")
+    request = forward_request(world.number, made, kind, stated, sold_at_us=world.now_us())
+    first = world.till.Forward(request)
+    assert (first.result, first.state) == (pb.DURABLE_RESULT_COMMITTED, state), first
+    assert world.till.Forward(request) == first
+
+
+def messages_about(world: World, receipt_id: bytes) -> list[ob.OutboxMessage]:
+    request = ob.ListMessagesRequest(chain_id=CHAIN, receipt_id=receipt_id)
+    return list(world.office.ListMessages(request).messages)
+
+
+def test_a_forwarded_receipt_tells_its_reward_once(world: World) -> None:
+    """5% of 580 that were to be paid, and the 20 that the till could not take off."""
+    forwarded(world, RECORDED)
+    receipt_id = key_id_of(receipt_key_from_pb(receipt_key(world.number)))
+    [seen] = world.smsc.wait("submit")
+    assert seen["text"].endswith(": +49 балла")
+    [one] = messages_about(world, receipt_id)
+    assert (one.customer_number, one.is_late) == (str(world.number), False)
+    assert one.window_end_us == one.sold_at_us + 24 * HOUR_US
+
+
+def test_a_receipt_whose_answer_was_lost_tells_what_counts_in_the_end(world: World) -> None:
+    """Sold live, forwarded as plain, and then as not sold before anything was sent."""
+    world.smsc.tell("answers", **{"with": [THROTTLED]})
+    live = world.till.Checkout(checkout_request(world.number, f"card{world.number}"))
+    forwarded(world, SUPERSEDED)
+    world.smsc.wait("submit")
+    [one] = messages_about(world, live.receipt_id)
+    wait_until(
+        lambda: messages_about(world, live.receipt_id)[0].state == ob.MESSAGE_STATE_QUEUED, "busy"
+    )
+    forwarded(world, SUPERSEDED, 2, NOT_SOLD)
+    [stopped] = messages_about(world, live.receipt_id)
+    assert (stopped.state, stopped.message_id) == (ob.MESSAGE_STATE_STOPPED, one.message_id)
+    assert len(world.smsc.submits()) == 1
 
 
 def test_loyaltyctl_shows_it(world: World) -> None:
