@@ -28,6 +28,11 @@ class FileTransport:
         """Always."""
         return True
 
+    @property
+    def must_be_asked(self) -> bool:
+        """No: nothing is ever open."""
+        return False
+
     def start(self, take: TakeDelivery) -> None:
         """Nothing is to be connected, and no receipt comes."""
 

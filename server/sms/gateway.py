@@ -75,6 +75,11 @@ class HttpTransport:
         """Always: each part has a connection of its own."""
         return True
 
+    @property
+    def must_be_asked(self) -> bool:
+        """Yes: it has no way to tell."""
+        return True
+
     def start(self, take: TakeDelivery) -> None:
         """Nothing is to be connected; deliveries are asked for."""
 

@@ -147,6 +147,11 @@ class SmppTransport:
         esme = self._esme
         return esme is not None and esme.session_state == esme.bind_mode.session_state
 
+    @property
+    def must_be_asked(self) -> bool:
+        """No: an SMSC tells by itself."""
+        return False
+
     def start(self, take: TakeDelivery) -> None:
         """Begin to bind; once it is lost the session is bound again."""
         self._out.take = take

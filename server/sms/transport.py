@@ -19,8 +19,7 @@ class Submission(Struct, frozen=True):
         part: from 1.
         count: how many parts there are.
         is_resend: an earlier submission of it may have arrived.
-        valid_until_us: it is of no use after it, UTC microseconds.
-        valid_s: the same as seconds from now.
+        valid_s: it is of no use after so many seconds.
     """
 
     submission_id: str
@@ -31,7 +30,6 @@ class Submission(Struct, frozen=True):
     part: int
     count: int
     is_resend: bool
-    valid_until_us: int
     valid_s: int
 
 
@@ -99,6 +97,10 @@ class Transport(Protocol):
     @property
     def is_ready(self) -> bool:
         """Whether a submission can be tried now."""
+
+    @property
+    def must_be_asked(self) -> bool:
+        """Whether the other side does not tell by itself what became of parts."""
 
     def start(self, take: TakeDelivery) -> None:
         """Begin to connect; receipts go to `take`."""

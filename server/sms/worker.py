@@ -6,6 +6,7 @@ recorded before the next one goes.
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -48,6 +49,7 @@ from server.sms.transport import (
 )
 from server.sms.wording import body_of
 from server.store.database import RetryError
+from server.store.forwarded import read_base_key
 from server.store.outbox_work import (
     DUE_MAX,
     Claimed,
@@ -73,8 +75,11 @@ BACK_OFF_MAX_US = 900 * SECOND_US
 THROTTLE_S = 0.5
 THROTTLE_MAX_S = 30.0
 ASK_MAX = 200
-ASK_S = 10.0
+ASK_POLLS = 10
+"""A gateway is asked once in so many looks for what is due."""
 HOUSEKEEPING_S = 3_600.0
+STOP_S = 10.0
+"""How long what is on its way may take when the server stops."""
 
 Work = Callable[[], Awaitable[bool]]
 """Does a round of work; says whether there is more at once."""
@@ -104,19 +109,28 @@ class Worker:
         self._own = own
         self._flying: set[bytes] = set()
         self._throttles = 0
+        self._asked_to_us = 0
+        self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Connect, and begin to look for what is due."""
         self._transport.start(self.take)
+        works = [(self._work, self._poll_s), (self._keep_house, HOUSEKEEPING_S)]
+        if self._transport.must_be_asked:
+            works.append((self._ask, ASK_POLLS * self._poll_s))
         self._tasks = [
-            asyncio.create_task(self._repeat(self._work, self._poll_s), name="sms"),
-            asyncio.create_task(self._repeat(self._ask, ASK_S), name="sms-ask"),
-            asyncio.create_task(self._repeat(self._keep_house, HOUSEKEEPING_S), name="sms-house"),
+            asyncio.create_task(self._repeat(work, pause_s), name="sms") for work, pause_s in works
         ]
 
     async def stop(self) -> None:
-        """Stop; what is on its way is uncertain, and somebody else's once its claim is over."""
+        """Claim nothing more, finish what is on its way, disconnect.
+
+        What takes too long is uncertain, and somebody else's once its claim is over.
+        """
+        self._stopping.set()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=STOP_S)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -147,7 +161,7 @@ class Worker:
                 return
 
     async def _repeat(self, work: Work, pause_s: float) -> None:
-        while True:
+        while not self._stopping.is_set():
             try:
                 again = await work()
             except RetryError as error:
@@ -156,7 +170,9 @@ class Worker:
             except Exception:
                 _log.exception("sms_failed")
                 again = False
-            await asyncio.sleep(self._pause_s() if again else pause_s + self._pause_s())
+            wait_s = self._pause_s() if again else pause_s + self._pause_s()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), wait_s)
 
     def _pause_s(self) -> float:
         """How long to hold back because the gateway was sent too much."""
@@ -169,12 +185,15 @@ class Worker:
         return await self.run() >= DUE_MAX
 
     async def _ask(self) -> bool:
+        """Ask what became of some parts; the next round goes on behind them."""
         async with self._context.database.reading() as connection:
-            waiting = await read_waiting(connection, self._context.clock(), ASK_MAX)
+            waiting = await read_waiting(connection, self._asked_to_us, ASK_MAX)
+        is_last = len(waiting) < ASK_MAX
+        self._asked_to_us = 0 if is_last else waiting[-1][0]
         if waiting:
-            for found in await self._transport.ask(waiting):
+            for found in await self._transport.ask([provider_id for _, provider_id in waiting]):
                 await self.take(found)
-        return False
+        return not is_last
 
     async def _keep_house(self) -> bool:
         async with self._context.database.reading() as connection:
@@ -272,12 +291,15 @@ class Worker:
         told = await context.reference.rules_of(claimed.chain_id, claimed.ruleset_version)
         store = context.reference.store(claimed.chain_id, claimed.store_id)
         voice = voice_of(store, rules.program, "", address.language_code)
+        async with context.database.reading() as connection:
+            # Codes are made of the key under which the receipt was posted.
+            base_key_id = await read_base_key(connection, claimed.receipt_id)
 
         def codes_of(figure: MessageFigure) -> Sequence[str]:
             if figure.number < 0:
                 return ()
             count = 1 if figure.kind == "gift_certificate" else figure.amount_minor
-            place = (claimed.receipt_id, figure.number, figure.place)
+            place = (base_key_id, figure.number, figure.place)
             hash_code = context.hash_identifier
             return [made_code(hash_code, claimed.chain_id, *place, n) for n in range(count)]
 
@@ -352,7 +374,6 @@ def _submission(
         part=number,
         count=count,
         is_resend=sending.is_resend,
-        valid_until_us=claimed.window_end_us,
         valid_s=max(1, (claimed.window_end_us - sending.at_us) // SECOND_US),
     )
 

@@ -30,6 +30,10 @@ select forward_key_id, base_key_id, base_day, recorded_at_us, content
  order by ordinal
 """
 
+SELECT_BASE_KEY = """
+select base_key_id from receipt_statement where key_id = $1 order by ordinal desc limit 1
+"""
+
 INSERT_PARKED = """
 insert into parked_receipt (forward_key_id, original_key_id, day, until_us)
 select * from unnest($1::bytea[], $2::bytea[], $3::integer[], $4::bigint[])
@@ -64,6 +68,7 @@ select * from unnest($1::bytea[], $2::smallint[], $3::bigint[], $4::bigint[])
 WRITE_STATEMENTS = {
     "INSERT_STATEMENTS": INSERT_STATEMENTS,
     "SELECT_STATEMENTS": SELECT_STATEMENTS,
+    "SELECT_BASE_KEY": SELECT_BASE_KEY,
     "INSERT_PARKED": INSERT_PARKED,
     "DELETE_PARKED": DELETE_PARKED,
     "SELECT_PARKED_OF": SELECT_PARKED_OF,
@@ -144,6 +149,12 @@ async def read_statements(connection: AnyConnection, key_id: bytes) -> tuple[Kno
     return tuple(
         KnownStatement(row[0], row[1], row[2], row[3], _STATEMENT.decode(row[4])) for row in rows
     )
+
+
+async def read_base_key(connection: AnyConnection, receipt_id: bytes) -> bytes:
+    """The key under which what counts of a sale is stored and posted; of a live one its own."""
+    found: bytes | None = await connection.fetchval(SELECT_BASE_KEY, receipt_id)
+    return found or receipt_id
 
 
 async def read_parked_of(connection: AnyConnection, original_key_id: bytes) -> list[Parked]:

@@ -15,7 +15,7 @@ from rewards.commit import MessageFigure
 from rewards.outbox import MessageState
 from server.store.facts import AnyConnection
 
-DUE_MAX = 64
+DUE_MAX = 32
 """Messages that one look claims at most."""
 RECEIPTS_KEPT_US = 7 * 86_400_000_000
 """How long a delivery receipt is kept that nobody's part is about."""
@@ -146,10 +146,10 @@ select state, attempt, part_count, window_end_us
 """
 
 SELECT_WAITING = """
-select p.provider_id
+select m.due_at_us, p.provider_id
   from outbox_message m
   join outbox_part p on p.message_id = m.message_id and p.state = 1
- where m.state in (2, 3) and m.due_at_us > $1
+ where m.state in (2, 3) and m.state <= 3 and m.due_at_us > $1
  order by m.due_at_us, p.part
  limit $2
 """
@@ -465,6 +465,13 @@ async def drop_old_receipts(connection: AnyConnection, now_us: int) -> None:
     await connection.fetch(DROP_RECEIPTS, now_us - RECEIPTS_KEPT_US)
 
 
-async def read_waiting(connection: AnyConnection, now_us: int, limit: int) -> list[str]:
-    """Read ids of parts whose delivery is not known yet, for a gateway that has to be asked."""
-    return [row[0] for row in await connection.fetch(SELECT_WAITING, now_us, limit)]
+async def read_waiting(
+    connection: AnyConnection, after_us: int, limit: int
+) -> list[tuple[int, str]]:
+    """Read parts whose delivery is not known yet, for a gateway that has to be asked.
+
+    Returns:
+        (when their message is due, id), those due after an instant, the soonest first.
+    """
+    rows = await connection.fetch(SELECT_WAITING, after_us, limit)
+    return [(row["due_at_us"], row["provider_id"]) for row in rows]

@@ -8,6 +8,7 @@ from msgspec import Struct
 from rewards.commit import KeyKind
 from rewards.settling import ReturnRecord
 from server.store.facts import AnyConnection, read_answers
+from server.store.forwarded import read_base_key
 
 SELECT_RECIPIENT = """
 select c.account_id, c.language_code
@@ -106,7 +107,8 @@ async def read_come_back(
         for account_id, lot_id, minor in claimed:
             asset_code = assets.get((account_id, lot_id), "")
             by_asset[asset_code] = by_asset.get(asset_code, 0) + minor
-    ends = (receipt_id + b"\x00\x00", receipt_id + b"\xff\xff\x00")
+    base_key_id = await read_base_key(connection, receipt_id)
+    ends = (base_key_id + b"\x00\x00", base_key_id + b"\xff\xff\x00")
     money = await connection.fetchrow(SELECT_SENDING_MONEY, *ends)
     return ComeBack(voided is not None, by_asset, None if money is None else money[0])
 

@@ -14,6 +14,9 @@ from server.till.forward_sale import SaleAdvice, forward_sale
 from server.till.parked import settle_parked
 from server.till.quarantine import QUARANTINED, put_in_quarantine
 
+ATTEMPTS = 2
+"""A fault that the state of this instant has caused is gone at the second look."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -24,19 +27,24 @@ async def forward(context: Context, request: pb.ForwardRequest, deadline_s: floa
         Refusal: nothing is recorded, unless it says RESULT_UNKNOWN: send it again. What sending
             again does not help is in quarantine, and acknowledged.
     """
-    try:
-        return await taken(context, advice_from_pb(context, request), deadline_s)
-    except Refusal as refusal:
-        if refusal.reason not in QUARANTINED:
-            raise
-        problem = refusal
-    except RetryError as error:
-        text = "the database cannot be reached just now: send it again"
-        raise Refusal(Reason.STORE_UNAVAILABLE, text) from error
-    except Exception as error:
-        # Whatever is wrong here must not keep a spool from going on.
-        _log.exception("forward_failed")
-        problem = Refusal(Reason.INTERNAL, f"a fault of the server: {type(error).__name__}")
+    problem = None
+    for _ in range(ATTEMPTS):
+        try:
+            return await taken(context, advice_from_pb(context, request), deadline_s)
+        except Refusal as refusal:
+            if refusal.reason not in QUARANTINED:
+                raise
+            problem = refusal
+            if refusal.reason is not Reason.INTERNAL:
+                break
+        except RetryError as error:
+            text = "the database cannot be reached just now: send it again"
+            raise Refusal(Reason.STORE_UNAVAILABLE, text) from error
+        except Exception as error:
+            # Whatever is wrong here must not keep a spool from going on.
+            _log.exception("forward_failed")
+            problem = Refusal(Reason.INTERNAL, f"a fault of the server: {type(error).__name__}")
+    assert problem is not None, "every attempt that does not answer has a problem"
     return await put_in_quarantine(context, request, problem, deadline_s)
 
 

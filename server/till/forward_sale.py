@@ -48,7 +48,7 @@ from server.till import instruments
 from server.till.break_off import void_key_id_of
 from server.till.checkout import CheckoutCommand, CheckoutOperation, ExceptionKind, Frozen, Sold
 from server.till.context import Context
-from server.till.durable import Decided, run_durable
+from server.till.durable import Decided, look_up_in_time, run_durable
 from server.till.forward_command import Forwarded, acknowledged
 from server.till.history import base_of, is_sale, read_history, turn_key
 from server.till.original import Original, read_original, stated_live
@@ -132,8 +132,11 @@ class ForwardOperation:
             UndoFirstError: see the class.
         """
         context, forwarded = self._context, self._advice.forwarded
-        known = seen.keys.get(forwarded.key_id)
         history = await read_history(context, forwarded.key_id, deadline_s)
+        if history and forwarded.key_id not in seen.keys:
+            # Another statement came between the two reads.
+            seen = await look_up_in_time(context, self.wanted, deadline_s)
+        known = seen.keys.get(forwarded.key_id)
         original = await self._original(known, history, deadline_s)
         is_voided = void_key_id_of(forwarded.key_id) in seen.keys
         standing = in_force(

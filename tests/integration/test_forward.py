@@ -153,3 +153,37 @@ def test_another_sale_under_a_known_key_is_kept_apart(link: Link) -> None:
     for number in (1, 2):
         answer = link.forward(number, basket(("sku1", 2, 10_000)), PLAIN, stated=2)
         assert (answer.state, answer.reason) == (QUARANTINED, "KEY_CONFLICT")
+
+
+def messages(link: Link, number: int) -> list[int]:
+    """The states of messages about a receipt, oldest first: 1 queued, 7 stopped."""
+    key_id = link.state(number).checkout.receipt_id
+    rows = link.sql(
+        "select state from outbox_message where receipt_id = $1 order by arrived_at_us", key_id
+    )
+    return [row[0] for row in rows]
+
+
+def test_a_reward_is_told_by_message_once(link: Link) -> None:
+    """A later statement or a void stops what nobody has sent, and tells what counts instead."""
+    made = basket(*BASKET, card=link.card())
+    request = forward_request(link.n(1), made, PLAIN)
+    for till in link.tills:
+        till.Forward(request)
+    assert messages(link, 1) == [1]
+    link.forward(1, made, NOT_SOLD, stated=2)
+    assert messages(link, 1) == [7]
+    link.forward(1, made, AS_ANSWERED, stated=3)
+    assert messages(link, 1) == [7, 1]
+    link.void(1)
+    assert messages(link, 1) == [7, 7]
+    link.sell(2, made)
+    link.forward(2, made, AS_ANSWERED)
+    assert messages(link, 2) == [], "the slip of the till has told it"
+    link.forward(2, made, PLAIN, stated=2)
+    assert messages(link, 2) == [1]
+    for kind in (NOT_SOLD, UNKNOWN):
+        link.forward(kind + 10, made, kind)
+        assert messages(link, kind + 10) == []
+    link.forward(3, basket(*BASKET, card=""), PLAIN)
+    assert messages(link, 3) == []

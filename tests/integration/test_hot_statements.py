@@ -95,17 +95,7 @@ FILL = (
          from generate_series(1, $1::bigint) n""",
     """insert into outbox_message
        select id, id, 'c', 's', n, 1, 't', '', n, n, n, false, 1 + n % 8, 0, n, n
-         from generate_series(1, $1::bigint) n, decode(lpad(to_hex(n), 32, '0'), 'hex') id""",
-    """insert into receipt_statement
-       select id, 0, id, id, 20000, 1, ''
-         from generate_series(1, $1::bigint) n, decode(lpad(to_hex(n), 32, '0'), 'hex') id""",
-    """insert into parked_receipt
-       select id, id, 20000, n
-         from generate_series(1, $1::bigint) n, decode(lpad(to_hex(n), 32, '0'), 'hex') id""",
-    """insert into quarantined_receipt
-       select decode(lpad(to_hex(n), 32, '0'), 'hex'), 'c', 's', 't', '1', 'R', '', 1, n, '', 0,
-              1 + (n % 1000)::int / 500
-         from generate_series(1, $1::bigint) n""",
+         from generate_series(1, $1::bigint / 50) n, decode(lpad(to_hex(n), 32, '0'), 'hex') id""",
     """insert into outbox_change
        select decode(lpad(to_hex(n), 32, '0'), 'hex'), 1, 2, n, ''
          from generate_series(1, $1::bigint / 50) n""",
@@ -116,6 +106,16 @@ FILL = (
        select n::text, decode(lpad(to_hex(n), 32, '0'), 'hex'), 2, n, ''
          from generate_series(1, $1::bigint / 50) n""",
     "insert into membership select n, n from generate_series(1, $1::bigint / 50) n",
+    """insert into receipt_statement
+       select id, 0, id, id, 20000, 1, ''
+         from generate_series(1, $1::bigint / 50) n, decode(lpad(to_hex(n), 32, '0'), 'hex') id""",
+    """insert into parked_receipt
+       select id, id, 20000, n
+         from generate_series(1, $1::bigint / 50) n, decode(lpad(to_hex(n), 32, '0'), 'hex') id""",
+    """insert into quarantined_receipt
+       select decode(lpad(to_hex(n), 32, '0'), 'hex'), 'c', 's', 't', '1', 'R', '', 1, n, '', 0,
+              1 + (n % 1000)::int / 500
+         from generate_series(1, $1::bigint / 50) n""",
     """insert into customer
        select n, n, 'c', n::text, 1, 'ru', '{}', '{}' from generate_series(1, $1::bigint) n""",
     """insert into identifier

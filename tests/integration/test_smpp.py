@@ -64,7 +64,6 @@ def parts_of(text: str) -> list[Submission]:
             part=number,
             count=count,
             is_resend=False,
-            valid_until_us=0,
             valid_s=DAY_S,
         )
         for number, part in enumerate(cut.parts, 1)

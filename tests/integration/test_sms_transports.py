@@ -9,17 +9,24 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import grpc
 import msgspec
 import pytest
 
+from loyalty.v1 import outbox_pb2 as ob
+from loyalty.v1 import receipt_pb2
+from loyalty.v1 import till_service_pb2 as pb
+from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
 from rewards.sms_parts import encoded, sms_text
+from server.clock import set_offset, system_clock
 from server.settings import Settings
 from server.sms.choice import transport_of
 from server.sms.file import FileTransport
 from server.sms.gateway import HttpTransport
 from server.sms.smpp import SmppTransport
 from server.sms.transport import Accepted, Delivery, NotNow, Refused, Submission, Unsure
-from tests.serving import free_port
+from tests.outbox import HOUR_US, customers_of, new_message, put
+from tests.serving import CHAIN, free_port, serving, till_stub, wait_until
 
 TEXT = "Ваша покупка: +120 баллов"
 PART = Submission(
@@ -31,7 +38,6 @@ PART = Submission(
     part=1,
     count=1,
     is_resend=True,
-    valid_until_us=0,
     valid_s=60,
 )
 
@@ -43,6 +49,15 @@ class Gateway(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.answers: list[tuple[int, bytes]] = []
         self.seen: list[tuple[str, str, dict[str, Any]]] = []
+
+    def answer_to(self, path: str, body: dict[str, Any]) -> tuple[int, bytes]:
+        """As it is told to; else it takes all, and all is delivered."""
+        if self.answers:
+            return self.answers.pop(0)
+        if path == "/sms":
+            return 200, json.dumps({"id": f"g-{body['id']}"}).encode()
+        states = [{"id": one, "state": "delivered"} for one in body["ids"]]
+        return 200, json.dumps({"states": states}).encode()
 
     @property
     def url(self) -> str:
@@ -57,7 +72,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.seen.append((self.path, self.headers["Authorization"], body))
-        code, answer = self.server.answers.pop(0)
+        code, answer = self.server.answer_to(self.path, body)
         if not code:
             self.close_connection = True
             return
@@ -139,6 +154,58 @@ async def test_a_gateway_is_asked_what_became_of_parts(gateway: Gateway) -> None
     assert gateway.seen[0][0] == "/sms/status"
     assert gateway.seen[0][2] == {"ids": ["g1", "g2", "g3"]}
     assert await transport.ask(["g1"]) == []
+
+
+def test_a_server_sends_through_a_gateway(
+    place: dict[str, str], log_dir: Path, gateway: Gateway
+) -> None:
+    """The answer is lost: it is sent once more under the same id, marked, and then delivered."""
+    set_offset(log_dir / "clock", 0)
+    environment = {
+        **place,
+        "LOYALTY_CLOCK_FILE": str(log_dir / "clock"),
+        "LOYALTY_SMS_TRANSPORT": "http",
+        "LOYALTY_SMS_URL": gateway.url,
+        "LOYALTY_SMS_POLL_S": "0.05",
+    }
+    gateway.answers = [(500, b"")]
+    now_us = system_clock()
+    new = new_message(1, customers_of(place["LOYALTY_DSN"])["1"], now_us)
+    with (
+        serving(environment, log_dir) as (server,),
+        grpc.insecure_channel(server.target) as channel,
+    ):
+        answer_mobile(till_stub(channel), "card1", PART.phone)
+        put(place["LOYALTY_DSN"], new)
+        request = ob.GetMessageRequest(chain_id=CHAIN, message_id=new.message_id)
+        office = BackOfficeServiceStub(channel)
+
+        def is_uncertain() -> bool:
+            return any("uncertain" in one.note for one in office.GetMessage(request).changes)
+
+        wait_until(is_uncertain, "uncertain")
+        set_offset(log_dir / "clock", HOUR_US)
+        delivered = ob.MESSAGE_STATE_DELIVERED
+        wait_until(lambda: office.GetMessage(request).message.state == delivered, "delivered")
+        found = office.GetMessage(request).message
+    assert (found.attempts, found.resends, found.parts) == (2, 1, 1)
+    sent = [body for path, _, body in gateway.seen if path == "/sms"]
+    assert [(one["id"], one["resend"]) for one in sent] == [
+        (f"{new.message_id.hex()}-1", False),
+        (f"{new.message_id.hex()}-1", True),
+    ]
+
+
+def answer_mobile(till: Any, card: str, phone: str) -> None:
+    """A customer gives a phone at a till."""
+    request = pb.SubmitProfileRequest(
+        submission_id=bytes(16), chain_id=CHAIN, store_id="s1", channel=pb.PROFILE_CHANNEL_TILL
+    )
+    request.identifier.kind = receipt_pb2.IDENTIFIER_KIND_CARD
+    request.identifier.value = card
+    request.identifier.entry_method = receipt_pb2.ENTRY_METHOD_SCANNED
+    request.answers.add(field_code="mobile", value=phone)
+    till.SubmitProfile(request)
 
 
 async def test_lines_of_a_file(tmp_path: Path) -> None:

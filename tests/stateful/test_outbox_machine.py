@@ -83,6 +83,10 @@ class Gateway:
     def is_ready(self) -> bool:
         return True
 
+    @property
+    def must_be_asked(self) -> bool:
+        return False
+
     def start(self, take: TakeDelivery) -> None:
         self.take = take
 

@@ -9,12 +9,13 @@ import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 
-from loyalty.v1 import answer_pb2, benefit_pb2, errors_pb2, receipt_pb2
+from loyalty.v1 import answer_pb2, benefit_pb2, errors_pb2, outbox_pb2, receipt_pb2
 from loyalty.v1 import till_service_pb2 as till
 from rewards.benefit import Benefit, PriceBenefit
 from rewards.commit import KeyKind
 from rewards.decide import DifferenceReason
 from rewards.facts import CustomerState
+from rewards.outbox import MessageState
 from rewards.program_check import LANES_ALLOWED, benefit_code
 from rewards.prompts import PromptReason
 from rewards.refusal import Reason, Refusal
@@ -66,9 +67,9 @@ STATUSES = {
     " HOLD_EXPIRED"
     " LINE_NOT_FOUND MORE_THAN_SOLD NOT_WHOLE_PIECES REFUND_FORBIDDEN ORIGINAL_REQUIRED"
     " TRANSFER_STATE RETURN_AMOUNT MEMBERSHIP_STATE GOODWILL_LIMIT PERIOD_CLOSED"
-    " OFFLINE_CEILING FORWARDED INSTANT_NOT_ACCEPTED QUARANTINE_STATE",
-    "NOT_FOUND": "RECEIPT_NOT_FOUND TRANSFER_NOT_FOUND CUSTOMER_NOT_FOUND QUARANTINED_NOT_FOUND"
-    " MESSAGE_NOT_FOUND",
+    " FORWARDED INSTANT_NOT_ACCEPTED QUARANTINE_STATE OFFLINE_CEILING",
+    "NOT_FOUND": "RECEIPT_NOT_FOUND TRANSFER_NOT_FOUND CUSTOMER_NOT_FOUND MESSAGE_NOT_FOUND"
+    " QUARANTINED_NOT_FOUND",
     "ALREADY_EXISTS": "KEY_CONFLICT IDENTIFIER_TAKEN",
     "DEADLINE_EXCEEDED": "DEADLINE_PASSED",
     "UNAVAILABLE": "RESULT_UNKNOWN STORE_UNAVAILABLE DRAINING SPOOL_UNAVAILABLE",
@@ -133,6 +134,7 @@ SHARED: list[tuple[type[IntEnum], Any, str]] = [
     (Condition, answer_pb2.TraceCondition, "NONE"),
     (DifferenceReason, till.DifferenceReason, ""),
     (ExceptionKind, till.ExceptionKind, ""),
+    (MessageState, outbox_pb2.MessageState, ""),
 ]
 
 

@@ -115,7 +115,7 @@ class OutboxMessage(_message.Message):
     resends: _builtins.int
     """How often it was handed over again although the time before may have been enough."""
     text: _builtins.str
-    """What was sent last; empty if nothing was."""
+    """What was sent last, codes masked but for four characters; empty if nothing was."""
     parts: _builtins.int
     """Parts of the text: what it costs."""
     def __init__(
