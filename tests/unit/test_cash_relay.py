@@ -184,6 +184,8 @@ async def test_a_full_disk_stops_no_sale_and_is_said(tmp_path: Path) -> None:
             await fill(cash.spool)
             assert (await ask(cash, "checkout", request(1))).HasField("answer")
             assert (await ask(cash, "checkout", fact(2, kind=AS_ANSWERED))).HasField("answer")
+            # Sold otherwise than any answer: only Forward can settle that, and it must be kept.
+            assert (await refused(ask(cash, "checkout", fact(4))))[0] == "SPOOL_UNAVAILABLE"
     async with cash_server(tmp_path / "other", NOWHERE, pages_max=64) as cash:
         await fill(cash.spool)
         reason, metadata, _ = await refused(ask(cash, "checkout", request(3)))
