@@ -8,17 +8,18 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any, Never
+from typing import Any, NamedTuple, Never
 
 import grpc
 from google.protobuf.message import Message
 
+from ext.form import split
 from loyalty.v1 import receipt_pb2
 from loyalty.v1 import till_service_pb2 as pb
 from rewards.refusal import Reason, Refusal
 from server.codec.message import parsed, tag_of, varint
 from server.status import status_of
-from server.till_servicer import ANSWER_RESERVE_S, TillCalls
+from server.till_servicer import ANSWER_RESERVE_S, FORMS, TillCalls
 
 IN_FLIGHT_TILL_MAX = 16
 IN_FLIGHT_SESSION_MAX = 4_096
@@ -77,6 +78,17 @@ def _calls() -> dict[str, _Call]:
 
 
 _CALLS = _calls()
+_FRAME = (
+    pb.SessionRequest.CORRELATION_ID_FIELD_NUMBER,
+    pb.SessionRequest.TIMEOUT_MS_FIELD_NUMBER,
+    0,
+)
+"""Field numbers of a message in the order in which they are written; the third is the call's."""
+_FORMED = {
+    field.number: (_CALLS[field.name], FORMS[_CALLS[field.name].name])
+    for field in pb.SessionRequest.DESCRIPTOR.oneofs_by_name["call"].fields
+    if _CALLS[field.name].name in FORMS
+}
 
 
 class Sessions:
@@ -172,13 +184,12 @@ class _Session:
         """Start one call, or refuse it at once."""
         correlation_id = 0
         try:
-            request = parsed(pb.SessionRequest, body)
-            correlation_id = request.correlation_id
-            field = request.WhichOneof("call")
-            timeout_ms = request.timeout_ms
-            if field is None or not correlation_id or not 1 <= timeout_ms <= TIMEOUT_MS_MAX:
-                _refuse_frame(request)
-            known, call = _CALLS[field], getattr(request, field)
+            frame = _formed(body)
+            if frame is None:
+                request = parsed(pb.SessionRequest, body)
+                correlation_id = request.correlation_id
+                frame = _parsed_frame(request)
+            correlation_id, timeout_ms, known, call = frame
             till = known.till_of(call)
             in_flight = self._room_for(till)
         except Refusal as refusal:
@@ -203,7 +214,7 @@ class _Session:
         return in_flight
 
     async def _answer(
-        self, correlation_id: int, known: _Call, call: Message, deadline_s: float, till: Till
+        self, correlation_id: int, known: _Call, call: Any, deadline_s: float, till: Till
     ) -> None:
         try:
             answer = await self._calls.answer(known.name, call, deadline_s)
@@ -230,6 +241,45 @@ class _Session:
     def _refuse(self, correlation_id: int, refusal: Refusal) -> None:
         response = pb.SessionResponse(correlation_id=correlation_id, status=status_of(refusal))
         self._send(response.SerializeToString())
+
+
+class _Frame(NamedTuple):
+    """A message of the stream: its id and time, and the call with its request."""
+
+    correlation_id: int
+    timeout_ms: int
+    known: _Call
+    call: Any
+
+
+def _formed(body: bytes) -> _Frame | None:
+    """Read a message whose call has a form; None is that the stubs are to read it."""
+    parts = split(body)
+    if parts is None or len(parts) != len(_FRAME):
+        return None
+    (first, correlation_id), (second, timeout_ms), (number, call_body) = parts
+    if (first, second) != _FRAME[:2] or number not in _FORMED:
+        return None
+    if not isinstance(correlation_id, int) or not isinstance(timeout_ms, int):
+        return None
+    if not correlation_id or not 1 <= timeout_ms <= TIMEOUT_MS_MAX:
+        return None
+    known, form = _FORMED[number]
+    call = form(call_body) if isinstance(call_body, bytes) else None
+    return None if call is None else _Frame(correlation_id, timeout_ms, known, call)
+
+
+def _parsed_frame(request: pb.SessionRequest) -> _Frame:
+    """Take a message apart that the stubs have read.
+
+    Raises:
+        Refusal: what is wrong around the call.
+    """
+    field = request.WhichOneof("call")
+    timeout_ms = request.timeout_ms
+    if field is None or not request.correlation_id or not 1 <= timeout_ms <= TIMEOUT_MS_MAX:
+        _refuse_frame(request)
+    return _Frame(request.correlation_id, timeout_ms, _CALLS[field], getattr(request, field))
 
 
 def _refuse_frame(request: pb.SessionRequest) -> Never:

@@ -86,6 +86,20 @@ class Link(Shop):
         super().__init__(servers, dsn, clock)
         self._base = 0
 
+    @property
+    def clock(self) -> Path:
+        """The file by which the clock of the servers is shifted."""
+        return self._clock
+
+    def is_in_force(self, version: int) -> bool:
+        """Whether both servers have a later version than the first of these tests in force."""
+        found = []
+        for channel in self._channels:
+            rules = BackOfficeServiceStub(channel).GetRuleset(bo.GetRulesetRequest())
+            live = [one for one in rules.versions if one.loaded]
+            found.append([one for one in live if one.effective_at_us <= rules.now_us])
+        return all(len(one) and one[-1].version > version for one in found)
+
     def begin(self) -> None:
         """Begin a test: new numbers, new customers."""
         self._base += 1_000

@@ -127,7 +127,7 @@ def sale_from_pb(sale: pb.Sale, hash_identifier: HashIdentifier) -> Sale:
     header = _header_from_pb(sale.header, hash_identifier)
     lines = tuple([_line_from_pb(line, n) for n, line in enumerate(sale.lines)])
     tenders = tuple([_tender_from_pb(tender, n) for n, tender in enumerate(sale.tenders)])
-    _check_lines(header, lines)
+    check_lines(header, lines)
     return Sale(header, lines, tenders, rounding_minor)
 
 
@@ -256,7 +256,8 @@ def _capabilities_from_pb(header: pb.Header) -> Capabilities:
     if not header.HasField("capabilities"):
         return _NO_CAPABILITIES
     can = header.capabilities
-    check.number_of(can.slip_width_chars, "sale.header.capabilities.slip_width_chars", 0, 200)
+    path = "sale.header.capabilities.slip_width_chars"
+    check.number_of(can.slip_width_chars, path, 0, limits.SLIP_WIDTH_CHARS_MAX)
     return Capabilities(
         can.split_line,
         can.zero_price,
@@ -412,8 +413,12 @@ def _tender_from_pb(tender: pb.Tender, n: int) -> Tender:
     )
 
 
-def _check_lines(header: Header, lines: Sequence[Line]) -> None:
-    """Line ids are unique, references lead somewhere, pieces and control totals are right."""
+def check_lines(header: Header, lines: Sequence[Line]) -> None:
+    """Hold lines together: unique ids, references that lead somewhere, pieces, control totals.
+
+    Raises:
+        Refusal: names the field.
+    """
     known = {line.line_id for line in lines}
     if len(known) != len(lines):
         _refuse_twice(lines)

@@ -39,6 +39,7 @@ from rewards.transfer import transfers_of
 from server.codec import check
 from server.codec.answer_pb import spell_answer
 from server.codec.asked import Skipped
+from server.codec.checkout_form import ReadCheckout, sale_of
 from server.codec.sale_pb import outcome_from_pb, receipt_key_from_pb, sale_from_pb
 from server.codec.shape import shape_of
 from server.lookups import Seen, Wanted
@@ -142,7 +143,9 @@ class Sold(NamedTuple):
     back: returns.Back = returns.NOTHING_BACK
 
 
-async def checkout(context: Context, request: pb.CheckoutRequest, deadline_s: float) -> bytes:
+async def checkout(
+    context: Context, request: pb.CheckoutRequest | ReadCheckout, deadline_s: float
+) -> bytes:
     """Answer a Checkout; durable when this returns.
 
     Raises:
@@ -152,23 +155,27 @@ async def checkout(context: Context, request: pb.CheckoutRequest, deadline_s: fl
     return await run_durable(context, CheckoutOperation(context, command), deadline_s)
 
 
-def read_command(context: Context, request: pb.CheckoutRequest) -> CheckoutCommand:
-    """Read and check the request.
+def read_command(context: Context, request: pb.CheckoutRequest | ReadCheckout) -> CheckoutCommand:
+    """Check the request, or what is left to check of one that was read by its form.
 
     Raises:
         Refusal: names the field.
     """
-    if not request.HasField("receipt_key"):
-        check.refuse_required("receipt_key")
-    key = receipt_key_from_pb(request.receipt_key)
-    sale = sale_from_pb(request.sale, context.hash_identifier)
+    if isinstance(request, ReadCheckout):
+        key, outcome = request.receipt_key, request.outcome
+        sale = sale_of(request.sale, context.hash_identifier)
+    else:
+        if not request.HasField("receipt_key"):
+            check.refuse_required("receipt_key")
+        key = receipt_key_from_pb(request.receipt_key)
+        sale = sale_from_pb(request.sale, context.hash_identifier)
+        check.number_of(request.attempt, "attempt", 0, limits.ATTEMPT_MAX)
+        check.count_of(len(request.choices), "choices", limits.CHOICES_MAX)
+        outcome = outcome_from_pb(request.outcome) if request.HasField("outcome") else None
     _check_place(key, sale)
-    check.number_of(request.attempt, "attempt", 0, limits.ATTEMPT_MAX)
-    check.count_of(len(request.choices), "choices", limits.CHOICES_MAX)
     basket_id = request.basket_id
     if basket_id or request.token:
         check.id_of(basket_id, "basket_id")
-    outcome = outcome_from_pb(request.outcome) if request.HasField("outcome") else None
     if outcome is not None and not request.closed:
         check.refuse_inconsistent("outcome", "only a closed receipt has an outcome")
     encoded_sale = encode_sale(sale)

@@ -9,7 +9,6 @@ from server.till.advice import Advised, advice_from_pb
 from server.till.context import Context
 from server.till.durable import run_durable
 from server.till.forward_back import ForwardedRefund, ForwardedVoid, RefundAdvice
-from server.till.forward_command import check_instant
 from server.till.forward_sale import SaleAdvice, forward_sale
 from server.till.parked import settle_parked
 from server.till.quarantine import QUARANTINED, put_in_quarantine
@@ -54,7 +53,6 @@ async def taken(context: Context, advice: Advised, deadline_s: float) -> bytes:
     Raises:
         Refusal: also for what belongs into quarantine.
     """
-    check_instant(context, advice.forwarded)
     if isinstance(advice, SaleAdvice):
         answer = await forward_sale(context, advice, deadline_s)
         await _settle_waiting(context, advice.forwarded.key_id, deadline_s)

@@ -25,7 +25,7 @@ from server.store.facts import KnownKey
 from server.store.forwarded import KnownStatement
 from server.till.context import Context
 from server.till.durable import Decided
-from server.till.forward_command import Forwarded, acknowledged
+from server.till.forward_command import Forwarded, acknowledged, check_instant
 from server.till.goods_back import RETURN_EXCEPTION
 from server.till.history import read_history, turn_key
 from server.till.refund import RefundCommand, RefundOperation
@@ -109,6 +109,8 @@ class ForwardedRefund(RefundOperation):
             Refusal: KEY_CONFLICT; what no server could record.
         """
         context, forwarded = self._context, self._forwarded
+        if self._advice.waiting is None:
+            check_instant(context, forwarded)
         known = seen.keys.get(forwarded.key_id)
         history = await read_history(context, forwarded.key_id, deadline_s)
         if known is not None and known.kind not in (KeyKind.FENCE, KeyKind.FORWARD):
@@ -204,6 +206,8 @@ class ForwardedVoid(VoidOperation):
             Refusal: RECEIPT_STATE for what is no sale.
         """
         command, context, advice = self._command, self._context, self._advice
+        if advice.waiting is None:
+            check_instant(context, advice.forwarded)
         history = await read_history(context, command.void_key_id, deadline_s)
         is_done = command.void_key_id in seen.keys
         if is_done and advice.waiting is None:

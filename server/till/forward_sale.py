@@ -48,8 +48,8 @@ from server.till import instruments
 from server.till.break_off import void_key_id_of
 from server.till.checkout import CheckoutCommand, CheckoutOperation, ExceptionKind, Frozen, Sold
 from server.till.context import Context
-from server.till.durable import Decided, look_up_in_time, run_durable
-from server.till.forward_command import Forwarded, acknowledged
+from server.till.durable import Decided, run_durable
+from server.till.forward_command import Forwarded, acknowledged, check_instant
 from server.till.history import base_of, is_sale, read_history, turn_key
 from server.till.original import Original, read_original, stated_live
 from server.till.supersede import lower, turned, undo_all
@@ -128,14 +128,15 @@ class ForwardOperation:
         """Decide what becomes of the statement.
 
         Raises:
-            Refusal: KEY_CONFLICT; what no server could record.
+            Refusal: KEY_CONFLICT, INSTANT_NOT_ACCEPTED; what no server could record.
             UndoFirstError: see the class.
         """
         context, forwarded = self._context, self._advice.forwarded
-        history = await read_history(context, forwarded.key_id, deadline_s)
-        if history and forwarded.key_id not in seen.keys:
-            # Another statement came between the two reads.
-            seen = await look_up_in_time(context, self.wanted, deadline_s)
+        check_instant(context, forwarded)
+        # A key that is not there has no statement; one that comes meanwhile takes it.
+        history: tuple[KnownStatement, ...] = ()
+        if forwarded.key_id in seen.keys:
+            history = await read_history(context, forwarded.key_id, deadline_s)
         known = seen.keys.get(forwarded.key_id)
         original = await self._original(known, history, deadline_s)
         is_voided = void_key_id_of(forwarded.key_id) in seen.keys

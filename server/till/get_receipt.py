@@ -79,6 +79,8 @@ async def _refund(
     last = history[-1]
     if last.statement.state == ForwardState.PARKED:
         return _spelled(pb.RECEIPT_STATE_PARKED, (), history)
+    if last.statement.state == ForwardState.QUARANTINED:
+        return _spelled(pb.RECEIPT_STATE_BROKEN_OFF, (), history)
     if counts_for_nothing(last.statement.outcome):
         return _spelled(pb.RECEIPT_STATE_NOT_SOLD, (), history)
     base = Base(last.base_key_id, last.base_day)

@@ -5,14 +5,18 @@ import asyncio
 from msgspec.structs import replace
 
 from loyalty.v1 import till_service_pb2 as pb
+from rewards.commit import StatementEntry
+from rewards.outcome import ForwardState
 from rewards.refusal import Reason, Refusal
-from rewards.sale import derived_key_id
+from rewards.sale import derived_key_id, key_id_of
 from server.codec.message import parsed
+from server.codec.sale_pb import receipt_key_from_pb
 from server.lookups import Seen, Wanted
 from server.store.database import RetryError
 from server.store.facts import KnownKey
 from server.store.forwarded import Parked, read_parked_of
 from server.till.advice import advice_from_pb
+from server.till.break_off import void_key_id_of
 from server.till.context import Context
 from server.till.durable import Decided, Operation, run_durable
 from server.till.forward_back import (
@@ -22,6 +26,7 @@ from server.till.forward_back import (
     VoidAdvice,
     Waiting,
 )
+from server.till.history import read_history, turn_key
 from server.till.quarantine import QUARANTINED, entry_of, quarantine_commit
 from server.till.stored import stored_checkout
 
@@ -113,6 +118,9 @@ class GivingUp:
         self._parked = parked
         self._key_id = key_id
         self._entry = entry_of(context, request, problem)
+        receipt_id = key_id_of(receipt_key_from_pb(request.receipt_key))
+        is_void = request.HasField("void_receipt")
+        self._stated_of = void_key_id_of(receipt_id) if is_void else receipt_id
         self.wanted = Wanted((key_id,), ())
 
     async def settled(self, known: KnownKey, seen: Seen, deadline_s: float) -> bytes:
@@ -120,6 +128,18 @@ class GivingUp:
         return b""
 
     async def decide(self, seen: Seen, deadline_s: float) -> Decided:
-        """Give it up."""
+        """Give it up; what was stated of it ends so."""
         commit = quarantine_commit(self._key_id, self._entry, self._context.clock())
-        return Decided(replace(commit, unparked=(self._parked.forward_key_id,)), b"")
+        history = await read_history(self._context, self._stated_of, deadline_s)
+        ordinal, first = len(history), history[0]
+        statement = replace(first.statement, state=ForwardState.QUARANTINED)
+        entry = StatementEntry(
+            self._stated_of, ordinal, statement, first.base_key_id, first.base_day
+        )
+        commit = replace(
+            commit,
+            keys=(*commit.keys, turn_key(self._stated_of, ordinal)),
+            statements=(entry,),
+            unparked=(self._parked.forward_key_id,),
+        )
+        return Decided(commit, b"")

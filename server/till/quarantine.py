@@ -1,6 +1,7 @@
 """What cannot be taken of what is forwarded: kept with its reason, so that it blocks nothing."""
 
 import asyncio
+import re
 
 from loyalty.v1 import receipt_pb2
 from loyalty.v1 import till_service_pb2 as pb
@@ -23,6 +24,7 @@ WAITING_MAX = 100_000
 """So much may wait; then Forward says to come again: somebody has to look first."""
 DETAIL_MAX = 500
 _HASHED = "hash:"
+_HIDDEN = re.compile(r"hash:[0-9a-f]{32}")
 
 QUARANTINED = frozenset(
     {
@@ -87,7 +89,7 @@ def redacted(context: Context, request: pb.ForwardRequest) -> pb.ForwardRequest:
 
 
 def _hidden(context: Context, chain_id: str, one: receipt_pb2.Identifier) -> str:
-    if one.value.startswith(_HASHED):
+    if _HIDDEN.fullmatch(one.value):
         return one.value
     return _HASHED + context.hash_identifier(chain_id, one.kind, one.value).hex()
 
@@ -96,17 +98,9 @@ def unhidden(context: Context) -> Context:
     """Ports that read an identifier that a quarantined receipt holds by its hash."""
 
     def hash_identifier(chain_id: str, kind: int, value: str) -> bytes:
-        if not value.startswith(_HASHED):
-            return context.hash_identifier(chain_id, kind, value)
-        try:
-            found = bytes.fromhex(value.removeprefix(_HASHED))
-        except ValueError:
-            found = b""
-        if len(found) != 16:
-            text = "is no hash that stood in a quarantined receipt"
-            fields = (("sale.header.identifiers", text),)
-            raise Refusal(Reason.INCONSISTENT, f"an identifier {text}", fields=fields)
-        return found
+        if _HIDDEN.fullmatch(value):
+            return bytes.fromhex(value.removeprefix(_HASHED))
+        return context.hash_identifier(chain_id, kind, value)
 
     return context._replace(hash_identifier=hash_identifier)
 

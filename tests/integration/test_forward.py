@@ -55,7 +55,10 @@ def test_a_repetition_gets_the_first_acknowledgement_for_ever(link: Link) -> Non
     first = link.tills[0].Forward(request)
     rows = link.rows()
     assert first.state == RECORDED
-    link.at_day(20)
+    link.at_day(40)
+    # Too old to be taken for the first time.
+    assert link.forward(2, basket(*BASKET), PLAIN).state == QUARANTINED
+    rows = link.rows()
     assert [link.tills[n].Forward(request) for n in (0, 1)] == [first, first]
     assert link.rows() == rows
 

@@ -25,6 +25,7 @@ from tests.forwarding import (
     OTHER,
     PARKED,
     PLAIN,
+    PROGRAM_OFFLINE,
     QUARANTINED,
     RECORDED,
     SETTLED,
@@ -34,8 +35,8 @@ from tests.forwarding import (
     forward_request,
     forward_void,
 )
-from tests.refunding import basket
-from tests.serving import CHAIN, receipt_key, wait_until
+from tests.refunding import basket, rate
+from tests.serving import CHAIN, publish, receipt_key, test_program, wait_until
 
 
 def till(link: Link, request: Any) -> pb.ForwardResponse:
@@ -99,6 +100,9 @@ def test_what_waits_too_long_is_kept_apart_and_can_be_mended(link: Link) -> None
     wait_until(is_given_up, "the end of waiting")
     apart = the_only(link)
     assert (apart.reason, apart.receipt_number) == ("RECEIPT_NOT_FOUND", str(link.n(2)))
+    told = link.state(2)
+    assert told.state == pb.RECEIPT_STATE_BROKEN_OFF
+    assert [one.state for one in told.statements] == [PARKED, QUARANTINED]
     card = link.card()
     link.forward(1, basket(("sku9", 3, 10_000), card=card), PLAIN)
     assert link.balances(card) == {"points": 1_500}
@@ -108,6 +112,7 @@ def test_what_waits_too_long_is_kept_apart_and_can_be_mended(link: Link) -> None
     assert link.office.MendQuarantined(mended).forwarded.state == RECORDED
     assert link.office.MendQuarantined(mended).forwarded.state == RECORDED
     assert link.balances(card) == {"points": 1_000}
+    assert link.state(2).refund.amount_minor == 10_000
 
 
 def test_refunds_and_voids_that_are_not_early(link: Link) -> None:
@@ -378,3 +383,25 @@ def test_a_key_that_a_refund_has_used_is_no_sale(link: Link) -> None:
     assert link.forward(1, basket(("sku9", 1, 10_000)), PLAIN).state == SUPERSEDED
     request = pb.GetReceiptRequest(receipt_key=receipt_key(link.n(3)))
     assert link.refused(link.tills[0].GetReceipt, request)[0] == "RECEIPT_NOT_FOUND"
+
+
+def test_the_rules_of_the_sale_whatever_was_published_since(link: Link) -> None:
+    """The last of the file: it puts another program in force, under which nothing is off."""
+    made = basket(("sku1", 1, 10_000), card=link.card())
+    sold_at_us = system_clock()
+    request = pb.QuoteRequest(basket_id=link.n(4).to_bytes(16, "big"), sale=made)
+    token = link.tills[0].Quote(request).token
+    changed = {**PROGRAM_OFFLINE, "promotions": [rate("points-5", "bonus")]}
+    publish(link.office, test_program(**changed), link.clock)
+    link.at_day(2)
+    wait_until(lambda: link.is_in_force(2), "the new version at both servers")
+    assert link.forward(2, made, PLAIN, sold_at_us=sold_at_us).state == RECORDED
+    assert link.balances(link.card()) == {"points": 1_450}
+    assert link.forward(4, made, AS_ANSWERED, token=token, basket_id=request.basket_id).state == (
+        RECORDED
+    )
+    answer = link.state(4).checkout.answer
+    assert answer.lines.totals.amount_minor == 9_000, "a token is of its quote's version for ever"
+    late_us = sold_at_us + 2 * DAY_US
+    assert link.forward(6, made, PLAIN, sold_at_us=late_us).state == RECORDED
+    assert link.balances(link.card()) == {"points": 1_450 + 450, "bonus": 500}

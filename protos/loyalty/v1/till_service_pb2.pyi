@@ -1626,7 +1626,7 @@ class ReceiptStatement(_message.Message):
     RECORDED_AT_US_FIELD_NUMBER: _builtins.int
     INSTEAD_FIELD_NUMBER: _builtins.int
     state: Global___ForwardState.ValueType
-    """What became of the statement: RECORDED, SUPERSEDED or PARKED."""
+    """What became of the statement: RECORDED, SUPERSEDED, PARKED; QUARANTINED if it waited too long."""
     sold_at_us: _builtins.int
     """When it was sold by the till's clock, UTC microseconds."""
     clock_offset_us: _builtins.int

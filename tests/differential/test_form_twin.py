@@ -1,0 +1,271 @@
+"""A Checkout read by its form is the one that the stubs and their checks give, or none at all.
+
+Method: whole Checkouts with every field in use, one to three of whose fields then get other
+values, go both ways: what the form reads is the same command, or the same refusal for fields that
+do not fit each other; what the stubs read without a refusal the form reads, too. Bytes that were
+damaged on the way are never read as something else. Canaries give the form a wrong bound.
+"""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import DecodeError, Message
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ext.form import Form, split
+from loyalty.v1 import receipt_pb2, till_service_pb2
+from rewards.refusal import Refusal
+from server.codec.checkout_form import ReadCheckout, read_checkout
+from server.codec.form import Field, form_of
+from server.till.checkout import CheckoutCommand, read_command
+from tests import make
+
+CONTEXT: Any = SimpleNamespace(hash_identifier=make.hash_identifier)
+TEXTS = st.sampled_from(["", "a", "Ё", "a\x00b", "rub", "x" * 31, "Ж" * 33, "я" * 65, "z" * 129])
+NUMBERS = st.integers(-3, 8) | st.sampled_from(
+    [
+        200,
+        201,
+        999,
+        1_000,
+        1_001,
+        10**7,
+        10**12,
+        10**12 + 1,
+        10**15,
+        2**31 - 1,
+        2**32 - 1,
+        2**63 - 1,
+    ]
+)
+Told = CheckoutCommand | tuple[object, ...]
+
+
+def full_checkout(n: int) -> till_service_pb2.CheckoutRequest:
+    """A good Checkout; which of the optional parts it has follows the bits of a number."""
+    lines = [make.pb_line(line_id=str(at)) for at in range(3)]
+    lines[0].barcode = "4600000000017" if n & 1 else ""
+    if n & 2:
+        lines[1].department_id, lines[1].vat_code, lines[1].parent_line_id = "d1", "НДС", "0"
+        lines[1].cashier_discount.reason_code = "damaged"
+        lines[1].age_check = True
+    if n & 4:
+        lines[2].action = receipt_pb2.LINE_ACTION_RETURN
+        origin = lines[2].return_origin
+        if n & 8:
+            origin.receipt_key.CopyFrom(make.pb_receipt_key(receipt_number="7"))
+        origin.line_id = "1"
+    request = make.checkout_request()
+    request.sale.CopyFrom(make.pb_sale(*lines))
+    header = request.sale.header
+    header.control_totals.line_count = len(lines)
+    header.control_totals.amount_minor = sum(
+        -one.amount_minor if one.action == receipt_pb2.LINE_ACTION_RETURN else one.amount_minor
+        for one in lines
+    )
+    if n & 16:
+        header.coupon_codes.extend(["A-1", "Скидка"])
+        header.manual_triggers.append("pensioner")
+        header.capabilities.slip_width_chars = 40
+    if n & 32:
+        request.basket_id, request.token, request.attempt = bytes(range(16)), b"token", 3
+    if n & 64:
+        request.closed = True
+        request.outcome.kind, request.outcome.number = receipt_pb2.OUTCOME_KIND_OTHER, 2
+        request.outcome.lines.add(line_id="1", amount_minor=5)
+    if n & 128:
+        request.sale.tenders.add(
+            kind=receipt_pb2.TENDER_KIND_CARD,
+            state=receipt_pb2.TENDER_STATE_PAID,
+            amount_minor=100,
+            card_bin="12345678",
+        )
+        request.sale.cash_rounding_minor = -3
+    return request
+
+
+def parts_of(message: Message) -> list[Message]:
+    """A message with all messages inside it."""
+    found = [message]
+    for field, value in message.ListFields():
+        if field.type == FieldDescriptor.TYPE_MESSAGE:
+            for one in value if field.is_repeated else [value]:
+                found += parts_of(one)
+    return found
+
+
+def _one_of(data: st.DataObject, messages: list[Message]) -> Message:
+    return messages[data.draw(st.integers(0, len(messages) - 1))]
+
+
+def change(data: st.DataObject, message: Message) -> None:
+    """Give one field of a message another value."""
+    fields: list[Any] = list(message.DESCRIPTOR.fields)
+    field = data.draw(st.sampled_from(fields))
+    value: Any = getattr(message, field.name)
+    if field.type == FieldDescriptor.TYPE_MESSAGE:
+        if data.draw(st.booleans()):
+            message.ClearField(field.name)
+        elif field.is_repeated:
+            value.add()
+        else:
+            value.SetInParent()
+        return
+    if field.type == FieldDescriptor.TYPE_STRING:
+        drawn: Any = data.draw(TEXTS)
+    elif field.type == FieldDescriptor.TYPE_BYTES:
+        drawn = data.draw(st.binary(max_size=17))
+    elif field.type == FieldDescriptor.TYPE_BOOL:
+        drawn = data.draw(st.booleans())
+    else:
+        drawn = data.draw(NUMBERS)
+    try:
+        if field.is_repeated:
+            value.append(drawn)
+        else:
+            setattr(message, field.name, drawn)
+    except ValueError:
+        message.ClearField(field.name)  # a number that the field cannot hold
+
+
+def told(request: till_service_pb2.CheckoutRequest | ReadCheckout) -> Told:
+    """The command that a request is, or why it is refused."""
+    try:
+        return read_command(CONTEXT, request)
+    except Refusal as refusal:
+        return (refusal.reason, refusal.message, dict(refusal.metadata), refusal.fields)
+
+
+@given(n=st.integers(0, 255))
+def test_a_good_checkout_is_read_by_its_form(n: int) -> None:
+    request = full_checkout(n)
+    read = read_checkout(request.SerializeToString())
+    assert read is not None
+    assert isinstance(told(request), CheckoutCommand)
+    assert told(read) == told(request)
+
+
+@given(n=st.integers(0, 255), data=st.data())
+def test_other_values(n: int, data: st.DataObject) -> None:
+    request = full_checkout(n)
+    for _ in range(data.draw(st.integers(1, 3))):
+        change(data, _one_of(data, parts_of(request)))
+    expected, read = told(request), read_checkout(request.SerializeToString())
+    if read is not None:
+        assert told(read) == expected
+    elif isinstance(expected, CheckoutCommand):
+        assert request.choices, "only what a form does not know is left to the stubs"
+
+
+@given(n=st.integers(0, 255), data=st.data())
+def test_damaged_bytes(n: int, data: st.DataObject) -> None:
+    body = bytearray(full_checkout(n).SerializeToString())
+    for _ in range(data.draw(st.integers(1, 2))):
+        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    damaged = bytes(body[: data.draw(st.integers(0, len(body)))])
+    read = read_checkout(damaged)
+    if read is not None:
+        assert told(read) == told(till_service_pb2.CheckoutRequest.FromString(damaged))
+
+
+@given(body=st.binary(max_size=60))
+def test_noise(body: bytes) -> None:
+    assert read_checkout(body) is None
+
+
+# --- the reading of single fields --------------------------------------------------------------
+
+TOTALS = form_of(receipt_pb2.ControlTotals, Field("line_count", 0, 9), Field("amount_minor", -9, 9))
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"", (0, 0)),
+        (b"\x08\x05\x10\x03", (5, -2)),
+        (b"\x10\x03\x08\x05\x08\x07", (7, -2)),  # the last one counts
+        (b"\x08\x0a", None),
+        (b"\x08\x85\x80\x80\x80\x80\x80\x80\x80\x80\x00", (5, 0)),
+        (b"\x08\x85\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00", None),
+        (b"\x08\x85\x80\x80\x80\x80\x80\x80\x80\x80\x02", None),
+        (b"\x08", None),
+        (b"\x0a\x01a", None),
+        (b"\x08\x05\x18\x01", None),
+        (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", None),
+    ],
+)
+def test_numbers(body: bytes, expected: object) -> None:
+    assert TOTALS.read(body) == expected
+
+
+def test_texts_are_counted_in_characters() -> None:
+    form = Form(((1, 3, 2, 3, 0, None),))
+    assert form.read(b"\x0a\x06" + "ЖЖЖ".encode()) == ("ЖЖЖ",)
+    assert form.read(b"\x0a\x08" + "ЖЖЖЖ".encode()) is None
+    assert form.read(b"\x0a\x02" + "Ж".encode()) is None
+    assert form.read(b"\x0a\x02\xff\xfe") is None
+    assert form.read(b"\x0a\x03a\x00b") is None
+    assert form.read(b"") is None, "a text that must be there"
+
+
+def test_a_tail_has_what_was_sent() -> None:
+    fields = tuple((number, 0, 0, 9, 0, None) for number in (1, 2, 3))
+    form = Form(fields, tail=1)
+    assert form.read(b"\x08\x05") == (5, ())
+    assert form.read(b"\x08\x05\x10\x06") == (5, (6,))
+    assert form.read(b"\x08\x05\x18\x07") == (5, (0, 7))
+    assert form.read(b"\x08\x05\x10\x00\x18\x00") == (5, ())
+
+
+def test_a_message_in_two_parts_is_left_to_the_stubs() -> None:
+    form = form_of(
+        till_service_pb2.CheckoutRequest,
+        Field("receipt_key", form=form_of(receipt_pb2.ReceiptKey, Field("epoch", 0, 9))),
+    )
+    assert form.read(b"\x0a\x02\x38\x05") == ((5,),)
+    assert form.read(b"\x0a\x02\x38\x05\x0a\x00") is None
+
+
+def test_canary_a_wrong_bound_is_noticed() -> None:
+    request = full_checkout(0)
+    request.sale.cash_rounding_minor = 10_001
+    assert not isinstance(told(request), CheckoutCommand)
+    lax = form_of(receipt_pb2.Sale, Field("cash_rounding_minor", -(10**6), 10**6))
+    assert lax.read(receipt_pb2.Sale(cash_rounding_minor=10_001).SerializeToString()) == (10_001,)
+
+
+@pytest.mark.parametrize("body", [b"\x08", b"\x0a\x05abc", b"\x0d\x01\x02\x03\x04", b"\x80"])
+def test_what_cannot_be_split(body: bytes) -> None:
+    assert split(body) is None
+
+
+def test_a_split_keeps_every_field() -> None:
+    body = till_service_pb2.SessionRequest(
+        correlation_id=2**64 - 1, timeout_ms=5, release=till_service_pb2.ReleaseRequest()
+    ).SerializeToString()
+    assert split(body) == [(1, 2**64 - 1), (2, 5), (8, b"")]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ((1, 0, 0, 1, 0, None), (1, 0, 0, 1, 0, None)),
+        ((64, 0, 0, 1, 0, None),),
+        ((1, 9, 0, 1, 0, None),),
+        ((1, 5, 0, 1, 0, None),),
+        ((1, 0, 0, 1, 0, TOTALS),),
+        tuple((n, 0, 0, 1, 0, None) for n in range(1, 34)),
+    ],
+)
+def test_fields_of_no_form_are_refused(fields: Any) -> None:
+    with pytest.raises(ValueError, match=r"field|form"):
+        Form(fields)
+
+
+def test_bytes_that_are_no_message_are_not_read() -> None:
+    with pytest.raises(DecodeError):
+        till_service_pb2.CheckoutRequest.FromString(b"\xff")
+    assert read_checkout(b"\xff") is None
