@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from pos_sim.cash_server import command as cash_server
 from pos_sim.demo import Plan, run_demo, run_replay
+from pos_sim.faults.messages import Carrier
 from pos_sim.faults.plan import SCENARIOS
 from pos_sim.faults.run import FaultPlan, run_faults
 from pos_sim.run import Run
@@ -123,13 +124,19 @@ def faults(
     tills: Annotated[int, typer.Option(min=1, max=200, help="Tills that work at once.")] = 6,
     customers: Annotated[int, typer.Option(min=1, max=999, help="Cards of each scenario.")] = 12,
     seed: Seed = SEED,
+    smsc: Annotated[
+        str, typer.Option(help="host:port of an SMSC; without it messages go to a file.")
+    ] = "",
+    smsc_user: Annotated[str, typer.Option(help="system_id at the SMSC.")] = "field",
+    smsc_password: Annotated[str, typer.Option(envvar="LOYALTY_SMS_PASSWORD")] = "",
     data_dir: Annotated[Path, typer.Option(help="Where the server keeps its data.")] = Path(
         "var/faults"
     ),
 ) -> None:
     """Sell through a cash server over links that fail by plan, and prove that all came right."""
     names = tuple(SCENARIOS) if "all" in scenario else tuple(dict.fromkeys(scenario))
-    plan = FaultPlan(_run(seed, None), names, seconds, tills, customers)
+    carrier = Carrier(smsc, smsc_user, smsc_password)
+    plan = FaultPlan(_run(seed, None), names, seconds, tills, customers, carrier)
     _finish(_console(), run_faults(_console(), plan, data_dir.absolute()))
 
 

@@ -9,9 +9,10 @@ import socket
 import struct
 import sys
 from asyncio.subprocess import DEVNULL, STDOUT, Process
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO, TypeVar
 
 from pos_sim.back_office import wait_until_serving
@@ -101,7 +102,10 @@ class ServerProcess:
 
 @asynccontextmanager
 async def run_servers(
-    count: int, data_dir: Path, clock_file: Path | None = None
+    count: int,
+    data_dir: Path,
+    clock_file: Path | None = None,
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[list[ServerProcess]]:
     """Run servers over one database, each on a port of its own so that each can be watched.
 
@@ -109,6 +113,7 @@ async def run_servers(
         count: How many, 1 or more.
         data_dir: Where the first one keeps its database.
         clock_file: Shifts the clock of all of them; None leaves them the machine's.
+        settings: More of their environment.
 
     Yields:
         The servers, ready. What still runs in the end is ended.
@@ -119,7 +124,7 @@ async def run_servers(
     servers: list[ServerProcess] = []
     try:
         for number in range(1, count + 1):
-            server = await start_server(data_dir, number, clock_file=clock_file)
+            server = await start_server(data_dir, number, clock_file=clock_file, settings=settings)
             servers.append(server)
             await server.wait_until_ready()
         yield servers
@@ -190,7 +195,11 @@ async def publish(program: Path, target: str) -> str:
 
 
 async def start_server(
-    data_dir: Path, number: int, target: str = "", clock_file: Path | None = None
+    data_dir: Path,
+    number: int,
+    target: str = "",
+    clock_file: Path | None = None,
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> ServerProcess:
     """Start a server process; it is not ready yet.
 
@@ -199,9 +208,11 @@ async def start_server(
         number: Names its log.
         target: host:port; empty takes a free port.
         clock_file: Shifts its clock; None leaves it the machine's.
+        settings: More of its environment.
     """
     target = target or f"127.0.0.1:{free_port()}"
-    env = {**os.environ, "LOYALTY_LISTEN": target, "LOYALTY_DATA_DIR": str(data_dir)}
+    env = {**os.environ, **settings}
+    env |= {"LOYALTY_LISTEN": target, "LOYALTY_DATA_DIR": str(data_dir)}
     # Messages to customers are lines of a file, unless the environment names a transport.
     env.setdefault("LOYALTY_SMS_TRANSPORT", "file")
     env.setdefault("LOYALTY_SMS_FILE", str(data_dir.with_name(f"{data_dir.name}.sms.jsonl")))

@@ -213,7 +213,7 @@ class Relay:
 
     async def _without_spool(self, entry: Entry, call: Call, why: str) -> Message:
         """The disk is full: the sale goes on, but the till is told to keep what is not answered."""
-        is_sent = not self._health.is_rush and entry.kind != Kind.FORWARD
+        is_sent = not self._health.is_rush and not entry.is_advice
         try:
             if is_sent:
                 return await self._ask(entry, call)

@@ -137,7 +137,7 @@ async def run_cash_server(settings: CashSettings) -> None:
         cash = CashServer(settings, spool, await spool.do(spool_rows.read_words))
         await _take_up(cash, settings)
         stack.push_async_callback(cash.upstream.close)
-        calls = TillCalls(cash.relay, settings.rules.reserve_s)
+        calls = TillCalls(cash.relay, settings.rules)
         server, health = _grpc_server(calls, settings.listen)
         beside = (
             cash.pulse.run,

@@ -12,7 +12,7 @@ from google.rpc.status_pb2 import Status
 from loyalty.v1 import till_service_pb2 as pb
 from pos_sim.cash_server import answer
 from pos_sim.cash_server.answer import CashServerError
-from pos_sim.cash_server.relay import Call, Relay
+from pos_sim.cash_server.relay import Call, Relay, Rules
 from pos_sim.refusal import DETAILS_KEY, RefusedError
 
 SERVICE = "loyalty.v1.TillService"
@@ -37,15 +37,15 @@ _INVALID = grpc.StatusCode.INVALID_ARGUMENT
 class TillCalls:
     """The calls of the tills, counted while they run."""
 
-    def __init__(self, relay: Relay, reserve_s: float) -> None:
+    def __init__(self, relay: Relay, rules: Rules) -> None:
         """Get ready.
 
         Args:
             relay: Answers them.
-            reserve_s: What is kept of a till's deadline for the way back to it.
+            rules: Say how long a call may take.
         """
         self._relay = relay
-        self._reserve_s = reserve_s
+        self._rules = rules
         self._sessions: set[_Session] = set()
         self._in_flight = 0
         self._idle = asyncio.Event()
@@ -66,7 +66,8 @@ class TillCalls:
         """Answer a call, by its field in SessionRequest, in so many seconds."""
         self._in_flight += 1
         self._idle.clear()
-        until_s = asyncio.get_running_loop().time() + max(0.0, timeout_s - self._reserve_s)
+        budget_s = min(self._rules.budget_s, timeout_s - self._rules.reserve_s)
+        until_s = asyncio.get_running_loop().time() + max(0.0, budget_s)
         # What was begun is finished although the till may have hung up: the spool depends on it.
         work = self._relay.answer(Call(name, request, until_s, till_clock_us))
         task = asyncio.ensure_future(work)

@@ -5,7 +5,7 @@ import os
 import sys
 from asyncio.subprocess import DEVNULL, STDOUT
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -41,17 +41,25 @@ SETTLE_S = RUSH_PAUSE_MAX_S * 1.2 + 1.5
 class Stage:
     """The server and its clock, for all scenarios of a run."""
 
-    def __init__(self, servers: list[ServerProcess], data_dir: Path, clock_file: Path) -> None:
+    def __init__(
+        self,
+        servers: list[ServerProcess],
+        data_dir: Path,
+        clock_file: Path,
+        settings: Mapping[str, str],
+    ) -> None:
         """Get ready.
 
         Args:
             servers: They run; one that is started again takes its place in the list.
             data_dir: Of their embedded database.
             clock_file: By which the clock of all is shifted.
+            settings: More of the servers' environment.
         """
         self.servers = servers
         self.data_dir = data_dir
         self.clock_file = clock_file
+        self._settings = settings
         self._offset_us = 0
         self._numbers = count()
 
@@ -87,7 +95,7 @@ class Stage:
         """Stop the server in good order, or kill it, and start it again."""
         server = self.servers[0]
         await (server.kill() if is_killed else server.stop())
-        again = await start_server(self.data_dir, 1, server.target, self.clock_file)
+        again = await start_server(self.data_dir, 1, server.target, self.clock_file, self._settings)
         self.servers[0] = again
         await again.wait_until_ready()
 
@@ -179,6 +187,16 @@ async def _is_unknown(link: UnaryLink, key: ReceiptKey) -> bool:
     except LinkLostError:
         return False
     return False
+
+
+async def play_weather(proxy: Proxy, steps: list[Step]) -> None:
+    """Let happen to a link what is planned for it."""
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    for step in steps:
+        await asyncio.sleep(max(0.0, began_s + step.at_s - loop.time()))
+        if step.weather is not None:
+            proxy.change(step.weather, step.is_reset)
 
 
 @asynccontextmanager

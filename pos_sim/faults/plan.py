@@ -42,6 +42,24 @@ class Step(Struct, frozen=True):
     by_us: int = 0
 
 
+def plan_smsc(scenario: str, seed: int, seconds: float) -> list[Step]:
+    """Plan what befalls the link to the SMSC meanwhile: cuts, also amid a submission.
+
+    Args:
+        scenario: One of SCENARIOS.
+        seed: Decides.
+        seconds: How long tills sell.
+    """
+    rng = random.Random(f"{seed}/{scenario}/smsc")
+    steps, at_s = [Step(0.0, GOOD)], rng.uniform(0.5, 3.0)
+    while at_s < seconds:
+        steps.append(Step(at_s, rng.choice((Weather(is_cut=True), Weather(holds_down=True)))))
+        at_s += rng.uniform(0.3, 2.0)
+        steps.append(Step(min(at_s, seconds), GOOD, is_reset=True))
+        at_s += rng.uniform(1.0, 6.0)
+    return steps
+
+
 _Plan = Callable[[random.Random, float], Iterator[Step]]
 
 

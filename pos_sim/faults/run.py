@@ -22,9 +22,11 @@ from pos_sim.back_office import audit_ledger
 from pos_sim.cash_server.clock import read_clock_file
 from pos_sim.cash_server.status import SpoolStatus, read_status
 from pos_sim.demo import prepare
-from pos_sim.faults.books import Books, Sold, Verdict, sums_by_key
-from pos_sim.faults.field import SETTLE_S, Field, Stage, field_before
-from pos_sim.faults.plan import SCENARIOS, plan_steps
+from pos_sim.faults.books import AS_ANSWERED, Books, Sold, Verdict, sums_by_key
+from pos_sim.faults.field import SETTLE_S, Field, Stage, field_before, play_weather
+from pos_sim.faults.messages import Carrier, check_file, check_messages, wait_until_sent
+from pos_sim.faults.plan import SCENARIOS, plan_smsc, plan_steps
+from pos_sim.faults.proxy import Proxy
 from pos_sim.faults.show import show_verdicts
 from pos_sim.faults.till import Conditions, FieldTill, Heartbeat
 from pos_sim.faults.world import CHAIN_ID, STORES, card_of, customer_numbers, make_world
@@ -52,6 +54,7 @@ class FaultPlan(Struct, frozen=True):
         scenarios: Names of plan.SCENARIOS, in the order in which they are played.
         seconds: How long tills sell in each.
         customers: Cards that come in each.
+        carrier: How messages are sent.
     """
 
     run: Run
@@ -59,6 +62,7 @@ class FaultPlan(Struct, frozen=True):
     seconds: float = 60.0
     tills: int = 6
     customers: int = 12
+    carrier: Carrier = Carrier()
 
 
 async def run_faults(console: Console, plan: FaultPlan, data_dir: Path) -> list[str]:
@@ -81,14 +85,20 @@ async def run_faults(console: Console, plan: FaultPlan, data_dir: Path) -> list[
     world = make_world(list(plan.scenarios), plan.customers, plan.tills)
     clock_file = _clean(data_dir)
     verdicts: list[Verdict] = []
-    async with run_servers(1, data_dir, clock_file) as servers:
+    sms_file = data_dir.with_name(f"{data_dir.name}.sms.jsonl")
+    async with AsyncExitStack() as stack:
+        smsc = await stack.enter_async_context(_smsc(plan.carrier))
+        settings = plan.carrier.settings(smsc.target if smsc else "", sms_file)
+        running = run_servers(1, data_dir, clock_file, settings)
+        servers = await stack.enter_async_context(running)
         await prepare(console, world, (servers[0].target,))
-        stage = Stage(servers, data_dir, clock_file)
+        stage = Stage(servers, data_dir, clock_file, settings)
         with Progress(console=console) as progress:
             for scenario in plan.scenarios:
                 advance = partial(progress.advance, progress.add_task(scenario, total=plan.seconds))
-                verdicts.append(await _play(plan, scenario, world, stage, advance))
+                verdicts.append(await _play(plan, scenario, world, stage, smsc, advance))
         audit = await audit_ledger(servers[0].target)
+        messages = await wait_until_sent(servers[0].target)
         await servers[0].stop()
     show_verdicts(console, verdicts)
     problems = [
@@ -96,6 +106,8 @@ async def run_faults(console: Console, plan: FaultPlan, data_dir: Path) -> list[
         for verdict in verdicts
         for problem in verdict.books.problems
     ]
+    if not plan.carrier.smsc:
+        problems += check_file(sms_file, messages)
     return problems + ([] if audit.balanced else ["the ledger is not balanced", *audit.problems])
 
 
@@ -104,10 +116,25 @@ def _clean(data_dir: Path) -> Path:
     for old in (data_dir, _spools(data_dir)):
         if old.exists():
             shutil.rmtree(old)
+    data_dir.with_name(f"{data_dir.name}.sms.jsonl").unlink(missing_ok=True)
     clock_file = data_dir.with_name(f"{data_dir.name}.clock")
     clock_file.parent.mkdir(parents=True, exist_ok=True)
     clock_file.write_bytes(bytes(8))
     return clock_file
+
+
+@asynccontextmanager
+async def _smsc(carrier: Carrier) -> AsyncIterator[Proxy | None]:
+    """A proxy before the SMSC, if there is one."""
+    if not carrier.smsc:
+        yield None
+        return
+    proxy = Proxy(carrier.smsc)
+    await proxy.start()
+    try:
+        yield proxy
+    finally:
+        await proxy.stop()
 
 
 def _spools(data_dir: Path) -> Path:
@@ -119,6 +146,7 @@ async def _play(
     scenario: str,
     world: Workload,
     stage: Stage,
+    smsc: Proxy | None,
     advance: Callable[[float], None],
 ) -> Verdict:
     """Play one scenario, wait until the spool is empty, and judge."""
@@ -132,6 +160,9 @@ async def _play(
             ticking = asyncio.create_task(_tick(until_s, advance))
             async with asyncio.TaskGroup() as group:
                 group.create_task(field.play(steps))
+                if smsc is not None:
+                    harms = plan_smsc(scenario, plan.run.seed, plan.seconds)
+                    group.create_task(play_weather(smsc, harms))
                 for till in tills:
                     group.create_task(till.sell(until_s))
             await ticking
@@ -215,11 +246,19 @@ async def _reckon(plan: FaultPlan, scenario: str, target: str, books: Books) -> 
     client = TillClient(link, Tally(), plan.run.chance("reckon"), TIMEOUT_MS)
     try:
         names: dict[bytes, str] = {}
+        all_names: dict[bytes, str] = {}
+        live: set[str] = set()
         for sold in books.receipts.values():
             found = await _find(client, sold)
             books.check_receipt(sold, found)
-            if found is not None and found.checkout.receipt_id and not _is_superseded(found):
+            if found is None or not found.checkout.receipt_id:
+                continue
+            all_names[found.checkout.receipt_id] = sold.name
+            if sold.outcome == AS_ANSWERED and not _is_recorded(found):
+                live.add(sold.name)
+            if not _is_superseded(found):
                 names[found.checkout.receipt_id] = sold.name
+        check_messages(books, await wait_until_sent(target), all_names, live)
         for customer in customer_numbers(scenario, plan.customers):
             asked = IdentifyRequest(
                 chain_id=CHAIN_ID,
@@ -237,6 +276,12 @@ async def _reckon(plan: FaultPlan, scenario: str, target: str, books: Books) -> 
             )
     finally:
         await link.close()
+
+
+def _is_recorded(found: GetReceiptResponse) -> bool:
+    """Whether it was a statement by which it was sold, and no live call before."""
+    recorded = ForwardState.FORWARD_STATE_RECORDED
+    return any(one.state == recorded for one in found.statements)
 
 
 def _is_superseded(found: GetReceiptResponse) -> bool:

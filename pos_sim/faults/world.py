@@ -1,8 +1,16 @@
 """The chain of the fault runs: filling stations, a few articles, customers of one run each."""
 
 import random
+from collections.abc import Iterator
+from itertools import count
 
-from loyalty.v1.back_office_service_pb2 import Customer, ImportedIdentifier, Product, Store
+from loyalty.v1.back_office_service_pb2 import (
+    Customer,
+    ImportedAnswer,
+    ImportedIdentifier,
+    Product,
+    Store,
+)
 from loyalty.v1.receipt_pb2 import EntryMethod, IdentifierKind, LineKind, QuantityUnit, TillType
 from pos_sim.amount import price_of
 from pos_sim.workload import PROGRAMS, Basket, Given, Item, TillPlan, Workload
@@ -34,6 +42,7 @@ def make_world(runs: list[str], customers_of_each: int, till_count: int) -> Work
         customers_of_each: How many.
         till_count: Tills, in the stores in turn.
     """
+    numbers = [number for run in runs for number in customer_numbers(run, customers_of_each)]
     return Workload(
         chain_id=CHAIN_ID,
         currency_code=CURRENCY_CODE,
@@ -56,9 +65,9 @@ def make_world(runs: list[str], customers_of_each: int, till_count: int) -> Work
             Customer(
                 customer_number=number,
                 identifiers=[ImportedIdentifier(kind="card", value=number)],
+                answers=[ImportedAnswer(field_code="mobile", value=phone, answered_at_us=1)],
             )
-            for run in runs
-            for number in customer_numbers(run, customers_of_each)
+            for number, phone in zip(numbers, phones(), strict=False)
         ],
         tills=[_till(number) for number in range(till_count)],
     )
@@ -67,6 +76,11 @@ def make_world(runs: list[str], customers_of_each: int, till_count: int) -> Work
 def customer_numbers(run: str, count: int) -> list[str]:
     """The cards of the customers of a run."""
     return [f"{run}-{number:03d}" for number in range(count)]
+
+
+def phones() -> Iterator[str]:
+    """Phones of all customers, one after the other; no two share one."""
+    return (f"+7916{number:07d}" for number in count(1))
 
 
 def card_of(number: str) -> Given:

@@ -184,6 +184,8 @@ async def test_a_full_disk_stops_no_sale_and_is_said(tmp_path: Path) -> None:
             await fill(cash.spool)
             assert (await ask(cash, "checkout", request(1))).HasField("answer")
             assert (await ask(cash, "checkout", fact(2, kind=AS_ANSWERED))).HasField("answer")
+            # Sold otherwise than any answer: only Forward can settle that, and it must be kept.
+            assert (await refused(ask(cash, "checkout", fact(4))))[0] == "SPOOL_UNAVAILABLE"
     async with cash_server(tmp_path / "other", NOWHERE, pages_max=64) as cash:
         await fill(cash.spool)
         reason, metadata, _ = await refused(ask(cash, "checkout", request(3)))
@@ -288,3 +290,29 @@ async def test_the_clock_of_a_till_goes_with_its_receipt(tmp_path: Path) -> None
     assert abs(sent.sold_at_us - now_us - hour_us) < 60_000_000
     assert abs(sent.clock_offset_us + hour_us) < 60_000_000
     assert abs(sent.sold_at_us + sent.clock_offset_us - now_us) < 60_000_000
+
+
+async def test_a_till_may_forward_by_itself(tmp_path: Path) -> None:
+    """It was cut off from the cash server: its own instant stands, the offset is measured here."""
+    fake = FakeServer()
+    said = fact(1)
+    own = pb.ForwardRequest(
+        receipt_key=said.receipt_key,
+        sale=said.sale,
+        outcome=said.outcome,
+        sold_at_us=1_790_000_000_000_000,
+        clock_offset_us=-99,
+    )
+    async with serving(fake) as target, cash_server(tmp_path / "spool", target) as cash:
+        for _ in range(2):
+            assert (await ask(cash, "forward", own)).result == pb.DURABLE_RESULT_SPOOLED
+        await until(lambda: len(cash.backlog) == 0)
+    (sent,) = fake.forwarded
+    own.clock_offset_us = 0
+    assert sent == own
+
+
+async def test_what_cannot_be_kept_for_want_of_a_key_is_refused(tmp_path: Path) -> None:
+    async with cash_server(tmp_path / "spool", NOWHERE) as cash:
+        reason, metadata, _ = await refused(ask(cash, "checkout", pb.CheckoutRequest(closed=True)))
+    assert (reason, metadata) == ("FIELD_REQUIRED", {"result": "REFUSED"})
