@@ -25,7 +25,7 @@ from pos_sim.demo import prepare
 from pos_sim.faults.books import AS_ANSWERED, Books, Sold, Verdict, sums_by_key
 from pos_sim.faults.field import SETTLE_S, Field, Stage, field_before, play_weather
 from pos_sim.faults.messages import Carrier, check_file, check_messages, wait_until_sent
-from pos_sim.faults.plan import SCENARIOS, plan_smsc, plan_steps
+from pos_sim.faults.plan import GOOD, SCENARIOS, Deed, Step, plan_smsc, plan_steps
 from pos_sim.faults.proxy import Proxy
 from pos_sim.faults.show import show_verdicts
 from pos_sim.faults.till import Conditions, FieldTill, Heartbeat
@@ -155,14 +155,14 @@ async def _play(
     loop = asyncio.get_running_loop()
     async with field_before(stage, spool, conditions) as field:
         steps = plan_steps(scenario, plan.run.seed, plan.seconds)
+        cuts = plan_smsc(scenario, plan.run.seed, plan.seconds) if smsc is not None else []
         async with _tills(plan, scenario, world, stage, field, books, conditions) as tills:
             until_s = loop.time() + plan.seconds
             ticking = asyncio.create_task(_tick(until_s, advance))
             async with asyncio.TaskGroup() as group:
                 group.create_task(field.play(steps))
                 if smsc is not None:
-                    harms = plan_smsc(scenario, plan.run.seed, plan.seconds)
-                    group.create_task(play_weather(smsc, harms))
+                    group.create_task(play_weather(smsc, cuts))
                 for till in tills:
                     group.create_task(till.sell(until_s))
             await ticking
@@ -173,8 +173,14 @@ async def _play(
         books.count.update(field.count)
     books.hold(not status.set_aside, f"set aside: {status.set_aside[:3]}")
     books.check_waits()
-    await _reckon(plan, scenario, stage.servers[0].target, books)
+    harms = sum(step.weather != GOOD for step in cuts) + sum(map(_may_leave_doubt, steps))
+    await _reckon(plan, scenario, stage.servers[0].target, books, harms)
     return Verdict(scenario, books, plan.seconds, drained_s, status.tally)
+
+
+def _may_leave_doubt(step: Step) -> bool:
+    """Whether the server may die, or lose its database, amid sending a message."""
+    return step.deed in (Deed.KILL_SERVER, Deed.STOP_SERVER, Deed.KILL_DATABASE)
 
 
 async def _tick(until_s: float, advance: Callable[[float], None]) -> None:
@@ -240,7 +246,7 @@ async def _drained(field: Field) -> SpoolStatus:
     return status
 
 
-async def _reckon(plan: FaultPlan, scenario: str, target: str, books: Books) -> None:
+async def _reckon(plan: FaultPlan, scenario: str, target: str, books: Books, harms: int) -> None:
     """Ask the server for every receipt, balance and statement, and hold them to the books."""
     link = UnaryLink(target)
     client = TillClient(link, Tally(), plan.run.chance("reckon"), TIMEOUT_MS)
@@ -258,7 +264,7 @@ async def _reckon(plan: FaultPlan, scenario: str, target: str, books: Books) -> 
                 live.add(sold.name)
             if not _is_superseded(found):
                 names[found.checkout.receipt_id] = sold.name
-        check_messages(books, await wait_until_sent(target), all_names, live)
+        check_messages(books, await wait_until_sent(target), all_names, live, harms)
         for customer in customer_numbers(scenario, plan.customers):
             asked = IdentifyRequest(
                 chain_id=CHAIN_ID,
