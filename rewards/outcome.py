@@ -109,6 +109,7 @@ class InForce(NamedTuple):
         is_undone: nothing of it counts.
         is_voided: a void is the end.
         has_returns: goods came back.
+        is_live: a live call alone has made it known.
     """
 
     outcome: Outcome | None = None
@@ -117,6 +118,7 @@ class InForce(NamedTuple):
     is_undone: bool = False
     is_voided: bool = False
     has_returns: bool = False
+    is_live: bool = False
 
 
 NOTHING_KNOWN = InForce()
@@ -130,7 +132,7 @@ def in_force(live: bool, stated_live: Outcome | None, statements: Iterable[State
         stated_live: the outcome that came with it.
         statements: by Forward, in their order.
     """
-    known = InForce(stated_live, is_known=live)
+    known = InForce(stated_live, is_known=live, is_live=live)
     for one in statements:
         known = InForce(
             one.outcome,
@@ -154,7 +156,10 @@ def plan_of(known: InForce, outcome: Outcome) -> Plan:
         return Plan.SELL
     stated = known.outcome
     if stated is not None and outcome.number <= stated.number:
-        return Plan.SETTLED
+        # What a live call had said comes again because its answer was lost.
+        is_unheard = known.is_live and outcome == stated
+        is_note = is_unheard and outcome.kind == OutcomeKind.AS_ANSWERED
+        return Plan.NOTE if is_note else Plan.SETTLED
     if outcome.kind == OutcomeKind.UNKNOWN:
         return Plan.SETTLED
     if known.is_undone:

@@ -22,7 +22,7 @@ from pos_sim.back_office import audit_ledger
 from pos_sim.cash_server.clock import read_clock_file
 from pos_sim.cash_server.status import SpoolStatus, read_status
 from pos_sim.demo import prepare
-from pos_sim.faults.books import AS_ANSWERED, Books, Sold, Verdict, sums_by_key
+from pos_sim.faults.books import Books, Sold, Verdict, sums_by_key
 from pos_sim.faults.field import SETTLE_S, Field, Stage, field_before, play_weather
 from pos_sim.faults.messages import Carrier, check_file, check_messages, wait_until_sent
 from pos_sim.faults.plan import GOOD, SCENARIOS, Deed, Step, plan_smsc, plan_steps
@@ -253,18 +253,15 @@ async def _reckon(plan: FaultPlan, scenario: str, target: str, books: Books, har
     try:
         names: dict[bytes, str] = {}
         all_names: dict[bytes, str] = {}
-        live: set[str] = set()
         for sold in books.receipts.values():
             found = await _find(client, sold)
             books.check_receipt(sold, found)
             if found is None or not found.checkout.receipt_id:
                 continue
             all_names[found.checkout.receipt_id] = sold.name
-            if sold.outcome == AS_ANSWERED and not _is_recorded(found):
-                live.add(sold.name)
             if not _is_superseded(found):
                 names[found.checkout.receipt_id] = sold.name
-        check_messages(books, await wait_until_sent(target), all_names, live, harms)
+        check_messages(books, await wait_until_sent(target), all_names, harms)
         for customer in customer_numbers(scenario, plan.customers):
             asked = IdentifyRequest(
                 chain_id=CHAIN_ID,
@@ -282,12 +279,6 @@ async def _reckon(plan: FaultPlan, scenario: str, target: str, books: Books, har
             )
     finally:
         await link.close()
-
-
-def _is_recorded(found: GetReceiptResponse) -> bool:
-    """Whether it was a statement by which it was sold, and no live call before."""
-    recorded = ForwardState.FORWARD_STATE_RECORDED
-    return any(one.state == recorded for one in found.statements)
 
 
 def _is_superseded(found: GetReceiptResponse) -> bool:

@@ -6,7 +6,6 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from pos_sim.faults.books import Books, Verdict, by_outcome
-from pos_sim.faults.messages import UNTOLD
 
 
 def show_verdicts(console: Console, verdicts: Sequence[Verdict]) -> None:
@@ -37,9 +36,6 @@ def show_verdicts(console: Console, verdicts: Sequence[Verdict]) -> None:
             _judged(books),
         )
     console.print(table)
-    untold = sum(verdict.books.count[UNTOLD] for verdict in verdicts)
-    if untold:
-        console.print(f"{UNTOLD}: {untold} receipts")
     console.print("good link: calls answered live of those made while no fault was near")
 
 

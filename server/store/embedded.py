@@ -39,11 +39,11 @@ from server.store.embedded_host import (
     find_process,
     installed_home,
     open_private,
-    process_command,
     require_linux,
     sync_dir,
     try_lock,
     wait_until,
+    works_in,
 )
 
 __all__ = ["EmbeddedPostgres", "EmbeddedPostgresError"]
@@ -343,7 +343,7 @@ class EmbeddedPostgres:
     def _remove_stale_pid_files(self) -> None:
         """PostgreSQL refuses to start if any process has the number it finds in these files."""
         pid = self._postmaster_file()[0]
-        if pid and find_process(pid) and process_command(pid) == "postgres":
+        if pid and find_process(pid) and works_in(pid, self.pgdata):
             raise EmbeddedPostgresError(
                 f"{self.pgdata}/postmaster.pid names process {pid}, a PostgreSQL that was not "
                 f"started by this server. Stop it; if it serves another directory, delete the file."

@@ -183,12 +183,15 @@ def find_process(pid: int) -> Process | None:
     return Process(pid, int(fields[19]))
 
 
-def process_command(pid: int) -> str:
-    """The name of the program that a process runs, at most 15 characters; empty if it is gone."""
+def works_in(pid: int, directory: Path) -> bool:
+    """Whether a process has a directory as its own, as PostgreSQL has its data; not if it is gone.
+
+    Process ids come again: another PostgreSQL may have the one that a killed one had.
+    """
     try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
+        return Path(f"/proc/{pid}/cwd").samefile(directory)
     except OSError:
-        return ""
+        return False
 
 
 def try_lock(lock_fd: int) -> bool:

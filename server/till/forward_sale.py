@@ -51,7 +51,7 @@ from server.till.context import Context
 from server.till.durable import Decided, run_durable
 from server.till.forward_command import Forwarded, acknowledged, check_instant
 from server.till.history import base_of, is_sale, read_history, turn_key
-from server.till.original import Original, read_original, stated_live
+from server.till.original import Original, evaluator_of, read_original, stated_live
 from server.till.supersede import lower, turned, undo_all
 
 _BY_LINES = (OutcomeKind.PLAIN, OutcomeKind.OTHER)
@@ -224,6 +224,7 @@ class ForwardOperation:
                     turned(lowered.instead, lowered.windows),
                     forwarded.told(original.facts.customer.customer_id, now_us),
                 ),
+                silenced_key_ids=(forwarded.key_id,),
             )
             statement = replace(
                 statement,
@@ -236,9 +237,23 @@ class ForwardOperation:
             statement = replace(statement, is_undone=True)
         else:
             statement = replace(statement, is_undone=original.is_undone)
-            commit = replace(commit, exceptions=_noted(original, forwarded))
+            commit = replace(
+                commit,
+                exceptions=_noted(original, forwarded),
+                messages=self._untold(original, now_us),
+            )
         base = original.base_key_id, original.base_day
         return commit, statement, base
+
+    def _untold(self, original: Original, now_us: int) -> tuple[NewMessage, ...]:
+        """What the customer is told of a live sale whose answer has never reached the till."""
+        forwarded = self._advice.forwarded
+        is_as_answered = forwarded.outcome.kind == OutcomeKind.AS_ANSWERED
+        if original.history or original.is_undone or not is_as_answered:
+            return ()
+        sold = evaluator_of(self._context)(original.rules, original.sale, original.facts, None)
+        told = forwarded.told(original.facts.customer.customer_id, now_us)
+        return messages_of(original.rules, sold.grants, (), told)
 
     def _statement(self, state: ForwardState) -> Statement:
         return self._advice.forwarded.stated(Advice.SALE, state, self._advice.checkout.fingerprint)

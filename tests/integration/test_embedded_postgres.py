@@ -187,6 +187,20 @@ def test_a_killed_user_neither_takes_it_down_nor_holds_it_up(tmp_path: Path) -> 
     assert not is_alive(pid)
 
 
+def test_another_postgresql_that_has_a_killed_ones_number_does_not_hold_it_up(
+    tmp_path: Path, postgres: EmbeddedPostgres
+) -> None:
+    """Process ids come again, and a killed PostgreSQL leaves its own behind in a file."""
+    other = postgres.ensure_running() and postgres.postmaster_pid
+    with EmbeddedPostgres(tmp_path / "killed") as first:
+        first.ensure_running()
+        left_behind = (first.pgdata / "postmaster.pid").read_text().splitlines(keepends=True)
+    (first.pgdata / "postmaster.pid").write_text("".join([f"{other}\n", *left_behind[1:]]))
+    with EmbeddedPostgres(tmp_path / "killed") as second:
+        assert fetch(second.ensure_running(), "SELECT 1") == [1]
+        assert second.postmaster_pid != other
+
+
 def test_a_killed_postmaster_is_started_again_once_with_every_committed_row(
     postgres: EmbeddedPostgres,
 ) -> None:

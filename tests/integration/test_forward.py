@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from loyalty.v1 import receipt_pb2
 from loyalty.v1 import till_service_pb2 as pb
 from tests.forwarding import (
     AS_ANSWERED,
@@ -109,6 +110,19 @@ def test_only_a_higher_number_supersedes(link: Link) -> None:
     assert [one.outcome.number for one in statements] == [3, 4, 5, 6, 6, 7]
 
 
+def test_a_fact_whose_live_answer_was_lost_is_told_once(link: Link) -> None:
+    """It comes again by the spool, with the same number; nothing moves by it."""
+    made = basket(*BASKET, card=link.card())
+    outcome = receipt_pb2.Outcome(kind=AS_ANSWERED, number=1)
+    live = link.sell(1, made, closed=True, outcome=outcome)
+    owned = link.balances(link.card())
+    for _ in range(2):
+        assert link.forward(1, made, AS_ANSWERED).state == SUPERSEDED
+    assert (messages(link, 1), link.balances(link.card())) == ([1], owned)
+    assert link.state(1).checkout == live
+    assert link.refund(2, 1, {"sku1": 1_000}).amount_minor == 9_000
+
+
 def test_a_live_checkout_after_its_forward_commits_nothing(link: Link) -> None:
     made = basket(*BASKET, card=link.card())
     link.break_off(1)
@@ -181,10 +195,11 @@ def test_a_reward_is_told_by_message_once(link: Link) -> None:
     link.void(1)
     assert messages(link, 1) == [7, 7]
     link.sell(2, made)
+    assert messages(link, 2) == [], "the slip of the till tells it"
     link.forward(2, made, AS_ANSWERED)
-    assert messages(link, 2) == [], "the slip of the till has told it"
+    assert messages(link, 2) == [1], "the answer was lost: no slip has told it"
     link.forward(2, made, PLAIN, stated=2)
-    assert messages(link, 2) == [1]
+    assert messages(link, 2) == [7, 1]
     for kind in (NOT_SOLD, UNKNOWN):
         link.forward(kind + 10, made, kind)
         assert messages(link, kind + 10) == []

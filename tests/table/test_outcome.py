@@ -19,7 +19,7 @@ from rewards.sale import Outcome, OutcomeKind, Tender, TenderKind
 from tests import make
 
 A, P, O, N, U = OutcomeKind  # noqa: E741 - the letters of the tables below
-LIVE = InForce(is_known=True)
+LIVE = InForce(is_known=True, is_live=True)
 
 
 def stated(kind: OutcomeKind, number: int = 2, *lines: tuple[str, int]) -> Outcome:
@@ -74,6 +74,15 @@ def test_only_a_higher_number_counts(kind: OutcomeKind) -> None:
         assert plan_of(lower, stated(kind, 6)) == Plan.SETTLED
 
 
+def test_what_a_live_call_had_said_comes_again() -> None:
+    """Its answer was lost: nothing moves, but the customer is told."""
+    live = known(A)._replace(is_live=True)
+    assert plan_of(live, stated(A, 1)) == Plan.NOTE
+    assert plan_of(live, stated(P, 1)) == Plan.SETTLED
+    assert plan_of(live._replace(is_voided=True), stated(A, 1)) == Plan.SETTLED
+    assert plan_of(known(P)._replace(is_live=True), stated(P, 1)) == Plan.SETTLED
+
+
 def test_the_same_amounts_again_move_nothing() -> None:
     assert plan_of(known(O, ("1", 5)), stated(O, 2, ("1", 5))) == Plan.NOTE
 
@@ -89,7 +98,7 @@ def test_what_is_in_force_is_the_last_statement() -> None:
     assert in_force(live=True, stated_live=None, statements=[]) == LIVE
     closed = Outcome(P, 3, ())
     # A live fact is recorded as it was answered: nothing was settled by lines.
-    assert in_force(live=True, stated_live=closed, statements=[]) == InForce(closed, True)
+    assert in_force(live=True, stated_live=closed, statements=[]) == LIVE._replace(outcome=closed)
     history = [statement(P, 1), statement(P, 1, is_undone=True), statement(A, 2)]
     assert in_force(live=False, stated_live=None, statements=history[:1]).is_by_lines
     undone = in_force(live=False, stated_live=None, statements=history[:2])
