@@ -1,7 +1,8 @@
-"""How hard the property tests look: one profile a purpose, chosen by LOYALTY_HYPOTHESIS."""
+"""How hard the property tests look, by LOYALTY_HYPOTHESIS; and which tests begin first."""
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Tests start PostgreSQL as another user, which forks; gRPC's own handlers of a fork can crash the
@@ -21,3 +22,11 @@ settings.register_profile("check", patient, max_examples=300, derandomize=True)
 # and is none of them has a lower one of its own (tests/examples.py).
 settings.register_profile("long", patient, max_examples=20_000)
 settings.load_profile(os.environ.get("LOYALTY_HYPOTHESIS", "check"))
+
+BEGIN_FIRST = ("test_hot_statements.py",)
+"""Long tests that are alone in their file: at the end one process would wait for them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files are dealt out to processes in this order."""
+    items.sort(key=lambda item: item.path.name not in BEGIN_FIRST)
