@@ -78,12 +78,11 @@ def _calls() -> dict[str, _Call]:
 
 
 _CALLS = _calls()
-_FRAME = (
+_HEAD = (
     pb.SessionRequest.CORRELATION_ID_FIELD_NUMBER,
     pb.SessionRequest.TIMEOUT_MS_FIELD_NUMBER,
-    0,
 )
-"""Field numbers of a message in the order in which they are written; the third is the call's."""
+"""Field numbers in front of a call, in the order in which they are written."""
 _FORMED = {
     field.number: (_CALLS[field.name], FORMS[_CALLS[field.name].name])
     for field in pb.SessionRequest.DESCRIPTOR.oneofs_by_name["call"].fields
@@ -255,10 +254,10 @@ class _Frame(NamedTuple):
 def _formed(body: bytes) -> _Frame | None:
     """Read a message whose call has a form; None is that the stubs are to read it."""
     parts = split(body)
-    if parts is None or len(parts) != len(_FRAME):
+    if parts is None or len(parts) != len(_HEAD) + 1:
         return None
     (first, correlation_id), (second, timeout_ms), (number, call_body) = parts
-    if (first, second) != _FRAME[:2] or number not in _FORMED:
+    if (first, second) != _HEAD or number not in _FORMED:
         return None
     if not isinstance(correlation_id, int) or not isinstance(timeout_ms, int):
         return None
