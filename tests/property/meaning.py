@@ -48,8 +48,10 @@ def could_hold(condition: Condition, sale: Sale, facts: Facts) -> bool:
             # Who is not known is in none, which may be what is asked.
             segments = facts.customer.segments
             return (not any_of or bool(segments & {*any_of})) and not segments & {*none_of}
-        case _:
-            return _holds_of_customer(condition, facts)
+        case Tier() | Birthday() | NthPurchase() | DaysSincePurchase() | History() | Balance():
+            return facts.customer.account_id != 0 and _holds_of_customer(condition, facts)
+    # Conditions on the goods say nothing here.
+    return True
 
 
 def _holds_here(condition: Condition, sale: Sale, facts: Facts) -> bool:
@@ -92,8 +94,6 @@ def _holds_of_sale(condition: Condition, sale: Sale, facts: Facts) -> bool:
 
 def _holds_of_customer(condition: Condition, facts: Facts) -> bool:
     customer = facts.customer
-    if not customer.account_id:
-        return False
     match condition:
         case Tier(any_of):
             return customer.tier in any_of
@@ -111,8 +111,7 @@ def _holds_of_customer(condition: Condition, facts: Facts) -> bool:
             return lowest <= dict(customer.counters).get(counter_code, 0) <= highest
         case Balance(asset_code, lowest):
             return dict(customer.balances).get(asset_code, 0) >= lowest
-    # Conditions on the goods say nothing here.
-    return True
+    raise AssertionError(condition)
 
 
 def is_in_force(when: When, facts: Facts) -> bool:
