@@ -115,18 +115,8 @@ class Lowering:
             len(extras) >> 1,
             NONE if only is None else len(chosen),
         ]
-        for part in (
-            ranks,
-            tokens,
-            coupons,
-            numbers,
-            balances,
-            offers,
-            quotas,
-            prices,
-            extras,
-            chosen,
-        ):
+        lowered += ranks
+        for part in (tokens, coupons, numbers, balances, offers, quotas, prices, extras, chosen):
             if part:
                 lowered += part
         return Lowered(lines, articles, lowered)
