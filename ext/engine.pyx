@@ -13,6 +13,7 @@ evaluation stands in two arenas that are given back when it ends.
 from cpython.list cimport PyList_GET_ITEM, PyList_New, PyList_SET_ITEM
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc
 from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport PyTuple_GET_ITEM
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport qsort
 from libc.string cimport memcpy, memset
@@ -90,17 +91,20 @@ cdef class Engine:
         _free_arena(&self.scene.kept)
         _free_arena(&self.scene.scratch)
 
-    def evaluate(self, list lowered not None):
-        """Evaluate a lowered receipt.
+    def evaluate(self, list lines not None, dict articles not None, list lowered not None):
+        """Evaluate a lowered receipt, as `rewards.lowering` gave it for this plan.
 
         Args:
-            lowered: what `rewards.lowering` gave for this plan: integers of 64 bits.
+            lines: a tuple of the values of each line.
+            articles: by sku a tuple of integers, those that lines name, in the order of items.
+            lowered: everything else: integers of 64 bits.
 
         Returns:
             Lists of integers, () where one is empty, in the order of `rewards.raising.Found`.
 
         Raises:
-            ValueError: the list is no receipt of this plan.
+            ValueError: this is no receipt of this plan.
+            TypeError: a value is no integer, or a line or an article is no tuple.
             OverflowError: an amount or a quantity does not fit 64 bits.
             ZeroDivisionError: a line has no quantity.
         """
@@ -109,7 +113,7 @@ cdef class Engine:
             raise RuntimeError("the engine evaluates one receipt at a time")
         self.busy = True
         try:
-            return _evaluate(scene, lowered)
+            return _evaluate(scene, lines, articles, lowered)
         except BaseException:
             _clear_candidates(scene)
             raise
@@ -119,7 +123,7 @@ cdef class Engine:
             self.busy = False
 
 
-cdef tuple _evaluate(Scene *scene, list lowered):
+cdef tuple _evaluate(Scene *scene, list lines, dict articles, list lowered):
     cdef int64_t *withheld = NULL
     cdef Py_ssize_t count = 0, before = -1
     # Again without those promotions of which the till can sell nothing, until there are none.
@@ -127,18 +131,18 @@ cdef tuple _evaluate(Scene *scene, list lowered):
         before = count
         _start(scene)
         _withhold(scene, withheld, count)
-        _run_prices(scene, lowered)
+        _read_receipt(scene, lines, articles, lowered)
+        _run_prices(scene)
         withheld = _trimmed_away(scene, withheld, &count)
     _settle_items(scene)
     _run_lane(scene, LANE_REWARD)
     return _as_lists(scene)
 
 
-cdef int _run_prices(Scene *scene, list lowered) except -1:
+cdef int _run_prices(Scene *scene) except -1:
     """Run the lanes before the reward lane, and bring what they did to the lines."""
     cdef int64_t lane
     cdef Py_ssize_t n
-    _read_receipt(scene, lowered)
     _build_items(scene)
     _enter_sets(scene)
     _enter_classes(scene)

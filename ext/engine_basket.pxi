@@ -41,7 +41,7 @@ cdef Py_ssize_t _sorted_lines(Scene *scene, LineKey *keys) except -1:
     cdef Py_ssize_t position, count = 0
     cdef const Line *line
     cdef int64_t rank
-    for position in range(scene.header.lines_count):
+    for position in range(scene.lines_count):
         line = &scene.lines[position]
         if line.cancelled or line.action == ACTION_RETURN:
             continue
@@ -58,7 +58,7 @@ cdef Py_ssize_t _sorted_lines(Scene *scene, LineKey *keys) except -1:
 
 cdef int _build_items(Scene *scene) except -1:
     """Group the lines that are sold into items, in canonical order."""
-    cdef Py_ssize_t n, count = scene.header.lines_count
+    cdef Py_ssize_t n, count = scene.lines_count
     cdef LineKey *keys = <LineKey *> _take(&scene.kept, count, sizeof(LineKey))
     cdef Item *item = NULL
     scene.items = <Item *> _take(&scene.kept, count, sizeof(Item))

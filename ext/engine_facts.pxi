@@ -25,18 +25,75 @@ cdef const int64_t *_next_rows(Reader *reader, int64_t count, size_t width) exce
     return rows
 
 
-cdef int _read_receipt(Scene *scene, list lowered) except -1:
+cdef int _read_receipt(Scene *scene, list lines, dict articles, list lowered) except -1:
     """Find the parts of a lowered receipt (rewards/lowering.py says in which order they come)."""
+    _read_lines(scene, lines, _read_articles(scene, articles))
+    return _read_facts(scene, lowered)
+
+
+cdef dict _read_articles(Scene *scene, dict articles):
+    """Copy the articles; say by sku the place of each."""
+    cdef dict places = {}
+    cdef int64_t *numbers
+    cdef const Article *article
+    cdef Py_ssize_t place = 0, count
+    cdef Py_ssize_t width = <Py_ssize_t> (sizeof(Article) // sizeof(int64_t))
+    scene.articles_count = len(articles)
+    scene.articles = <const Article **> _take(
+        &scene.kept, scene.articles_count, sizeof(const Article *)
+    )
+    for sku, row in articles.items():
+        count = len(<tuple?> row)
+        numbers = _int64s(&scene.kept, count)
+        _copy_numbers(<tuple> row, 0, count, numbers)
+        article = scene.articles[place] = <const Article *> numbers
+        if count < width or count != width + article.sets_count:
+            raise ValueError("an article of the lowered receipt is of another width")
+        _check_all(numbers + width, article.sets_count, 1, scene.plan.sets_count)
+        places[sku] = place
+        place += 1
+    return places
+
+
+cdef int _read_lines(Scene *scene, list lines, dict places) except -1:
+    """Copy what is read of the lines; a line's values are those of `rewards.sale.Line`."""
+    cdef Py_ssize_t n, count = len(lines)
+    cdef Py_ssize_t width = <Py_ssize_t> (sizeof(Line) // sizeof(int64_t))
+    cdef int64_t *skus = _int64s(&scene.kept, count)
+    cdef Line *copied = <Line *> _take(&scene.kept, count, sizeof(Line))
+    cdef tuple values
+    for n in range(count):
+        values = <tuple?> lines[n]
+        if len(values) < LINE_NUMBERS + width:
+            raise ValueError("a line of the lowered receipt is too short")
+        place = places.get(values[LINE_SKU])
+        if place is None:
+            raise ValueError("a line of the lowered receipt is of no article")
+        skus[n] = place
+        _copy_numbers(values, LINE_NUMBERS, width, <int64_t *> &copied[n])
+    scene.lines_count, scene.skus, scene.lines = count, skus, copied
+    return 0
+
+
+cdef int _copy_numbers(
+    tuple values, Py_ssize_t first, Py_ssize_t count, int64_t *numbers
+) except -1:
+    """Copy Python integers; each must fit 64 bits."""
+    cdef Py_ssize_t n
+    for n in range(count):
+        numbers[n] = PyLong_AsLongLong(<object> PyTuple_GET_ITEM(values, first + n))
+    return 0
+
+
+cdef int _read_facts(Scene *scene, list lowered) except -1:
+    """Find the parts of the list."""
     cdef Reader reader
     cdef const Header *h
-    cdef Py_ssize_t n
     cdef size_t one = sizeof(int64_t)
     reader.at = _read_numbers(&scene.kept, lowered)
     reader.left = len(lowered)
     h = scene.header = <const Header *> _next_rows(&reader, 1, sizeof(Header))
-    scene.skus = _next_rows(&reader, h.lines_count, one)
-    scene.ranks = _next_rows(&reader, h.lines_count if h.has_ranks else 0, one)
-    scene.lines = <const Line *> _next_rows(&reader, h.lines_count, sizeof(Line))
+    scene.ranks = _next_rows(&reader, scene.lines_count if h.has_ranks else 0, one)
     scene.token_numbers = _next_rows(&reader, h.tokens_count, one)
     scene.coupon_numbers = _next_rows(&reader, h.coupons_count, one)
     scene.number_pairs = _next_rows(&reader, h.numbers_count, 2 * one)
@@ -46,23 +103,9 @@ cdef int _read_receipt(Scene *scene, list lowered) except -1:
     scene.price_rows = _next_rows(&reader, h.prices_count, 3 * one)
     scene.extra_pairs = _next_rows(&reader, h.extras_count, 2 * one)
     scene.only = _next_rows(&reader, _most(h.only_count, 0), one)
-    if not 0 <= h.articles_count <= reader.left:
-        raise ValueError("the lowered receipt is too short")
-    _check_numbers(scene)
-    scene.articles = <const Article **> _take(
-        &scene.kept, h.articles_count, sizeof(const Article *)
-    )
-    for n in range(h.articles_count):
-        scene.articles[n] = <const Article *> _next_rows(&reader, 1, sizeof(Article))
-        _check_all(
-            _next_rows(&reader, scene.articles[n].sets_count, one),
-            scene.articles[n].sets_count,
-            1,
-            scene.plan.sets_count,
-        )
     if reader.left:
         raise ValueError("the lowered receipt is too long")
-    return 0
+    return _check_numbers(scene)
 
 
 cdef int _check_all(
@@ -79,15 +122,14 @@ cdef int _check_all(
 cdef int _check_numbers(Scene *scene) except -1:
     cdef const Header *h = scene.header
     cdef const Plan *plan = &scene.plan
-    _check_all(scene.skus, h.lines_count, 1, h.articles_count)
     _check_all(scene.token_numbers, h.tokens_count, 1, plan.tokens_count)
     _check_all(scene.coupon_numbers, h.coupons_count, 1, plan.tokens_count)
     _check_all(scene.number_pairs, h.numbers_count, 2, plan.numbers_count)
     _check_all(scene.balance_pairs, h.balances_count, 2, plan.assets_count)
     _check_all(scene.offer_pairs, h.offers_count, 2, plan.offers_count)
     _check_all(<const int64_t *> scene.quota_rows, h.quotas_count, 4, plan.promotions_count)
-    _check_all(scene.price_rows + 1, h.prices_count, 3, h.articles_count)
-    _check_all(scene.extra_pairs, h.extras_count, 2, h.articles_count)
+    _check_all(scene.price_rows + 1, h.prices_count, 3, scene.articles_count)
+    _check_all(scene.extra_pairs, h.extras_count, 2, scene.articles_count)
     _check_all(scene.extra_pairs + 1, h.extras_count, 2, plan.sets_count)
     _check_all(scene.only, h.only_count, 1, plan.promotions_count)
     return 0
@@ -143,9 +185,9 @@ cdef int _enter_prices(Scene *scene) except -1:
         return 0
     scene.prices = <ListPrice *> _take(&scene.kept, h.prices_count, sizeof(ListPrice))
     scene.price_heads = <Py_ssize_t *> _take(
-        &scene.kept, h.articles_count, sizeof(Py_ssize_t)
+        &scene.kept, scene.articles_count, sizeof(Py_ssize_t)
     )
-    for n in range(h.articles_count):
+    for n in range(scene.articles_count):
         scene.price_heads[n] = NOBODY
     for n in range(h.prices_count):
         row = scene.price_rows + 3 * n

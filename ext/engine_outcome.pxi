@@ -14,9 +14,9 @@ cdef int _effects_to_lines(Scene *scene) except -1:
     cdef const Item *item
     cdef const Line *line
     scene.states = <LineState *> _take(
-        &scene.kept, scene.header.lines_count, sizeof(LineState)
+        &scene.kept, scene.lines_count, sizeof(LineState)
     )
-    for n in range(scene.header.lines_count):
+    for n in range(scene.lines_count):
         _enter_line(scene, n, 0, 0)
     for n in range(scene.items_count):
         total += scene.items[n].effects_count * scene.items[n].lines_count
@@ -29,7 +29,7 @@ cdef int _effects_to_lines(Scene *scene) except -1:
             _effects_to_line(scene, item)
         elif item.effects_count:
             _effects_to_each(scene, item)
-    for n in range(scene.header.lines_count):
+    for n in range(scene.lines_count):
         line = &scene.lines[n]
         if not scene.header.can_split and scene.states[n].adjustments_count:
             _even_out(line, &scene.states[n], scene.adjustments)
@@ -186,7 +186,7 @@ cdef int64_t *_trimmed_away(
     numbers = _int64s(&scene.kept, count[0] + scene.effects_count)
     for n in range(count[0]):
         numbers[n] = withheld[n]
-    for n in range(scene.header.lines_count):
+    for n in range(scene.lines_count):
         state = &scene.states[n]
         for m in range(state.adjustments_count):
             number = scene.adjustments[state.adjustments + m].number
@@ -265,7 +265,7 @@ cdef int _add_runs(const Line *line, int64_t amount_minor, SoldRun *runs) except
 
 cdef tuple _lines_as_lists(Scene *scene):
     """Columns of lines, of runs and of adjustments; a cancelled line has no run."""
-    cdef Py_ssize_t count = scene.header.lines_count, runs_count = 0, adjusted = 0, n, m
+    cdef Py_ssize_t count = scene.lines_count, runs_count = 0, adjusted = 0, n, m
     cdef SoldLine *sold = <SoldLine *> _take(&scene.kept, count, sizeof(SoldLine))
     cdef SoldRun *runs = <SoldRun *> _take(&scene.kept, 2 * count, sizeof(SoldRun))
     cdef Adjustment *made = <Adjustment *> _take(

@@ -80,8 +80,6 @@ cdef struct Asset:
 # --- the receipt ------------------------------------------------------------------------------
 
 cdef struct Header:
-    int64_t lines_count
-    int64_t articles_count
     int64_t has_ranks
     int64_t zero_price
     int64_t can_split
@@ -122,6 +120,11 @@ cdef struct Article:
     int64_t gift
     int64_t sets_count
     # The numbers of its sets follow.
+
+cdef enum:
+    # Where a line's values, those of rewards.sale.Line, hold its sku and the first of its numbers.
+    LINE_SKU = 1
+    LINE_NUMBERS = 2
 
 cdef struct Quota:
     int64_t number

@@ -213,6 +213,8 @@ cdef struct Scene:
     uint64_t *candidate_words
 
     # The receipt, as lowered.
+    Py_ssize_t lines_count
+    Py_ssize_t articles_count
     const Header *header
     const int64_t *skus
     const int64_t *ranks

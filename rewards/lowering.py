@@ -1,14 +1,13 @@
-"""A sale and its facts as flat integers, as the kernel reads them.
+"""A sale and its facts as the kernel reads them: lines as they are, all else as flat integers.
 
 Names become the numbers of the plan; names that the plan does not know fall away, as no rule asks
 about them. The list is a row of `Header`, then for each count of it so many rows, in the order in
 which `lower` writes them; rows are those of `ext/engine_rows.pxi`.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import chain
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any
+from typing import NamedTuple
 
 from msgspec.structs import astuple
 
@@ -22,9 +21,8 @@ from rewards.ruleset import CHANNEL_NUMBERS, CompiledProgram
 from rewards.sale import Line, Sale, TenderKind
 
 _LINE_ID, _SKU, _MINIMUM = map(itemgetter, (0, 1, 10))
-_NUMBERS = slice(2, 15)
-_NUMBERS_OF: Callable[[tuple[Any, ...]], tuple[int, ...]] = itemgetter(_NUMBERS)
 _LINE_FIELDS = (
+    "sku",
     "quantity_milli",
     "unit",
     "unit_price_scaled",
@@ -39,9 +37,23 @@ _LINE_FIELDS = (
     "no_spend",
     "cancelled",
 )
-assert Line.__struct_fields__[_NUMBERS] == _LINE_FIELDS, "the kernel reads lines in this order"
+assert Line.__struct_fields__[1:15] == _LINE_FIELDS, "the kernel reads lines in this order"
 _MINUTE, _BIRTHDAY, _PURCHASE, _DAYS_SINCE_PURCHASE = range(4)
 _TENDER_NAMES = {kind.value: kind.name.lower() for kind in TenderKind}
+
+
+class Lowered(NamedTuple):
+    """A receipt for `ext.engine.Engine.evaluate`.
+
+    Attributes:
+        lines: the values of each line.
+        articles: by sku, in their order, those on the receipt: flags, floor, gift, sets.
+        facts: everything else.
+    """
+
+    lines: list[tuple[object, ...]]
+    articles: dict[str, tuple[int, ...]]
+    facts: list[int]
 
 
 class Lowering:
@@ -60,7 +72,7 @@ class Lowering:
         self._asks_payment = "tender" in tokens or "bin" in tokens
         self._articles: dict[str, tuple[Product | None, tuple[int, ...]]] = {}
 
-    def lower(self, sale: Sale, facts: Facts, only: Collection[int] | None = None) -> list[int]:
+    def lower(self, sale: Sale, facts: Facts, only: Collection[int] | None = None) -> Lowered:
         """Lower a receipt.
 
         Args:
@@ -69,26 +81,22 @@ class Lowering:
             only: numbers of the promotions that may take part; without it all.
         """
         header, customer, plan = sale.header, facts.customer, self.plan
-        rows = list(map(astuple, sale.lines))
-        line_skus = list(map(_SKU, rows))
-        skus = sorted(set(line_skus))
-        places = dict(zip(skus, range(len(skus)), strict=True))
-        ranks = _ranks(rows, len(skus))
+        lines = list(map(astuple, sale.lines))
+        products = {product.sku: product for product in facts.products}
+        articles = self._articles_of(sorted(set(map(_SKU, lines))), products)
+        ranks = _ranks(lines, len(articles))
         tokens = self._tokens(sale, facts)
         coupons = self._coupons(sale, facts) if header.coupon_codes or facts.coupons else ()
         numbers = self._numbers(facts)
         balances = _usable(customer, plan.costs) if plan.costs else ()
         offers = _thresholds(customer.offers, plan.own_offers) if customer.offers else ()
         quotas = _quotas(facts, plan.quotas) if facts.quotas else ()
-        prices = _prices(facts, plan.price_lists, places) if facts.prices else ()
-        products = {product.sku: product for product in facts.products}
-        extras = self._offered(skus, products, customer.offers) if customer.offers else ()
+        prices = _prices(facts, plan.price_lists, articles) if facts.prices else ()
+        extras = self._offered(articles, products, customer.offers) if customer.offers else ()
         chosen = () if only is None else sorted(set(only))
         can = header.capabilities
         is_known = customer.account_id != NO_ACCOUNT
         lowered = [
-            len(rows),
-            len(skus),
             bool(ranks),
             can.zero_price,
             can.split_line,
@@ -107,19 +115,22 @@ class Lowering:
             len(extras) >> 1,
             NONE if only is None else len(chosen),
         ]
-        lowered += map(places.__getitem__, line_skus)
         lowered += ranks
-        lowered += chain.from_iterable(map(_NUMBERS_OF, rows))
         for part in (tokens, coupons, numbers, balances, offers, quotas, prices, extras, chosen):
             if part:
                 lowered += part
-        known, find = self._articles.get, products.get
+        return Lowered(lines, articles, lowered)
+
+    def _articles_of(
+        self, skus: Sequence[str], products: Mapping[str, Product]
+    ) -> dict[str, tuple[int, ...]]:
+        known, find, found = self._articles.get, products.get, {}
         for sku in skus:
             product, entry = find(sku), known(sku)
             if entry is None or entry[0] is not product:
                 entry = self._learn(sku, product)
-            lowered += entry[1]
-        return lowered
+            found[sku] = entry[1]
+        return found
 
     def _learn(self, sku: str, product: Product | None) -> tuple[Product | None, tuple[int, ...]]:
         """Lower an article: its flags, floor and sets; remember it for this very `Product`."""
@@ -185,7 +196,7 @@ class Lowering:
         return found
 
     def _offered(
-        self, skus: Sequence[str], products: Mapping[str, Product], offers: Sequence[OwnOffer]
+        self, skus: Iterable[str], products: Mapping[str, Product], offers: Sequence[OwnOffer]
     ) -> list[int]:
         """Which articles are in which sets by the customer's own offer: (article, set)."""
         index = self.program.sets
@@ -249,7 +260,8 @@ def _quotas(facts: Facts, known: Mapping[str, int]) -> list[int]:
     ]
 
 
-def _prices(facts: Facts, known: Mapping[str, int], places: Mapping[str, int]) -> list[int]:
+def _prices(facts: Facts, known: Mapping[str, int], skus: Iterable[str]) -> list[int]:
+    places = {sku: place for place, sku in enumerate(skus)}
     return [
         one
         for price in facts.prices

@@ -4,7 +4,6 @@ An answer spells most of it without raising it: `Findings` raises only what some
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import NamedTuple, TypeVar
 
 from rewards.benefit import CouponReward, GiftCertificate, Status
@@ -239,26 +238,22 @@ def line_columns(evaluation: Evaluated) -> tuple[Sequence[int], ...]:
 
 
 def _outcomes(found: Found) -> tuple[LineOutcome | None, ...]:
-    runs = map(Run, found.run_quantities, found.run_prices, found.run_amounts)
-    adjustments = map(
-        Adjustment,
-        found.adjustment_numbers,
-        found.adjustment_amounts,
-        found.adjustment_quantities,
+    runs = tuple(map(Run, found.run_quantities, found.run_prices, found.run_amounts))
+    adjustments = tuple(
+        map(
+            Adjustment,
+            found.adjustment_numbers,
+            found.adjustment_amounts,
+            found.adjustment_quantities,
+        )
     )
-    counts = zip(found.amounts, found.run_counts, found.adjustment_counts, strict=True)
-    return tuple(
-        [
-            LineOutcome(
-                amount_minor,
-                (next(runs),) if run_count == 1 else (next(runs), next(runs)),
-                tuple(islice(adjustments, adjustment_count)) if adjustment_count else (),
-            )
-            if run_count
-            else None
-            for amount_minor, run_count, adjustment_count in counts
-        ]
-    )
+    outcomes: list[LineOutcome | None] = []
+    run = adjustment = 0
+    for amount_minor, run_count, adjustment_count in zip(*found[:3], strict=True):
+        of_runs = runs[run : (run := run + run_count)]
+        of_adjustments = adjustments[adjustment : (adjustment := adjustment + adjustment_count)]
+        outcomes.append(LineOutcome(amount_minor, of_runs, of_adjustments) if run_count else None)
+    return tuple(outcomes)
 
 
 def _trace(memo: TraceMemo[TraceEntry], found: Found) -> tuple[TraceEntry, ...]:

@@ -25,7 +25,7 @@ class PreparedProgram:
 
     def find(self, sale: Sale, facts: Facts, only: Collection[int] | None = None) -> Findings:
         """Evaluate a receipt, as `rewards.evaluate.evaluate` does, and raise nothing yet."""
-        found = Found._make(self._engine.evaluate(self._lowering.lower(sale, facts, only)))
+        found = Found._make(self._engine.evaluate(*self._lowering.lower(sale, facts, only)))
         return Findings(self._program, self._lowering.plan, self._memo, sale, facts, found)
 
 

@@ -204,13 +204,59 @@ def _engine() -> tuple[Lowering, Engine]:
     return lowering, Engine(lowering.plan.tables)
 
 
-@pytest.mark.parametrize("length", range(0, 40, 3))
-def test_a_receipt_cut_short_is_refused(length: int) -> None:
+FACTS_LENGTH = len(_engine()[0].lower(make.sale(TEA), make.facts()).facts)
+
+
+@pytest.mark.parametrize("length", [*range(FACTS_LENGTH), FACTS_LENGTH + 1])
+def test_facts_of_another_length_are_refused(length: int) -> None:
     lowering, engine = _engine()
     lowered = lowering.lower(make.sale(TEA), make.facts())
     with pytest.raises(ValueError, match="lowered receipt"):
-        engine.evaluate(lowered[:length])
-    assert engine.evaluate(lowered)[0] == [270]
+        engine.evaluate(*lowered._replace(facts=[*lowered.facts, 0][:length]))
+    assert engine.evaluate(*lowered)[0] == [270]
+
+
+@pytest.mark.parametrize("length", range(15))
+def test_a_line_cut_short_is_refused(length: int) -> None:
+    lowering, engine = _engine()
+    lowered = lowering.lower(make.sale(TEA, TEA), make.facts())
+    with pytest.raises(ValueError, match="lowered receipt"):
+        engine.evaluate(*lowered._replace(lines=[lowered.lines[0], lowered.lines[1][:length]]))
+    assert engine.evaluate(*lowered)[0] == [270, 270]
+
+
+@pytest.mark.parametrize("articles", [{}, {"tea": ()}, {"tea": (0, 0, 0)}, {"ink": (0,) * 5}])
+def test_articles_that_lines_do_not_name_or_cut_short_are_refused(
+    articles: dict[str, tuple[int, ...]],
+) -> None:
+    lowering, engine = _engine()
+    lowered = lowering.lower(make.sale(TEA), make.facts())
+    with pytest.raises(ValueError, match="lowered receipt"):
+        engine.evaluate(*lowered._replace(articles=articles))
+    assert engine.evaluate(*lowered)[0] == [270]
+
+
+@pytest.mark.parametrize("sets_count", [-1, 0, 2, 2**62])
+def test_an_article_of_so_many_other_sets_is_refused(sets_count: int) -> None:
+    on_tea = Lowering(make.compiled(make.percent(products=ProductSet(skus=("tea",)))))
+    lowered = on_tea.lower(make.sale(TEA), make.facts())
+    *flags, count, number = lowered.articles["tea"]
+    assert count == 1
+    engine = Engine(on_tea.plan.tables)
+    with pytest.raises(ValueError, match="lowered receipt"):
+        engine.evaluate(*lowered._replace(articles={"tea": (*flags, sets_count, number)}))
+    assert engine.evaluate(*lowered)[0] == [270]
+
+
+def test_lines_and_articles_that_are_no_tuples_are_refused() -> None:
+    lowering, engine = _engine()
+    lowered = lowering.lower(make.sale(TEA), make.facts())
+    not_tuples: Any = [list(lowered.lines[0])], {"tea": list(lowered.articles["tea"])}
+    with pytest.raises(TypeError):
+        engine.evaluate(*lowered._replace(lines=not_tuples[0]))
+    with pytest.raises(TypeError):
+        engine.evaluate(*lowered._replace(articles=not_tuples[1]))
+    assert engine.evaluate(*lowered)[0] == [270]
 
 
 def test_a_receipt_of_another_plan_is_refused() -> None:
@@ -218,7 +264,7 @@ def test_a_receipt_of_another_plan_is_refused() -> None:
     on_tea = make.percent(1, "b", products=ProductSet(skus=("tea",)))
     lowered = Lowering(make.compiled(make.percent(), on_tea)).lower(make.sale(TEA), make.facts())
     with pytest.raises(ValueError, match="does not have"):
-        engine.evaluate(lowered)
+        engine.evaluate(*lowered)
 
 
 def test_what_does_not_fit_64_bits_is_refused() -> None:
