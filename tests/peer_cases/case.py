@@ -181,7 +181,9 @@ class Conditions(Spelled, frozen=True):
     days_since_last_order_max: int | None = None
     channel: str | None = None
     never: bool = False
+    enabled: bool = True
     owner_only: bool = False
+    requires_customer: bool | None = None
 
 
 class CasePromotion(Spelled, frozen=True):

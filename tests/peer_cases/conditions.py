@@ -9,6 +9,7 @@ from rewards.condition import (
     Condition,
     Coupon,
     DaysSincePurchase,
+    KnownCustomer,
     NthPurchase,
     Products,
     ReceiptAmount,
@@ -56,9 +57,11 @@ def _claimed(case: Case, promotion: CasePromotion) -> Iterator[Condition]:
 
 
 def _who(asked: Conditions) -> Iterator[Condition]:
-    if asked.never:
+    if asked.never or not asked.enabled:
         yield Segments(any_of=(NOBODY,))
-    if asked.coupon is not None:
+    if asked.requires_customer is not None:
+        yield KnownCustomer(asked.requires_customer)
+    if asked.coupon:
         yield Coupon((asked.coupon,))
     if asked.segments_any or asked.segments_none:
         yield Segments(asked.segments_any, asked.segments_none)

@@ -86,9 +86,12 @@ def share_of(params: Params) -> Share:
     return "cheapest" if "cheapest" in params.distribution else "proportional"
 
 
-def remainder_of(params: Params) -> Remainder:
-    """Who gets the minor units that are left over."""
+def remainder_of(params: Params, kind: str = "") -> Remainder:
+    """Who gets the minor units that are left over; of a whole receipt's bound, the first."""
     if "last" in params.distribution:
         return "last"
+    is_bound = kind == "percent_off_receipt" and bool(params.max_discount_minor)
+    if is_bound and not params.distribution:
+        return "first"
     handed_out = "first" in params.distribution or "even" in params.distribution
     return "first" if handed_out else "largest"

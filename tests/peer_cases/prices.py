@@ -81,7 +81,7 @@ def percent_benefit(kind: str, params: Params) -> PriceBenefit:
             max_minor=params.max_discount_minor or 0,
             rounding=rounding_of(params),
             share=share_of(params),
-            remainder=remainder_of(params),
+            remainder=remainder_of(params, kind),
         )
     return PercentOff(bp(percent_of(params)), rounding_of(params), rounded_on(params), pieces)
 

@@ -140,7 +140,7 @@ def _any_case(case: Case) -> bool:
 
 
 def _promotion(case: Case, source: CasePromotion, plan: Plan, promotion_id: str) -> Promotion:
-    exclusive = exclusive_of(source, plan)
+    exclusive = exclusive_of(case, source, plan)
     alone = plan.claims or exclusive != "no" or plan.cost is not None
     return Promotion(
         promotion_id=promotion_id,

@@ -107,7 +107,8 @@ def _rate_bp(params: Params) -> int:
 def buy_get_plans(case: Case, promotion: CasePromotion) -> list[Plan]:
     """Who buys some gets others: added to the basket, or out of it."""
     params = promotion.params
-    is_added = params.gift == "extra_units" or (bool(params.gift_sku) and not params.gift)
+    names_gift = bool(params.gift_sku or params.gift_choice)
+    is_added = params.gift == "extra_units" or (names_gift and not params.gift)
     if is_added:
         return _added_plans(case, promotion)
     bought = params.buy_target or params.target
@@ -157,16 +158,22 @@ def _added_plans(case: Case, promotion: CasePromotion) -> list[Plan]:
     """Pieces on top: of a named article, or of each article that was bought."""
     params = promotion.params
     bought = benefit_set(promotion, params.buy_target or params.target)
-    if params.gift_sku:
-        return [_added(params, params.gift_sku, bought)]
+    gifts = params.gift_choice or ((params.gift_sku,) if params.gift_sku else ())
+    if gifts:
+        return [_added(params, gifts, bought)]
     skus = _skus_in(case, params.buy_target or params.target)
-    return [_added(params, sku, replace(bought, skus=(sku,), categories=())) for sku in skus]
+    return [_added(params, (sku,), replace(bought, skus=(sku,), categories=())) for sku in skus]
 
 
-def _added(params: Params, sku: str, bought: ProductSet) -> Plan:
+def _added(params: Params, skus: tuple[str, ...], bought: ProductSet) -> Plan:
     each = milli(params.free_per_unit) if params.free_per_unit else (params.get_qty or 1) * MILLI
-    every = 1 if params.free_per_unit else params.buy_qty or 1
-    gift = Gift((sku,), quantity_milli=each, for_each_count=every, counts_in_basket=False)
+    gift = Gift(
+        skus,
+        quantity_milli=each,
+        for_each_count=1 if params.free_per_unit else params.buy_qty or 1,
+        choice=len(skus) > 1,
+        counts_in_basket=False,
+    )
     return Plan((gift,), bought, times=_times(params))
 
 

@@ -90,15 +90,20 @@ def _works_by_article(plan: Plan) -> bool:
     return True
 
 
-def exclusive_of(source: CasePromotion, plan: Plan) -> Literal["no", "receipt", "items"]:
-    """Alone on the receipt; or on its articles, if it says so or is about some articles only."""
+def exclusive_of(
+    case: Case, source: CasePromotion, plan: Plan
+) -> Literal["no", "receipt", "items"]:
+    """Alone on the receipt; or on its articles, if it or one before it is about some only."""
     if plan.lane == "reward":
         return "no"
     if source.params.stop_further_for_item:
         return "items"
     if source.stacking != "exclusive":
         return "no"
-    return "receipt" if is_everything(source.params.target) else "items"
+    upto = [one for one in case.promotions if one.order <= source.order]
+    exclusive = [one for one in upto if one.stacking == "exclusive"]
+    is_alone = all(is_everything(one.params.target) for one in exclusive)
+    return "receipt" if is_alone else "items"
 
 
 def priority_of(case: Case, source: CasePromotion, plan: Plan) -> int:
@@ -125,7 +130,7 @@ def second_lane_from(case: Case, plans: Sequence[tuple[CasePromotion, Plan]]) ->
     claiming = [
         one.order
         for one, plan in plans
-        if plan.starts_at_lane or exclusive_of(one, plan) == "items"
+        if plan.starts_at_lane or exclusive_of(case, one, plan) == "items"
     ]
     late = [order for order in claiming if min(lowering, default=order) < order]
     grouped = any(group_of(source) for source, _ in plans)
@@ -141,8 +146,8 @@ def lane_of(source: CasePromotion, plan: Plan, second_from: int | None) -> LaneN
 def base_of(case: Case, source: CasePromotion) -> Base:
     """What a percentage is of: the price that others left, or the price as sent.
 
-    Percentages of all articles that stand side by side add up; on named articles they follow each
-    other.
+    Percentages of all articles that stand side by side add up, as do amounts off so many pieces of
+    all; on named articles they follow each other.
     """
     if source.params.base:
         return "as_sent" if source.params.base == "original" else "running"
@@ -157,13 +162,15 @@ def _is_after_free_pieces(case: Case, source: CasePromotion) -> bool:
 
 
 def _is_side_by_side(case: Case, source: CasePromotion) -> bool:
-    plain = [one for one in case.promotions if _is_plain_percentage(one)]
+    plain = [one for one in case.promotions if _is_of_sent_price(one)]
     return source in plain and len(plain) > 1
 
 
-def _is_plain_percentage(one: CasePromotion) -> bool:
+def _is_of_sent_price(one: CasePromotion) -> bool:
     params = one.params
     by_itself = params.max_units is not None and not params.pick
-    if one.kind != "percent_off_line" or one.stacking != "stackable" or by_itself:
+    if one.stacking != "stackable" or by_itself or not is_everything(params.target):
         return False
-    return is_everything(params.target) and not params.rounding
+    picks_pieces = params.amount_basis == "per_unit" and params.max_units is not None
+    is_meant = one.kind == "percent_off_line" or (one.kind == "amount_off_line" and picks_pieces)
+    return is_meant and not params.rounding
