@@ -7,7 +7,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from rewards.benefit import CouponReward
-from rewards.evaluate import CouponState, Evaluation
+from rewards.evaluate import CouponState, Evaluated
 from rewards.ruleset import ProgramRules
 from rewards.runs import LineOutcome
 from rewards.sale import LineAction, Sale
@@ -75,7 +75,7 @@ def read_answer(
     translation: Translation,
     rules: ProgramRules,
     sale: Sale,
-    said: Evaluation,
+    said: Evaluated,
     returned: Returned | None,
 ) -> Answer:
     """Bring an evaluation back to the case's own ids."""
@@ -129,13 +129,13 @@ def _given(
             yield Given(sources[number], line_id, sku, amount_minor, quantity, freed[number])
 
 
-def _gifts(said: Evaluation, sources: Sequence[str]) -> Iterator[Gifted]:
+def _gifts(said: Evaluated, sources: Sequence[str]) -> Iterator[Gifted]:
     for one in said.offers:
         quantity = Decimal(one.quantity_milli) / MILLI
         yield Gifted(sources[one.number], plain(one.sku), quantity, one.choice_group)
 
 
-def _fired(said: Evaluation, sources: Sequence[str]) -> dict[str, int]:
+def _fired(said: Evaluated, sources: Sequence[str]) -> dict[str, int]:
     fired: dict[str, int] = {}
     for entry in said.trace:
         if entry.outcome in _TOOK_EFFECT and entry.times:
@@ -148,7 +148,7 @@ def _points_of(case: Case, amount_minor: int) -> Decimal:
     return Decimal(amount_minor).scaleb(-point_decimals(case))
 
 
-def _points(case: Case, said: Evaluation) -> dict[str, Decimal]:
+def _points(case: Case, said: Evaluated) -> dict[str, Decimal]:
     points: dict[str, Decimal] = defaultdict(Decimal)
     for grant in said.grants:
         if grant.asset_code in (POINTS, LATER):
@@ -156,7 +156,7 @@ def _points(case: Case, said: Evaluation) -> dict[str, Decimal]:
     return points
 
 
-def _coupons_issued(rules: ProgramRules, said: Evaluation) -> int:
+def _coupons_issued(rules: ProgramRules, said: Evaluated) -> int:
     promotions = rules.program.promotions
     return sum(
         grant.amount_minor

@@ -9,6 +9,7 @@ from rewards.condition import (
     Condition,
     Coupon,
     DaysSincePurchase,
+    Hours,
     KnownCustomer,
     NthPurchase,
     Products,
@@ -16,6 +17,7 @@ from rewards.condition import (
     Segments,
     Tier,
     Trigger,
+    Weekdays,
     Zones,
 )
 from rewards.program import When
@@ -61,8 +63,8 @@ def _who(asked: Conditions) -> Iterator[Condition]:
         yield Segments(any_of=(NOBODY,))
     if asked.requires_customer is not None:
         yield KnownCustomer(asked.requires_customer)
-    if asked.coupon:
-        yield Coupon((asked.coupon,))
+    if asked.codes:
+        yield Coupon(asked.codes)
     if asked.segments_any or asked.segments_none:
         yield Segments(asked.segments_any, asked.segments_none)
     if asked.tiers_any:
@@ -71,6 +73,8 @@ def _who(asked: Conditions) -> Iterator[Condition]:
         yield NthPurchase(asked.nth_order)
     if asked.first_order:
         yield NthPurchase(1)
+    if asked.first_order is False:
+        yield DaysSincePurchase(0)
     if asked.days_since_last_order_min is not None or asked.days_since_last_order_max is not None:
         longest = asked.days_since_last_order_max
         to_days = 36_600 if longest is None else longest
@@ -81,6 +85,10 @@ def _where(asked: Conditions) -> Iterator[Condition]:
     """A sales channel is a zone: a named set of stores."""
     if asked.channel is not None:
         yield Zones((asked.channel,))
+    if asked.weekdays:
+        yield Weekdays(asked.weekdays)
+    if asked.time_from or asked.time_to:
+        yield Hours(asked.time_from or "00:00", asked.time_to or "24:00")
 
 
 def _required(asked: Conditions) -> Iterator[Condition]:

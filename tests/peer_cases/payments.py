@@ -23,13 +23,14 @@ def payments_of(case: Case) -> list[CasePromotion]:
 
 
 def _is_shown(case: Case, one: CasePromotion) -> bool:
-    code = one.conditions.coupon
-    return code is None or (code in case.coupons and not one.conditions.owner_only)
+    codes = one.conditions.codes
+    is_held = bool(set(codes) & set(case.coupons))
+    return not codes or (is_held and not one.conditions.owner_only)
 
 
 def paying_codes(case: Case) -> set[str]:
     """Codes that paid."""
-    return {one.conditions.coupon for one in payments_of(case) if one.conditions.coupon}
+    return {code for one in payments_of(case) for code in one.conditions.codes}
 
 
 def held_minor(case: Case) -> int | None:

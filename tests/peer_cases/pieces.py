@@ -3,7 +3,6 @@
 from rewards.benefit import ALL_PIECES, Pick, Pieces, Remainder, RoundedOn, Share
 from rewards.rounding import Rounding
 from tests.peer_cases.case import Params
-from tests.peer_cases.products import is_everything
 
 DEAREST = frozenset({"most_expensive", "dearest", "highest_price", "most_expensive_first"})
 _PER_PIECE = ("_per_unit", "_per_piece")
@@ -74,13 +73,7 @@ def is_rounded_on_total(params: Params) -> bool:
 
 
 def share_of(params: Params) -> Share:
-    """How an amount on many articles is shared; where nothing is said, by price.
-
-    An amount on a few named articles is taken from the cheapest first, so that others that are
-    about the dearer ones find something left.
-    """
-    if not params.distribution and params.amount_minor and not is_everything(params.target):
-        return "cheapest"
+    """How an amount on many articles is shared; where nothing is said, by price."""
     if "even" in params.distribution:
         return "even"
     return "cheapest" if "cheapest" in params.distribution else "proportional"

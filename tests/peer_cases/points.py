@@ -20,7 +20,7 @@ from rewards.benefit import (
     ReceiptDiscount,
 )
 from rewards.condition import Balance, Condition, Trigger
-from rewards.program import Cost, LaneName
+from rewards.program import Cost, EarnBound, LaneName
 from tests.peer_cases.amounts import MILLI, bp, whole
 from tests.peer_cases.case import Case, CasePromotion, Params
 from tests.peer_cases.pieces import pieces_of, rounding_of
@@ -55,6 +55,16 @@ def point_minor(case: Case, points: Decimal) -> int:
     return whole(points * 10 ** point_decimals(case))
 
 
+def earn_bounds(case: Case) -> tuple[EarnBound, ...]:
+    """The most that a receipt gives, where whoever gives points says so."""
+    told = [one.params.max_points for one in case.promotions if one.kind in EARNING]
+    most = [number for number in told if number is not None]
+    if not most:
+        return ()
+    bound = point_minor(case, sum(most, Decimal(0)))
+    return (EarnBound(POINTS, receipt_max_minor=bound),) if len(most) == len(told) else ()
+
+
 def event_name(params: Params) -> str:
     """What happened, if a promotion is about something else than a receipt."""
     return params.event or ("event" if params.per == "event" else "")
@@ -86,6 +96,8 @@ def _earned(case: Case, params: Params, asset: str) -> Benefit:
         return PointsRate(asset, rate_bp, rounding_of(params), "paid" if paid else "as_sent")
     each = params.points_per_unit_bought
     number = each if each is not None else params.points or ONE
+    if params.per_amount_minor:
+        return PointsFixed(asset, point_minor(case, number), 0, params.per_amount_minor)
     every = 1 if each is not None or params.per in ("unit", "piece") else 0
     return PointsFixed(asset, point_minor(case, number), every)
 
@@ -135,8 +147,10 @@ def spending_plans(case: Case, promotion: CasePromotion) -> list[Plan]:
     floor: tuple[Condition, ...] = ()
     if params.min_points is not None:
         floor = (Balance(POINTS, point_minor(case, params.min_points)),)
-    times = params.max_applications or 0
-    cap = params.max_discount_minor or 0
+    times, cap = params.max_applications or 0, params.max_discount_minor or 0
+    if params.max_points is not None and params.value_per_point_minor is not None:
+        most = whole(params.max_points * params.value_per_point_minor)
+        cap = min(cap or most, most)
     return [replace(plan, cost=cost, conditions=floor, times=times, discount_max_minor=cap)]
 
 

@@ -32,6 +32,8 @@ from tests.peer_cases.products import EVERYTHING, benefit_set
 
 ANY_PERCENT = Decimal(10)
 """Where a percentage does not matter."""
+MOST_STEPS = 100
+"""So often an amount is given again at most."""
 LOWEST_TIER = 1_000
 """A tier from nothing on starts with the first piece."""
 ON_RECEIPT = frozenset({"receipt", "order", "basket"})
@@ -48,11 +50,50 @@ def percent_of(params: Params) -> Decimal:
 def price_plans(case: Case, promotion: CasePromotion) -> list[Plan]:
     """What a promotion of prices becomes: one promotion, or one a tier."""
     products = benefit_set(promotion, promotion.params.target)
+    if _repeats(promotion):
+        return _steps(_repeated(case, promotion), products, None)
     if not promotion.params.tiers:
-        return [_plan(promotion.kind, promotion.params, products)]
+        params = _leaving(case, promotion)
+        return [_plan(promotion.kind, params, products)]
     if _counts_quantity(promotion.kind, promotion.params):
         return [Plan((_quantity_tiers(promotion.params),), products)]
     return _amount_tiers(case, promotion, products)
+
+
+def _leaving(case: Case, promotion: CasePromotion) -> Params:
+    """How an amount on a few articles is shared where nothing is said of it.
+
+    It is taken from the cheapest first where a later one is about some of these articles only, so
+    that this one finds something left.
+    """
+    params = promotion.params
+    mine = set(params.target.values) if params.target else set()
+    later = [one.params.target for one in case.promotions if one.order > promotion.order]
+    is_competed = any(one and 0 < len(mine & set(one.values)) < len(mine) for one in later)
+    if params.distribution or not params.amount_minor or not is_competed:
+        return params
+    return replace(params, distribution="cheapest")
+
+
+def _repeats(promotion: CasePromotion) -> bool:
+    """Whether an amount is given again for every so much that is spent."""
+    several = (promotion.params.max_applications or 0) > 1
+    step = promotion.params.every_amount_minor or promotion.conditions.min_amount_minor
+    is_asked = promotion.params.every_amount_minor is not None or several
+    return promotion.kind == "amount_off_receipt" and is_asked and bool(step)
+
+
+def _repeated(case: Case, promotion: CasePromotion) -> CasePromotion:
+    """The same amount as tiers: once, twice and so on, as far as this receipt could come."""
+    params = promotion.params
+    every = params.every_amount_minor or promotion.conditions.min_amount_minor or 1
+    sent = sum((line.qty * (line.unit_price_minor or 0) for line in case.lines), Decimal(0))
+    most = min(params.max_applications or MOST_STEPS, MOST_STEPS, max(int(sent) // every, 1))
+    tiers = tuple(
+        Tier(min_amount_minor=n * every, amount_minor=n * (params.amount_minor or 0))
+        for n in range(1, most + 1)
+    )
+    return replace(promotion, params=replace(params, tiers=tiers))
 
 
 def _plan(kind: str, params: Params, products: ProductSet) -> Plan:

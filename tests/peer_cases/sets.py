@@ -8,6 +8,7 @@ from rewards.authored import ProductSet
 from rewards.benefit import (
     AmountOff,
     Benefit,
+    BundlePart,
     BundlePrice,
     BuyGet,
     CheapestFree,
@@ -25,26 +26,40 @@ from tests.peer_cases.conditions import trigger_set
 from tests.peer_cases.pieces import DEAREST, pick_of, rounded_on, rounding_of
 from tests.peer_cases.plan import Plan, Untranslatable
 from tests.peer_cases.prices import percent_of
-from tests.peer_cases.products import EVERYTHING, benefit_set, is_everything
+from tests.peer_cases.products import EVERYTHING, benefit_set
 
 ALL_BP = 10_000
 SERIES = "next-visit"
 """The series of coupons that are good on a later receipt."""
 FROM_BASKET = "from_basket"
+BY_ARTICLE = frozenset({"sku", "line", "item", "product", "article"})
+"""Whose pieces a set is made of, where it is not made of all articles together."""
 NEXT_VISIT = frozenset({"next_order", "next_visit", "later"})
 
 
 def bundle_plans(case: Case, promotion: CasePromotion) -> list[Plan]:
     """So many pieces for a price, an amount off or a percentage off."""
     params = promotion.params
+    count = params.bundle_qty or params.group_size or params.buy_qty or 0
+    parts = _one_of_each(promotion, count)
     benefit = BundlePrice(
-        set_count=params.bundle_qty or params.group_size or params.buy_qty or 0,
+        parts,
+        0 if parts else count,
         price_minor=params.price_minor or 0,
         amount_off_minor=params.amount_minor or 0,
         rate_bp=0 if params.percent is None else bp(params.percent),
     )
-    products = benefit_set(promotion, params.target)
+    products = EVERYTHING if parts else benefit_set(promotion, params.target)
     return [Plan((benefit,), products, times=params.max_applications or 0, claims=True)]
+
+
+def _one_of_each(promotion: CasePromotion, count: int) -> tuple[BundlePart, ...]:
+    """The parts of a set of which each article is required; none if any pieces make one."""
+    target, required = promotion.params.target, promotion.conditions.requires_skus
+    names_all = target is not None and set(target.values) == set(required)
+    if len(required) < 2 or not names_all or count not in (0, len(required)):
+        return ()
+    return tuple(BundlePart(ProductSet(skus=(sku,))) for sku in required)
 
 
 def nth_plans(case: Case, promotion: CasePromotion) -> list[Plan]:
@@ -56,7 +71,7 @@ def nth_plans(case: Case, promotion: CasePromotion) -> list[Plan]:
         return [_one_of_many(params, products)]
     rate_bp = ALL_BP if params.percent is None else bp(params.percent)
     benefit = NthItem(
-        params.n or params.buy_qty or 2, rate_bp, pick_of(params), params.per == "sku", False
+        params.n or params.buy_qty or 2, rate_bp, pick_of(params), params.per in BY_ARTICLE, False
     )
     return [Plan((benefit,), products, times=times, claims=True)]
 
@@ -134,13 +149,15 @@ def _bought_plan(promotion: CasePromotion, bought: Target | None) -> Plan:
 
 
 def _n_plus_m_plan(promotion: CasePromotion, bought: Target | None) -> Plan:
-    """Each article by itself, unless a set of several is named."""
+    """All articles of the set together, unless each is meant by itself."""
     params = promotion.params
-    by_article = params.per == "sku" or is_everything(bought)
+    by_article = params.per in BY_ARTICLE
     pay, free = params.buy_qty or 1, params.get_qty or 1
     products = benefit_set(promotion, bought)
     if _rate_bp(params) != ALL_BP:
         benefit: Benefit = BuyGet(pay, products, free, _rate_bp(params), partly=True, spread=False)
+    elif pick_of(params) == "dearest":
+        benefit = CheapestFree(pay + free, free, "dearest", spread=False)
     else:
         partly = params.partial is not False
         benefit = NPlusM(pay, free, by_article, False, partly, False)

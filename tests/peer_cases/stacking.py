@@ -96,7 +96,7 @@ def exclusive_of(
     """Alone on the receipt; or on its articles, if it or one before it is about some only."""
     if plan.lane == "reward":
         return "no"
-    if source.params.stop_further_for_item:
+    if source.params.stop_further_for_item or source.params.stop_further:
         return "items"
     if source.stacking != "exclusive":
         return "no"

@@ -1,0 +1,110 @@
+"""Reads a file of cases: one JSON object a line, spelled by whomever.
+
+A line that is no case, or a promotion with words that are not understood, is a case that fails and
+says why; the others still run. What is not understood might be what the answer hangs on.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from tests.peer_cases.case import Case, Conditions, Params
+from tests.peer_cases.pieces import DEAREST
+from tests.peer_cases.prices import ON_RECEIPT
+from tests.peer_cases.products import OTHER_TYPES, SKU_TYPES, TAG_TYPES
+from tests.peer_cases.program import PLANNERS
+from tests.peer_cases.stacking import BEST_OF
+
+PROSE = frozenset({"comment", "description", "label", "name", "note", "notes", "title"})
+"""Keys that speak to people only."""
+KINDS = PLANNERS.keys() | {"other"}
+STACKINGS = frozenset({"", "stackable", "exclusive"})
+PARTS = {"params": Params, "conditions": Conditions}
+TARGETS = frozenset({"target", "exclude", "buy_target", "get_target", "scope"})
+TARGET_TYPES = (
+    TAG_TYPES | SKU_TYPES | OTHER_TYPES | DEAREST | ON_RECEIPT | {"all", "cheapest", "shipping"}
+)
+
+
+def read_cases(path: Path) -> list[Case]:
+    """Read a file of cases."""
+    lines = [line for line in path.read_bytes().splitlines() if line.strip()]
+    return [_read_case(line, number) for number, line in enumerate(lines, start=1)]
+
+
+def _read_case(line: bytes, number: int) -> Case:
+    try:
+        case = msgspec.json.decode(line, type=Case)
+    except msgspec.DecodeError as error:
+        case = _read_tidied(line, number, str(error))
+    if case.unreadable:
+        return case
+    words = (word for one in json.loads(line)["promotions"] for word in _foreign_words(one))
+    return replace(case, not_understood=tuple(dict.fromkeys(words)))
+
+
+def _read_tidied(line: bytes, number: int, reason: str) -> Case:
+    """Another writer may spell what is not there as null, and whole numbers with a point."""
+    try:
+        spelled = _tidied(json.loads(line, parse_float=Decimal))
+        return msgspec.convert(spelled, Case, strict=False)
+    except (ValueError, RecursionError):
+        name = re.search(rb'"id"\s*:\s*"([^"]*)"', line)
+        case_id = name[1].decode(errors="replace") if name else f"line {number}"
+        scope = "in" if b'"out' not in line else "out: not read"
+        return Case(case_id, (), (), {}, (), scope, unreadable=reason)
+
+
+def _tidied(value: Any, part: str = "") -> Any:
+    """Without keys of null, but for expectations; whole numbers as integers; targets as objects.
+
+    Args:
+        value: as JSON has it.
+        part: the key that it stands at.
+    """
+    if isinstance(value, dict):
+        return {
+            key: child if key == "expected" else _tidied(_as_target(part, key, child), key)
+            for key, child in value.items()
+            if child is not None or key == "unit_price_minor"
+        }
+    if isinstance(value, list):
+        return [_tidied(child, part) for child in value]
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        return int(value)
+    return value
+
+
+def _as_target(part: str, key: str, child: Any) -> Any:
+    is_target = part in PARTS and key in TARGETS and isinstance(child, str)
+    return {"type": child} if is_target else child
+
+
+def _foreign_words(promotion: Mapping[str, Any]) -> Iterator[str]:
+    """Kinds, keys, ways of stacking and types of targets that are not known."""
+    kind, stacking = promotion.get("kind"), promotion.get("stacking") or ""
+    if kind not in KINDS:
+        yield f"kind {kind}"
+    if stacking not in STACKINGS and not stacking.startswith(BEST_OF):
+        yield f"stacking {stacking}"
+    for part, known in PARTS.items():
+        spelled = promotion.get(part) or {}
+        yield from (f"{part}.{key}" for key in _unknown(spelled, known.__struct_fields__))
+        for name in TARGETS & spelled.keys():
+            target = spelled[name]
+            target_type = target.get("type", "all") if isinstance(target, dict) else target
+            if target_type is not None and target_type not in TARGET_TYPES:
+                yield f"{part}.{name} of {target_type}"
+
+
+def _unknown(spelled: Mapping[str, Any], known: tuple[str, ...]) -> Iterator[str]:
+    """Keys that say something; null, false and empty do not."""
+    for key, value in spelled.items():
+        if key not in known and key not in PROSE and value not in (None, False, "", [], {}):
+            yield key
