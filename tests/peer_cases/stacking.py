@@ -19,6 +19,8 @@ LAST_COUPON = frozenset({"voucher", "vouchers"})
 FIRST_OF = frozenset({"first"})
 PER_LINE = frozenset({"catalogue", "catalog", "line", "lines", "item", "items", "product"})
 """Groups whose one promotion is chosen for each line by itself."""
+LAST_OF_EQUALS = frozenset({"line", "lines", "item", "items"})
+"""Groups where of promotions worth the same the last takes effect; of others it is the first."""
 STEP = 1_000
 """Priorities between two promotions of a case: what one of them becomes runs in its own order."""
 STAGES: dict[Stage, int] = {"earning": 300_000, "multiplying": 200_000, "counting": 100_000}
@@ -110,7 +112,17 @@ def priority_of(case: Case, source: CasePromotion, plan: Plan) -> int:
     """The order of the case; points are given before they are spent or multiplied."""
     if plan.stage == "narrow_earning":
         return _narrow_place(case)
-    return STAGES.get(plan.stage, 0) - STEP * source.order
+    return STAGES.get(plan.stage, 0) - STEP * _turn(case, source)
+
+
+def _turn(case: Case, source: CasePromotion) -> int:
+    """When a promotion has its turn: rivals who stand together may have theirs the other way."""
+    if group_of(source) not in LAST_OF_EQUALS:
+        return source.order
+    rivals = [one.order for one in case.promotions if one.stacking == source.stacking]
+    first, last = min(rivals), max(rivals)
+    between = [one for one in case.promotions if first <= one.order <= last]
+    return first + last - source.order if len(between) == len(rivals) else source.order
 
 
 def _narrow_place(case: Case) -> int:
