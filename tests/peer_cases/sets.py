@@ -92,10 +92,10 @@ def cheapest_plans(case: Case, promotion: CasePromotion) -> list[Plan]:
     free = params.free_units or 1
     each = params.group_size or (params.buy_qty and params.buy_qty + (params.get_qty or free))
     if each:
-        by_sets = CheapestFree(
+        of_each = _of_all_sets(params, products, each - free) or CheapestFree(
             each, params.get_qty or free, pick_of(params), _rate_bp(params), False
         )
-        return [Plan((by_sets,), products, times=params.max_applications or 0, claims=True)]
+        return [Plan((of_each,), products, times=params.max_applications or 0, claims=True)]
     size = promotion.conditions.min_qty
     times = params.max_applications or 0
     if times and size is not None and size > free and params.amount_minor is None:
@@ -105,6 +105,15 @@ def cheapest_plans(case: Case, promotion: CasePromotion) -> list[Plan]:
     pieces = Pieces(free, pick_of(params))
     cap = params.max_discount_minor or 0
     return [Plan((_lowered(params, pieces),), products, discount_max_minor=cap)]
+
+
+def _of_all_sets(params: Params, products: ProductSet, pay: int) -> BuyGet | None:
+    """The cheapest pieces of all sets together; None unless a case names the cheapest."""
+    if params.pick != "cheapest" or params.per in BY_ARTICLE:
+        return None
+    free = params.get_qty or params.free_units or 1
+    partly = params.buy_qty is not None and params.partial is not False
+    return BuyGet(pay, products, free, _rate_bp(params), partly=partly, spread=False)
 
 
 def _lowered(params: Params, pieces: Pieces) -> Benefit:
@@ -154,10 +163,15 @@ def _n_plus_m_plan(promotion: CasePromotion, bought: Target | None) -> Plan:
     by_article = params.per in BY_ARTICLE
     pay, free = params.buy_qty or 1, params.get_qty or 1
     products = benefit_set(promotion, bought)
-    if _rate_bp(params) != ALL_BP:
-        benefit: Benefit = BuyGet(pay, products, free, _rate_bp(params), partly=True, spread=False)
+    of_all = _of_all_sets(params, products, pay)
+    if of_all is not None:
+        benefit: Benefit = of_all
+    elif _rate_bp(params) != ALL_BP and by_article and free == 1:
+        benefit = NthItem(pay + free, _rate_bp(params), pick_of(params), True, False)
     elif pick_of(params) == "dearest":
-        benefit = CheapestFree(pay + free, free, "dearest", spread=False)
+        benefit = CheapestFree(pay + free, free, "dearest", _rate_bp(params), False)
+    elif _rate_bp(params) != ALL_BP:
+        benefit = BuyGet(pay, products, free, _rate_bp(params), partly=True, spread=False)
     else:
         partly = params.partial is not False
         benefit = NPlusM(pay, free, by_article, False, partly, False)
