@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.peer_cases.amounts import whole
-from tests.peer_cases.answer import Answer
+from tests.peer_cases.answer import Answer, Gifted
 from tests.peer_cases.case import Case
 from tests.peer_cases.payments import paid_minor, paying_codes, topped_up_minor
 from tests.peer_cases.points import EARNING, LATER, POINTS, SPENDING
@@ -217,11 +217,23 @@ def _compare_free_items(case: Case, answer: Answer, expected: Any) -> Iterator[s
     for entry in expected or ():
         wanted[entry["sku"]] += Decimal(str(entry["qty"]))
     got = _free_quantities(answer)
-    chosen = {gift.sku for gift in answer.gifts if gift.choice}
-    if chosen & wanted.keys():
-        got = {sku: got[sku] for sku in got if sku in wanted or sku not in chosen}
+    for offered_quantity, skus in _choices(answer):
+        chosen = {sku: wanted[sku] for sku in skus if sku in wanted}
+        if sum(chosen.values()) == offered_quantity:
+            got = {sku: got[sku] for sku in got if sku not in skus} | chosen
     if wanted != got:
         yield f"expected {_listed(wanted)}, got {_listed(got)}"
+
+
+def _choices(answer: Answer) -> list[tuple[Decimal, frozenset[str]]]:
+    """Of how many pieces the customer chooses the article, and of which."""
+    offered: dict[tuple[str, int], list[Gifted]] = defaultdict(list)
+    for gift in answer.gifts:
+        if gift.choice:
+            offered[gift.promotion_id, gift.choice].append(gift)
+    return [
+        (gifts[0].quantity, frozenset(gift.sku for gift in gifts)) for gifts in offered.values()
+    ]
 
 
 def _free_quantities(answer: Answer) -> dict[str, Decimal]:

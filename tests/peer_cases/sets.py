@@ -186,13 +186,13 @@ def _times(params: Params) -> int:
 
 
 def _added_plans(case: Case, promotion: CasePromotion) -> list[Plan]:
-    """Pieces on top: of a named article, or of each article that was bought."""
+    """Pieces on top: of named articles, or of one of those that were bought."""
     params = promotion.params
     bought = benefit_set(promotion, params.buy_target or params.target)
     gifts = params.gift_choice or ((params.gift_sku,) if params.gift_sku else ())
-    if gifts:
-        return [_added(params, gifts, bought)]
-    skus = _skus_in(case, params.buy_target or params.target)
+    skus = tuple(_skus_in(case, params.buy_target or params.target))
+    if gifts or params.per not in BY_ARTICLE:
+        return [_added(params, gifts or skus, bought)]
     return [_added(params, (sku,), replace(bought, skus=(sku,), categories=())) for sku in skus]
 
 
