@@ -9,7 +9,7 @@ from tests.peer_cases.amounts import whole
 from tests.peer_cases.answer import Answer, Gifted
 from tests.peer_cases.case import Case
 from tests.peer_cases.payments import paid_minor, paying_codes, topped_up_minor
-from tests.peer_cases.points import EARNING, LATER, POINTS, SPENDING
+from tests.peer_cases.points import EARNING, LATER, POINTS, SPENDING, has_points
 from tests.peer_cases.receipt import lines_of
 
 Reader = Callable[[Case, Answer], Any]
@@ -105,9 +105,15 @@ def _points(case: Case, answer: Answer) -> Decimal:
 def _balance_after(case: Case, answer: Answer) -> Decimal:
     """What the customer owned, with what the receipt gave and cost."""
     before = (case.customer.points_balance if case.customer else None) or Decimal(0)
+    return before + _stored(case, answer) + _points(case, answer) - answer.spent
+
+
+def _stored(case: Case, answer: Answer) -> Decimal:
+    """What the receipt adds to the customer's stored value; nothing where the balance is points."""
+    if has_points(case):
+        return Decimal(0)
     stored = Decimal(topped_up_minor(case) - paid_minor(case, _total(case, answer)))
-    money = stored.scaleb(-case.minor_units)
-    return before + money + _points(case, answer) - answer.spent
+    return stored.scaleb(-case.minor_units)
 
 
 def _to_pay(case: Case, answer: Answer) -> int:
