@@ -86,9 +86,11 @@ def read_answer(
     skus = {line.line_id: plain(line.sku) for line in lines_of(case)}
     signs = [-1 if line.action == LineAction.RETURN else 1 for line in sale.lines]
     outcomes = list(zip(lines, said.outcomes, strict=True))
+    none = {line.line_id: 0 for line in case.lines if not line.qty}
     return Answer(
-        sent_minor=_signed(lines, signs, [line.amount_minor for line in sale.lines]),
-        left_minor=_signed(lines, signs, [one.amount_minor if one else 0 for one in said.outcomes]),
+        sent_minor=none | _signed(lines, signs, [line.amount_minor for line in sale.lines]),
+        left_minor=none
+        | _signed(lines, signs, [one.amount_minor if one else 0 for one in said.outcomes]),
         prices_minor=dict(zip(lines, [one.unit_price_scaled for one in sale.lines], strict=True)),
         unit_prices_minor={line_id: _unit_prices(one) for line_id, one in outcomes if one},
         given=tuple(_given(outcomes, skus, sources, freed)),

@@ -73,7 +73,7 @@ def event_name(params: Params) -> str:
 def earning_plans(case: Case, promotion: CasePromotion) -> list[Plan]:
     """Points at a rate, a number or a factor."""
     params = promotion.params
-    if params.multiplier is not None and not _has_rate(case):
+    if params.points == 0 or (params.multiplier is not None and not _has_rate(case)):
         return []
     products = benefit_set(promotion, params.target)
     later = params.redeem in NEXT_VISIT

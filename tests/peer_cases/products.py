@@ -20,12 +20,16 @@ NOT_DISCOUNTABLE = frozenset(
 """Tags that say by their name that an article gets no discount and helps to reach none."""
 
 EVERYTHING = ProductSet()
+NOTHING = ProductSet(skus=("nothing",))
+"""No article is called so: those of a case have the number of their line in their name."""
 
 
 def set_of(target: Target | None) -> ProductSet:
     """The products a target names; one that names none of its own is everything."""
     if target is None:
         return EVERYTHING
+    if target.type in TAG_TYPES | SKU_TYPES and not target.values:
+        return NOTHING
     if target.type in TAG_TYPES:
         return ProductSet(categories=target.values)
     if target.type in SKU_TYPES:

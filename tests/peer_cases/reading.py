@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from tests.peer_cases.case import Case, Conditions, Params
+from tests.peer_cases.case import Case, Conditions, Params, Tier
 from tests.peer_cases.pieces import DEAREST
 from tests.peer_cases.prices import ON_RECEIPT
 from tests.peer_cases.products import OTHER_TYPES, SKU_TYPES, TAG_TYPES
@@ -96,6 +96,8 @@ def _foreign_words(promotion: Mapping[str, Any]) -> Iterator[str]:
     for part, known in PARTS.items():
         spelled = promotion.get(part) or {}
         yield from (f"{part}.{key}" for key in _unknown(spelled, known.__struct_fields__))
+        for tier in spelled.get("tiers") or ():
+            yield from (f"tiers.{key}" for key in _unknown(tier, Tier.__struct_fields__))
         for name in TARGETS & spelled.keys():
             target = spelled[name]
             target_type = target.get("type", "all") if isinstance(target, dict) else target

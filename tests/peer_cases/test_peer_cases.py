@@ -92,6 +92,7 @@ def test_a_word_that_is_not_understood_fails_its_case_and_the_others_run(tmp_pat
         ({"kind": "lottery"}, "kind lottery"),
         ({"stacking": "sometimes"}, "stacking sometimes"),
         ({"params": {"zodiac": "leo"}}, "params.zodiac"),
+        ({"params": {"tiers": [{"altitude": 3}]}}, "tiers.altitude"),
         ({"conditions": {"moon": "full"}}, "conditions.moon"),
         ({"conditions": {"scope": {"type": "planet"}}}, "conditions.scope of planet"),
     ):
