@@ -174,7 +174,7 @@ class Conditions(Spelled, frozen=True):
     first_order: bool | None = None
     days_since_last_order_min: int | None = None
     days_since_last_order_max: int | None = None
-    channel: str | None = None
+    channel: str | tuple[str, ...] | None = None
     never: bool = False
     enabled: bool = True
     owner_only: bool = False
@@ -186,9 +186,18 @@ class Conditions(Spelled, frozen=True):
     @property
     def codes(self) -> tuple[str, ...]:
         """Coupon codes of which one must be shown; none if no coupon is asked for."""
-        if isinstance(self.coupon, tuple):
-            return self.coupon
-        return (self.coupon,) if self.coupon else ()
+        return _all_of(self.coupon)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Sales channels of which it must be one; none if any will do."""
+        return _all_of(self.channel)
+
+
+def _all_of(told: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    if isinstance(told, tuple):
+        return told
+    return (told,) if told else ()
 
 
 class CasePromotion(Spelled, frozen=True):

@@ -34,6 +34,7 @@ CLAIMED = "reward-claimed"
 """What a cashier would say before a reward is given that the customer has to ask for."""
 REWARDS = frozenset({"buy_n_get_m_free", "free_item", "points_redeem"})
 """Kinds that a customer may have to ask for."""
+RUNNING = frozenset({"running", "discounted", "after_discount", "after_discounts"})
 CONDITION_ONLY = frozenset({"other", "free_item"})
 """Kinds whose range of unit prices asks whether such an article is there."""
 
@@ -83,8 +84,8 @@ def _who(asked: Conditions) -> Iterator[Condition]:
 
 def _where(asked: Conditions) -> Iterator[Condition]:
     """A sales channel is a zone: a named set of stores."""
-    if asked.channel is not None:
-        yield Zones((asked.channel,))
+    if asked.channels:
+        yield Zones(asked.channels)
     if asked.weekdays:
         yield Weekdays(asked.weekdays)
     if asked.time_from or asked.time_to:
@@ -146,7 +147,7 @@ def _amounts(case: Case, asked: Conditions) -> tuple[int, int]:
 
 
 def _amount(counted: ProductSet, low: int, high: int, asked: Conditions) -> Condition:
-    basis: AmountBasis = "running" if asked.amount_basis == "running" else "as_sent"
+    basis: AmountBasis = "running" if asked.amount_basis in RUNNING else "as_sent"
     strict = asked.strict and bool(asked.min_amount_minor)
     if counted == EVERYTHING:
         return ReceiptAmount(low, high, strict, basis)

@@ -4,7 +4,9 @@ from rewards.benefit import ALL_PIECES, Pick, Pieces, Remainder, RoundedOn, Shar
 from rewards.rounding import Rounding
 from tests.peer_cases.case import Params
 
-DEAREST = frozenset({"most_expensive", "dearest", "highest_price", "most_expensive_first"})
+DEAREST = frozenset(
+    {"most_expensive", "dearest", "expensive", "highest", "highest_price", "most_expensive_first"}
+)
 _PER_PIECE = ("_per_unit", "_per_piece")
 _PER_ITEM = ("_per_line", "_per_item")
 _ON_TOTAL = ("_total", "_per_total", "_on_total", "_per_receipt", "_per_order")

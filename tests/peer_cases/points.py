@@ -35,6 +35,7 @@ EARNING = frozenset({"points_earn_rate", "points_fixed"})
 SPENDING = "points_redeem"
 POINT_DECIMALS = 4
 """Enough for every fraction of a point that peers give."""
+PAID = frozenset({"after_discount", "after_discounts", "paid"})
 ONE = Decimal(1)
 RATE_ONE = 10_000
 
@@ -92,7 +93,7 @@ def _earned(case: Case, params: Params, asset: str) -> Benefit:
     if params.points_per_unit is not None:
         minor = point_minor(case, ONE) * params.points_per_unit
         rate_bp = whole(minor * RATE_ONE / 10**case.minor_units)
-        paid = params.basis == "after_discount"
+        paid = params.basis in PAID
         return PointsRate(asset, rate_bp, rounding_of(params), "paid" if paid else "as_sent")
     each = params.points_per_unit_bought
     number = each if each is not None else params.points or ONE
@@ -119,7 +120,7 @@ def _place(case: Case, promotion: CasePromotion) -> tuple[LaneName, Stage]:
         return "reward", "multiplying"
     if params.points_per_unit is None:
         return _earning_lane(case, promotion), "counting"
-    if params.basis != "after_discount":
+    if params.basis not in PAID:
         return _earning_lane(case, promotion), "earning"
     if is_everything(params.target):
         return "reward", "earning"
@@ -200,4 +201,6 @@ def _pays_for_several(case: Case, params: Params, required: Decimal) -> bool:
     if params.value_per_point_minor is not None:
         return True
     balance = case.customer.points_balance if case.customer else None
+    if params.max_applications == 1:
+        return False
     return bool(params.gift_sku) and (balance or 0) >= required

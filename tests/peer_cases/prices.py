@@ -36,6 +36,8 @@ MOST_STEPS = 100
 """So often an amount is given again at most."""
 LOWEST_TIER = 1_000
 """A tier from nothing on starts with the first piece."""
+PER_LINE = frozenset({"per_line", "per_item", "per_article"})
+ONCE = frozenset({"once", "per_order", "per_receipt", "per_basket"})
 ON_RECEIPT = frozenset({"receipt", "order", "basket"})
 ON_TARGET = frozenset({"eligible_units", "eligible", "target", "eligible_amount"})
 
@@ -131,7 +133,7 @@ def amount_benefit(kind: str, params: Params) -> PriceBenefit:
     """An amount off the receipt or target, off each article, or off each piece."""
     pieces = pieces_of(params)
     amount_minor = params.amount_minor or 0
-    once = kind == "amount_off_receipt" or params.amount_basis == "once"
+    once = kind == "amount_off_receipt" or params.amount_basis in ONCE
     if once and pieces == ALL_PIECES:
         return ReceiptDiscount(
             amount_minor=min(amount_minor, params.max_discount_minor or amount_minor),
@@ -139,7 +141,7 @@ def amount_benefit(kind: str, params: Params) -> PriceBenefit:
             remainder=remainder_of(params),
         )
     # Once over at most one piece is an amount off that piece.
-    per_item = params.amount_basis == "per_line"
+    per_item = params.amount_basis in PER_LINE
     return AmountOff(amount_minor, "item" if per_item else "unit", pieces)
 
 
@@ -153,7 +155,7 @@ def _price(params: Params) -> PriceBenefit:
 def _counts_quantity(kind: str, params: Params) -> bool:
     by_quantity = all(tier.min_amount_minor is None for tier in params.tiers)
     on_receipt = params.tier_basis in ON_RECEIPT or kind.endswith("_receipt")
-    by_piece = params.amount_basis not in ("per_line", "once")
+    by_piece = params.amount_basis not in PER_LINE | ONCE
     return by_quantity and by_piece and not on_receipt and pieces_of(params) == ALL_PIECES
 
 

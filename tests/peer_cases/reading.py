@@ -26,6 +26,25 @@ PROSE = frozenset({"comment", "description", "label", "name", "note", "notes", "
 KINDS = PLANNERS.keys() | {"other"}
 STACKINGS = frozenset({"", "stackable", "exclusive"})
 PARTS = {"params": Params, "conditions": Conditions}
+LISTS = frozenset(
+    field.name
+    for known in PARTS.values()
+    for field in msgspec.structs.fields(known)
+    if field.type == tuple[str, ...]
+)
+"""Keys of lists of texts."""
+ALIASES = {
+    "conditions": {
+        "requires_any_skus": "requires_any_sku",
+        "requires_any_tags": "requires_any_tag",
+        "requires_tags": "requires_all_tags",
+        "segment": "segments_any",
+        "segments": "segments_any",
+        "tier": "tiers_any",
+        "tiers": "tiers_any",
+    },
+}
+"""Names of ours for keys that another writer may spell otherwise."""
 TARGETS = frozenset({"target", "exclude", "buy_target", "get_target", "scope"})
 TARGET_TYPES = (
     TAG_TYPES | SKU_TYPES | OTHER_TYPES | DEAREST | ON_RECEIPT | {"all", "cheapest", "shipping"}
@@ -39,38 +58,37 @@ def read_cases(path: Path) -> list[Case]:
 
 
 def _read_case(line: bytes, number: int) -> Case:
+    """As it is spelled if that is understood, else as another writer may have meant it."""
     try:
         case = msgspec.json.decode(line, type=Case)
-    except msgspec.DecodeError as error:
-        case = _read_tidied(line, number, str(error))
-    if case.unreadable:
-        return case
-    words = (word for one in json.loads(line)["promotions"] for word in _foreign_words(one))
-    return replace(case, not_understood=tuple(dict.fromkeys(words)))
+    except msgspec.DecodeError:
+        return _read_tidied(line, number)
+    return case if not _foreign(json.loads(line)) else _read_tidied(line, number)
 
 
-def _read_tidied(line: bytes, number: int, reason: str) -> Case:
-    """Another writer may spell what is not there as null, and whole numbers with a point."""
+def _read_tidied(line: bytes, number: int) -> Case:
     try:
         spelled = _tidied(json.loads(line, parse_float=Decimal))
-        return msgspec.convert(spelled, Case, strict=False)
-    except (ValueError, RecursionError):
+        case = msgspec.convert(spelled, Case, strict=False)
+    except (ValueError, RecursionError) as error:
         name = re.search(rb'"id"\s*:\s*"([^"]*)"', line)
         case_id = name[1].decode(errors="replace") if name else f"line {number}"
         scope = "in" if b'"out' not in line else "out: not read"
-        return Case(case_id, (), (), {}, (), scope, unreadable=reason)
+        return Case(case_id, (), (), {}, (), scope, unreadable=str(error))
+    return replace(case, not_understood=_foreign(spelled))
 
 
 def _tidied(value: Any, part: str = "") -> Any:
-    """Without keys of null, but for expectations; whole numbers as integers; targets as objects.
+    """Without keys of null, but for expectations; whole numbers as integers; keys by our names.
 
     Args:
         value: as JSON has it.
         part: the key that it stands at.
     """
     if isinstance(value, dict):
+        names = ALIASES.get(part, {})
         return {
-            key: child if key == "expected" else _tidied(_as_target(part, key, child), key)
+            names.get(key, key): child if key == "expected" else _tidied_child(part, key, child)
             for key, child in value.items()
             if child is not None or key == "unit_price_minor"
         }
@@ -81,9 +99,18 @@ def _tidied(value: Any, part: str = "") -> Any:
     return value
 
 
-def _as_target(part: str, key: str, child: Any) -> Any:
-    is_target = part in PARTS and key in TARGETS and isinstance(child, str)
-    return {"type": child} if is_target else child
+def _tidied_child(part: str, key: str, child: Any) -> Any:
+    """A target that is one word is its type; one text that stands for a list is a list of it."""
+    if part not in PARTS or not isinstance(child, str):
+        return _tidied(child, key)
+    if key in TARGETS:
+        return {"type": child}
+    return [child] if ALIASES.get(part, {}).get(key, key) in LISTS else child
+
+
+def _foreign(spelled: Mapping[str, Any]) -> tuple[str, ...]:
+    words = (word for one in spelled["promotions"] for word in _foreign_words(one))
+    return tuple(dict.fromkeys(words))
 
 
 def _foreign_words(promotion: Mapping[str, Any]) -> Iterator[str]:
@@ -96,7 +123,7 @@ def _foreign_words(promotion: Mapping[str, Any]) -> Iterator[str]:
     for part, known in PARTS.items():
         spelled = promotion.get(part) or {}
         yield from (f"{part}.{key}" for key in _unknown(spelled, known.__struct_fields__))
-        for tier in spelled.get("tiers") or ():
+        for tier in spelled.get("tiers") or () if known is Params else ():
             yield from (f"tiers.{key}" for key in _unknown(tier, Tier.__struct_fields__))
         for name in TARGETS & spelled.keys():
             target = spelled[name]

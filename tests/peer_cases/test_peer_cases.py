@@ -114,6 +114,21 @@ def test_what_says_nothing_is_not_misunderstood(tmp_path: Path) -> None:
     assert result.passed
 
 
+def test_another_writer_s_keys_and_single_texts_are_read(tmp_path: Path) -> None:
+    spelled = json.loads(CASES.read_text().splitlines()[0])
+    spelled["promotions"][0]["conditions"] |= {
+        "coupon": ["A", "B"],
+        "requires_tags": ["tea", "cake"],
+        "segments": "friends",
+    }
+    (case,) = _reread(tmp_path, json.dumps(spelled))
+    assert case.not_understood == ()
+    asked = case.promotions[0].conditions
+    assert asked.codes == ("A", "B")
+    assert asked.requires_all_tags == ("tea", "cake")
+    assert asked.segments_any == ("friends",)
+
+
 def test_null_and_whole_numbers_with_a_point_are_read(tmp_path: Path) -> None:
     """As another writer of the same form may spell them."""
     spelled = json.loads(CASES.read_text().splitlines()[0])
