@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from tests.peer_cases.case import Case, Conditions, Params, Tier
@@ -25,7 +26,7 @@ PROSE = frozenset({"comment", "description", "label", "name", "note", "notes", "
 """Keys that speak to people only."""
 KINDS = PLANNERS.keys() | {"other"}
 STACKINGS = frozenset({"", "stackable", "exclusive"})
-PARTS = {"params": Params, "conditions": Conditions}
+PARTS: dict[str, type[Struct]] = {"params": Params, "conditions": Conditions}
 LISTS = frozenset(
     field.name
     for known in PARTS.values()
