@@ -55,7 +55,15 @@ TARGET_TYPES = (
 def read_cases(path: Path) -> list[Case]:
     """Read a file of cases."""
     lines = [line for line in path.read_bytes().splitlines() if line.strip()]
-    return [_read_case(line, number) for number, line in enumerate(lines, start=1)]
+    return [_ordered(_read_case(line, number)) for number, line in enumerate(lines, start=1)]
+
+
+def _ordered(case: Case) -> Case:
+    """Promotions that are not numbered run as they stand."""
+    if all(one.order for one in case.promotions):
+        return case
+    numbered = (replace(one, order=n) for n, one in enumerate(case.promotions, start=1))
+    return replace(case, promotions=tuple(numbered))
 
 
 def _read_case(line: bytes, number: int) -> Case:

@@ -158,8 +158,8 @@ def lane_of(source: CasePromotion, plan: Plan, second_from: int | None) -> LaneN
 def base_of(case: Case, source: CasePromotion) -> Base:
     """What a percentage is of: the price that others left, or the price as sent.
 
-    Percentages of all articles that stand side by side add up, as do amounts off so many pieces of
-    all; on named articles they follow each other.
+    Percentages of all articles that stand side by side add up, as do promotions for so many pieces
+    of all; on named articles they follow each other.
     """
     if source.params.base:
         return "as_sent" if source.params.base == "original" else "running"
@@ -174,15 +174,20 @@ def _is_after_free_pieces(case: Case, source: CasePromotion) -> bool:
 
 
 def _is_side_by_side(case: Case, source: CasePromotion) -> bool:
-    plain = [one for one in case.promotions if _is_of_sent_price(one)]
-    return source in plain and len(plain) > 1
+    free = [one for one in case.promotions if _is_of_all_articles(one)]
+    percentages = [one for one in free if one.kind == "percent_off_line"]
+    picking = [one for one in free if one.params.max_units is not None and _is_by_piece(one)]
+    return any(source in rivals and len(rivals) > 1 for rivals in (percentages, picking))
 
 
-def _is_of_sent_price(one: CasePromotion) -> bool:
+def _is_by_piece(one: CasePromotion) -> bool:
+    return one.kind == "percent_off_line" or one.params.amount_basis == "per_unit"
+
+
+def _is_of_all_articles(one: CasePromotion) -> bool:
     params = one.params
     by_itself = params.max_units is not None and not params.pick
-    if one.stacking != "stackable" or by_itself or not is_everything(params.target):
+    is_of_lines = one.kind in ("percent_off_line", "amount_off_line")
+    if one.stacking != "stackable" or by_itself or not is_of_lines:
         return False
-    picks_pieces = params.amount_basis == "per_unit" and params.max_units is not None
-    is_meant = one.kind == "percent_off_line" or (one.kind == "amount_off_line" and picks_pieces)
-    return is_meant and not params.rounding
+    return is_everything(params.target) and not params.rounding

@@ -129,6 +129,16 @@ def test_another_writer_s_keys_and_single_texts_are_read(tmp_path: Path) -> None
     assert asked.segments_any == ("friends",)
 
 
+def test_promotions_without_a_number_run_as_they_stand(tmp_path: Path) -> None:
+    line = next(line for line in CASES.read_text().splitlines() if '"order":2' in line)
+    spelled = json.loads(line)
+    (numbered,) = _reread(tmp_path, line)
+    for promotion in spelled["promotions"]:
+        del promotion["order"]
+    (plain,) = _reread(tmp_path, json.dumps(spelled))
+    assert plain == numbered
+
+
 def test_null_and_whole_numbers_with_a_point_are_read(tmp_path: Path) -> None:
     """As another writer of the same form may spell them."""
     spelled = json.loads(CASES.read_text().splitlines()[0])
