@@ -57,8 +57,17 @@ def _show_sums(console: Console, results: list[Result]) -> None:
         passed, failed = _sums([one for one in results if one.case.scope == scope])
         table.add_row(scope, str(passed), str(failed))
     console.print(table)
+    _show_not_understood(console, [one for one in results if one.case.in_scope and one.passed])
     passed, failed = _sums([one for one in results if one.case.in_scope])
     console.print(f"in scope: {passed} passed, {failed} failed", highlight=False)
+
+
+def _show_not_understood(console: Console, passed: list[Result]) -> None:
+    """A case may pass though a word of it says nothing to us: whoever reads the sum should know."""
+    for result in passed:
+        if result.case.not_understood:
+            words = ", ".join(result.case.not_understood)
+            console.print(f"{result.case.id} passes, not understood: {words}", markup=False)
 
 
 def _sums(results: list[Result]) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """Reads a file of cases: one JSON object a line, spelled by whomever.
 
-A line that is no case, or a promotion with words that are not understood, is a case that fails and
-says why; the others still run. What is not understood might be what the answer hangs on.
+A line that is no case is a case that fails and says why; the others still run. Words that are not
+understood are kept and told, as they might be what the answer hangs on.
 """
 
 import json

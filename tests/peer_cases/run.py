@@ -59,11 +59,17 @@ def run_cases(
 
 
 def _run(case: Case, evaluators: Mapping[str, Evaluator]) -> list[str]:
-    """Differences of one case; one that cannot be run differs in that."""
+    """Differences of one case, and words that may be why."""
+    found = _differences(case, evaluators)
+    if found and case.not_understood:
+        found.append(f"not understood: {', '.join(case.not_understood)}")
+    return found
+
+
+def _differences(case: Case, evaluators: Mapping[str, Evaluator]) -> list[str]:
+    """What differs of one case; one that cannot be run differs in that."""
     if case.unreadable:
         return [f"not read: {case.unreadable}"]
-    if case.not_understood:
-        return [f"not understood: {', '.join(case.not_understood)}"]
     try:
         (first, answer), *others = _answers(case, evaluators).items()
         found = differences(case, answer)
