@@ -7,7 +7,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from rewards.benefit import CouponReward
-from rewards.evaluate import CouponState, Evaluation
+from rewards.evaluate import CouponState, Evaluated
 from rewards.ruleset import ProgramRules
 from rewards.runs import LineOutcome
 from rewards.sale import LineAction, Sale
@@ -75,7 +75,7 @@ def read_answer(
     translation: Translation,
     rules: ProgramRules,
     sale: Sale,
-    said: Evaluation,
+    said: Evaluated,
     returned: Returned | None,
 ) -> Answer:
     """Bring an evaluation back to the case's own ids."""
@@ -86,9 +86,11 @@ def read_answer(
     skus = {line.line_id: plain(line.sku) for line in lines_of(case)}
     signs = [-1 if line.action == LineAction.RETURN else 1 for line in sale.lines]
     outcomes = list(zip(lines, said.outcomes, strict=True))
+    none = {line.line_id: 0 for line in case.lines if not line.qty}
     return Answer(
-        sent_minor=_signed(lines, signs, [line.amount_minor for line in sale.lines]),
-        left_minor=_signed(lines, signs, [one.amount_minor if one else 0 for one in said.outcomes]),
+        sent_minor=none | _signed(lines, signs, [line.amount_minor for line in sale.lines]),
+        left_minor=none
+        | _signed(lines, signs, [one.amount_minor if one else 0 for one in said.outcomes]),
         prices_minor=dict(zip(lines, [one.unit_price_scaled for one in sale.lines], strict=True)),
         unit_prices_minor={line_id: _unit_prices(one) for line_id, one in outcomes if one},
         given=tuple(_given(outcomes, skus, sources, freed)),
@@ -129,13 +131,13 @@ def _given(
             yield Given(sources[number], line_id, sku, amount_minor, quantity, freed[number])
 
 
-def _gifts(said: Evaluation, sources: Sequence[str]) -> Iterator[Gifted]:
+def _gifts(said: Evaluated, sources: Sequence[str]) -> Iterator[Gifted]:
     for one in said.offers:
         quantity = Decimal(one.quantity_milli) / MILLI
         yield Gifted(sources[one.number], plain(one.sku), quantity, one.choice_group)
 
 
-def _fired(said: Evaluation, sources: Sequence[str]) -> dict[str, int]:
+def _fired(said: Evaluated, sources: Sequence[str]) -> dict[str, int]:
     fired: dict[str, int] = {}
     for entry in said.trace:
         if entry.outcome in _TOOK_EFFECT and entry.times:
@@ -148,7 +150,7 @@ def _points_of(case: Case, amount_minor: int) -> Decimal:
     return Decimal(amount_minor).scaleb(-point_decimals(case))
 
 
-def _points(case: Case, said: Evaluation) -> dict[str, Decimal]:
+def _points(case: Case, said: Evaluated) -> dict[str, Decimal]:
     points: dict[str, Decimal] = defaultdict(Decimal)
     for grant in said.grants:
         if grant.asset_code in (POINTS, LATER):
@@ -156,7 +158,7 @@ def _points(case: Case, said: Evaluation) -> dict[str, Decimal]:
     return points
 
 
-def _coupons_issued(rules: ProgramRules, said: Evaluation) -> int:
+def _coupons_issued(rules: ProgramRules, said: Evaluated) -> int:
     promotions = rules.program.promotions
     return sum(
         grant.amount_minor

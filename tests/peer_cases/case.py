@@ -1,17 +1,8 @@
-"""A scenario of another engine, as its file spells it.
+"""A scenario of another engine, as its file spells it."""
 
-Keys that these types do not know are kept out of the translation and reported, never an error:
-other files of the same form may say more.
-"""
-
-import json
-import re
-from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
 from msgspec import Struct
 
 Number = Decimal
@@ -92,6 +83,7 @@ class Params(Spelled, frozen=True):
     max_applications: int | None = None
     max_free_units: int | None = None
     pick: str = ""
+    every_amount_minor: int | None = None
     group_size: int | None = None
     qty_step: int | None = None
     tiers: tuple[Tier, ...] = ()
@@ -120,11 +112,14 @@ class Params(Spelled, frozen=True):
     multiplier: Number | None = None
     required_points: Number | None = None
     value_per_point_minor: Number | None = None
+    per_amount_minor: int | None = None
     min_points: Number | None = None
+    max_points: Number | None = None
     redeem: str = ""
     event: str = ""
     balance_minor: int | None = None
     decimals: int | None = None
+    stop_further: bool = False
     stop_further_for_item: bool = False
     includes_shipping: bool = False
     manual: bool = False
@@ -133,7 +128,7 @@ class Params(Spelled, frozen=True):
 class Conditions(Spelled, frozen=True):
     """What must hold; None is not asked."""
 
-    coupon: str | None = None
+    coupon: str | tuple[str, ...] | None = None
     case_sensitive: bool | None = None
     scope: Target | None = None
     min_qty: Number | None = None
@@ -179,9 +174,30 @@ class Conditions(Spelled, frozen=True):
     first_order: bool | None = None
     days_since_last_order_min: int | None = None
     days_since_last_order_max: int | None = None
-    channel: str | None = None
+    channel: str | tuple[str, ...] | None = None
     never: bool = False
+    enabled: bool = True
     owner_only: bool = False
+    requires_customer: bool | None = None
+    weekdays: tuple[int, ...] = ()
+    time_from: str | None = None
+    time_to: str | None = None
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """Coupon codes of which one must be shown; none if no coupon is asked for."""
+        return _all_of(self.coupon)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Sales channels of which it must be one; none if any will do."""
+        return _all_of(self.channel)
+
+
+def _all_of(told: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    if isinstance(told, tuple):
+        return told
+    return (told,) if told else ()
 
 
 class CasePromotion(Spelled, frozen=True):
@@ -210,6 +226,7 @@ class Case(Spelled, frozen=True):
         expected: by key; only those of `asserts` are compared.
         net_unit_prices_minor: by sku, prices without tax.
         unreadable: why the line of the file is no case; then it says nothing else.
+        not_understood: words of its promotions that no translation of ours knows.
     """
 
     id: str
@@ -231,61 +248,9 @@ class Case(Spelled, frozen=True):
     net_unit_prices_minor: dict[str, int] = {}
     rewards_claimed: bool = True
     unreadable: str = ""
+    not_understood: tuple[str, ...] = ()
 
     @property
     def in_scope(self) -> bool:
         """Whether a till could meet it."""
         return self.scope == "in"
-
-
-def read_cases(path: Path) -> tuple[list[Case], dict[str, list[str]]]:
-    """Read a file of cases, one JSON object a line.
-
-    Returns:
-        The cases, and by case id the keys of promotions that these types do not know.
-    """
-    lines = [line for line in path.read_bytes().splitlines() if line.strip()]
-    cases = [_read_case(line, number) for number, line in enumerate(lines, start=1)]
-    both = zip(cases, lines, strict=True)
-    unknown = {case.id: list(_unknown_keys(line)) for case, line in both if not case.unreadable}
-    return cases, {case_id: keys for case_id, keys in unknown.items() if keys}
-
-
-def _read_case(line: bytes, number: int) -> Case:
-    """One case; a line that is none is a case that fails, and the others still run."""
-    try:
-        return msgspec.json.decode(line, type=Case)
-    except msgspec.DecodeError as error:
-        reason = str(error)
-    try:
-        # Another writer may spell what is not there as null, and whole numbers with a point.
-        spelled = _tidied(json.loads(line, parse_float=Decimal))
-        return msgspec.convert(spelled, Case, strict=False)
-    except (ValueError, RecursionError):
-        name = re.search(rb'"id"\s*:\s*"([^"]*)"', line)
-        case_id = name[1].decode(errors="replace") if name else f"line {number}"
-        scope = "in" if b'"out' not in line else "out: not read"
-        return Case(case_id, (), (), {}, (), scope, unreadable=reason)
-
-
-def _tidied(value: Any) -> Any:
-    """Without keys of null, but for expectations; whole numbers as integers."""
-    if isinstance(value, dict):
-        return {
-            key: child if key == "expected" else _tidied(child)
-            for key, child in value.items()
-            if child is not None or key == "unit_price_minor"
-        }
-    if isinstance(value, list):
-        return [_tidied(child) for child in value]
-    if isinstance(value, Decimal) and value == value.to_integral_value():
-        return int(value)
-    return value
-
-
-def _unknown_keys(line: bytes) -> Iterator[str]:
-    parts: Sequence[tuple[str, type[Struct]]] = (("params", Params), ("conditions", Conditions))
-    for promotion in json.loads(line)["promotions"]:
-        for name, known in parts:
-            spelled = promotion.get(name) or {}
-            yield from (f"{name}.{key}" for key in spelled if key not in known.__struct_fields__)

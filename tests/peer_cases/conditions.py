@@ -9,12 +9,15 @@ from rewards.condition import (
     Condition,
     Coupon,
     DaysSincePurchase,
+    Hours,
+    KnownCustomer,
     NthPurchase,
     Products,
     ReceiptAmount,
     Segments,
     Tier,
     Trigger,
+    Weekdays,
     Zones,
 )
 from rewards.program import When
@@ -31,6 +34,7 @@ CLAIMED = "reward-claimed"
 """What a cashier would say before a reward is given that the customer has to ask for."""
 REWARDS = frozenset({"buy_n_get_m_free", "free_item", "points_redeem"})
 """Kinds that a customer may have to ask for."""
+RUNNING = frozenset({"running", "discounted", "after_discount", "after_discounts"})
 CONDITION_ONLY = frozenset({"other", "free_item"})
 """Kinds whose range of unit prices asks whether such an article is there."""
 
@@ -56,10 +60,12 @@ def _claimed(case: Case, promotion: CasePromotion) -> Iterator[Condition]:
 
 
 def _who(asked: Conditions) -> Iterator[Condition]:
-    if asked.never:
+    if asked.never or not asked.enabled:
         yield Segments(any_of=(NOBODY,))
-    if asked.coupon is not None:
-        yield Coupon((asked.coupon,))
+    if asked.requires_customer is not None:
+        yield KnownCustomer(asked.requires_customer)
+    if asked.codes:
+        yield Coupon(asked.codes)
     if asked.segments_any or asked.segments_none:
         yield Segments(asked.segments_any, asked.segments_none)
     if asked.tiers_any:
@@ -68,6 +74,8 @@ def _who(asked: Conditions) -> Iterator[Condition]:
         yield NthPurchase(asked.nth_order)
     if asked.first_order:
         yield NthPurchase(1)
+    if asked.first_order is False:
+        yield DaysSincePurchase(0)
     if asked.days_since_last_order_min is not None or asked.days_since_last_order_max is not None:
         longest = asked.days_since_last_order_max
         to_days = 36_600 if longest is None else longest
@@ -76,8 +84,12 @@ def _who(asked: Conditions) -> Iterator[Condition]:
 
 def _where(asked: Conditions) -> Iterator[Condition]:
     """A sales channel is a zone: a named set of stores."""
-    if asked.channel is not None:
-        yield Zones((asked.channel,))
+    if asked.channels:
+        yield Zones(asked.channels)
+    if asked.weekdays:
+        yield Weekdays(asked.weekdays)
+    if asked.time_from or asked.time_to:
+        yield Hours(asked.time_from or "00:00", asked.time_to or "24:00")
 
 
 def _required(asked: Conditions) -> Iterator[Condition]:
@@ -135,7 +147,7 @@ def _amounts(case: Case, asked: Conditions) -> tuple[int, int]:
 
 
 def _amount(counted: ProductSet, low: int, high: int, asked: Conditions) -> Condition:
-    basis: AmountBasis = "running" if asked.amount_basis == "running" else "as_sent"
+    basis: AmountBasis = "running" if asked.amount_basis in RUNNING else "as_sent"
     strict = asked.strict and bool(asked.min_amount_minor)
     if counted == EVERYTHING:
         return ReceiptAmount(low, high, strict, basis)

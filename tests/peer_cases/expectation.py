@@ -6,10 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 from tests.peer_cases.amounts import whole
-from tests.peer_cases.answer import Answer
+from tests.peer_cases.answer import Answer, Gifted
 from tests.peer_cases.case import Case
 from tests.peer_cases.payments import paid_minor, paying_codes, topped_up_minor
-from tests.peer_cases.points import EARNING, LATER, POINTS, SPENDING
+from tests.peer_cases.points import EARNING, LATER, POINTS, SPENDING, has_points
 from tests.peer_cases.receipt import lines_of
 
 Reader = Callable[[Case, Answer], Any]
@@ -105,9 +105,15 @@ def _points(case: Case, answer: Answer) -> Decimal:
 def _balance_after(case: Case, answer: Answer) -> Decimal:
     """What the customer owned, with what the receipt gave and cost."""
     before = (case.customer.points_balance if case.customer else None) or Decimal(0)
+    return before + _stored(case, answer) + _points(case, answer) - answer.spent
+
+
+def _stored(case: Case, answer: Answer) -> Decimal:
+    """What the receipt adds to the customer's stored value; nothing where the balance is points."""
+    if has_points(case):
+        return Decimal(0)
     stored = Decimal(topped_up_minor(case) - paid_minor(case, _total(case, answer)))
-    money = stored.scaleb(-case.minor_units)
-    return before + money + _points(case, answer) - answer.spent
+    return stored.scaleb(-case.minor_units)
 
 
 def _to_pay(case: Case, answer: Answer) -> int:
@@ -217,11 +223,23 @@ def _compare_free_items(case: Case, answer: Answer, expected: Any) -> Iterator[s
     for entry in expected or ():
         wanted[entry["sku"]] += Decimal(str(entry["qty"]))
     got = _free_quantities(answer)
-    chosen = {gift.sku for gift in answer.gifts if gift.choice}
-    if chosen & wanted.keys():
-        got = {sku: got[sku] for sku in got if sku in wanted or sku not in chosen}
+    for offered_quantity, skus in _choices(answer):
+        chosen = {sku: wanted[sku] for sku in skus if sku in wanted}
+        if sum(chosen.values()) == offered_quantity:
+            got = {sku: got[sku] for sku in got if sku not in skus} | chosen
     if wanted != got:
         yield f"expected {_listed(wanted)}, got {_listed(got)}"
+
+
+def _choices(answer: Answer) -> list[tuple[Decimal, frozenset[str]]]:
+    """Of how many pieces the customer chooses the article, and of which."""
+    offered: dict[tuple[str, int], list[Gifted]] = defaultdict(list)
+    for gift in answer.gifts:
+        if gift.choice:
+            offered[gift.promotion_id, gift.choice].append(gift)
+    return [
+        (gifts[0].quantity, frozenset(gift.sku for gift in gifts)) for gifts in offered.values()
+    ]
 
 
 def _free_quantities(answer: Answer) -> dict[str, Decimal]:

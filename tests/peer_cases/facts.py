@@ -15,7 +15,7 @@ from rewards.product import Product
 from tests.peer_cases.case import Case, CaseCustomer
 from tests.peer_cases.instants import now_of
 from tests.peer_cases.limits import allowance_of
-from tests.peer_cases.points import LATER, POINTS, has_points, point_minor
+from tests.peer_cases.points import LATER, POINTS, earn_bounds, has_points, point_minor
 from tests.peer_cases.products import NOT_DISCOUNTABLE
 from tests.peer_cases.program import Translation
 from tests.peer_cases.receipt import lines_of
@@ -26,7 +26,9 @@ NOBODY_SPECIAL = CaseCustomer()
 
 def facts_of(case: Case, translation: Translation) -> Facts:
     """Everything the evaluation reads besides rules and receipt."""
-    return Facts(_customer(case), _store(case), _products(case), _quotas(case, translation))
+    quotas = _quotas(case, translation)
+    left = tuple((one.asset_code, one.receipt_max_minor) for one in earn_bounds(case))
+    return Facts(_customer(case), _store(case), _products(case), quotas, earn_left=left)
 
 
 def _customer(case: Case) -> CustomerFacts:
@@ -50,9 +52,10 @@ def _customer(case: Case) -> CustomerFacts:
 
 
 def _last_purchase_day(case: Case, known: CaseCustomer) -> int:
-    if known.days_since_last_order is None:
+    days = known.days_since_last_order
+    if days is None and not known.completed_orders:
         return 0
-    return now_of(case).toordinal() - known.days_since_last_order
+    return now_of(case).toordinal() - (days or 0)
 
 
 def _store(case: Case) -> StoreFacts:

@@ -46,7 +46,7 @@ def allowance_of(case: Case, promotion: CasePromotion) -> Allowance:
     """What one promotion may still do."""
     asked = promotion.conditions
     times, times_left = _tightest(
-        (asked.usage_limit, asked.usage_count),
+        (asked.usage_limit, asked.usage_count + _cancelled(case, promotion.id, asked)),
         (asked.per_code_limit, asked.code_usage_count),
         (asked.campaign_usage_limit, asked.campaign_usage_count),
     )
@@ -82,6 +82,11 @@ def _uses(case: Case, promotion_id: str, asked: Conditions) -> int:
     if case.customer is None:
         return 0
     used = case.customer.prior_uses.get(promotion_id, 0)
-    if asked.reusable_after_cancel:
-        return used
-    return used + case.customer.cancelled_uses.get(promotion_id, 0)
+    return used + _cancelled(case, promotion_id, asked)
+
+
+def _cancelled(case: Case, promotion_id: str, asked: Conditions) -> int:
+    """Uses that a cancelled receipt did not give back."""
+    if case.customer is None or asked.reusable_after_cancel:
+        return 0
+    return case.customer.cancelled_uses.get(promotion_id, 0)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from tests.peer_cases.case import Case, CasePromotion, Conditions, Params, Target
-from tests.peer_cases.products import SKU_TYPES
+from tests.peer_cases.products import EXCEPT_SKUS, SKU_TYPES
 
 _NOT_ON_RECEIPT = 9_999
 _SKU_LISTS = ("requires_skus", "requires_any_sku", "forbidden_skus", "exclude_skus", "gift_choice")
@@ -54,7 +54,7 @@ def _renamed(part: _Part, names: Mapping[str, str]) -> _Part:
     changes: dict[str, Any] = {}
     for field in part.__struct_fields__:
         value = getattr(part, field)
-        if isinstance(value, Target) and value.type in SKU_TYPES:
+        if isinstance(value, Target) and value.type in SKU_TYPES | EXCEPT_SKUS:
             changes[field] = Target(value.type, tuple(_of(names, sku) for sku in value.values))
         elif field in _SKU_LISTS:
             changes[field] = tuple(_of(names, sku) for sku in value)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from tests.peer_cases.amounts import whole
 from tests.peer_cases.case import Case, CasePromotion
+from tests.peer_cases.points import has_points
 
 PAYMENTS = frozenset({"stored_value_payment", "gift_card_payment"})
 TOP_UPS = frozenset({"stored_value_topup"})
@@ -23,24 +24,34 @@ def payments_of(case: Case) -> list[CasePromotion]:
 
 
 def _is_shown(case: Case, one: CasePromotion) -> bool:
-    code = one.conditions.coupon
-    return code is None or (code in case.coupons and not one.conditions.owner_only)
+    codes = one.conditions.codes
+    is_held = bool(set(codes) & set(case.coupons))
+    return not codes or (is_held and not one.conditions.owner_only)
 
 
 def paying_codes(case: Case) -> set[str]:
     """Codes that paid."""
-    return {one.conditions.coupon for one in payments_of(case) if one.conditions.coupon}
+    return {code for one in payments_of(case) for code in one.conditions.codes}
 
 
 def held_minor(case: Case) -> int | None:
-    """What the customer's own stored value holds, minor units of money; None is not told."""
+    """What the customer's own stored value holds, minor units of money; None is not told.
+
+    Where promotions give or take points, the balance is one of points.
+    """
     held = case.customer.points_balance if case.customer else None
-    return None if held is None else whole(held.scaleb(case.minor_units))
+    return None if held is None or has_points(case) else whole(held.scaleb(case.minor_units))
+
+
+def _is_own(one: CasePromotion) -> bool:
+    """Whether it pays out of the customer's own stored value; others are cards of their own."""
+    return one.params.balance_minor is None and not one.conditions.codes
 
 
 def offered_minor(case: Case, one: CasePromotion) -> int:
     """How much one payment may be at most."""
-    bounds = (one.params.amount_minor, one.params.balance_minor, held_minor(case))
+    held = held_minor(case) if _is_own(one) else None
+    bounds = (one.params.amount_minor, one.params.balance_minor, held)
     return min((bound for bound in bounds if bound is not None), default=NO_BOUND)
 
 
@@ -48,7 +59,7 @@ def paid_minor(case: Case, due_minor: int) -> int:
     """What is paid by stored value: no more than is due, nor than it holds."""
     paid = min(sum(offered_minor(case, one) for one in payments_of(case)), due_minor)
     held = held_minor(case)
-    own = [one for one in payments_of(case) if one.params.balance_minor is None]
+    own = [one for one in payments_of(case) if _is_own(one)]
     return paid if held is None or not own else min(paid, held)
 
 

@@ -3,9 +3,10 @@
 from rewards.benefit import ALL_PIECES, Pick, Pieces, Remainder, RoundedOn, Share
 from rewards.rounding import Rounding
 from tests.peer_cases.case import Params
-from tests.peer_cases.products import is_everything
 
-DEAREST = frozenset({"most_expensive", "dearest", "highest_price", "most_expensive_first"})
+DEAREST = frozenset(
+    {"most_expensive", "dearest", "expensive", "highest", "highest_price", "most_expensive_first"}
+)
 _PER_PIECE = ("_per_unit", "_per_piece")
 _PER_ITEM = ("_per_line", "_per_item")
 _ON_TOTAL = ("_total", "_per_total", "_on_total", "_per_receipt", "_per_order")
@@ -74,21 +75,18 @@ def is_rounded_on_total(params: Params) -> bool:
 
 
 def share_of(params: Params) -> Share:
-    """How an amount on many articles is shared; where nothing is said, by price.
-
-    An amount on a few named articles is taken from the cheapest first, so that others that are
-    about the dearer ones find something left.
-    """
-    if not params.distribution and params.amount_minor and not is_everything(params.target):
-        return "cheapest"
+    """How an amount on many articles is shared; where nothing is said, by price."""
     if "even" in params.distribution:
         return "even"
     return "cheapest" if "cheapest" in params.distribution else "proportional"
 
 
-def remainder_of(params: Params) -> Remainder:
-    """Who gets the minor units that are left over."""
+def remainder_of(params: Params, kind: str = "") -> Remainder:
+    """Who gets the minor units that are left over; of a whole receipt's bound, the first."""
     if "last" in params.distribution:
         return "last"
+    is_bound = kind == "percent_off_receipt" and bool(params.max_discount_minor)
+    if is_bound and not params.distribution:
+        return "first"
     handed_out = "first" in params.distribution or "even" in params.distribution
     return "first" if handed_out else "largest"

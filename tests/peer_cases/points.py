@@ -20,7 +20,7 @@ from rewards.benefit import (
     ReceiptDiscount,
 )
 from rewards.condition import Balance, Condition, Trigger
-from rewards.program import Cost, LaneName
+from rewards.program import Cost, EarnBound, LaneName
 from tests.peer_cases.amounts import MILLI, bp, whole
 from tests.peer_cases.case import Case, CasePromotion, Params
 from tests.peer_cases.pieces import pieces_of, rounding_of
@@ -35,6 +35,7 @@ EARNING = frozenset({"points_earn_rate", "points_fixed"})
 SPENDING = "points_redeem"
 POINT_DECIMALS = 4
 """Enough for every fraction of a point that peers give."""
+PAID = frozenset({"after_discount", "after_discounts", "paid"})
 ONE = Decimal(1)
 RATE_ONE = 10_000
 
@@ -55,6 +56,16 @@ def point_minor(case: Case, points: Decimal) -> int:
     return whole(points * 10 ** point_decimals(case))
 
 
+def earn_bounds(case: Case) -> tuple[EarnBound, ...]:
+    """The most that a receipt gives, where whoever gives points says so."""
+    told = [one.params.max_points for one in case.promotions if one.kind in EARNING]
+    most = [number for number in told if number is not None]
+    if not most:
+        return ()
+    bound = point_minor(case, sum(most, Decimal(0)))
+    return (EarnBound(POINTS, receipt_max_minor=bound),) if len(most) == len(told) else ()
+
+
 def event_name(params: Params) -> str:
     """What happened, if a promotion is about something else than a receipt."""
     return params.event or ("event" if params.per == "event" else "")
@@ -63,7 +74,7 @@ def event_name(params: Params) -> str:
 def earning_plans(case: Case, promotion: CasePromotion) -> list[Plan]:
     """Points at a rate, a number or a factor."""
     params = promotion.params
-    if params.multiplier is not None and not _has_rate(case):
+    if params.points == 0 or (params.multiplier is not None and not _has_rate(case)):
         return []
     products = benefit_set(promotion, params.target)
     later = params.redeem in NEXT_VISIT
@@ -82,10 +93,12 @@ def _earned(case: Case, params: Params, asset: str) -> Benefit:
     if params.points_per_unit is not None:
         minor = point_minor(case, ONE) * params.points_per_unit
         rate_bp = whole(minor * RATE_ONE / 10**case.minor_units)
-        paid = params.basis == "after_discount"
+        paid = params.basis in PAID
         return PointsRate(asset, rate_bp, rounding_of(params), "paid" if paid else "as_sent")
     each = params.points_per_unit_bought
     number = each if each is not None else params.points or ONE
+    if params.per_amount_minor:
+        return PointsFixed(asset, point_minor(case, number), 0, params.per_amount_minor)
     every = 1 if each is not None or params.per in ("unit", "piece") else 0
     return PointsFixed(asset, point_minor(case, number), every)
 
@@ -107,7 +120,7 @@ def _place(case: Case, promotion: CasePromotion) -> tuple[LaneName, Stage]:
         return "reward", "multiplying"
     if params.points_per_unit is None:
         return _earning_lane(case, promotion), "counting"
-    if params.basis != "after_discount":
+    if params.basis not in PAID:
         return _earning_lane(case, promotion), "earning"
     if is_everything(params.target):
         return "reward", "earning"
@@ -135,8 +148,10 @@ def spending_plans(case: Case, promotion: CasePromotion) -> list[Plan]:
     floor: tuple[Condition, ...] = ()
     if params.min_points is not None:
         floor = (Balance(POINTS, point_minor(case, params.min_points)),)
-    times = params.max_applications or 0
-    cap = params.max_discount_minor or 0
+    times, cap = params.max_applications or 0, params.max_discount_minor or 0
+    if params.max_points is not None and params.value_per_point_minor is not None:
+        most = whole(params.max_points * params.value_per_point_minor)
+        cap = min(cap or most, most)
     return [replace(plan, cost=cost, conditions=floor, times=times, discount_max_minor=cap)]
 
 
@@ -186,4 +201,6 @@ def _pays_for_several(case: Case, params: Params, required: Decimal) -> bool:
     if params.value_per_point_minor is not None:
         return True
     balance = case.customer.points_balance if case.customer else None
+    if params.max_applications == 1:
+        return False
     return bool(params.gift_sku) and (balance or 0) >= required

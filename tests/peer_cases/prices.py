@@ -32,8 +32,12 @@ from tests.peer_cases.products import EVERYTHING, benefit_set
 
 ANY_PERCENT = Decimal(10)
 """Where a percentage does not matter."""
+MOST_STEPS = 100
+"""So often an amount is given again at most."""
 LOWEST_TIER = 1_000
 """A tier from nothing on starts with the first piece."""
+PER_LINE = frozenset({"per_line", "per_item", "per_article"})
+ONCE = frozenset({"once", "per_order", "per_receipt", "per_basket"})
 ON_RECEIPT = frozenset({"receipt", "order", "basket"})
 ON_TARGET = frozenset({"eligible_units", "eligible", "target", "eligible_amount"})
 
@@ -48,11 +52,50 @@ def percent_of(params: Params) -> Decimal:
 def price_plans(case: Case, promotion: CasePromotion) -> list[Plan]:
     """What a promotion of prices becomes: one promotion, or one a tier."""
     products = benefit_set(promotion, promotion.params.target)
+    if _repeats(promotion):
+        return _steps(_repeated(case, promotion), products, None)
     if not promotion.params.tiers:
-        return [_plan(promotion.kind, promotion.params, products)]
+        params = _leaving(case, promotion)
+        return [_plan(promotion.kind, params, products)]
     if _counts_quantity(promotion.kind, promotion.params):
         return [Plan((_quantity_tiers(promotion.params),), products)]
     return _amount_tiers(case, promotion, products)
+
+
+def _leaving(case: Case, promotion: CasePromotion) -> Params:
+    """How an amount on a few articles is shared where nothing is said of it.
+
+    It is taken from the cheapest first where a later one is about some of these articles only, so
+    that this one finds something left.
+    """
+    params = promotion.params
+    mine = set(params.target.values) if params.target else set()
+    later = [one.params.target for one in case.promotions if one.order > promotion.order]
+    is_competed = any(one and 0 < len(mine & set(one.values)) < len(mine) for one in later)
+    if params.distribution or not params.amount_minor or not is_competed:
+        return params
+    return replace(params, distribution="cheapest")
+
+
+def _repeats(promotion: CasePromotion) -> bool:
+    """Whether an amount is given again for every so much that is spent."""
+    several = (promotion.params.max_applications or 0) > 1
+    step = promotion.params.every_amount_minor or promotion.conditions.min_amount_minor
+    is_asked = promotion.params.every_amount_minor is not None or several
+    return promotion.kind == "amount_off_receipt" and is_asked and bool(step)
+
+
+def _repeated(case: Case, promotion: CasePromotion) -> CasePromotion:
+    """The same amount as tiers: once, twice and so on, as far as this receipt could come."""
+    params = promotion.params
+    every = params.every_amount_minor or promotion.conditions.min_amount_minor or 1
+    sent = sum((line.qty * (line.unit_price_minor or 0) for line in case.lines), Decimal(0))
+    most = min(params.max_applications or MOST_STEPS, MOST_STEPS, max(int(sent) // every, 1))
+    tiers = tuple(
+        Tier(min_amount_minor=n * every, amount_minor=n * (params.amount_minor or 0))
+        for n in range(1, most + 1)
+    )
+    return replace(promotion, params=replace(params, tiers=tiers))
 
 
 def _plan(kind: str, params: Params, products: ProductSet) -> Plan:
@@ -81,7 +124,7 @@ def percent_benefit(kind: str, params: Params) -> PriceBenefit:
             max_minor=params.max_discount_minor or 0,
             rounding=rounding_of(params),
             share=share_of(params),
-            remainder=remainder_of(params),
+            remainder=remainder_of(params, kind),
         )
     return PercentOff(bp(percent_of(params)), rounding_of(params), rounded_on(params), pieces)
 
@@ -90,7 +133,7 @@ def amount_benefit(kind: str, params: Params) -> PriceBenefit:
     """An amount off the receipt or target, off each article, or off each piece."""
     pieces = pieces_of(params)
     amount_minor = params.amount_minor or 0
-    once = kind == "amount_off_receipt" or params.amount_basis == "once"
+    once = kind == "amount_off_receipt" or params.amount_basis in ONCE
     if once and pieces == ALL_PIECES:
         return ReceiptDiscount(
             amount_minor=min(amount_minor, params.max_discount_minor or amount_minor),
@@ -98,7 +141,7 @@ def amount_benefit(kind: str, params: Params) -> PriceBenefit:
             remainder=remainder_of(params),
         )
     # Once over at most one piece is an amount off that piece.
-    per_item = params.amount_basis == "per_line"
+    per_item = params.amount_basis in PER_LINE
     return AmountOff(amount_minor, "item" if per_item else "unit", pieces)
 
 
@@ -112,7 +155,7 @@ def _price(params: Params) -> PriceBenefit:
 def _counts_quantity(kind: str, params: Params) -> bool:
     by_quantity = all(tier.min_amount_minor is None for tier in params.tiers)
     on_receipt = params.tier_basis in ON_RECEIPT or kind.endswith("_receipt")
-    by_piece = params.amount_basis not in ("per_line", "once")
+    by_piece = params.amount_basis not in PER_LINE | ONCE
     return by_quantity and by_piece and not on_receipt and pieces_of(params) == ALL_PIECES
 
 

@@ -10,22 +10,34 @@ from tests.peer_cases.case import Case, CasePromotion, Conditions, Params, Targe
 
 TAG_TYPES = frozenset({"tags", "tag", "labels", "categories", "category", "collections"})
 SKU_TYPES = frozenset({"skus", "sku", "products", "product", "variants"})
+EXCEPT_TAGS = frozenset({"not_tags", "except_tags"})
+EXCEPT_SKUS = frozenset({"not_skus", "except_skus"})
+OTHER_TYPES = EXCEPT_TAGS | EXCEPT_SKUS
+"""All articles but some."""
 NOT_DISCOUNTABLE = frozenset(
     {"nodiscount", "no_discount", "not_discountable", "non_discountable", "notdiscountable"}
 )
 """Tags that say by their name that an article gets no discount and helps to reach none."""
 
 EVERYTHING = ProductSet()
+NOTHING = ProductSet(skus=("nothing",))
+"""No article is called so: those of a case have the number of their line in their name."""
 
 
 def set_of(target: Target | None) -> ProductSet:
     """The products a target names; one that names none of its own is everything."""
     if target is None:
         return EVERYTHING
+    if target.type in TAG_TYPES | SKU_TYPES and not target.values:
+        return NOTHING
     if target.type in TAG_TYPES:
         return ProductSet(categories=target.values)
     if target.type in SKU_TYPES:
         return ProductSet(skus=target.values)
+    if target.type in EXCEPT_TAGS:
+        return ProductSet(except_categories=target.values)
+    if target.type in EXCEPT_SKUS:
+        return ProductSet(except_skus=target.values)
     return EVERYTHING
 
 
@@ -41,10 +53,10 @@ def benefit_set(promotion: CasePromotion, target: Target | None) -> ProductSet:
 
 def _without(products: ProductSet, params: Params) -> ProductSet:
     excluded = set_of(params.exclude)
-    tags = (*excluded.categories, *params.exclude_tags)
+    tags = (*products.except_categories, *excluded.categories, *params.exclude_tags)
     return replace(
         products,
-        except_skus=(*excluded.skus, *params.exclude_skus),
+        except_skus=(*products.except_skus, *excluded.skus, *params.exclude_skus),
         except_categories=(*tags, params.exclude_tag) if params.exclude_tag else tags,
     )
 
@@ -59,7 +71,9 @@ def _within_prices(products: ProductSet, conditions: Conditions) -> ProductSet:
 
 def counted_set(case: Case, target: Target | None) -> ProductSet:
     """What a condition counts: its scope without articles that get no discount."""
-    return replace(set_of(target), except_categories=barred_tags(case))
+    counted = set_of(target)
+    barred = (*counted.except_categories, *barred_tags(case))
+    return replace(counted, except_categories=barred)
 
 
 def barred_tags(case: Case) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from tests.peer_cases.plan import Plan
 from tests.peer_cases.points import (
     LATER,
     POINTS,
+    earn_bounds,
     earning_plans,
     point_decimals,
     spending_plans,
@@ -124,6 +125,7 @@ def _program(case: Case, promotions: tuple[Promotion, ...]) -> Program:
         promotions=promotions,
         exclusive_groups=tuple(exclusive_group(name, groups[name]) for name in groups),
         coupon_rules=CouponRules(any_case=_any_case(case)),
+        earn_bounds=earn_bounds(case),
         point_value_micros=1_000_000,
     )
 
@@ -140,7 +142,7 @@ def _any_case(case: Case) -> bool:
 
 
 def _promotion(case: Case, source: CasePromotion, plan: Plan, promotion_id: str) -> Promotion:
-    exclusive = exclusive_of(source, plan)
+    exclusive = exclusive_of(case, source, plan)
     alone = plan.claims or exclusive != "no" or plan.cost is not None
     return Promotion(
         promotion_id=promotion_id,

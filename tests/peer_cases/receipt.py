@@ -38,8 +38,8 @@ def sale_of(case: Case) -> Sale:
 
 
 def lines_of(case: Case) -> tuple[CaseLine, ...]:
-    """The lines; a neutral one where there are none."""
-    return case.lines or (NEUTRAL,)
+    """The lines of which there is something; a neutral one where there are none."""
+    return tuple(line for line in case.lines if line.qty) or (NEUTRAL,)
 
 
 def _line(case: Case, line: CaseLine) -> Line:

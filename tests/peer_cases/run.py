@@ -12,6 +12,7 @@ from rewards.facts import Facts
 from rewards.program_check import check_program
 from rewards.ruleset import ProgramRules, Ruleset
 from rewards.sale import Sale
+from rewards.spending import bounded
 from server.evaluator import kernel_evaluator
 from tests.peer_cases.answer import Answer, read_answer
 from tests.peer_cases.case import Case
@@ -58,7 +59,15 @@ def run_cases(
 
 
 def _run(case: Case, evaluators: Mapping[str, Evaluator]) -> list[str]:
-    """Differences of one case; one that cannot be run differs in that."""
+    """Differences of one case, and words that may be why."""
+    found = _differences(case, evaluators)
+    if found and case.not_understood:
+        found.append(f"not understood: {', '.join(case.not_understood)}")
+    return found
+
+
+def _differences(case: Case, evaluators: Mapping[str, Evaluator]) -> list[str]:
+    """What differs of one case; one that cannot be run differs in that."""
     if case.unreadable:
         return [f"not read: {case.unreadable}"]
     try:
@@ -102,7 +111,7 @@ def _answers(spelled: Case, evaluators: Mapping[str, Evaluator]) -> dict[str, An
     sale, facts = sale_of(case), facts_of(case, translation)
     answers = {}
     for name, evaluator in evaluators.items():
-        said = evaluator(rules, sale, facts, None)
+        said = bounded(evaluator(rules, sale, facts, None), facts)
         returned = returned_of(case, rules, sale, facts, evaluator)
         answers[name] = read_answer(case, translation, rules, sale, said, returned)
     return answers

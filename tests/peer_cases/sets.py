@@ -8,6 +8,7 @@ from rewards.authored import ProductSet
 from rewards.benefit import (
     AmountOff,
     Benefit,
+    BundlePart,
     BundlePrice,
     BuyGet,
     CheapestFree,
@@ -25,26 +26,40 @@ from tests.peer_cases.conditions import trigger_set
 from tests.peer_cases.pieces import DEAREST, pick_of, rounded_on, rounding_of
 from tests.peer_cases.plan import Plan, Untranslatable
 from tests.peer_cases.prices import percent_of
-from tests.peer_cases.products import EVERYTHING, benefit_set, is_everything
+from tests.peer_cases.products import EVERYTHING, benefit_set
 
 ALL_BP = 10_000
 SERIES = "next-visit"
 """The series of coupons that are good on a later receipt."""
 FROM_BASKET = "from_basket"
+BY_ARTICLE = frozenset({"sku", "line", "item", "product", "article"})
+"""Whose pieces a set is made of, where it is not made of all articles together."""
 NEXT_VISIT = frozenset({"next_order", "next_visit", "later"})
 
 
 def bundle_plans(case: Case, promotion: CasePromotion) -> list[Plan]:
     """So many pieces for a price, an amount off or a percentage off."""
     params = promotion.params
+    count = params.bundle_qty or params.group_size or params.buy_qty or 0
+    parts = _one_of_each(promotion, count)
     benefit = BundlePrice(
-        set_count=params.bundle_qty or params.group_size or params.buy_qty or 0,
+        parts,
+        0 if parts else count,
         price_minor=params.price_minor or 0,
         amount_off_minor=params.amount_minor or 0,
         rate_bp=0 if params.percent is None else bp(params.percent),
     )
-    products = benefit_set(promotion, params.target)
+    products = EVERYTHING if parts else benefit_set(promotion, params.target)
     return [Plan((benefit,), products, times=params.max_applications or 0, claims=True)]
+
+
+def _one_of_each(promotion: CasePromotion, count: int) -> tuple[BundlePart, ...]:
+    """The parts of a set of which each article is required; none if any pieces make one."""
+    target, required = promotion.params.target, promotion.conditions.requires_skus
+    names_all = target is not None and set(target.values) == set(required)
+    if len(required) < 2 or not names_all or count not in (0, len(required)):
+        return ()
+    return tuple(BundlePart(ProductSet(skus=(sku,))) for sku in required)
 
 
 def nth_plans(case: Case, promotion: CasePromotion) -> list[Plan]:
@@ -56,7 +71,7 @@ def nth_plans(case: Case, promotion: CasePromotion) -> list[Plan]:
         return [_one_of_many(params, products)]
     rate_bp = ALL_BP if params.percent is None else bp(params.percent)
     benefit = NthItem(
-        params.n or params.buy_qty or 2, rate_bp, pick_of(params), params.per == "sku", False
+        params.n or params.buy_qty or 2, rate_bp, pick_of(params), params.per in BY_ARTICLE, False
     )
     return [Plan((benefit,), products, times=times, claims=True)]
 
@@ -77,10 +92,10 @@ def cheapest_plans(case: Case, promotion: CasePromotion) -> list[Plan]:
     free = params.free_units or 1
     each = params.group_size or (params.buy_qty and params.buy_qty + (params.get_qty or free))
     if each:
-        by_sets = CheapestFree(
+        of_each = _of_all_sets(params, products, each - free) or CheapestFree(
             each, params.get_qty or free, pick_of(params), _rate_bp(params), False
         )
-        return [Plan((by_sets,), products, times=params.max_applications or 0, claims=True)]
+        return [Plan((of_each,), products, times=params.max_applications or 0, claims=True)]
     size = promotion.conditions.min_qty
     times = params.max_applications or 0
     if times and size is not None and size > free and params.amount_minor is None:
@@ -90,6 +105,15 @@ def cheapest_plans(case: Case, promotion: CasePromotion) -> list[Plan]:
     pieces = Pieces(free, pick_of(params))
     cap = params.max_discount_minor or 0
     return [Plan((_lowered(params, pieces),), products, discount_max_minor=cap)]
+
+
+def _of_all_sets(params: Params, products: ProductSet, pay: int) -> BuyGet | None:
+    """The cheapest pieces of all sets together; None unless a case names the cheapest."""
+    if params.pick != "cheapest" or params.per in BY_ARTICLE:
+        return None
+    free = params.get_qty or params.free_units or 1
+    partly = params.buy_qty is not None and params.partial is not False
+    return BuyGet(pay, products, free, _rate_bp(params), partly=partly, spread=False)
 
 
 def _lowered(params: Params, pieces: Pieces) -> Benefit:
@@ -107,7 +131,8 @@ def _rate_bp(params: Params) -> int:
 def buy_get_plans(case: Case, promotion: CasePromotion) -> list[Plan]:
     """Who buys some gets others: added to the basket, or out of it."""
     params = promotion.params
-    is_added = params.gift == "extra_units" or (bool(params.gift_sku) and not params.gift)
+    names_gift = bool(params.gift_sku or params.gift_choice)
+    is_added = params.gift == "extra_units" or (names_gift and not params.gift)
     if is_added:
         return _added_plans(case, promotion)
     bought = params.buy_target or params.target
@@ -133,13 +158,20 @@ def _bought_plan(promotion: CasePromotion, bought: Target | None) -> Plan:
 
 
 def _n_plus_m_plan(promotion: CasePromotion, bought: Target | None) -> Plan:
-    """Each article by itself, unless a set of several is named."""
+    """All articles of the set together, unless each is meant by itself."""
     params = promotion.params
-    by_article = params.per == "sku" or is_everything(bought)
+    by_article = params.per in BY_ARTICLE
     pay, free = params.buy_qty or 1, params.get_qty or 1
     products = benefit_set(promotion, bought)
-    if _rate_bp(params) != ALL_BP:
-        benefit: Benefit = BuyGet(pay, products, free, _rate_bp(params), partly=True, spread=False)
+    of_all = _of_all_sets(params, products, pay)
+    if of_all is not None:
+        benefit: Benefit = of_all
+    elif _rate_bp(params) != ALL_BP and by_article and free == 1:
+        benefit = NthItem(pay + free, _rate_bp(params), pick_of(params), True, False)
+    elif pick_of(params) == "dearest":
+        benefit = CheapestFree(pay + free, free, "dearest", _rate_bp(params), False)
+    elif _rate_bp(params) != ALL_BP:
+        benefit = BuyGet(pay, products, free, _rate_bp(params), partly=True, spread=False)
     else:
         partly = params.partial is not False
         benefit = NPlusM(pay, free, by_article, False, partly, False)
@@ -154,19 +186,25 @@ def _times(params: Params) -> int:
 
 
 def _added_plans(case: Case, promotion: CasePromotion) -> list[Plan]:
-    """Pieces on top: of a named article, or of each article that was bought."""
+    """Pieces on top: of named articles, or of one of those that were bought."""
     params = promotion.params
     bought = benefit_set(promotion, params.buy_target or params.target)
-    if params.gift_sku:
-        return [_added(params, params.gift_sku, bought)]
-    skus = _skus_in(case, params.buy_target or params.target)
-    return [_added(params, sku, replace(bought, skus=(sku,), categories=())) for sku in skus]
+    gifts = params.gift_choice or ((params.gift_sku,) if params.gift_sku else ())
+    skus = tuple(_skus_in(case, params.buy_target or params.target))
+    if gifts or params.per not in BY_ARTICLE:
+        return [_added(params, gifts or skus, bought)]
+    return [_added(params, (sku,), replace(bought, skus=(sku,), categories=())) for sku in skus]
 
 
-def _added(params: Params, sku: str, bought: ProductSet) -> Plan:
+def _added(params: Params, skus: tuple[str, ...], bought: ProductSet) -> Plan:
     each = milli(params.free_per_unit) if params.free_per_unit else (params.get_qty or 1) * MILLI
-    every = 1 if params.free_per_unit else params.buy_qty or 1
-    gift = Gift((sku,), quantity_milli=each, for_each_count=every, counts_in_basket=False)
+    gift = Gift(
+        skus,
+        quantity_milli=each,
+        for_each_count=1 if params.free_per_unit else params.buy_qty or 1,
+        choice=len(skus) > 1,
+        counts_in_basket=False,
+    )
     return Plan((gift,), bought, times=_times(params))
 
 

@@ -19,6 +19,8 @@ LAST_COUPON = frozenset({"voucher", "vouchers"})
 FIRST_OF = frozenset({"first"})
 PER_LINE = frozenset({"catalogue", "catalog", "line", "lines", "item", "items", "product"})
 """Groups whose one promotion is chosen for each line by itself."""
+LAST_OF_EQUALS = frozenset({"line", "lines", "item", "items"})
+"""Groups where of promotions worth the same the last takes effect; of others it is the first."""
 STEP = 1_000
 """Priorities between two promotions of a case: what one of them becomes runs in its own order."""
 STAGES: dict[Stage, int] = {"earning": 300_000, "multiplying": 200_000, "counting": 100_000}
@@ -90,22 +92,37 @@ def _works_by_article(plan: Plan) -> bool:
     return True
 
 
-def exclusive_of(source: CasePromotion, plan: Plan) -> Literal["no", "receipt", "items"]:
-    """Alone on the receipt; or on its articles, if it says so or is about some articles only."""
+def exclusive_of(
+    case: Case, source: CasePromotion, plan: Plan
+) -> Literal["no", "receipt", "items"]:
+    """Alone on the receipt; or on its articles, if it or one before it is about some only."""
     if plan.lane == "reward":
         return "no"
-    if source.params.stop_further_for_item:
+    if source.params.stop_further_for_item or source.params.stop_further:
         return "items"
     if source.stacking != "exclusive":
         return "no"
-    return "receipt" if is_everything(source.params.target) else "items"
+    upto = [one for one in case.promotions if one.order <= source.order]
+    exclusive = [one for one in upto if one.stacking == "exclusive"]
+    is_alone = all(is_everything(one.params.target) for one in exclusive)
+    return "receipt" if is_alone else "items"
 
 
 def priority_of(case: Case, source: CasePromotion, plan: Plan) -> int:
     """The order of the case; points are given before they are spent or multiplied."""
     if plan.stage == "narrow_earning":
         return _narrow_place(case)
-    return STAGES.get(plan.stage, 0) - STEP * source.order
+    return STAGES.get(plan.stage, 0) - STEP * _turn(case, source)
+
+
+def _turn(case: Case, source: CasePromotion) -> int:
+    """When a promotion has its turn: rivals who stand together may have theirs the other way."""
+    if group_of(source) not in LAST_OF_EQUALS:
+        return source.order
+    rivals = [one.order for one in case.promotions if one.stacking == source.stacking]
+    first, last = min(rivals), max(rivals)
+    between = [one for one in case.promotions if first <= one.order <= last]
+    return first + last - source.order if len(between) == len(rivals) else source.order
 
 
 def _narrow_place(case: Case) -> int:
@@ -125,7 +142,7 @@ def second_lane_from(case: Case, plans: Sequence[tuple[CasePromotion, Plan]]) ->
     claiming = [
         one.order
         for one, plan in plans
-        if plan.starts_at_lane or exclusive_of(one, plan) == "items"
+        if plan.starts_at_lane or exclusive_of(case, one, plan) == "items"
     ]
     late = [order for order in claiming if min(lowering, default=order) < order]
     grouped = any(group_of(source) for source, _ in plans)
@@ -141,8 +158,8 @@ def lane_of(source: CasePromotion, plan: Plan, second_from: int | None) -> LaneN
 def base_of(case: Case, source: CasePromotion) -> Base:
     """What a percentage is of: the price that others left, or the price as sent.
 
-    Percentages of all articles that stand side by side add up; on named articles they follow each
-    other.
+    Percentages of all articles that stand side by side add up, as do promotions for so many pieces
+    of all; on named articles they follow each other.
     """
     if source.params.base:
         return "as_sent" if source.params.base == "original" else "running"
@@ -157,13 +174,20 @@ def _is_after_free_pieces(case: Case, source: CasePromotion) -> bool:
 
 
 def _is_side_by_side(case: Case, source: CasePromotion) -> bool:
-    plain = [one for one in case.promotions if _is_plain_percentage(one)]
-    return source in plain and len(plain) > 1
+    free = [one for one in case.promotions if _is_of_all_articles(one)]
+    percentages = [one for one in free if one.kind == "percent_off_line"]
+    picking = [one for one in free if one.params.max_units is not None and _is_by_piece(one)]
+    return any(source in rivals and len(rivals) > 1 for rivals in (percentages, picking))
 
 
-def _is_plain_percentage(one: CasePromotion) -> bool:
+def _is_by_piece(one: CasePromotion) -> bool:
+    return one.kind == "percent_off_line" or one.params.amount_basis == "per_unit"
+
+
+def _is_of_all_articles(one: CasePromotion) -> bool:
     params = one.params
     by_itself = params.max_units is not None and not params.pick
-    if one.kind != "percent_off_line" or one.stacking != "stackable" or by_itself:
+    is_of_lines = one.kind in ("percent_off_line", "amount_off_line")
+    if one.stacking != "stackable" or by_itself or not is_of_lines:
         return False
     return is_everything(params.target) and not params.rounding
