@@ -2,8 +2,8 @@
 
 Importing the server takes a second of a core, and the tests start some hundreds of processes. What
 runs in a fork is what `python -m` runs, with its arguments, environment, files, signals and exit
-code. That a new interpreter comes as far is shown where one is started: by the benchmarks' tests,
-by those of `pos_sim`'s runs, and by some of `loyaltyctl`.
+code. That a new interpreter comes as far is shown where one is started: servers by the tests of
+`bench` and of `pos_sim`'s runs, a cash server by those of the faults, `loyaltyctl` by one of it.
 """
 
 import multiprocessing
@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 ROOT: Final = Path(__file__).parent.parent
+RUN_S_MAX: Final = 60.0
 _IMPORTED: Final = ("tests.starting", "server.main", "server.ctl.__main__", "pos_sim.__main__")
 _INPUT, _OUTPUT = os.O_RDONLY, os.O_WRONLY | os.O_CREAT | os.O_APPEND
 
@@ -69,15 +70,14 @@ class Started:
 
 
 def run(
-    module: str, *arguments: str | Path, said: str = "", timeout_s: float = 60.0, **settings: str
+    module: str, *arguments: str | Path, said: str = "", **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python -m module arguments` to its end.
+    """Run `python -m module arguments` to its end; subprocess.TimeoutExpired after RUN_S_MAX.
 
     Args:
         module: to run.
         arguments: of the command.
         said: its input.
-        timeout_s: subprocess.TimeoutExpired after so long.
         settings: what differs from this process's environment.
     """
     words = tuple(map(str, arguments))
@@ -86,7 +86,7 @@ def run(
         files[0].write_text(said, encoding="utf-8")
         process = Started(module, *words, environment={**os.environ, **settings}, files=files)
         try:
-            code = process.wait(timeout_s)
+            code = process.wait(RUN_S_MAX)
         finally:
             process.kill()
         output, error = (path.read_text(encoding="utf-8") for path in files[1:])

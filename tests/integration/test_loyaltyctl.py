@@ -10,8 +10,8 @@ import grpc
 import pytest
 
 from tests.pg import create_database, drop_database, execute, run_apart
-from tests.serving import ROOT, ServerProcess, checkout_request, seed, serving, till_stub
-from tests.starting import run
+from tests.serving import ServerProcess, checkout_request, seed, serving, till_stub
+from tests.starting import ROOT, run
 
 DEMO = ROOT / "programs" / "demo_grocery.toml"
 
