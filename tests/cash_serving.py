@@ -1,8 +1,7 @@
 """A cash server as a process for tests, and a proxy in a thread between it and its server."""
 
 import asyncio
-import subprocess
-import sys
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,8 @@ import grpc
 from loyalty.v1.till_service_pb2_grpc import TillServiceStub
 from pos_sim.cash_server.status import SpoolStatus, read_status
 from pos_sim.faults.proxy import Proxy, Weather
-from tests.serving import ROOT, free_port, wait_until
+from tests.serving import RECONNECT_SOON, free_port, wait_until
+from tests.starting import Started
 
 QUICK = ("--rush-pause-s", "0.2", "--rush-pause-max-s", "0.4", "--statement-wait-s", "0.2")
 """Pauses short enough for a test."""
@@ -30,11 +30,12 @@ class CashProcess:
         self.spool = spool
         self._log = spool.with_suffix(".log")
         aimed = [word for target in targets for word in ("--target", target)]
-        command = [sys.executable, "-m", "pos_sim", "cash-server", "run", *aimed]
-        command += ["--listen", self.target, "--spool", str(spool), *flags]
+        command = ("cash-server", "run", *aimed, "--listen", self.target, "--spool", str(spool))
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("ab") as output:
-            self.process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
+        files = (Path(os.devnull), self._log, self._log)
+        self.process = Started(
+            "pos_sim", *command, *flags, environment=dict(os.environ), files=files
+        )
         wait_until(self._listens, "the cash server")
 
     def stub(self, channel: grpc.Channel) -> Any:
@@ -59,7 +60,7 @@ class CashProcess:
     def _listens(self) -> bool:
         if self.process.poll() is not None:
             raise AssertionError(f"the cash server ended:\n{self._log.read_text()[-4_000:]}")
-        with grpc.insecure_channel(self.target) as channel:
+        with grpc.insecure_channel(self.target, RECONNECT_SOON) as channel:
             try:
                 grpc.channel_ready_future(channel).result(timeout=0.5)
             except grpc.FutureTimeoutError:

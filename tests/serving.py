@@ -3,11 +3,8 @@
 import asyncio
 import os
 import re
-import signal
 import socket
 import struct
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,13 +26,19 @@ from rewards.program import Program
 from server.clock import set_offset
 from server.codec.program_pb import program_to_pb
 from server.reference import PUBLISH_LEAD_US
+from tests.starting import Started
 
 PlaceWith = Callable[[program_pb2.Program], dict[str, str]]
 """Makes the environment that points a server at a database with a program in force."""
 CHAIN, STORE = "test", "s1"
 START_TIMEOUT_S = 60.0
 CARDS = 40
-ROOT = Path(__file__).parent.parent
+RECONNECT_SOON = (
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 100),
+)
+"""To a server that is about to listen; by default the second attempt comes after a second."""
 
 PROGRAM: dict[str, Any] = {
     "program_id": "test",
@@ -114,14 +117,8 @@ class ServerProcess:
         self.target = f"127.0.0.1:{self.port}"
         environment = {**os.environ, **place, "LOYALTY_LISTEN": self.target}
         self._log = log
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "server"],
-                env=environment,
-                cwd=ROOT,
-                stdout=output,
-                stderr=output,
-            )
+        files = (Path(os.devnull), log, log)
+        self.process = Started("server", environment=environment, files=files)
         if waits:
             self.wait_healthy()
 
@@ -133,7 +130,7 @@ class ServerProcess:
     def stop(self) -> int:
         """SIGTERM; give the exit code."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            self.process.terminate()
         return self.process.wait(timeout=60)
 
     def log_text(self) -> str:
@@ -146,7 +143,7 @@ class ServerProcess:
         while time.monotonic() < deadline_s:
             if self.process.poll() is not None:
                 raise AssertionError(f"the server ended:\n{self._log.read_text()[-4_000:]}")
-            with grpc.insecure_channel(self.target) as channel:
+            with grpc.insecure_channel(self.target, RECONNECT_SOON) as channel:
                 try:
                     grpc.channel_ready_future(channel).result(timeout=1.0)
                 except grpc.FutureTimeoutError:

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.serving import ROOT, free_port
+from tests.serving import free_port
+from tests.starting import ROOT
 
 PACKAGE, VERSION = "smpp", "0.5.1"
 CACHE = ROOT / "var" / f"npm-{PACKAGE}-{VERSION}"

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.serving import ROOT
+from tests.starting import ROOT
 
 FIGURES = {
     "compile_s_10000",

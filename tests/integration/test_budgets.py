@@ -5,8 +5,6 @@ tables of budgets is read directly.
 """
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -44,6 +42,7 @@ from tests.serving import (
     wait_until,
     with_totals,
 )
+from tests.starting import run
 
 SECOND_US = 1_000_000
 ZONE = ZoneInfo("Europe/Moscow")
@@ -435,9 +434,9 @@ def test_budgets_can_be_read(shop: Shop) -> None:
     for one in (total, store):
         assert (one.used.times, one.used.amount_minor) == (3, 3 * OF_A_SALE_MINOR)
         assert (one.overrun.times, one.overrun.amount_minor) == (0, 0)
-    command = [sys.executable, "-m", "server.ctl", "ledger", "budgets", "--chain", CHAIN, "--json"]
-    command += ["--target", shop.servers[0].target]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    options = ("--chain", CHAIN, "--json", "--target", shop.servers[0].target)
+    done = run("server.ctl", "ledger", "budgets", *options)
+    assert done.returncode == 0, done.stderr
     listed = msgspec.json.decode(done.stdout)["budgets"]
     assert [one["used"]["times"] for one in listed] == ["3", "3"]
     nobody = bo.ListBudgetsRequest(chain_id=CHAIN, promotion_id="nobody")

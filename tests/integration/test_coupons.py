@@ -5,8 +5,6 @@ from the audit.
 """
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +30,7 @@ from tests.serving import (
     test_program,
     till_stub,
 )
+from tests.starting import run
 
 DAY_US = 86_400_000_000
 FULL, HALF = 60_000, 30_000
@@ -328,18 +327,12 @@ def test_the_command_imports_a_file(
     good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
     good.write_text("code,expires_at\nfile-1,\nfile-2,2099-01-01T00:00:00+03:00\n")
     bad.write_text("code,expires_at\nfile-3,tomorrow\n")
-    command = [sys.executable, "-m", "server.ctl", "import", "coupons"]
     options = ["--chain", CHAIN, "--series", "half", "--target", servers[0].target]
 
-    def run(path: Path) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [*command, str(path), *options], check=False, capture_output=True, text=True
-        )
-
     for _ in range(2):
-        done = run(good)
+        done = run("server.ctl", "import", "coupons", good, *options)
         assert (done.returncode, "2 imported" in done.stdout) == (0, True), done.stderr
-    failed = run(bad)
+    failed = run("server.ctl", "import", "coupons", bad, *options)
     assert failed.returncode
     assert "line 2: expires_at" in failed.stderr
     assert states(tills[0].Checkout(asked(1, "FILE-2"))) == [APPLIED]

@@ -4,8 +4,6 @@ Real servers over one database; the ledger is proved after each test.
 """
 
 import json
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,6 +35,7 @@ from tests.forwarding import (
 )
 from tests.refunding import basket, rate
 from tests.serving import CHAIN, publish, receipt_key, test_program, wait_until
+from tests.starting import run
 
 
 def till(link: Link, request: Any) -> pb.ForwardResponse:
@@ -348,8 +347,7 @@ def test_the_report_counts_each_thing_once(link: Link, tmp_path: Path) -> None:
 
 
 def ctl(link: Link, *words: str) -> str:
-    command = [sys.executable, "-m", "server.ctl", *words, "--target", link.targets[0]]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run("server.ctl", *words, "--target", link.targets[0])
     assert done.returncode == 0, done.stderr
     return done.stdout
 

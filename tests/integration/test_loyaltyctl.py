@@ -1,9 +1,7 @@
 """loyaltyctl as an operator runs it: a process, its exit code, and what it says."""
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +10,8 @@ import grpc
 import pytest
 
 from tests.pg import create_database, drop_database, execute, run_apart
-from tests.serving import ROOT, ServerProcess, checkout_request, seed, serving, till_stub
+from tests.serving import ServerProcess, checkout_request, seed, serving, till_stub
+from tests.starting import ROOT, run
 
 DEMO = ROOT / "programs" / "demo_grocery.toml"
 
@@ -41,14 +40,7 @@ def world(
 
 def ctl(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command; nobody is asked, and nothing is folded to a terminal's width."""
-    done = subprocess.run(
-        [sys.executable, "-m", "server.ctl", *map(str, arguments)],
-        env={**os.environ, "COLUMNS": "200", **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run("server.ctl", *arguments, COLUMNS="200", **environment)
     assert "Traceback" not in done.stderr, done.stderr
     return done
 

@@ -1,7 +1,6 @@
 """`loyaltyctl program plan`, `history` and `rollback` as an operator and a script run them."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import pytest
 
 from tests.pg import create_database, drop_database
 from tests.serving import ServerProcess, serving
+from tests.starting import run
 
 KIOSK = """
 program_id = "kiosk"
@@ -43,15 +43,8 @@ class World(NamedTuple):
 
     def ctl(self, *arguments: str | Path, said: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command of `loyaltyctl program`."""
-        done = subprocess.run(
-            [sys.executable, "-m", "server.ctl", "program", *map(str, arguments)],
-            env={**os.environ, "COLUMNS": "200", "LOYALTY_TARGET": self.server.target},
-            input=said,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        settings = {"COLUMNS": "200", "LOYALTY_TARGET": self.server.target}
+        done = run("server.ctl", "program", *arguments, said=said, **settings)
         assert "Traceback" not in done.stderr, done.stderr
         return done
 

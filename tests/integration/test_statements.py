@@ -1,9 +1,6 @@
 """Goal: statements and reports say what the postings say; a closed period says it for ever."""
 
 import asyncio
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +19,6 @@ from tests.pg import run_apart
 from tests.serving import (
     CHAIN,
     PROGRAM,
-    ROOT,
     STORE,
     checkout_request,
     publish,
@@ -30,6 +26,7 @@ from tests.serving import (
     receipt_key,
     test_program,
 )
+from tests.starting import run
 
 EARNED = 3_000
 POINTS = {
@@ -339,15 +336,8 @@ def test_chains_with_assets_of_one_name_are_apart(made: World) -> None:
 
 
 def ctl(made: World, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "server.ctl", *arguments],
-        env={**os.environ, "COLUMNS": "200", "LOYALTY_TARGET": made.servers[0].target},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    settings = {"COLUMNS": "200", "LOYALTY_TARGET": made.servers[0].target}
+    done = run("server.ctl", *arguments, **settings)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
