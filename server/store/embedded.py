@@ -417,7 +417,9 @@ class EmbeddedPostgres:
     def _status(self) -> str:
         """`dead`, or what PostgreSQL says of itself: starting, ready, stopping."""
         pid, status = self._postmaster_file()
-        if not pid or find_process(pid) is None or not self._is_family_alive():
+        if not pid or find_process(pid) is None or not works_in(pid, self.pgdata):
+            return "dead"
+        if not self._is_family_alive():
             return "dead"
         return status or "starting"
 

@@ -191,14 +191,33 @@ def test_another_postgresql_that_has_a_killed_ones_number_does_not_hold_it_up(
     tmp_path: Path, postgres: EmbeddedPostgres
 ) -> None:
     """Process ids come again, and a killed PostgreSQL leaves its own behind in a file."""
-    other = postgres.ensure_running() and postgres.postmaster_pid
-    with EmbeddedPostgres(tmp_path / "killed") as first:
-        first.ensure_running()
-        left_behind = (first.pgdata / "postmaster.pid").read_text().splitlines(keepends=True)
-    (first.pgdata / "postmaster.pid").write_text("".join([f"{other}\n", *left_behind[1:]]))
+    postgres.ensure_running()
+    other = postgres.postmaster_pid
+    _leave_number_behind(tmp_path / "killed", other)
     with EmbeddedPostgres(tmp_path / "killed") as second:
         assert fetch(second.ensure_running(), "SELECT 1") == [1]
         assert second.postmaster_pid != other
+
+
+def test_nor_is_it_taken_for_the_killed_one_while_a_backend_of_that_lives(
+    tmp_path: Path, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "ORPHANS_KILL_S", 0.05)
+    monkeypatch.setattr(embedded, "ORPHANS_TIMEOUT_S", 0.1)
+    postgres.ensure_running()
+    _leave_number_behind(tmp_path / "killed", postgres.postmaster_pid)
+    second = EmbeddedPostgres(tmp_path / "killed")
+    with open(second.data_dir / "family.lock") as family:
+        wait_until(lambda: embedded_host.try_lock(family.fileno()), "the end of the first one")
+        with pytest.raises(EmbeddedPostgresError, match="earlier PostgreSQL still use"):
+            second.ensure_running()
+
+
+def _leave_number_behind(data_dir: Path, pid: int | None) -> None:
+    """Leave a file behind as a killed PostgreSQL does, with another process's number in it."""
+    with EmbeddedPostgres(data_dir) as first:
+        left_behind = (first.pgdata / "postmaster.pid").read_text().splitlines(keepends=True)
+    (first.pgdata / "postmaster.pid").write_text("".join([f"{pid}\n", *left_behind[1:]]))
 
 
 def test_a_killed_postmaster_is_started_again_once_with_every_committed_row(
