@@ -42,7 +42,7 @@ from rewards.spending import Wish
 from rewards.undelivered import delivered_wishes, instead_of, post_instead, undelivered
 from server.lookups import Seen, Wanted
 from server.store.facts import KnownKey
-from server.store.forwarded import KnownStatement
+from server.store.forwarded import KnownStatement, Parked
 from server.till import evaluation as work
 from server.till import instruments
 from server.till.break_off import void_key_id_of
@@ -68,19 +68,24 @@ class SaleAdvice(NamedTuple):
     checkout: CheckoutCommand
 
 
-async def forward_sale(context: Context, advice: SaleAdvice, deadline_s: float) -> bytes:
+async def forward_sale(
+    context: Context, advice: SaleAdvice, deadline_s: float
+) -> tuple[bytes, tuple[Parked, ...]]:
     """Record or settle a forwarded sale; durable when this returns.
+
+    Returns:
+        The acknowledgement, and what had waited for the sale when it was looked up.
 
     Raises:
         Refusal: KEY_CONFLICT for another sale under a known key; UNKNOWN_STORE and its like;
             no time.
     """
     if advice.checkout.sale.header.mode == SaleMode.TRAINING:
-        return acknowledged(ForwardState.RECORDED, training=True)
+        return acknowledged(ForwardState.RECORDED, training=True), ()
     forward = ForwardOperation(context, advice)
     while True:
         try:
-            return await run_durable(context, forward, deadline_s)
+            return await run_durable(context, forward, deadline_s), forward.waiting
         except UndoFirstError:
             # Its own commit: sold anew it reads the accounts as that has left them. Whoever dies in
             # between is sent the statement again, and goes on from here.
@@ -109,7 +114,10 @@ class ForwardOperation:
         self.wanted = Wanted(
             (advice.forwarded.own_key_id, key_id, void_key_id_of(key_id), *others),
             self._selling.wanted.identifier_hashes,
+            sale_ids=(key_id,),
         )
+        self.waiting: tuple[Parked, ...] = ()
+        """What waits for the sale, as it was looked up."""
 
     async def settled(self, known: KnownKey, seen: Seen, deadline_s: float) -> bytes:
         """It was stated before: give that acknowledgement.
@@ -117,6 +125,7 @@ class ForwardOperation:
         Raises:
             Refusal: KEY_CONFLICT if it was stated of another sale.
         """
+        self.waiting = seen.parked or self.waiting
         forwarded = self._advice.forwarded
         history = await read_history(self._context, forwarded.key_id, deadline_s)
         first = [one for one in history if one.forward_key_id == forwarded.own_key_id]
@@ -132,6 +141,7 @@ class ForwardOperation:
             UndoFirstError: see the class.
         """
         context, forwarded = self._context, self._advice.forwarded
+        self.waiting = seen.parked or self.waiting
         check_instant(context, forwarded)
         # A key that is not there has no statement; one that comes meanwhile takes it.
         history: tuple[KnownStatement, ...] = ()
