@@ -1,6 +1,11 @@
-"""Look-ups of all calls in dynamic batches: what queued while the last one ran goes together."""
+"""Look-ups of all calls in dynamic batches: what queued while the last one ran goes together.
+
+Calls that can wait are told what was found one at a time, so that a batch of them, each of which
+then decides a receipt, never keeps a live till waiting for more than one decision.
+"""
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -26,6 +31,7 @@ class Wanted(Struct, frozen=True, gc=False):
         hold_ids: of the basket.
         lease_hold_ids: the same, if it may hold something of budgets.
         sale_ids: sales of which it asks what waits for them.
+        can_wait: nobody stands at a till for it.
     """
 
     key_ids: tuple[bytes, ...]
@@ -35,6 +41,7 @@ class Wanted(Struct, frozen=True, gc=False):
     hold_ids: tuple[bytes, ...] = ()
     lease_hold_ids: tuple[bytes, ...] = ()
     sale_ids: tuple[bytes, ...] = ()
+    can_wait: bool = False
 
 
 class Seen(Struct, frozen=True):
@@ -92,6 +99,7 @@ class Lookups:
         self._source = source
         self._queue: list[tuple[Wanted, asyncio.Future[Seen]]] = []
         self._serving: list[tuple[Wanted, asyncio.Future[Seen]]] = []
+        self._patient: deque[tuple[asyncio.Future[Seen], Seen]] = deque()
         self._wake = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._pace = Pace(BATCHES_APART_S)
@@ -105,7 +113,8 @@ class Lookups:
         if self._worker is not None:
             self._worker.cancel()
             await asyncio.gather(self._worker, return_exceptions=True)
-        for _, future in (*self._serving, *self._queue):
+        waiting = [future for _, future in (*self._serving, *self._queue)]
+        for future in (*waiting, *(future for future, _ in self._patient)):
             future.cancel()
 
     async def look_up(self, wanted: Wanted, deadline_s: float) -> Seen:
@@ -163,8 +172,27 @@ class Lookups:
                     future.set_exception(error)
             return
         for wanted, future in batch:
-            if not future.done():
-                future.set_result(seen_by(wanted, found, parked))
+            if future.done():
+                continue
+            seen = seen_by(wanted, found, parked)
+            if wanted.can_wait:
+                self._tell_in_turn(future, seen)
+            else:
+                future.set_result(seen)
+
+    def _tell_in_turn(self, future: "asyncio.Future[Seen]", seen: Seen) -> None:
+        self._patient.append((future, seen))
+        if len(self._patient) == 1:
+            asyncio.get_running_loop().call_soon(self._tell_next)
+
+    def _tell_next(self) -> None:
+        """Tell one call, and the next one after the loop has gone round."""
+        future, seen = self._patient[0]
+        if not future.done():
+            future.set_result(seen)
+        self._patient.popleft()
+        if self._patient:
+            asyncio.get_running_loop().call_soon(self._tell_next)
 
 
 def _give_up(future: "asyncio.Future[Seen]") -> None:

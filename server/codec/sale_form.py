@@ -1,4 +1,4 @@
-"""Reads a whole Checkout, Quote or Forward of a sale in one step, if nothing is wrong with any of its fields.
+"""Reads a whole Checkout, Quote or forwarded sale in one step, if all its fields are right.
 
 Its twin is `server.codec.sale_pb`, which reads whatever this gives up on, and says what is wrong.
 """
