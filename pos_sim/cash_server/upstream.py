@@ -34,7 +34,7 @@ LOST = frozenset(
     }
 )
 
-OpenLink = Callable[[str], SessionLink]
+OpenLink = Callable[[str], Link]
 
 
 def open_session(target: str) -> SessionLink:
@@ -58,11 +58,11 @@ class Upstream:
             targets: Servers as host:port, one or more.
             streams: For calls of tills, to each server.
             health: Is told how calls end.
-            open_link: Opens a stream.
+            open_link: Opens a stream for calls of tills.
         """
         self._health = health
         self._live = [open_link(target) for _ in range(streams) for target in targets]
-        self._spool = [open_link(target) for target in targets]
+        self._spool = [open_session(target) for target in targets]
         self._turn = 0
 
     async def ask(self, till: str, call: str, message: Message, budget_s: float) -> Message:
