@@ -1,7 +1,7 @@
 """Look-ups of all calls in dynamic batches: what queued while the last one ran goes together.
 
-Calls that can wait are told what was found one at a time, so that a batch of them, each of which
-then decides a receipt, never keeps a live till waiting for more than one decision.
+Calls that can wait are told what was found a few at a time, so that a batch of them, each of which
+then decides a receipt, never keeps a live till waiting for more than a few decisions.
 """
 
 import asyncio
@@ -19,6 +19,8 @@ from server.store.facts import KnownCustomer, KnownKey
 from server.store.forwarded import Parked
 
 BATCH_MAX = 256
+TOLD_TOGETHER = 4
+"""Of calls that can wait, once round the event loop: each round costs some 0.2 ms with gRPC."""
 BATCHES_APART_S = 0.006
 """Under load; a batch of ENTRIES_ENOUGH or the first after a pause does not wait."""
 
@@ -187,11 +189,11 @@ class Lookups:
             asyncio.get_running_loop().call_soon(self._tell_next)
 
     def _tell_next(self) -> None:
-        """Tell one call, and the next one after the loop has gone round."""
-        future, seen = self._patient[0]
-        if not future.done():
-            future.set_result(seen)
-        self._patient.popleft()
+        """Tell a few calls, and the next ones after the loop has gone round."""
+        for _ in range(min(TOLD_TOGETHER, len(self._patient))):
+            future, seen = self._patient.popleft()
+            if not future.done():
+                future.set_result(seen)
         if self._patient:
             asyncio.get_running_loop().call_soon(self._tell_next)
 

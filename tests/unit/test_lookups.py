@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.lookups import BATCH_MAX, Lookups, Seen, Wanted, seen_by
+from server.lookups import BATCH_MAX, TOLD_TOGETHER, Lookups, Seen, Wanted, seen_by
 from server.store.database import Found, RetryError
 from server.store.facts import KnownCustomer, KnownKey
 from server.store.forwarded import Parked
@@ -171,12 +171,12 @@ def test_who_can_wait_is_told_in_turn() -> None:
             await asyncio.sleep(0)
             told.append(f"{name} goes on")
 
-        names = [("p1", True), ("p2", True), ("p3", True), ("live", False)]
-        await asyncio.gather(*(ask(*one) for one in names))
-        assert told.index("live") < told.index("p1")
-        assert told.index("live goes on") < told.index("p2")
-        assert told.index("p1 goes on") <= told.index("p2") + 1
-        assert [name for name in told if len(name) == 2] == ["p1", "p2", "p3"]
+        patient = [f"p{n}" for n in range(20 * TOLD_TOGETHER)]
+        await asyncio.gather(*(ask(name, True) for name in patient), ask("live", False))
+        assert told.index("live") < told.index("p0")
+        assert told.index("live goes on") < told.index(f"p{TOLD_TOGETHER}")
+        assert told.index("p0 goes on") < told.index(f"p{2 * TOLD_TOGETHER}")
+        assert [name for name in told if name in patient] == patient
 
     play(scenario)
 
@@ -184,7 +184,9 @@ def test_who_can_wait_is_told_in_turn() -> None:
 def test_stopping_cancels_who_is_to_be_told_in_turn() -> None:
     async def scenario(bench: Bench) -> None:
         deadline_s = virtual_loop().time() + LONG_S
-        wanted = [Wanted((make.key_id(f"p{n}"),), (), can_wait=True) for n in range(9)]
+        wanted = [
+            Wanted((make.key_id(f"p{n}"),), (), can_wait=True) for n in range(3 * TOLD_TOGETHER)
+        ]
         work = [asyncio.create_task(bench.lookups.look_up(one, deadline_s)) for one in wanted]
         await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
         await bench.lookups.stop()
