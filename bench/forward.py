@@ -36,7 +36,7 @@ HOUR_US = 3_600_000_000
 LIVE_SHARE = 0.1
 """Of the live rate: what the live tills sell at meanwhile."""
 EMPTIED_WITHIN_S = 1_800.0
-AT_ONCE = 32
+AT_ONCE = 64
 POLL_S = 0.2
 
 

@@ -8,9 +8,14 @@ import grpc
 from google.protobuf.message import Message
 
 from loyalty.v1.till_service_pb2 import SessionRequest, SessionResponse
-from loyalty.v1.till_service_pb2_grpc import TillServiceStub
+from pos_sim import splice
 from pos_sim.link import GRACE_S, open_channel
 from pos_sim.refusal import LinkLostError, RefusedError, read_status
+
+SESSION = "/loyalty.v1.TillService/Session"
+_NUMBERS = {
+    field.name: field.number for field in SessionRequest.DESCRIPTOR.oneofs_by_name["call"].fields
+}
 
 
 class SessionLink:
@@ -31,10 +36,13 @@ class SessionLink:
 
     async def ask(self, call: str, message: Message, timeout_ms: int) -> Message:
         """Make a call (see Link)."""
+        return await self.ask_spelled(call, message.SerializeToString(), timeout_ms)
+
+    async def ask_spelled(self, call: str, request: bytes, timeout_ms: int) -> Message:
+        """Make a call whose request is spelled already (see Link)."""
         stream = self._usable_stream()
         try:
-            async with asyncio.timeout(timeout_ms / 1000 + self._grace_s):
-                return await stream.ask(call, message, timeout_ms)
+            return await stream.ask(call, request, timeout_ms, timeout_ms / 1000 + self._grace_s)
         except TimeoutError as error:
             stream.is_usable = False
             raise LinkLostError(f"no answer to {call} in time") from error
@@ -70,23 +78,24 @@ class _Stream:
         self.is_usable = True
         self.was_told_to_go = False
         self._channel = open_channel(target)
-        self._call: Any = TillServiceStub(self._channel).Session()
+        self._call: Any = self._channel.stream_stream(SESSION)()
         self._pending: dict[int, asyncio.Future[SessionResponse]] = {}
         self._last_id = 0
-        self._to_write: asyncio.Queue[SessionRequest] = asyncio.Queue()
+        self._to_write: asyncio.Queue[bytes] = asyncio.Queue()
         self._tasks = [asyncio.create_task(self._write()), asyncio.create_task(self._read())]
 
-    async def ask(self, call: str, message: Message, timeout_ms: int) -> Message:
+    async def ask(self, call: str, request: bytes, timeout_ms: int, patience_s: float) -> Message:
         self._last_id += 1
         correlation_id = self._last_id
-        request = SessionRequest(correlation_id=correlation_id, timeout_ms=timeout_ms)
-        getattr(request, call).CopyFrom(message)
-        future = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[SessionResponse] = loop.create_future()
+        timer = loop.call_later(patience_s, _give_up, future)
         self._pending[correlation_id] = future
-        self._to_write.put_nowait(request)
+        self._to_write.put_nowait(_spelled(correlation_id, timeout_ms, call, request))
         try:
-            response: SessionResponse = await future
+            response = await future
         finally:
+            timer.cancel()
             self._pending.pop(correlation_id, None)
         if response.HasField("status"):
             raise RefusedError(read_status(response.status), response.status)
@@ -118,8 +127,8 @@ class _Stream:
     async def _read(self) -> None:
         why = "the stream ended"
         try:
-            async for response in self._call:
-                self._take(response)
+            async for message in self._call:
+                self._take(SessionResponse.FromString(message))
         except grpc.aio.AioRpcError as error:
             why = f"{error.code().name}: {error.details()}"
         finally:
@@ -138,3 +147,14 @@ class _Stream:
         for future in self._pending.values():
             if not future.done():
                 future.set_exception(LinkLostError(why))
+
+
+def _spelled(correlation_id: int, timeout_ms: int, call: str, request: bytes) -> bytes:
+    """A SessionRequest, without reading its call again: what follows in bytes is a field of it."""
+    head = SessionRequest(correlation_id=correlation_id, timeout_ms=timeout_ms)
+    return head.SerializeToString() + splice.field(_NUMBERS[call], request)
+
+
+def _give_up(future: "asyncio.Future[SessionResponse]") -> None:
+    if not future.done():
+        future.set_exception(TimeoutError())

@@ -172,9 +172,10 @@ def instead_of(
         return ()
     found = []
     owned = dict(balances)
+    assets = {policy: offline_asset(program, policy) for policy in _KINDS}
     for number in sorted(discounts):
         promotion = program.promotions[number]
-        asset_code = offline_asset(program, promotion.policy.offline)
+        asset_code = assets.get(promotion.policy.offline, "")
         if not asset_code:
             continue
         amount_minor = worth_in(program, asset_code, discounts[number])

@@ -16,7 +16,7 @@ from loyalty.v1 import till_service_pb2 as pb
 from rewards.refusal import Reason, Refusal
 from server import status
 from server.codec.message import parsed
-from server.codec.sale_form import read_checkout, read_quote
+from server.codec.sale_form import read_checkout, read_forward, read_quote
 from server.till.break_off import break_off
 from server.till.checkout import checkout
 from server.till.context import Context
@@ -69,7 +69,11 @@ NOT_OFFERED = (
 REQUEST_KINDS: dict[str, type[Message]] = {
     name: getattr(pb, f"{name}Request") for name in (*OFFERED, *NOT_OFFERED)
 }
-FORMS: dict[str, Callable[[bytes], Any]] = {"Checkout": read_checkout, "Quote": read_quote}
+FORMS: dict[str, Callable[[bytes], Any]] = {
+    "Checkout": read_checkout,
+    "Quote": read_quote,
+    "Forward": read_forward,
+}
 """How calls that come often are read in one step; None is that the stubs are to read it."""
 
 _log = structlog.get_logger(__name__)

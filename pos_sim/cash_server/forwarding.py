@@ -20,6 +20,7 @@ from loyalty.v1.till_service_pb2 import (
     ForwardResponse,
     ForwardState,
 )
+from pos_sim import splice
 from pos_sim.cash_server import spool_rows
 from pos_sim.cash_server.backlog import Backlog, Item
 from pos_sim.cash_server.clock import Clock
@@ -182,16 +183,17 @@ class Forwarding:
         self._backlog.drop(item.entry_id)
         self._failures.pop(item.entry_id, None)
 
-    def _write(self, entry: Entry) -> tuple[str, Message]:
+    def _write(self, entry: Entry) -> tuple[str, bytes]:
         """The call that settles an entry."""
         if not entry.is_fact and not entry.has_outcome:
-            return Kind.BREAK_OFF.value, BreakOffRequest(receipt_key=_key(entry))
+            asked = BreakOffRequest(receipt_key=ReceiptKey.FromString(entry.key))
+            return Kind.BREAK_OFF.value, asked.SerializeToString()
         offset_us = self._offset_us() + entry.till_offset_us
         return Kind.FORWARD.value, write_forward(entry, offset_us)
 
 
-def write_forward(entry: Entry, clock_offset_us: int) -> ForwardRequest:
-    """Write what is forwarded of an entry: what the till said, and nothing of our own.
+def write_forward(entry: Entry, clock_offset_us: int) -> bytes:
+    """Spell the ForwardRequest of an entry: what the till said, and nothing of our own.
 
     Args:
         entry: A fact, or a request that said its outcome beforehand.
@@ -200,43 +202,50 @@ def write_forward(entry: Entry, clock_offset_us: int) -> ForwardRequest:
     if entry.kind == Kind.FORWARD:
         made = ForwardRequest.FromString(entry.body)
         made.clock_offset_us = clock_offset_us
-        return made
-    made = ForwardRequest(
-        receipt_key=_key(entry), sold_at_us=entry.sold_at_us, clock_offset_us=clock_offset_us
-    )
+        return made.SerializeToString()
+    instant = ForwardRequest(sold_at_us=entry.sold_at_us, clock_offset_us=clock_offset_us)
+    parts = [splice.field(_RECEIPT_KEY, entry.key), instant.SerializeToString()]
     if entry.kind == Kind.CHECKOUT:
-        _write_sale(made, CheckoutRequest.FromString(entry.body))
-    elif entry.kind == Kind.REFUND:
-        made.refund.ParseFromString(entry.body)
-        made.outcome.CopyFrom(_AS_SAID)
+        parts.append(_spell_sale(entry.body))
     else:
-        made.void_receipt.ParseFromString(entry.body)
-        made.outcome.CopyFrom(_AS_SAID)
-    return made
+        number = _ADVICE[entry.kind]
+        parts += [splice.field(number, entry.body), splice.field(_OUTCOME, _AS_SAID)]
+    return b"".join(parts)
 
 
-_AS_SAID = Outcome(kind=OutcomeKind.OUTCOME_KIND_AS_ANSWERED, number=1)
+_RECEIPT_KEY = ForwardRequest.RECEIPT_KEY_FIELD_NUMBER
+_OUTCOME = ForwardRequest.OUTCOME_FIELD_NUMBER
+_ADVICE = {
+    Kind.REFUND: ForwardRequest.REFUND_FIELD_NUMBER,
+    Kind.VOID: ForwardRequest.VOID_RECEIPT_FIELD_NUMBER,
+}
+_OF_SALE = {
+    CheckoutRequest.SALE_FIELD_NUMBER: ForwardRequest.SALE_FIELD_NUMBER,
+    CheckoutRequest.OUTCOME_FIELD_NUMBER: _OUTCOME,
+    CheckoutRequest.BASKET_ID_FIELD_NUMBER: ForwardRequest.BASKET_ID_FIELD_NUMBER,
+    CheckoutRequest.TOKEN_FIELD_NUMBER: ForwardRequest.TOKEN_FIELD_NUMBER,
+    CheckoutRequest.CHOICES_FIELD_NUMBER: ForwardRequest.CHOICES_FIELD_NUMBER,
+}
+"""What of a Checkout is forwarded, and as which field."""
+_QUOTED, _PLAIN = OutcomeKind.OUTCOME_KIND_AS_ANSWERED, OutcomeKind.OUTCOME_KIND_PLAIN
+_AS_SAID = Outcome(kind=_QUOTED, number=1).SerializeToString()
 """A refund or void has no outcome of its own: it was done as its request says."""
+_UNSAID = {
+    True: splice.field(_OUTCOME, _AS_SAID),
+    False: splice.field(_OUTCOME, Outcome(kind=_PLAIN, number=1).SerializeToString()),
+}
+"""By whether it has a token, what a till is held to have done that says of a closed receipt nothing
+but that it is paid: without an answer it can have sold as quoted, or at the plain price."""
 
 
-def _write_sale(made: ForwardRequest, sold: CheckoutRequest) -> None:
-    made.sale.CopyFrom(sold.sale)
-    made.outcome.CopyFrom(sold.outcome if sold.HasField("outcome") else _unsaid(sold))
-    made.basket_id, made.token = sold.basket_id, sold.token
-    made.choices.extend(sold.choices)
-
-
-def _unsaid(sold: CheckoutRequest) -> Outcome:
-    """The policy for a till that says of a closed receipt nothing but that it is paid.
-
-    It had no answer: it can have sold as quoted, or at the plain price.
-    """
-    quoted, plain = OutcomeKind.OUTCOME_KIND_AS_ANSWERED, OutcomeKind.OUTCOME_KIND_PLAIN
-    return Outcome(kind=quoted if sold.token else plain, number=1)
-
-
-def _key(entry: Entry) -> ReceiptKey:
-    return ReceiptKey.FromString(entry.key)
+def _spell_sale(body: bytes) -> bytes:
+    """What is forwarded of a Checkout, from its bytes as the till sent them."""
+    sent = [*splice.fields_of(body)]
+    parts = [splice.field(_OF_SALE[n], content) for n, content in sent if n in _OF_SALE]
+    numbers = {number for number, _ in sent}
+    if CheckoutRequest.OUTCOME_FIELD_NUMBER not in numbers:
+        parts.append(_UNSAID[CheckoutRequest.TOKEN_FIELD_NUMBER in numbers])
+    return b"".join(parts)
 
 
 def _read(answer: Message) -> tuple[State, str]:

@@ -37,7 +37,7 @@ LOST = frozenset(
 OpenLink = Callable[[str], Link]
 
 
-def open_session(target: str) -> Link:
+def open_session(target: str) -> SessionLink:
     """Open a stream that waits no longer for an answer than it is told."""
     return SessionLink(target, grace_s=0.0)
 
@@ -58,11 +58,11 @@ class Upstream:
             targets: Servers as host:port, one or more.
             streams: For calls of tills, to each server.
             health: Is told how calls end.
-            open_link: Opens a stream.
+            open_link: Opens a stream for calls of tills.
         """
         self._health = health
         self._live = [open_link(target) for _ in range(streams) for target in targets]
-        self._spool = [open_link(target) for target in targets]
+        self._spool = [open_session(target) for target in targets]
         self._turn = 0
 
     async def ask(self, till: str, call: str, message: Message, budget_s: float) -> Message:
@@ -94,13 +94,22 @@ class Upstream:
         self._health.answered()
         return answer
 
-    async def ask_for_spool(self, call: str, message: Message, timeout_s: float) -> Message:
-        """Make a call of the spool, on a stream where it keeps no till waiting (see Link)."""
+    async def ask_for_spool(self, call: str, request: bytes, timeout_s: float) -> Message:
+        """Make a call of the spool, on a stream where it keeps no till waiting.
+
+        Args:
+            call: A field of SessionRequest.
+            request: Its request, spelled.
+            timeout_s: How long an answer is waited for.
+
+        Raises:
+            RefusedError, LinkLostError: See Link.
+        """
         self._turn += 1
         link = self._spool[self._turn % len(self._spool)]
         loop = asyncio.get_running_loop()
         try:
-            answer = await link.ask(call, message, round(1_000 * timeout_s))
+            answer = await link.ask_spelled(call, request, round(1_000 * timeout_s))
         except LinkLostError:
             self._health.failed(loop.time())
             raise

@@ -1,4 +1,4 @@
-"""Reads a whole Checkout or Quote in one step, if nothing is wrong with any of its fields.
+"""Reads a whole Checkout, Quote or forwarded sale in one step, if all its fields are right.
 
 Its twin is `server.codec.sale_pb`, which reads whatever this gives up on, and says what is wrong.
 """
@@ -244,6 +244,33 @@ _QUOTE = form_of(
 )
 
 
+_FORWARD = form_of(
+    pb.ForwardRequest,
+    Field("receipt_key", 1, form=_KEY),
+    Field("sale", 1, form=_SALE),
+    Field("outcome", 1, form=_OUTCOME),
+    Field("sold_at_us", 1, limits.INSTANT_US_MAX),
+    Field("clock_offset_us", -limits.INSTANT_US_MAX, limits.INSTANT_US_MAX),
+    Field("basket_id", 0, 16),
+    Field("token", 0, limits.TOKEN_BYTES_MAX),
+)
+
+
+class ReadForward(NamedTuple):
+    """A forwarded sale whose fields are within their bounds; `paid` as a closed Checkout has it.
+
+    Attributes:
+        body: as it was sent, for what is kept apart.
+    """
+
+    receipt_key: ReceiptKey
+    paid: ReadCheckout
+    outcome: Outcome
+    sold_at_us: int
+    clock_offset_us: int
+    body: bytes
+
+
 class ReadQuote(NamedTuple):
     """A Quote whose fields are within their bounds; `reserve` is not checked yet."""
 
@@ -288,12 +315,34 @@ def read_checkout(body: bytes) -> ReadCheckout | None:
     if values is None:
         return None
     key, sale, closed, basket_id, token, outcome, attempt = values
-    if outcome is not None and outcome.lines and outcome.kind != OutcomeKind.OTHER:
+    if outcome is not None and not _is_whole(outcome):
         return None
     read = ReadSale(*sale)
     if not all(map(_fits, read.lines)):
         return None
     return ReadCheckout(key, read, closed, basket_id, token, outcome, attempt)
+
+
+def read_forward(body: bytes) -> ReadForward | None:
+    """Read a forwarded sale, as `read_checkout` does a Checkout; not a refund or void.
+
+    Args:
+        body: what was sent as a ForwardRequest.
+    """
+    values = _FORWARD.read(body)
+    if values is None:
+        return None
+    key, sale, outcome, sold_at_us, clock_offset_us, basket_id, token = values
+    read = ReadSale(*sale)
+    if not _is_whole(outcome) or not all(map(_fits, read.lines)):
+        return None
+    paid = ReadCheckout(key, read, True, basket_id, token, outcome, 0)
+    return ReadForward(key, paid, outcome, sold_at_us, clock_offset_us, body)
+
+
+def _is_whole(outcome: Outcome) -> bool:
+    """Whether the fields of an outcome go together."""
+    return not outcome.lines or outcome.kind == OutcomeKind.OTHER
 
 
 def _fits(line: Line) -> bool:

@@ -20,6 +20,7 @@ from server.store.budget_holds import HeldLease, read_held_leases
 from server.store.commits import KeysTakenError, PartlyLostError, WrittenBatch
 from server.store.embedded import EmbeddedPostgres
 from server.store.facts import AnyConnection, KnownCustomer, KnownKey
+from server.store.forwarded import Parked, read_parked_of
 from server.store.pool import Pool, PooledConnection, PoolSettings, classify, create_pool
 
 READERS_MAX = 3
@@ -182,6 +183,15 @@ class Database:
             held = await holdings.read_held_by_id(connection, hold_ids) if hold_ids else {}
             leases = await read_held_leases(connection, lease_hold_ids) if lease_hold_ids else {}
             return Found(keys, identifiers, customers, found, used, held, leases)
+
+    async def parked_of(self, original_key_ids: Sequence[bytes]) -> list[Parked]:
+        """Look up what waits for some sales.
+
+        Raises:
+            RetryError: the database cannot be reached just now.
+        """
+        async with self._connected() as connection:
+            return await read_parked_of(connection, original_key_ids)
 
     async def known_keys(self, key_ids: Sequence[bytes]) -> dict[bytes, KnownKey]:
         """Read which keys exist.

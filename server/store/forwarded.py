@@ -44,7 +44,7 @@ DELETE_PARKED = "delete from parked_receipt where forward_key_id = any($1::bytea
 SELECT_PARKED_OF = """
 select forward_key_id, original_key_id, day, until_us
   from parked_receipt
- where original_key_id = $1
+ where original_key_id = any($1::bytea[])
  order by forward_key_id
 """
 
@@ -157,9 +157,11 @@ async def read_base_key(connection: AnyConnection, receipt_id: bytes) -> bytes:
     return found or receipt_id
 
 
-async def read_parked_of(connection: AnyConnection, original_key_id: bytes) -> list[Parked]:
-    """Read what waits for a sale."""
-    return [Parked(*row) for row in await connection.fetch(SELECT_PARKED_OF, original_key_id)]
+async def read_parked_of(
+    connection: AnyConnection, original_key_ids: Sequence[bytes]
+) -> list[Parked]:
+    """Read what waits for some sales."""
+    return [Parked(*row) for row in await connection.fetch(SELECT_PARKED_OF, original_key_ids)]
 
 
 async def read_parked_due(

@@ -5,16 +5,35 @@ from rewards.limits import TEXT_ID_MAX
 from rewards.outcome import Advice
 from rewards.sale import OutcomeKind
 from server.codec import check
+from server.codec.sale_form import ReadCheckout, ReadForward
 from server.till import checkout, refund
 from server.till.break_off import void_key_id_of
 from server.till.context import Context
 from server.till.forward_back import RefundAdvice, VoidAdvice, Waiting, body_of
-from server.till.forward_command import Forwarded, forwarded_from_pb
+from server.till.forward_command import Forwarded, forwarded_from_pb, forwarded_of
 from server.till.forward_sale import SaleAdvice
 from server.till.void import VoidCommand
 
 Advised = SaleAdvice | RefundAdvice | VoidAdvice
 _KINDS = {"sale": Advice.SALE, "refund": Advice.REFUND, "void_receipt": Advice.VOID}
+
+
+def advice_of(context: Context, request: pb.ForwardRequest | ReadForward) -> Advised:
+    """Read a forwarded receipt, or what is left to read of one that was read by its form.
+
+    Raises:
+        Refusal: names the field.
+    """
+    if not isinstance(request, ReadForward):
+        return advice_from_pb(context, request)
+    forwarded = forwarded_of(
+        request.receipt_key,
+        request.outcome,
+        request.sold_at_us,
+        request.clock_offset_us,
+        Advice.SALE,
+    )
+    return _sale(context, request.paid, forwarded)
 
 
 def advice_from_pb(
@@ -33,14 +52,15 @@ def advice_from_pb(
     kind = _KINDS[request.WhichOneof("advice") or check.refuse_required("advice")]
     forwarded = forwarded_from_pb(request, kind)
     if kind == Advice.SALE:
-        return _sale(context, request, forwarded)
+        return _sale(context, _paid(request), forwarded)
     if kind == Advice.REFUND:
         return _refund(request, forwarded, waiting)
     return _void(request, forwarded, waiting)
 
 
-def _sale(context: Context, request: pb.ForwardRequest, forwarded: Forwarded) -> SaleAdvice:
-    paid = pb.CheckoutRequest(
+def _paid(request: pb.ForwardRequest) -> pb.CheckoutRequest:
+    """The sale as a closed Checkout has it."""
+    return pb.CheckoutRequest(
         receipt_key=request.receipt_key,
         sale=request.sale,
         closed=True,
@@ -49,6 +69,11 @@ def _sale(context: Context, request: pb.ForwardRequest, forwarded: Forwarded) ->
         outcome=request.outcome,
         choices=request.choices,
     )
+
+
+def _sale(
+    context: Context, paid: pb.CheckoutRequest | ReadCheckout, forwarded: Forwarded
+) -> SaleAdvice:
     command = checkout.read_command(context, paid)
     if forwarded.outcome.kind == OutcomeKind.OTHER:
         known = {line.line_id for line in command.sale.lines}

@@ -306,7 +306,7 @@ class CheckoutOperation:
         exceptions += _overruns(scene.rules, kept)
         takings = self._takings(scene, facts, decision, frozen, exceptions)
         found = self._differences(decision.evaluation, frozen, exceptions)
-        decision, skipped = _add_extras(scene, decision, facts, seen)
+        decision, skipped = self._with_extras(scene, decision, facts, seen)
         detail = self._differs(decision.evaluation)
         if detail:
             exceptions.append(ExceptionEntry(ExceptionKind.OUTCOME_DIFFERS, detail))
@@ -368,6 +368,15 @@ class CheckoutOperation:
         is_same = told is not None and told.fingerprint == self._command.fingerprint
         is_plain = outcome is not None and outcome.kind in (OutcomeKind.PLAIN, OutcomeKind.NOT_SOLD)
         return spending.wishes_to_sell(scene, facts, told, is_same, is_plain)
+
+    def _with_extras(
+        self, scene: work.Scene, decision: Decision, facts: Facts, seen: Seen
+    ) -> tuple[Decision, Skipped]:
+        """Add what a till asks and offers: prompts for a known customer, cross-sell for all."""
+        if not facts.customer.account_id:
+            return work.add_items(scene, decision, facts), _NO_CUSTOMER
+        decision = work.add_prompts(scene, decision, seen)
+        return work.add_items(scene, decision, facts), Skipped()
 
     def _differs(self, evaluation: Evaluated) -> str:
         """How what the till did differs from what is answered; empty if it does not."""
@@ -630,13 +639,3 @@ def _overruns(rules: ProgramRules, kept: quotas.Kept) -> list[ExceptionEntry]:
         ExceptionEntry(ExceptionKind.BUDGET_OVERRUN, f"{name}: {shown[name]} beyond its limits")
         for name in names
     ]
-
-
-def _add_extras(
-    scene: work.Scene, decision: Decision, facts: Facts, seen: Seen
-) -> tuple[Decision, Skipped]:
-    """Add prompts for a known customer, and cross-sell for everybody."""
-    if not facts.customer.account_id:
-        return work.add_items(scene, decision, facts), _NO_CUSTOMER
-    decision = work.add_prompts(scene, decision, seen)
-    return work.add_items(scene, decision, facts), Skipped()

@@ -4,8 +4,10 @@ import structlog
 
 from loyalty.v1 import till_service_pb2 as pb
 from rewards.refusal import Reason, Refusal
+from server.codec.sale_form import ReadForward
 from server.store.database import RetryError
-from server.till.advice import Advised, advice_from_pb
+from server.store.forwarded import Parked
+from server.till.advice import Advised, advice_of
 from server.till.context import Context
 from server.till.durable import run_durable
 from server.till.forward_back import ForwardedRefund, ForwardedVoid, RefundAdvice
@@ -19,7 +21,9 @@ ATTEMPTS = 2
 _log = structlog.get_logger(__name__)
 
 
-async def forward(context: Context, request: pb.ForwardRequest, deadline_s: float) -> bytes:
+async def forward(
+    context: Context, request: pb.ForwardRequest | ReadForward, deadline_s: float
+) -> bytes:
     """Take a forwarded receipt; durable when this returns. A repeat gives the first answer.
 
     Raises:
@@ -29,7 +33,7 @@ async def forward(context: Context, request: pb.ForwardRequest, deadline_s: floa
     problem = None
     for _ in range(ATTEMPTS):
         try:
-            return await taken(context, advice_from_pb(context, request), deadline_s)
+            return await taken(context, advice_of(context, request), deadline_s)
         except Refusal as refusal:
             if refusal.reason not in QUARANTINED:
                 raise
@@ -44,6 +48,8 @@ async def forward(context: Context, request: pb.ForwardRequest, deadline_s: floa
             _log.exception("forward_failed")
             problem = Refusal(Reason.INTERNAL, f"a fault of the server: {type(error).__name__}")
     assert problem is not None, "every attempt that does not answer has a problem"
+    if isinstance(request, ReadForward):
+        request = pb.ForwardRequest.FromString(request.body)
     return await put_in_quarantine(context, request, problem, deadline_s)
 
 
@@ -54,18 +60,19 @@ async def taken(context: Context, advice: Advised, deadline_s: float) -> bytes:
         Refusal: also for what belongs into quarantine.
     """
     if isinstance(advice, SaleAdvice):
-        answer = await forward_sale(context, advice, deadline_s)
-        await _settle_waiting(context, advice.forwarded.key_id, deadline_s)
+        answer, waiting = await forward_sale(context, advice, deadline_s)
+        if waiting:
+            await _settle_waiting(context, waiting, deadline_s)
         return answer
     if isinstance(advice, RefundAdvice):
         return await run_durable(context, ForwardedRefund(context, advice), deadline_s)
     return await run_durable(context, ForwardedVoid(context, advice), deadline_s)
 
 
-async def _settle_waiting(context: Context, key_id: bytes, deadline_s: float) -> None:
+async def _settle_waiting(context: Context, waiting: tuple[Parked, ...], deadline_s: float) -> None:
     """Settle what waited for a sale; the sale is acknowledged whatever becomes of that."""
     try:
-        await settle_parked(context, key_id, deadline_s)
+        await settle_parked(context, waiting, deadline_s)
     except (Refusal, RetryError) as error:
         _log.warning("parked_not_settled", error=str(error))
     except Exception:

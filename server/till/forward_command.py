@@ -91,6 +91,13 @@ def forwarded_from_pb(request: pb.ForwardRequest, advice: Advice) -> Forwarded:
     offset_us = request.clock_offset_us
     check.number_of(offset_us, "clock_offset_us", -_OFFSET_US_MAX, _OFFSET_US_MAX)
     check.count_of(len(request.choices), "choices", limits.CHOICES_MAX)
+    return forwarded_of(key, outcome, sold_at_us, offset_us, advice)
+
+
+def forwarded_of(
+    key: ReceiptKey, outcome: Outcome, sold_at_us: int, offset_us: int, advice: Advice
+) -> Forwarded:
+    """Put together what all forwarded receipts have, of fields that were checked."""
     key_id = key_id_of(key)
     statement = bytes([advice]), outcome.number.to_bytes(4, "big")
     own_key_id = derived_key_id(b"forward", key_id, *statement)

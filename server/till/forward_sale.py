@@ -20,6 +20,7 @@ from rewards.commit import (
     StatementEntry,
     StoredReceipt,
 )
+from rewards.decide import Decision
 from rewards.evaluate import Evaluated
 from rewards.facts import AssetWindow, Facts
 from rewards.notice import messages_of
@@ -39,10 +40,17 @@ from rewards.refusal import Reason, Refusal
 from rewards.sale import OutcomeKind, SaleMode, derived_key_id
 from rewards.settling import ReturnRecord
 from rewards.spending import Wish
-from rewards.undelivered import delivered_wishes, instead_of, post_instead, undelivered
+from rewards.undelivered import (
+    Undelivered,
+    delivered_wishes,
+    instead_of,
+    post_instead,
+    undelivered,
+)
+from server.codec.asked import Skipped
 from server.lookups import Seen, Wanted
 from server.store.facts import KnownKey
-from server.store.forwarded import KnownStatement
+from server.store.forwarded import KnownStatement, Parked
 from server.till import evaluation as work
 from server.till import instruments
 from server.till.break_off import void_key_id_of
@@ -68,19 +76,24 @@ class SaleAdvice(NamedTuple):
     checkout: CheckoutCommand
 
 
-async def forward_sale(context: Context, advice: SaleAdvice, deadline_s: float) -> bytes:
+async def forward_sale(
+    context: Context, advice: SaleAdvice, deadline_s: float
+) -> tuple[bytes, tuple[Parked, ...]]:
     """Record or settle a forwarded sale; durable when this returns.
+
+    Returns:
+        The acknowledgement, and what had waited for the sale when it was looked up.
 
     Raises:
         Refusal: KEY_CONFLICT for another sale under a known key; UNKNOWN_STORE and its like;
             no time.
     """
     if advice.checkout.sale.header.mode == SaleMode.TRAINING:
-        return acknowledged(ForwardState.RECORDED, training=True)
+        return acknowledged(ForwardState.RECORDED, training=True), ()
     forward = ForwardOperation(context, advice)
     while True:
         try:
-            return await run_durable(context, forward, deadline_s)
+            return await run_durable(context, forward, deadline_s), forward.waiting
         except UndoFirstError:
             # Its own commit: sold anew it reads the accounts as that has left them. Whoever dies in
             # between is sent the statement again, and goes on from here.
@@ -109,7 +122,11 @@ class ForwardOperation:
         self.wanted = Wanted(
             (advice.forwarded.own_key_id, key_id, void_key_id_of(key_id), *others),
             self._selling.wanted.identifier_hashes,
+            sale_ids=(key_id,),
+            can_wait=True,
         )
+        self.waiting: tuple[Parked, ...] = ()
+        """What waits for the sale, as it was looked up."""
 
     async def settled(self, known: KnownKey, seen: Seen, deadline_s: float) -> bytes:
         """It was stated before: give that acknowledgement.
@@ -117,6 +134,7 @@ class ForwardOperation:
         Raises:
             Refusal: KEY_CONFLICT if it was stated of another sale.
         """
+        self.waiting = seen.parked or self.waiting
         forwarded = self._advice.forwarded
         history = await read_history(self._context, forwarded.key_id, deadline_s)
         first = [one for one in history if one.forward_key_id == forwarded.own_key_id]
@@ -132,6 +150,7 @@ class ForwardOperation:
             UndoFirstError: see the class.
         """
         context, forwarded = self._context, self._advice.forwarded
+        self.waiting = seen.parked or self.waiting
         check_instant(context, forwarded)
         # A key that is not there has no statement; one that comes meanwhile takes it.
         history: tuple[KnownStatement, ...] = ()
@@ -375,6 +394,7 @@ class ForwardedCheckout(CheckoutOperation):
         self._is_plain = is_plain(advice.forwarded.outcome)
         if self._is_plain:
             self._sale = plain_sale(self._sale)
+        self._missing: Undelivered | None = None
         self._instead: tuple[Instead, ...] = ()
         self._messages: tuple[NewMessage, ...] = ()
 
@@ -482,11 +502,18 @@ class ForwardedCheckout(CheckoutOperation):
         sold = work.decide_prices(scene, facts).evaluation
         return delivered_wishes(wishes, scene.rules.program, self._sale, sold, outcome)
 
+    def _with_extras(
+        self, scene: work.Scene, decision: Decision, facts: Facts, seen: Seen
+    ) -> tuple[Decision, Skipped]:
+        """Nobody stands at the till any more who could be asked, or offered something."""
+        return decision, Skipped()
+
     def _differs(self, evaluation: Evaluated) -> str:
         """Lines that the till sold for less than was decided: nobody takes that back."""
         if self._forwarded.outcome.kind not in _BY_LINES:
             return ""
-        below = undelivered(self._sale, evaluation, self._forwarded.outcome).below
+        self._missing = undelivered(self._sale, evaluation, self._forwarded.outcome)
+        below = self._missing.below
         return f"sold below what was decided: {', '.join(below[:10])}" if below else ""
 
     def _grant_more(self, sold: Sold) -> None:
@@ -503,13 +530,13 @@ class ForwardedCheckout(CheckoutOperation):
 
     def _give_instead(self, sold: Sold, windows: Mapping[str, AssetWindow]) -> None:
         program, facts = sold.scene.rules.program, sold.facts
-        missing = undelivered(self._sale, sold.decision.evaluation, self._forwarded.outcome)
+        assert self._missing is not None, "what is missing was seen as it was decided"
         balances = dict(facts.customer.balances)
         for grant in sold.decision.evaluation.grants:
             if grant.asset_code:
                 before_minor = balances.get(grant.asset_code, 0)
                 balances[grant.asset_code] = before_minor + grant.amount_minor
-        given = instead_of(program, facts, missing.by_promotion, balances)
+        given = instead_of(program, facts, self._missing.by_promotion, balances)
         post_instead(sold.own, program, given, windows)
         self._instead = tuple([one for _, one in given])
 

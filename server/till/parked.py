@@ -1,6 +1,6 @@
 """Refunds and voids that wait for their sale: settled when it has come, or given up in time."""
 
-import asyncio
+from collections.abc import Iterable
 
 from msgspec.structs import replace
 
@@ -12,9 +12,8 @@ from rewards.sale import derived_key_id, key_id_of
 from server.codec.message import parsed
 from server.codec.sale_pb import receipt_key_from_pb
 from server.lookups import Seen, Wanted
-from server.store.database import RetryError
 from server.store.facts import KnownKey
-from server.store.forwarded import Parked, read_parked_of
+from server.store.forwarded import Parked
 from server.till.advice import advice_from_pb
 from server.till.break_off import void_key_id_of
 from server.till.context import Context
@@ -36,25 +35,14 @@ def unpark_key_of(parked_key_id: bytes) -> bytes:
     return derived_key_id(b"unpark", parked_key_id)
 
 
-async def settle_parked(context: Context, original_key_id: bytes, deadline_s: float) -> int:
-    """Settle what waits for a sale; say how much there was.
+async def settle_parked(context: Context, waiting: Iterable[Parked], deadline_s: float) -> None:
+    """Settle what waited for a sale that has come.
 
     Raises:
         Refusal: no time, or no database: the job that looks for it goes on.
     """
-    while True:
-        try:
-            async with asyncio.timeout_at(deadline_s), context.database.reading() as connection:
-                waiting = await read_parked_of(connection, original_key_id)
-                break
-        except RetryError:
-            await context.database.recover()
-        except TimeoutError:
-            text = "what waits for the sale is settled later"
-            raise Refusal(Reason.DEADLINE_PASSED, text) from None
     for one in waiting:
         await settle_one(context, one, deadline_s)
-    return len(waiting)
 
 
 async def settle_one(context: Context, parked: Parked, deadline_s: float) -> None:

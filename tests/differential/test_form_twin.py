@@ -20,9 +20,19 @@ from loyalty.v1 import receipt_pb2, till_service_pb2
 from rewards.refusal import Refusal
 from rewards.sale import Sale
 from server.codec.form import Field, form_of
-from server.codec.sale_form import ReadCheckout, ReadSale, read_checkout, read_quote, sale_of
+from server.codec.sale_form import (
+    ReadCheckout,
+    ReadForward,
+    ReadSale,
+    read_checkout,
+    read_forward,
+    read_quote,
+    sale_of,
+)
 from server.codec.sale_pb import sale_from_pb
+from server.till.advice import Advised, advice_of
 from server.till.checkout import CheckoutCommand, read_command
+from server.till.forward_sale import SaleAdvice
 from tests import make
 
 CONTEXT: Any = SimpleNamespace(hash_identifier=make.hash_identifier)
@@ -171,6 +181,50 @@ def test_damaged_bytes(n: int, data: st.DataObject) -> None:
     read = read_checkout(damaged)
     if read is not None:
         assert told(read) == told(till_service_pb2.CheckoutRequest.FromString(damaged))
+
+
+def forwarded(request: till_service_pb2.CheckoutRequest) -> till_service_pb2.ForwardRequest:
+    """The same sale as it is forwarded."""
+    return till_service_pb2.ForwardRequest(
+        receipt_key=request.receipt_key,
+        sale=request.sale,
+        outcome=request.outcome if request.HasField("outcome") else None,
+        sold_at_us=request.sale.header.till_time_us,
+        clock_offset_us=-request.attempt,
+        basket_id=request.basket_id,
+        token=request.token,
+        choices=request.choices,
+    )
+
+
+def advised(request: till_service_pb2.ForwardRequest | ReadForward) -> Advised | tuple[object, ...]:
+    """What a forwarded sale is, or why it is refused."""
+    try:
+        return advice_of(CONTEXT, request)
+    except Refusal as refusal:
+        return (refusal.reason, refusal.message, dict(refusal.metadata), refusal.fields)
+
+
+@given(n=st.integers(0, 255).map(lambda n: n | 64))
+def test_a_good_forward_is_read_by_its_form(n: int) -> None:
+    request = forwarded(full_checkout(n))
+    read = read_forward(request.SerializeToString())
+    assert read is not None
+    assert read.body == request.SerializeToString()
+    assert isinstance(advised(request), SaleAdvice)
+    assert advised(read) == advised(request)
+
+
+@given(n=st.integers(0, 255), data=st.data())
+def test_a_forward_with_other_values(n: int, data: st.DataObject) -> None:
+    request = forwarded(full_checkout(n))
+    for _ in range(data.draw(st.integers(1, 3))):
+        change(data, _one_of(data, parts_of(request)))
+    expected, read = advised(request), read_forward(request.SerializeToString())
+    if read is not None:
+        assert advised(read) == expected
+    elif isinstance(expected, SaleAdvice):
+        assert request.choices, "only what a form does not know is left to the stubs"
 
 
 @given(body=st.binary(max_size=60))

@@ -55,9 +55,9 @@ LOST = LinkLostError("reset")
 
 
 def upstream(*streams: Stream) -> tuple[Upstream, LinkHealth]:
-    """Calls over these streams; one more is for the spool."""
+    """Calls over these streams."""
     health = LinkHealth(RushRule(failures_max=1), random.Random(1))
-    waiting = iter([*streams, Stream(0.0)])
+    waiting = iter(streams)
     made = Upstream(["server"], len(streams), health, lambda target: next(waiting))
     return made, health
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.lookups import BATCH_MAX, Lookups, Seen, Wanted, seen_by
+from server.lookups import BATCH_MAX, TOLD_TOGETHER, Lookups, Seen, Wanted, seen_by
 from server.store.database import Found, RetryError
 from server.store.facts import KnownCustomer, KnownKey
+from server.store.forwarded import Parked
 from tests import make
 from tests.unit.virtual_time import run_virtually, settle, virtual_loop
 
@@ -27,6 +28,7 @@ class FakeFacts:
         self.customers: dict[int, KnownCustomer] = {}
         self.faults: deque[Exception] = deque()
         self.asked: list[tuple[list[bytes], list[bytes]]] = []
+        self.parked: list[Parked] = []
         self.recoveries = 0
         self.read_s = 0.01
         self._free = asyncio.Event()
@@ -58,6 +60,9 @@ class FakeFacts:
             owners,
             {(n, n): self.customers[n] for n, _ in owners.values()},
         )
+
+    async def parked_of(self, original_key_ids: Sequence[bytes]) -> list[Parked]:
+        return [one for one in self.parked if one.original_key_id in original_key_ids]
 
     async def recover(self) -> None:
         self.recoveries += 1
@@ -127,6 +132,66 @@ def test_what_queued_while_one_ran_goes_together() -> None:
         await asyncio.gather(first, *others)
         sizes = [(len(keys), len(hashes)) for keys, hashes in bench.facts.asked]
         assert sizes == [(1, 0), (BATCH_MAX, BATCH_MAX), (10, 10)]
+
+    play(scenario)
+
+
+def test_what_waits_for_a_sale_is_looked_up_with_it() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.facts.customers[7] = known(7)
+        bench.facts.parked = [Parked(make.key_id(n), make.key_id(n[0]), 0, 0) for n in ("s1", "t1")]
+        deadline_s = virtual_loop().time() + LONG_S
+        wanted = [
+            Wanted((), (card(7),), sale_ids=(make.key_id("s"),)),
+            Wanted((), (), sale_ids=(make.key_id("t"),)),
+            Wanted((), ()),
+        ]
+        work = [asyncio.create_task(bench.lookups.look_up(one, deadline_s)) for one in wanted]
+        seen = await asyncio.gather(*work)
+        assert [one.parked for one in seen] == [
+            (bench.facts.parked[0],),
+            (bench.facts.parked[1],),
+            (),
+        ]
+
+    play(scenario)
+
+
+def test_who_can_wait_is_told_in_turn() -> None:
+    """Between two of them everybody else who is ready comes."""
+
+    async def scenario(bench: Bench) -> None:
+        told: list[str] = []
+
+        async def ask(name: str, can_wait: bool) -> None:
+            deadline_s = virtual_loop().time() + LONG_S
+            wanted = Wanted((make.key_id(name),), (), can_wait=can_wait)
+            await bench.lookups.look_up(wanted, deadline_s)
+            told.append(name)
+            await asyncio.sleep(0)
+            told.append(f"{name} goes on")
+
+        patient = [f"p{n}" for n in range(3 * TOLD_TOGETHER)]
+        await asyncio.gather(*(ask(name, True) for name in patient), ask("live", False))
+        assert told.index("live") < told.index("p0")
+        assert told.index("live goes on") < told.index(f"p{TOLD_TOGETHER}")
+        assert told.index("p0 goes on") < told.index(f"p{2 * TOLD_TOGETHER}")
+        assert [name for name in told if name in patient] == patient
+
+    play(scenario)
+
+
+def test_stopping_cancels_who_is_to_be_told_in_turn() -> None:
+    async def scenario(bench: Bench) -> None:
+        deadline_s = virtual_loop().time() + LONG_S
+        wanted = [
+            Wanted((make.key_id(f"p{n}"),), (), can_wait=True) for n in range(20 * TOLD_TOGETHER)
+        ]
+        work = [asyncio.create_task(bench.lookups.look_up(one, deadline_s)) for one in wanted]
+        await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+        await bench.lookups.stop()
+        await asyncio.gather(*work, return_exceptions=True)
+        assert any(one.cancelled() for one in work)
 
     play(scenario)
 
