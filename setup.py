@@ -7,7 +7,7 @@ from setuptools import Extension, setup
 
 checked = os.environ.get("LOYALTY_EXT_CHECKED", "0") == "1"
 flags = ["-O1", "-g"] if checked else ["-O3"]
-names = ["kernel", "packing", "engine", "wire", "form"]
+names = ["kernel", "packing", "engine", "wire", "form", "rows"]
 kernels = [
     Extension(f"ext.{name}", [f"ext/{name}.pyx"], extra_compile_args=flags) for name in names
 ]

@@ -3,7 +3,8 @@
 Figures include lowering the decoded receipt and raising the result, not the inner loop alone. Every
 size has a catalogue of its own, so that an article is named by three promotions whatever their
 number, as in a chain whose promotions cover its whole assortment: cost follows candidates. All
-cases alternate in rounds of one run; the middle round counts. Source: DESIGN section 11.
+cases alternate in rounds of one run, and of each the fastest round counts: what else the machine
+does only adds. The middle round is told beside it. Source: DESIGN section 11.
 """
 
 import json
@@ -30,7 +31,7 @@ Kind = Literal["weekly", "single"]
 Receipts = list[tuple[Sale, Facts]]
 Evaluate = Callable[[ProgramRules, Sale, Facts], Evaluation]
 
-ROUNDS = 5
+ROUNDS = 9
 LINES = (10, 100, 1_000)
 PROMOTIONS = (100, 1_000, 10_000)
 BATCH_S = 0.1
@@ -64,7 +65,8 @@ def run(smoke: bool, servers: int, console: Console) -> dict[str, object]:
         console: where progress goes.
 
     Returns:
-        Figures by name; `us` holds microseconds a receipt by case.
+        Figures by name; `us` holds microseconds a receipt by case, `us_median` those of the middle
+        round.
     """
     sizes = (PROMOTIONS[:1], LINES[:2]) if smoke else (PROMOTIONS, LINES)
     cases = list(_cases(*sizes))
@@ -76,8 +78,9 @@ def run(smoke: bool, servers: int, console: Console) -> dict[str, object]:
             for case in cases:
                 found[case.name].append(_measured_us(case))
                 progress.advance(task)
-    us = {name: median(times) for name, times in found.items()}
-    return {**({} if smoke else _summary(us)), "us": {n: round(t, 2) for n, t in us.items()}}
+    us = {name: round(min(times), 2) for name, times in found.items()}
+    middle = {name: round(median(times), 2) for name, times in found.items()}
+    return {**({} if smoke else _summary(us)), "us": us, "us_median": middle}
 
 
 def _summary(us: dict[str, float]) -> dict[str, object]:

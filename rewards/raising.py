@@ -3,7 +3,7 @@
 An answer spells most of it without raising it: `Findings` raises only what somebody reads.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from rewards.benefit import CouponReward, GiftCertificate, Status
@@ -16,7 +16,7 @@ from rewards.plan import Plan
 from rewards.reading import coupon_tokens, shown_token
 from rewards.rewarding import Grant
 from rewards.ruleset import CompiledProgram
-from rewards.runs import Adjustment, LineOutcome, Run
+from rewards.runs import LineOutcome
 from rewards.sale import Sale
 from rewards.trace import Condition, TraceEntry, TraceOutcome
 
@@ -32,6 +32,7 @@ _OUTCOMES = {outcome.value: outcome for outcome in TraceOutcome}
 _CONDITIONS = {condition.value: condition for condition in Condition}
 
 Value = TypeVar("Value")
+LinesOf = Callable[[Sequence[Sequence[int]]], tuple[LineOutcome | None, ...]]
 
 
 class Found(NamedTuple):
@@ -118,6 +119,7 @@ class Findings:
     __slots__ = (
         "_facts",
         "_grants",
+        "_lines",
         "_memo",
         "_outcomes",
         "_plan",
@@ -131,6 +133,7 @@ class Findings:
         program: CompiledProgram,
         plan: Plan,
         memo: TraceMemo[TraceEntry],
+        lines: LinesOf,
         sale: Sale,
         facts: Facts,
         found: Found,
@@ -141,6 +144,7 @@ class Findings:
             program: the chain's program.
             plan: its plan.
             memo: of the program's trace entries.
+            lines: makes lines of the columns that speak of them.
             sale: what was evaluated.
             facts: what was read.
             found: what the kernel gave for them.
@@ -148,6 +152,7 @@ class Findings:
         self._program = program
         self._plan = plan
         self._memo = memo
+        self._lines = lines
         self._sale = sale
         self._facts = facts
         self._outcomes: tuple[LineOutcome | None, ...] | None = None
@@ -158,7 +163,7 @@ class Findings:
     def outcomes(self) -> tuple[LineOutcome | None, ...]:
         """One for each line of the sale, None for cancelled lines; raised once."""
         if self._outcomes is None:
-            self._outcomes = _outcomes(self.found)
+            self._outcomes = self._lines(self.found[:LINE_COLUMNS])
         return self._outcomes
 
     @property
@@ -237,25 +242,6 @@ def line_columns(evaluation: Evaluated) -> tuple[Sequence[int], ...]:
     )
 
 
-def _outcomes(found: Found) -> tuple[LineOutcome | None, ...]:
-    runs = tuple(map(Run, found.run_quantities, found.run_prices, found.run_amounts))
-    adjustments = tuple(
-        map(
-            Adjustment,
-            found.adjustment_numbers,
-            found.adjustment_amounts,
-            found.adjustment_quantities,
-        )
-    )
-    outcomes: list[LineOutcome | None] = []
-    run = adjustment = 0
-    for amount_minor, run_count, adjustment_count in zip(*found[:3], strict=True):
-        of_runs = runs[run : (run := run + run_count)]
-        of_adjustments = adjustments[adjustment : (adjustment := adjustment + adjustment_count)]
-        outcomes.append(LineOutcome(amount_minor, of_runs, of_adjustments) if run_count else None)
-    return tuple(outcomes)
-
-
 def _trace(memo: TraceMemo[TraceEntry], found: Found) -> tuple[TraceEntry, ...]:
     if not found.trace_rows:
         return tuple(map(memo.__getitem__, found.trace))
@@ -323,9 +309,9 @@ def _proofs(proofs: Sequence[int]) -> tuple[LaneProof, ...]:
     )
 
 
-def _rows(flat: Sequence[int], width: int) -> Iterator[tuple[int, ...]]:
+def _rows(flat: Sequence[int], width: int) -> list[Sequence[int]]:
     """Rows of so many integers each."""
-    return zip(*[iter(flat)] * width, strict=True)
+    return [flat[at : at + width] for at in range(0, len(flat), width)]
 
 
 def _coupons(

@@ -4,13 +4,17 @@ from collections.abc import Collection
 from weakref import WeakKeyDictionary
 
 from ext.engine import Engine
+from ext.rows import Lines
 from rewards.evaluate import Evaluation
 from rewards.facts import Facts
 from rewards.lowering import Lowering
 from rewards.raising import Findings, Found, TraceMemo
 from rewards.ruleset import ProgramRules
+from rewards.runs import Adjustment, LineOutcome, Run
 from rewards.sale import Sale
 from rewards.trace import TraceEntry
+
+_LINES = Lines(LineOutcome, Run, Adjustment)
 
 
 class PreparedProgram:
@@ -26,7 +30,8 @@ class PreparedProgram:
     def find(self, sale: Sale, facts: Facts, only: Collection[int] | None = None) -> Findings:
         """Evaluate a receipt, as `rewards.evaluate.evaluate` does, and raise nothing yet."""
         found = Found._make(self._engine.evaluate(*self._lowering.lower(sale, facts, only)))
-        return Findings(self._program, self._lowering.plan, self._memo, sale, facts, found)
+        plan = self._lowering.plan
+        return Findings(self._program, plan, self._memo, _LINES.of, sale, facts, found)
 
 
 def _as_it_is(entry: TraceEntry) -> TraceEntry:
