@@ -59,6 +59,9 @@ class ReferenceSource(Protocol):
     async def content_of(self, version: int) -> bytes:
         """The programs of a version that there is, as stored."""
 
+    async def recover(self) -> None:
+        """Wait until the next attempt makes sense; never raises for a database."""
+
     async def version_in_force(self, at_us: int) -> int:
         """The version in force at an instant; 0 is none."""
 
@@ -282,6 +285,8 @@ class Reference:
                 await self.refresh()
             except Exception as error:
                 _log.warning("reference_not_refreshed", error=str(error))
+                # Perhaps nobody calls for a while, and an embedded database is started by us alone.
+                await self._source.recover()
 
     async def _load_old(self, version: int) -> Ruleset:
         record = await self._source.version_of(version)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import asyncpg
+import structlog
 from asyncpg.transaction import Transaction
 
 from rewards.commit import Commit
@@ -28,6 +29,7 @@ ALONE_MAX = 2
 """Of the pool's connections: single reads, and commits under a lock, whose decision may read too.
 What is left is for look-ups and batches, so that neither waits for the others in a circle."""
 RECOVERY_PAUSE_S = 0.1
+_log = structlog.get_logger(__name__)
 """Between two attempts to reach a database that is down."""
 
 
@@ -137,8 +139,10 @@ class Database:
         """Wait a moment and see that the embedded database runs. Never raises for a database."""
         async with self._recovery:
             await asyncio.sleep(RECOVERY_PAUSE_S)
-            with contextlib.suppress(Exception):
+            try:
                 await self.ensure_running()
+            except Exception as error:
+                _log.warning("database_not_recovered", error=str(error))
 
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[AnyConnection]:

@@ -69,6 +69,10 @@ class Feeds:
         """
         self._database = database
 
+    async def recover(self) -> None:
+        """Wait a moment and see that an embedded database runs."""
+        await self._database.recover()
+
     async def versions_from(self, version: int) -> Sequence[VersionRecord]:
         """Versions from this one on, ascending."""
         async with self._database.reading() as connection:

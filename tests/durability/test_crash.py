@@ -5,6 +5,7 @@ to, as the contract says; then every receipt is sent once more and the whole led
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import Callable
@@ -115,3 +116,22 @@ def test_kill_of_postgres_loses_and_doubles_nothing(tmp_path: Path) -> None:
         assert servers[0].process.poll() is None, "the server itself lived on"
         assert servers[0].stop() == 0
     _hold_to_ledger(place, answers)
+
+
+@pytest.mark.timeout(180)
+def test_a_killed_postgres_comes_back_though_nobody_calls(tmp_path: Path) -> None:
+    """After the last till's call the back office still wants to be answered."""
+    data_dir = tmp_path / "data"
+    with serving({"LOYALTY_DATA_DIR": str(data_dir)}, tmp_path) as servers:
+        seed(servers[0].target)
+        killed = postmaster_pid(data_dir)
+        os.kill(killed, signal.SIGKILL)
+
+        def is_back() -> bool:
+            with contextlib.suppress(OSError):
+                text = (data_dir / "pgdata" / "postmaster.pid").read_text()
+                return "ready" in text and int(text.splitlines()[0]) != killed
+            return False
+
+        wait_until(is_back, "a new PostgreSQL")
+        assert servers[0].stop() == 0
