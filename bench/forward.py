@@ -36,8 +36,9 @@ HOUR_US = 3_600_000_000
 LIVE_SHARE = 0.1
 """Of the live rate: what the live tills sell at meanwhile."""
 EMPTIED_WITHIN_S = 1_800.0
-AT_ONCE = 64
-POLL_S = 0.2
+AT_ONCE = 40
+POLL_S = 1.0
+"""Counting what waits in a spool costs a core some 50 ms."""
 
 
 class Size(NamedTuple):
