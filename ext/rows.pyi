@@ -1,9 +1,13 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 Line = TypeVar("Line")
 Run = TypeVar("Run")
 Adjustment = TypeVar("Adjustment")
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+def values_of(known: Mapping[Key, Value], keys: Sequence[Key]) -> tuple[Value, ...]: ...
 
 class Lines(Generic[Line, Run, Adjustment]):
     def __init__(

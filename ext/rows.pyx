@@ -1,9 +1,32 @@
-"""Makes the lines of an evaluation from the columns that the engine gives, in one step.
+"""Makes the values of an evaluation from the columns that the engine gives, in one step.
 
 Answers how rows are put together; must not know what they mean: their types are given.
 """
 
 cimport cython
+from cpython.dict cimport PyDict_GetItemWithError
+from cpython.object cimport PyObject
+
+
+def values_of(known, keys):
+    """Look many values up at once.
+
+    Args:
+        known: a dict, which may make what it misses.
+        keys: a sequence.
+
+    Returns:
+        A tuple with the value of each key.
+
+    Raises:
+        KeyError: a key is neither known nor made.
+    """
+    cdef list asked = _as_list(keys), found = []
+    cdef PyObject *kept
+    for key in asked:
+        kept = PyDict_GetItemWithError(known, key)
+        found.append(<object> kept if kept != NULL else known[key])
+    return tuple(found)
 
 
 cdef class Lines:
@@ -40,9 +63,9 @@ cdef class Lines:
         """
         cdef list amounts, run_counts, adjustment_counts, runs, adjustments, made = []
         cdef Py_ssize_t n, run_count, adjustment_count, run = 0, adjustment = 0
-        amounts, run_counts, adjustment_counts = [list(column) for column in columns[:3]]
-        runs = [list(column) for column in columns[3:6]]
-        adjustments = [list(column) for column in columns[6:9]]
+        amounts, run_counts, adjustment_counts = [_as_list(column) for column in columns[:3]]
+        runs = [_as_list(column) for column in columns[3:6]]
+        adjustments = [_as_list(column) for column in columns[6:9]]
         for n in range(len(amounts)):
             run_count, adjustment_count = run_counts[n], adjustment_counts[n]
             made.append(
@@ -69,3 +92,8 @@ cdef tuple _rows(object row, list columns, Py_ssize_t first, Py_ssize_t count):
     if count == 1:
         return (row(left[first], middle[first], right[first]),)
     return tuple([row(left[n], middle[n], right[n]) for n in range(first, first + count)])
+
+
+cdef list _as_list(column):
+    """A column as the engine gives it, which is no list where it is empty."""
+    return column if type(column) is list else list(column)

@@ -32,7 +32,6 @@ _OUTCOMES = {outcome.value: outcome for outcome in TraceOutcome}
 _CONDITIONS = {condition.value: condition for condition in Condition}
 
 Value = TypeVar("Value")
-LinesOf = Callable[[Sequence[Sequence[int]]], tuple[LineOutcome | None, ...]]
 
 
 class Found(NamedTuple):
@@ -109,6 +108,24 @@ class TraceMemo(dict[int, Value]):
         return made
 
 
+class Raising(NamedTuple):
+    """What raising needs of one program.
+
+    Attributes:
+        program: the chain's program.
+        plan: its plan.
+        memo: of its trace entries.
+        lines_of: makes lines of the columns that speak of them.
+        values_of: what a mapping holds at each of some keys.
+    """
+
+    program: CompiledProgram
+    plan: Plan
+    memo: TraceMemo[TraceEntry]
+    lines_of: Callable[[Sequence[Sequence[int]]], tuple[LineOutcome | None, ...]]
+    values_of: Callable[[TraceMemo[TraceEntry], Sequence[int]], tuple[TraceEntry, ...]]
+
+
 class Findings:
     """What the kernel found of a receipt: read like an `Evaluation`, raised where it is read.
 
@@ -116,43 +133,18 @@ class Findings:
         found: the flat integers.
     """
 
-    __slots__ = (
-        "_facts",
-        "_grants",
-        "_lines",
-        "_memo",
-        "_outcomes",
-        "_plan",
-        "_program",
-        "_sale",
-        "found",
-    )
+    __slots__ = ("_facts", "_grants", "_outcomes", "_raising", "_sale", "found")
 
-    def __init__(
-        self,
-        program: CompiledProgram,
-        plan: Plan,
-        memo: TraceMemo[TraceEntry],
-        lines: LinesOf,
-        sale: Sale,
-        facts: Facts,
-        found: Found,
-    ) -> None:
+    def __init__(self, raising: Raising, sale: Sale, facts: Facts, found: Found) -> None:
         """Raise nothing yet.
 
         Args:
-            program: the chain's program.
-            plan: its plan.
-            memo: of the program's trace entries.
-            lines: makes lines of the columns that speak of them.
+            raising: that of the program.
             sale: what was evaluated.
             facts: what was read.
             found: what the kernel gave for them.
         """
-        self._program = program
-        self._plan = plan
-        self._memo = memo
-        self._lines = lines
+        self._raising = raising
         self._sale = sale
         self._facts = facts
         self._outcomes: tuple[LineOutcome | None, ...] | None = None
@@ -163,26 +155,27 @@ class Findings:
     def outcomes(self) -> tuple[LineOutcome | None, ...]:
         """One for each line of the sale, None for cancelled lines; raised once."""
         if self._outcomes is None:
-            self._outcomes = self._lines(self.found[:LINE_COLUMNS])
+            self._outcomes = self._raising.lines_of(self.found[:LINE_COLUMNS])
         return self._outcomes
 
     @property
     def offers(self) -> tuple[PieceOffer, ...]:
         """Pieces that the cashier may add."""
-        return _offers(self._plan, self._sale, self.found.offers) if self.found.offers else ()
+        offers = self.found.offers
+        return _offers(self._raising.plan, self._sale, offers) if offers else ()
 
     @property
     def grants(self) -> tuple[Grant, ...]:
         """Rewards; raised once, as the answer and the ledger both read them."""
         if self._grants is None:
             flat = self.found.grants
-            self._grants = _grants(self._program, self._facts, flat) if flat else ()
+            self._grants = _grants(self._raising.program, self._facts, flat) if flat else ()
         return self._grants
 
     @property
     def trace(self) -> tuple[TraceEntry, ...]:
         """What became of each candidate."""
-        return _trace(self._memo, self.found)
+        return _trace(self._raising, self.found)
 
     @property
     def messages(self) -> tuple[tuple[int, int], ...]:
@@ -192,7 +185,7 @@ class Findings:
     @property
     def spends(self) -> tuple[Spend, ...]:
         """What promotions cost the customer."""
-        return _spends(self._plan, self.found.spends)
+        return _spends(self._raising.plan, self.found.spends)
 
     @property
     def coupons(self) -> tuple[CouponOutcome, ...]:
@@ -200,7 +193,7 @@ class Findings:
         sale = self._sale
         if not sale.header.coupon_codes:
             return ()
-        return _coupons(self._program, sale, self._facts, self.trace)
+        return _coupons(self._raising.program, sale, self._facts, self.trace)
 
     @property
     def proofs(self) -> tuple[LaneProof, ...]:
@@ -242,9 +235,10 @@ def line_columns(evaluation: Evaluated) -> tuple[Sequence[int], ...]:
     )
 
 
-def _trace(memo: TraceMemo[TraceEntry], found: Found) -> tuple[TraceEntry, ...]:
+def _trace(raising: Raising, found: Found) -> tuple[TraceEntry, ...]:
+    memo = raising.memo
     if not found.trace_rows:
-        return tuple(map(memo.__getitem__, found.trace))
+        return raising.values_of(memo, found.trace)
     rows = _rows(found.trace_rows, 6)
     long_ones = [
         TraceEntry(number, TraceOutcome(outcome), times, lost_to, Condition(condition), missing)

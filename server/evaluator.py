@@ -4,11 +4,11 @@ from collections.abc import Collection
 from weakref import WeakKeyDictionary
 
 from ext.engine import Engine
-from ext.rows import Lines
+from ext.rows import Lines, values_of
 from rewards.evaluate import Evaluation
 from rewards.facts import Facts
 from rewards.lowering import Lowering
-from rewards.raising import Findings, Found, TraceMemo
+from rewards.raising import Findings, Found, Raising, TraceMemo
 from rewards.ruleset import ProgramRules
 from rewards.runs import Adjustment, LineOutcome, Run
 from rewards.sale import Sale
@@ -22,16 +22,16 @@ class PreparedProgram:
 
     def __init__(self, rules: ProgramRules) -> None:
         """Lower the program and hand its tables to the kernel."""
-        self._program = rules.program
-        self._lowering = Lowering(rules.program)
-        self._engine = Engine(self._lowering.plan.tables)
-        self._memo = TraceMemo(_as_it_is)
+        program = rules.program
+        self._lowering = Lowering(program)
+        plan = self._lowering.plan
+        self._engine = Engine(plan.tables)
+        self._raising = Raising(program, plan, TraceMemo(_as_it_is), _LINES.of, values_of)
 
     def find(self, sale: Sale, facts: Facts, only: Collection[int] | None = None) -> Findings:
         """Evaluate a receipt, as `rewards.evaluate.evaluate` does, and raise nothing yet."""
         found = Found._make(self._engine.evaluate(*self._lowering.lower(sale, facts, only)))
-        plan = self._lowering.plan
-        return Findings(self._program, plan, self._memo, _LINES.of, sale, facts, found)
+        return Findings(self._raising, sale, facts, found)
 
 
 def _as_it_is(entry: TraceEntry) -> TraceEntry:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ext.rows import values_of
 from loyalty.v1 import answer_pb2 as pb
 from rewards.raising import Findings, TraceMemo
 from rewards.ruleset import CompiledProgram
@@ -48,7 +49,7 @@ def spell_trace(asked: Asked) -> list[bytes]:
     """Spell what became of each candidate."""
     evaluation, spelling = asked.decision.evaluation, _spelling_of(asked.program)
     if isinstance(evaluation, Findings) and not evaluation.found.trace_rows:
-        return list(map(spelling.memo.__getitem__, evaluation.found.trace))
+        return list(values_of(spelling.memo, evaluation.found.trace))
     entries: Sequence[TraceEntry] = evaluation.trace
     return list(map(spelling.spell, entries))
 

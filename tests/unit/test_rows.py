@@ -1,8 +1,8 @@
-"""Lines from columns: how many runs and adjustments each has is held to those that there are."""
+"""Rows from columns: what is missing is made or refused, never left out."""
 
 import pytest
 
-from ext.rows import Lines
+from ext.rows import Lines, values_of
 
 LINES = Lines(lambda *values: values, lambda *values: values, lambda *values: values)
 
@@ -28,3 +28,18 @@ def test_a_column_that_is_too_short_is_refused(short: int) -> None:
     columns[short].pop()
     with pytest.raises(IndexError):
         LINES.of(columns)
+
+
+class Squares(dict[int, int]):
+    def __missing__(self, key: int) -> int:
+        return key * key
+
+
+def test_values_stand_in_the_order_of_their_keys_and_what_is_missed_is_made() -> None:
+    assert values_of(Squares({2: -2}), [3, 2, 3]) == (9, -2, 9)
+    assert values_of({}, ()) == ()
+
+
+def test_a_value_that_nobody_makes_is_refused() -> None:
+    with pytest.raises(KeyError):
+        values_of({1: 1}, [1, 2])
