@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import deque
 from typing import Any
 
 import grpc
@@ -16,6 +17,9 @@ SESSION = "/loyalty.v1.TillService/Session"
 _NUMBERS = {
     field.name: field.number for field in SessionRequest.DESCRIPTOR.oneofs_by_name["call"].fields
 }
+_TAKES_MORE = SessionRequest(takes_more=True).SerializeToString()
+TOGETHER_BYTES_MAX = 16_384
+"""Of calls in one message, unless one alone is longer: none waits long on a slow link for others."""
 
 
 class SessionLink:
@@ -81,7 +85,9 @@ class _Stream:
         self._call: Any = self._channel.stream_stream(SESSION)()
         self._pending: dict[int, asyncio.Future[SessionResponse]] = {}
         self._last_id = 0
-        self._to_write: asyncio.Queue[bytes] = asyncio.Queue()
+        self._to_write: deque[bytes] = deque()
+        self._more = asyncio.Event()
+        self._together = False
         self._tasks = [asyncio.create_task(self._write()), asyncio.create_task(self._read())]
 
     async def ask(self, call: str, request: bytes, timeout_ms: int, patience_s: float) -> Message:
@@ -91,7 +97,8 @@ class _Stream:
         future: asyncio.Future[SessionResponse] = loop.create_future()
         timer = loop.call_later(patience_s, _give_up, future)
         self._pending[correlation_id] = future
-        self._to_write.put_nowait(_spelled(correlation_id, timeout_ms, call, request))
+        self._to_write.append(_spelled(correlation_id, timeout_ms, call, request))
+        self._more.set()
         try:
             response = await future
         finally:
@@ -119,22 +126,40 @@ class _Stream:
     async def _write(self) -> None:
         # A task of its own: to cancel a write of grpc.aio is to cancel the whole stream.
         with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            first = _TAKES_MORE
             while True:
-                await self._call.write(await self._to_write.get())
+                await self._more.wait()
+                await self._call.write(self._next() + first)
+                first = b""
         self.is_usable = False
         self._call.cancel()  # what is wrong with the stream, its reader is told
+
+    def _next(self) -> bytes:
+        """The next call, with those behind it that wait if the server takes several."""
+        waiting = self._to_write
+        parts = [waiting.popleft()]
+        size = len(parts[0])
+        while waiting and self._together and size + len(waiting[0]) <= TOGETHER_BYTES_MAX:
+            size += len(waiting[0])
+            parts.append(splice.field(SessionRequest.MORE_FIELD_NUMBER, waiting.popleft()))
+        if not waiting:
+            self._more.clear()
+        return b"".join(parts)
 
     async def _read(self) -> None:
         why = "the stream ended"
         try:
             async for message in self._call:
-                self._take(SessionResponse.FromString(message))
+                response = SessionResponse.FromString(message)
+                for one in (response, *response.more):
+                    self._take(one)
         except grpc.aio.AioRpcError as error:
             why = f"{error.code().name}: {error.details()}"
         finally:
             self._lose(why)
 
     def _take(self, response: SessionResponse) -> None:
+        self._together |= response.takes_more
         if response.HasField("go_away"):
             self.was_told_to_go, self.is_usable = True, False
             return

@@ -1,29 +1,26 @@
 """Session: all calls on one bidirectional stream, for the many tills of a cash server.
 
-Answers leave in any order. What one message does wrong harms no other: even bytes that cannot be
-read are answered, with correlation id 0, and the stream goes on.
+Answers leave in any order, those that are ready together in one message to who takes that. What one
+call does wrong harms no other: even bytes that cannot be read are answered, with correlation id 0,
+and the stream goes on.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from operator import attrgetter
-from typing import Any, NamedTuple, Never
 
 import grpc
-from google.protobuf.message import Message
 
-from ext.form import split
-from loyalty.v1 import receipt_pb2
 from loyalty.v1 import till_service_pb2 as pb
 from rewards.refusal import Reason, Refusal
-from server.codec.message import parsed, tag_of, varint
+from server.codec.message import spliced, varint
+from server.session_frame import Frame, Till, Unfit, read_content
 from server.status import status_of
-from server.till_servicer import ANSWER_RESERVE_S, FORMS, TillCalls
+from server.till_servicer import ANSWER_RESERVE_S, TillCalls
 
 IN_FLIGHT_TILL_MAX = 16
 IN_FLIGHT_SESSION_MAX = 4_096
-TIMEOUT_MS_MAX = 600_000
+TOGETHER_BYTES_MAX = 16_384
+"""Of answers in one message, unless one alone is longer: none waits long on a slow link for others."""
 ANSWERS_WAITING_MAX = 1_024
 """Answers that wait to be written before the stream is no longer read."""
 GO_AWAY_GRACE_MS = 500
@@ -34,60 +31,10 @@ _END = b""
 _ID_TAG = b"\x08"
 """Of `SessionResponse.correlation_id`: field 1, a varint."""
 
+_MORE = pb.SessionResponse.MORE_FIELD_NUMBER
+_TAKES_MORE = pb.SessionResponse(takes_more=True).SerializeToString()
+
 Context = grpc.aio.ServicerContext[bytes, bytes]
-Till = tuple[str, str]
-"""Store and till; the store alone, or neither, where a call names no more."""
-
-
-class _Call:
-    """What a session knows of one of the calls, by its field in SessionRequest."""
-
-    __slots__ = ("name", "tag", "till_of")
-
-    def __init__(self, name: str, kind: type[Message]) -> None:
-        self.name = name
-        answer = pb.SessionResponse.DESCRIPTOR.oneofs_by_name["answer"].fields
-        kinds = {field.message_type.name: field.number for field in answer if field.message_type}
-        self.tag = tag_of(kinds[f"{name}Response"])
-        self.till_of = _till_reader(kind)
-
-
-def _till_reader(kind: type[Message]) -> Callable[[Any], Till]:
-    """How to read the till of a request: from its receipt key, its sale's header, or itself."""
-    place, fields = "", kind.DESCRIPTOR.fields_by_name
-    if "receipt_key" in fields:
-        place, fields = "receipt_key.", receipt_pb2.ReceiptKey.DESCRIPTOR.fields_by_name
-    elif "sale" in fields:
-        place, fields = "sale.header.", receipt_pb2.Header.DESCRIPTOR.fields_by_name
-    if "till_id" in fields:
-        return attrgetter(f"{place}store_id", f"{place}till_id")
-    if "store_id" in fields:
-        store_of = attrgetter(f"{place}store_id")
-        return lambda call: (store_of(call), "")
-    return lambda call: ("", "")
-
-
-def _calls() -> dict[str, _Call]:
-    fields = pb.SessionRequest.DESCRIPTOR.oneofs_by_name["call"].fields
-    kinds = [(field.name, field.message_type) for field in fields]
-    return {
-        name: _Call(kind.name.removesuffix("Request"), getattr(pb, kind.name))
-        for name, kind in kinds
-        if kind is not None
-    }
-
-
-_CALLS = _calls()
-_HEAD = (
-    pb.SessionRequest.CORRELATION_ID_FIELD_NUMBER,
-    pb.SessionRequest.TIMEOUT_MS_FIELD_NUMBER,
-)
-"""Field numbers in front of a call, in the order in which they are written."""
-_FORMED = {
-    field.number: (_CALLS[field.name], FORMS[_CALLS[field.name].name])
-    for field in pb.SessionRequest.DESCRIPTOR.oneofs_by_name["call"].fields
-    if _CALLS[field.name].name in FORMS
-}
 
 
 class Sessions:
@@ -128,6 +75,7 @@ class _Session:
         self._room = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
         self._by_till: dict[Till, int] = {}
+        self._together = False
         self._loop = asyncio.get_running_loop()
 
     async def serve(self) -> None:
@@ -173,31 +121,44 @@ class _Session:
                 message = answers.popleft()
                 if message == _END:
                     return
-                await write(message)
+                await write(self._gathered(message) if self._together else message)
         except (grpc.aio.BaseError, asyncio.InvalidStateError):
             return  # the client has gone; what it asked for is on disk or not, as it may be
         finally:
             self._room.set()
 
+    def _gathered(self, first: bytes) -> bytes:
+        """An answer with those behind it that are ready."""
+        answers, parts, size = self._answers, [first], len(first)
+        while answers and answers[0] != _END and size + len(answers[0]) <= TOGETHER_BYTES_MAX:
+            one = answers.popleft()
+            size += len(one)
+            parts.append(spliced(_MORE, one))
+        return b"".join(parts)
+
     def _take(self, body: bytes) -> None:
-        """Start one call, or refuse it at once."""
-        correlation_id = 0
+        """Start the calls of a message, or refuse them at once."""
+        content = read_content(body)
+        for call in content.calls:
+            if isinstance(call, Unfit):
+                self._refuse(call.correlation_id, call.refusal)
+            else:
+                self._start(call)
+        if content.takes_more and not self._together:
+            self._together = True
+            self._send(_TAKES_MORE)
+
+    def _start(self, frame: Frame) -> None:
+        """Start one call, if there is room for it."""
+        till = frame.known.till_of(frame.call)
         try:
-            frame = _formed(body)
-            if frame is None:
-                request = parsed(pb.SessionRequest, body)
-                correlation_id = request.correlation_id
-                frame = _parsed_frame(request)
-            correlation_id, timeout_ms, known, call = frame
-            till = known.till_of(call)
             in_flight = self._room_for(till)
         except Refusal as refusal:
-            self._refuse(correlation_id, refusal)
+            self._refuse(frame.correlation_id, refusal)
             return
         self._by_till[till] = in_flight + 1
-        deadline_s = self._loop.time() + timeout_ms / 1_000 - ANSWER_RESERVE_S
-        work = self._answer(correlation_id, known, call, deadline_s, till)
-        self._running.add(self._loop.create_task(work))
+        deadline_s = self._loop.time() + frame.timeout_ms / 1_000 - ANSWER_RESERVE_S
+        self._running.add(self._loop.create_task(self._answer(frame, deadline_s, till)))
 
     def _room_for(self, till: Till) -> int:
         """How many calls of a till are in flight; refuse one too many."""
@@ -212,16 +173,14 @@ class _Session:
             raise Refusal(Reason.TOO_MANY_IN_FLIGHT, text, metadata)
         return in_flight
 
-    async def _answer(
-        self, correlation_id: int, known: _Call, call: Any, deadline_s: float, till: Till
-    ) -> None:
+    async def _answer(self, frame: Frame, deadline_s: float, till: Till) -> None:
         try:
-            answer = await self._calls.answer(known.name, call, deadline_s)
+            answer = await self._calls.answer(frame.known.name, frame.call, deadline_s)
         except Refusal as refusal:
-            self._refuse(correlation_id, refusal)
+            self._refuse(frame.correlation_id, refusal)
         else:
             # As protobuf would spell SessionResponse, without reading the answer again.
-            head = (_ID_TAG, varint(correlation_id), known.tag, varint(len(answer)))
+            head = (_ID_TAG, varint(frame.correlation_id), frame.known.tag, varint(len(answer)))
             self._send(b"".join((*head, answer)))
         finally:
             self._done(till)
@@ -240,53 +199,3 @@ class _Session:
     def _refuse(self, correlation_id: int, refusal: Refusal) -> None:
         response = pb.SessionResponse(correlation_id=correlation_id, status=status_of(refusal))
         self._send(response.SerializeToString())
-
-
-class _Frame(NamedTuple):
-    """A message of the stream: its id and time, and the call with its request."""
-
-    correlation_id: int
-    timeout_ms: int
-    known: _Call
-    call: Any
-
-
-def _formed(body: bytes) -> _Frame | None:
-    """Read a message whose call has a form; None is that the stubs are to read it."""
-    parts = split(body)
-    if parts is None or len(parts) != len(_HEAD) + 1:
-        return None
-    (first, correlation_id), (second, timeout_ms), (number, call_body) = parts
-    if (first, second) != _HEAD or number not in _FORMED:
-        return None
-    if not isinstance(correlation_id, int) or not isinstance(timeout_ms, int):
-        return None
-    if not correlation_id or not 1 <= timeout_ms <= TIMEOUT_MS_MAX:
-        return None
-    known, form = _FORMED[number]
-    call = form(call_body) if isinstance(call_body, bytes) else None
-    return None if call is None else _Frame(correlation_id, timeout_ms, known, call)
-
-
-def _parsed_frame(request: pb.SessionRequest) -> _Frame:
-    """Take a message apart that the stubs have read.
-
-    Raises:
-        Refusal: what is wrong around the call.
-    """
-    field = request.WhichOneof("call")
-    timeout_ms = request.timeout_ms
-    if field is None or not request.correlation_id or not 1 <= timeout_ms <= TIMEOUT_MS_MAX:
-        _refuse_frame(request)
-    return _Frame(request.correlation_id, timeout_ms, _CALLS[field], getattr(request, field))
-
-
-def _refuse_frame(request: pb.SessionRequest) -> Never:
-    """Say what is wrong around a call."""
-    field = request.WhichOneof("call")
-    if field is None or not request.correlation_id:
-        missing = "correlation_id" if field else "call"
-        fields = ((missing, "required"),)
-        raise Refusal(Reason.FIELD_REQUIRED, f"{missing} is required", fields=fields)
-    text = f"{request.timeout_ms} is not within 1 to {TIMEOUT_MS_MAX}"
-    raise Refusal(Reason.OUT_OF_RANGE, f"timeout_ms: {text}", fields=(("timeout_ms", text),))

@@ -2057,10 +2057,14 @@ class SessionRequest(_message.Message):
     REPORT_OUTCOME_FIELD_NUMBER: _builtins.int
     CLAIM_RECEIPT_FIELD_NUMBER: _builtins.int
     CLOSE_SHIFT_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
+    TAKES_MORE_FIELD_NUMBER: _builtins.int
     correlation_id: _builtins.int
     """Required. Chosen by the cash server, 1 to 2^63 - 1, unique among those in flight."""
     timeout_ms: _builtins.int
     """Required. Time left for this call, milliseconds, 1 to 600000."""
+    takes_more: _builtins.bool
+    """Optional. On this stream answers that are ready together may come in one message from now on."""
     @_builtins.property
     def identify(self) -> Global___IdentifyRequest: ...
     @_builtins.property
@@ -2093,6 +2097,12 @@ class SessionRequest(_message.Message):
     def claim_receipt(self) -> Global___ClaimReceiptRequest: ...
     @_builtins.property
     def close_shift(self) -> Global___CloseShiftRequest: ...
+    @_builtins.property
+    def more(self) -> _containers.RepeatedCompositeFieldContainer[Global___SessionRequest]:
+        """Optional. Further calls in the same message, each with its own id, time and call and no `more`;
+        as many as a message may hold. Only to a server that has said `takes_more` on this stream.
+        """
+
     def __init__(
         self,
         *,
@@ -2114,10 +2124,12 @@ class SessionRequest(_message.Message):
         report_outcome: Global___ReportOutcomeRequest | None = ...,
         claim_receipt: Global___ClaimReceiptRequest | None = ...,
         close_shift: Global___CloseShiftRequest | None = ...,
+        more: _abc.Iterable[Global___SessionRequest] | None = ...,
+        takes_more: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["break_off", b"break_off", "call", b"call", "checkout", b"checkout", "claim_receipt", b"claim_receipt", "close_shift", b"close_shift", "confirm", b"confirm", "enroll", b"enroll", "forward", b"forward", "get_receipt", b"get_receipt", "identify", b"identify", "quote", b"quote", "refund", b"refund", "release", b"release", "report_outcome", b"report_outcome", "start_confirmation", b"start_confirmation", "submit_profile", b"submit_profile", "void_receipt", b"void_receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["break_off", b"break_off", "call", b"call", "checkout", b"checkout", "claim_receipt", b"claim_receipt", "close_shift", b"close_shift", "confirm", b"confirm", "correlation_id", b"correlation_id", "enroll", b"enroll", "forward", b"forward", "get_receipt", b"get_receipt", "identify", b"identify", "quote", b"quote", "refund", b"refund", "release", b"release", "report_outcome", b"report_outcome", "start_confirmation", b"start_confirmation", "submit_profile", b"submit_profile", "timeout_ms", b"timeout_ms", "void_receipt", b"void_receipt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["break_off", b"break_off", "call", b"call", "checkout", b"checkout", "claim_receipt", b"claim_receipt", "close_shift", b"close_shift", "confirm", b"confirm", "correlation_id", b"correlation_id", "enroll", b"enroll", "forward", b"forward", "get_receipt", b"get_receipt", "identify", b"identify", "more", b"more", "quote", b"quote", "refund", b"refund", "release", b"release", "report_outcome", b"report_outcome", "start_confirmation", b"start_confirmation", "submit_profile", b"submit_profile", "takes_more", b"takes_more", "timeout_ms", b"timeout_ms", "void_receipt", b"void_receipt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_call: _TypeAlias = _typing.Literal["identify", "start_confirmation", "confirm", "enroll", "quote", "release", "checkout", "break_off", "forward", "void_receipt", "refund", "get_receipt", "submit_profile", "report_outcome", "claim_receipt", "close_shift"]  # noqa: Y015
     _WhichOneofArgType_call: _TypeAlias = _typing.Literal["call", b"call"]  # noqa: Y015
@@ -2176,8 +2188,12 @@ class SessionResponse(_message.Message):
     CLAIM_RECEIPT_FIELD_NUMBER: _builtins.int
     CLOSE_SHIFT_FIELD_NUMBER: _builtins.int
     GO_AWAY_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
+    TAKES_MORE_FIELD_NUMBER: _builtins.int
     correlation_id: _builtins.int
     """The call it answers; 0 for GO_AWAY and for a message that could not be read."""
+    takes_more: _builtins.bool
+    """Said once, to who has said it: on this stream calls may come in one message from now on."""
     @_builtins.property
     def status(self) -> _status_pb2.Status:
         """Set when the call was refused; absent when it succeeded."""
@@ -2216,6 +2232,12 @@ class SessionResponse(_message.Message):
     def close_shift(self) -> Global___CloseShiftResponse: ...
     @_builtins.property
     def go_away(self) -> Global___GoAway: ...
+    @_builtins.property
+    def more(self) -> _containers.RepeatedCompositeFieldContainer[Global___SessionResponse]:
+        """Further answers in the same message, none of which has `more`. Only to who has said that it
+        takes them.
+        """
+
     def __init__(
         self,
         *,
@@ -2238,10 +2260,12 @@ class SessionResponse(_message.Message):
         claim_receipt: Global___ClaimReceiptResponse | None = ...,
         close_shift: Global___CloseShiftResponse | None = ...,
         go_away: Global___GoAway | None = ...,
+        more: _abc.Iterable[Global___SessionResponse] | None = ...,
+        takes_more: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "break_off", b"break_off", "checkout", b"checkout", "claim_receipt", b"claim_receipt", "close_shift", b"close_shift", "confirm", b"confirm", "enroll", b"enroll", "forward", b"forward", "get_receipt", b"get_receipt", "go_away", b"go_away", "identify", b"identify", "quote", b"quote", "refund", b"refund", "release", b"release", "report_outcome", b"report_outcome", "start_confirmation", b"start_confirmation", "status", b"status", "submit_profile", b"submit_profile", "void_receipt", b"void_receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "break_off", b"break_off", "checkout", b"checkout", "claim_receipt", b"claim_receipt", "close_shift", b"close_shift", "confirm", b"confirm", "correlation_id", b"correlation_id", "enroll", b"enroll", "forward", b"forward", "get_receipt", b"get_receipt", "go_away", b"go_away", "identify", b"identify", "quote", b"quote", "refund", b"refund", "release", b"release", "report_outcome", b"report_outcome", "start_confirmation", b"start_confirmation", "status", b"status", "submit_profile", b"submit_profile", "void_receipt", b"void_receipt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "break_off", b"break_off", "checkout", b"checkout", "claim_receipt", b"claim_receipt", "close_shift", b"close_shift", "confirm", b"confirm", "correlation_id", b"correlation_id", "enroll", b"enroll", "forward", b"forward", "get_receipt", b"get_receipt", "go_away", b"go_away", "identify", b"identify", "more", b"more", "quote", b"quote", "refund", b"refund", "release", b"release", "report_outcome", b"report_outcome", "start_confirmation", b"start_confirmation", "status", b"status", "submit_profile", b"submit_profile", "takes_more", b"takes_more", "void_receipt", b"void_receipt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["identify", "start_confirmation", "confirm", "enroll", "quote", "release", "checkout", "break_off", "forward", "void_receipt", "refund", "get_receipt", "submit_profile", "report_outcome", "claim_receipt", "close_shift", "go_away"]  # noqa: Y015
     _WhichOneofArgType_answer: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015

@@ -1,0 +1,189 @@
+"""What a message of a Session carries: one call, or several, each with its own id and time."""
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from google.protobuf.message import Message
+
+from ext.form import split
+from loyalty.v1 import receipt_pb2
+from loyalty.v1 import till_service_pb2 as pb
+from rewards.refusal import Reason, Refusal
+from server.codec.message import parsed, spliced, tag_of, varint
+from server.till_servicer import FORMS
+
+TIMEOUT_MS_MAX = 600_000
+
+Till = tuple[str, str]
+"""Store and till; the store alone, or neither, where a call names no more."""
+_Part = tuple[int, int | bytes]
+"""Number and content of a field."""
+
+
+class CallKind:
+    """What a session knows of one of the calls, by its field in SessionRequest."""
+
+    __slots__ = ("name", "tag", "till_of")
+
+    def __init__(self, name: str, kind: type[Message]) -> None:
+        self.name = name
+        answer = pb.SessionResponse.DESCRIPTOR.oneofs_by_name["answer"].fields
+        kinds = {field.message_type.name: field.number for field in answer if field.message_type}
+        self.tag = tag_of(kinds[f"{name}Response"])
+        self.till_of = _till_reader(kind)
+
+
+def _till_reader(kind: type[Message]) -> Callable[[Any], Till]:
+    """How to read the till of a request: from its receipt key, its sale's header, or itself."""
+    place, fields = "", kind.DESCRIPTOR.fields_by_name
+    if "receipt_key" in fields:
+        place, fields = "receipt_key.", receipt_pb2.ReceiptKey.DESCRIPTOR.fields_by_name
+    elif "sale" in fields:
+        place, fields = "sale.header.", receipt_pb2.Header.DESCRIPTOR.fields_by_name
+    if "till_id" in fields:
+        return attrgetter(f"{place}store_id", f"{place}till_id")
+    if "store_id" in fields:
+        store_of = attrgetter(f"{place}store_id")
+        return lambda call: (store_of(call), "")
+    return lambda call: ("", "")
+
+
+def _calls() -> dict[str, CallKind]:
+    fields = pb.SessionRequest.DESCRIPTOR.oneofs_by_name["call"].fields
+    kinds = [(field.name, field.message_type) for field in fields]
+    return {
+        name: CallKind(kind.name.removesuffix("Request"), getattr(pb, kind.name))
+        for name, kind in kinds
+        if kind is not None
+    }
+
+
+_CALLS = _calls()
+_HEAD = (
+    pb.SessionRequest.CORRELATION_ID_FIELD_NUMBER,
+    pb.SessionRequest.TIMEOUT_MS_FIELD_NUMBER,
+)
+"""Field numbers in front of a call, in the order in which they are written."""
+_ALONE = len(_HEAD) + 1
+"""Fields of a message with one call."""
+_MORE = pb.SessionRequest.MORE_FIELD_NUMBER
+_TAKES_MORE = pb.SessionRequest.TAKES_MORE_FIELD_NUMBER
+_FORMED = {
+    field.number: (_CALLS[field.name], FORMS[_CALLS[field.name].name])
+    for field in pb.SessionRequest.DESCRIPTOR.oneofs_by_name["call"].fields
+    if _CALLS[field.name].name in FORMS
+}
+
+
+class Frame(NamedTuple):
+    """A call of the stream: its id and time, and what is called with which request."""
+
+    correlation_id: int
+    timeout_ms: int
+    known: CallKind
+    call: Any
+
+
+class Unfit(NamedTuple):
+    """A call that cannot be taken; id 0 if not even that can be read."""
+
+    correlation_id: int
+    refusal: Refusal
+
+
+class Content(NamedTuple):
+    """What a message carries.
+
+    Attributes:
+        calls: in their order.
+        takes_more: whoever sent it takes several answers in one message.
+    """
+
+    calls: list[Frame | Unfit]
+    takes_more: bool
+
+
+def read_content(body: bytes) -> Content:
+    """Read a message; what is wrong with one of its calls harms no other."""
+    parts = split(body)
+    if parts is None:
+        return _read_by_stubs(body)
+    if len(parts) <= _ALONE:
+        return Content([_formed(parts) or _read_one(body)], takes_more=False)
+    own = [part for part in parts if part[0] not in (_MORE, _TAKES_MORE)]
+    calls = [_formed(own) or _read_one(b"".join(map(_spelled, own)))]
+    for number, content in parts:
+        if number == _MORE and isinstance(content, bytes):
+            calls.append(_formed(split(content)) or _read_one(content, is_inner=True))
+    return Content(calls, (_TAKES_MORE, 1) in parts)
+
+
+def _read_by_stubs(body: bytes) -> Content:
+    """Read a message with fields that are unknown here."""
+    try:
+        request = parsed(pb.SessionRequest, body)
+    except Refusal as refusal:
+        return Content([Unfit(0, refusal)], takes_more=False)
+    calls = [_frame(request), *(_frame(one, is_inner=True) for one in request.more)]
+    return Content(calls, request.takes_more)
+
+
+def _read_one(body: bytes, is_inner: bool = False) -> Frame | Unfit:
+    """Read one call by the stubs."""
+    try:
+        return _frame(parsed(pb.SessionRequest, body), is_inner)
+    except Refusal as refusal:
+        return Unfit(0, refusal)
+
+
+def _spelled(part: _Part) -> bytes:
+    number, content = part
+    if isinstance(content, int):
+        return varint(number << 3) + varint(content)
+    return spliced(number, content)
+
+
+def _formed(parts: list[_Part] | None) -> Frame | None:
+    """Read a call that has a form; None is that the stubs are to read it."""
+    if parts is None or len(parts) != _ALONE:
+        return None
+    (first, correlation_id), (second, timeout_ms), (number, call_body) = parts
+    if (first, second) != _HEAD or number not in _FORMED:
+        return None
+    if not isinstance(correlation_id, int) or not isinstance(timeout_ms, int):
+        return None
+    if not correlation_id or not 1 <= timeout_ms <= TIMEOUT_MS_MAX:
+        return None
+    known, form = _FORMED[number]
+    call = form(call_body) if isinstance(call_body, bytes) else None
+    return None if call is None else Frame(correlation_id, timeout_ms, known, call)
+
+
+def _frame(request: pb.SessionRequest, is_inner: bool = False) -> Frame | Unfit:
+    """Take a call apart that the stubs have read."""
+    problem = _problem(request, is_inner)
+    if problem is not None:
+        return Unfit(request.correlation_id, problem)
+    field = request.WhichOneof("call")
+    assert field is not None, "a message without a call has a problem"
+    return Frame(
+        request.correlation_id, request.timeout_ms, _CALLS[field], getattr(request, field)
+    )
+
+
+def _problem(request: pb.SessionRequest, is_inner: bool) -> Refusal | None:
+    """What is wrong around a call."""
+    field = request.WhichOneof("call")
+    if field is None or not request.correlation_id:
+        missing = "correlation_id" if field else "call"
+        fields = ((missing, "required"),)
+        return Refusal(Reason.FIELD_REQUIRED, f"{missing} is required", fields=fields)
+    if not 1 <= request.timeout_ms <= TIMEOUT_MS_MAX:
+        text = f"{request.timeout_ms} is not within 1 to {TIMEOUT_MS_MAX}"
+        fields = (("timeout_ms", text),)
+        return Refusal(Reason.OUT_OF_RANGE, f"timeout_ms: {text}", fields=fields)
+    if is_inner and request.more:
+        text = "a call in `more` has none of its own"
+        return Refusal(Reason.INCONSISTENT, text, fields=(("more", text),))
+    return None
