@@ -102,7 +102,7 @@ def _measure(
     phases: dict[str, list[Measured]] = {}
     seed = 0
     for number in range(-1, size.rounds):
-        for kind in ("stream", "unary"):
+        for kind in ("stream", "together", "unary"):
             for name, subject in ((f"{kind}_echo", echo), (kind, server)):
                 seed += 1
                 count = size.warm_up if number < 0 else size.checkouts
@@ -121,10 +121,15 @@ def _figures(phases: dict[str, list[Measured]]) -> dict[str, object]:
         "stream_rate": round(rate["stream"], 1),
         "stream_echo_rate": round(rate["stream_echo"], 1),
         "stream_share": round(rate["stream"] / rate["stream_echo"], 3),
+        "together_rate": round(rate["together"], 1),
+        "together_echo_rate": round(rate["together_echo"], 1),
+        "together_share": round(rate["together"] / rate["stream_echo"], 3),
+        "together_share_of_together_echo": round(rate["together"] / rate["together_echo"], 3),
         "unary_rate": round(rate["unary"], 1),
         "unary_echo_rate": round(rate["unary_echo"], 1),
         "unary_share": round(rate["unary"] / rate["unary_echo"], 3),
         "extra_cpu_us": round(cpu_us["stream"] - cpu_us["stream_echo"], 1),
+        "together_extra_cpu_us": round(cpu_us["together"] - cpu_us["stream_echo"], 1),
         "unary_extra_cpu_us": round(cpu_us["unary"] - cpu_us["unary_echo"], 1),
     }
 

@@ -18,6 +18,7 @@ from server.main import GRPC_OPTIONS
 from server.till_servicer import SERVICE
 
 _CHECKOUT_FIELD = pb.SessionResponse.CHECKOUT_FIELD_NUMBER
+_MORE_FIELD = pb.SessionResponse.MORE_FIELD_NUMBER
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
@@ -36,14 +37,21 @@ class Echo:
         return self._answer
 
     async def session(self, requests: object, context: Context) -> None:
-        """Answer every message of a stream."""
+        """Answer every message of a stream, all its calls in one."""
         while True:
             body: object = await context.read()
             if not isinstance(body, bytes):
                 return
             request = pb.SessionRequest.FromString(body)
-            head = pb.SessionResponse(correlation_id=request.correlation_id).SerializeToString()
-            await context.write(head + self._wrapped)
+            answer = self._answered(request)
+            if request.takes_more:
+                answer += pb.SessionResponse(takes_more=True).SerializeToString()
+            more = [spliced(_MORE_FIELD, self._answered(one)) for one in request.more]
+            await context.write(b"".join((answer, *more)))
+
+    def _answered(self, request: pb.SessionRequest) -> bytes:
+        head = pb.SessionResponse(correlation_id=request.correlation_id).SerializeToString()
+        return head + self._wrapped
 
 
 async def serve(listen: str, answer: bytes) -> None:

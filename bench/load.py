@@ -1,8 +1,10 @@
 """A load of checkouts from a process of its own; prints one JSON line.
 
-`python -m bench.load TARGETS stream|unary COUNT ACCOUNTS RUN SEED`; the connections are dealt out
-evenly over the targets, which a comma parts. All requests are built before
-the clock starts; answers are told apart by their first bytes, so that the client stays cheap.
+`python -m bench.load TARGETS stream|together|unary COUNT ACCOUNTS RUN SEED`; the connections are
+dealt out evenly over the targets, which a comma parts. `stream` sends each call in a message of its
+own, `together` speaks as a cash server does: what is ready together goes in one message. All
+requests are built before the clock starts; answers are told apart by their first bytes, so that the
+client stays cheap.
 """
 
 import asyncio
@@ -16,7 +18,10 @@ import grpc
 import uvloop
 
 from bench.world import checkout_requests
+from ext.form import split
 from loyalty.v1 import till_service_pb2 as pb
+from pos_sim import splice
+from pos_sim.session_link import TOGETHER_BYTES_MAX
 from server.till_servicer import SERVICE
 
 STREAMS = 4
@@ -27,6 +32,10 @@ CHANNEL_OPTIONS = (("grpc.use_local_subchannel_pool", 1),)
 
 _ID_TAG = 0x08
 _CHECKOUT_TAG = pb.SessionResponse.CHECKOUT_FIELD_NUMBER << 3 | 2
+_MORE, _TAKES_MORE = (
+    pb.SessionResponse.MORE_FIELD_NUMBER,
+    pb.SessionResponse.TAKES_MORE_FIELD_NUMBER,
+)
 
 
 class RefusedError(Exception):
@@ -84,6 +93,61 @@ async def _send_next(call: Any, waiting: Iterator[bytes]) -> None:
         await call.write(body)
 
 
+async def run_together(targets: Sequence[str], bodies: Sequence[bytes]) -> None:
+    """As `run_streams`; calls and answers that are ready together share a message."""
+    work = [_run_together(targets[n % len(targets)], bodies[n::STREAMS]) for n in range(STREAMS)]
+    await asyncio.gather(*work)
+
+
+async def _run_together(target: str, bodies: Sequence[bytes]) -> None:
+    async with grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS) as channel:
+        call: Any = channel.stream_stream(f"/{SERVICE}/Session")()
+        waiting = iter(bodies)
+        asked = pb.SessionRequest(takes_more=True).SerializeToString()
+        await call.write(next(waiting) + asked)
+        ready, answered, takes_more = IN_FLIGHT // STREAMS - 1, 0, False
+        while answered < len(bodies):
+            count, says_so = _answers_in(await call.read())
+            takes_more |= says_so
+            answered += count
+            ready += count
+            while ready and (message := _joined(waiting, ready if takes_more else 1)):
+                calls, body = message
+                ready -= calls
+                await call.write(body)
+        await call.done_writing()
+
+
+def _joined(waiting: Iterator[bytes], most: int) -> tuple[int, bytes] | None:
+    """As many of the next calls as go in one message; None if there are no more."""
+    first = next(waiting, None)
+    if first is None:
+        return None
+    parts, size = [first], len(first)
+    while len(parts) < most and size < TOGETHER_BYTES_MAX - len(first):
+        body = next(waiting, None)
+        if body is None:
+            break
+        size += len(body)
+        parts.append(splice.field(pb.SessionRequest.MORE_FIELD_NUMBER, body))
+    return len(parts), b"".join(parts)
+
+
+def _answers_in(message: bytes) -> tuple[int, bool]:
+    """How many checkouts a message answers; whether the server takes several calls in one."""
+    parts = split(message)
+    assert parts is not None, "a server sends messages"
+    answers = [content for number, content in parts if number == _MORE]
+    if parts[0][0] == pb.SessionResponse.CORRELATION_ID_FIELD_NUMBER:
+        answers.append(message)
+    found = [one for one in answers if isinstance(one, bytes) and one[0] == _ID_TAG]
+    for one in found:
+        if not is_checkout(one):
+            raise RefusedError(pb.SessionResponse.FromString(one).status.message)
+    says_so = (_TAKES_MORE, 1) in parts or len(found) < len(answers)
+    return len(found), says_so
+
+
 async def run_unary(targets: Sequence[str], bodies: Sequence[bytes]) -> None:
     """Send all as unary calls over a few channels."""
     waiting = iter(bodies)
@@ -101,9 +165,16 @@ async def _run_calls(call: Any, waiting: Iterator[bytes]) -> None:
         await call(body, timeout=TIMEOUT_MS / 1_000)
 
 
+_KINDS = {
+    "stream": (stream_bodies, run_streams),
+    "together": (stream_bodies, run_together),
+    "unary": (unary_bodies, run_unary),
+}
+
+
 async def main(targets: str, kind: str, count: int, accounts: int, run: str, seed: int) -> None:
     """Build, wait for the word on standard input, send, report."""
-    make, send = (stream_bodies, run_streams) if kind == "stream" else (unary_bodies, run_unary)
+    make, send = _KINDS[kind]
     bodies = make(count, accounts, run, seed)
     print("ready", flush=True)
     sys.stdin.readline()

@@ -6,7 +6,7 @@ published is picked up without a dropped call.
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,57 @@ def test_one_poisoned_message_harms_no_other(place: dict[str, str], log_dir: Pat
     assert reason(by_id.pop(POISONED + 1)) == "BAD_TEXT"
     assert len(by_id) == BATCH - 1
     assert {r.checkout.result for r in by_id.values()} == {pb.DURABLE_RESULT_COMMITTED}
+
+
+def together(messages: Sequence[pb.SessionRequest], takes_more: bool) -> bytes:
+    """One message with all calls."""
+    joined = pb.SessionRequest(takes_more=takes_more)
+    joined.MergeFrom(messages[0])
+    joined.more.extend(messages[1:])
+    return joined.SerializeToString()
+
+
+async def converse_together(target: str, body: bytes, answers: int) -> list[pb.SessionResponse]:
+    """Send one message, then read until there are so many answers: the messages that came."""
+    found: list[pb.SessionResponse] = []
+    async with grpc.aio.insecure_channel(target) as channel:
+        call: Any = channel.stream_stream("/loyalty.v1.TillService/Session")()
+        await call.write(body)
+        while sum(1 for _ in answers_of(found)) < answers:
+            found.append(pb.SessionResponse.FromString(await call.read()))
+        await call.done_writing()
+        assert await call.read() == grpc.aio.EOF
+    return found
+
+
+def answers_of(messages: Sequence[pb.SessionResponse]) -> Iterator[pb.SessionResponse]:
+    """The answers in messages, without what a server says of itself."""
+    for message in messages:
+        yield from (one for one in (message, *message.more) if not one.takes_more)
+
+
+def test_calls_of_one_message_are_answered_each_and_together_to_who_takes_that(
+    place: dict[str, str], log_dir: Path
+) -> None:
+    """One of 100 is poisoned, and all are sent again to a stream that takes no more than one."""
+    bad = message(POISONED)
+    bad.checkout.sale.lines[0].sku = "a\x00b"
+    calls = [bad if n == POISONED else message(n) for n in range(100)]
+    with serving(place, log_dir) as servers:
+        target = servers[0].target
+        first = asyncio.run(converse_together(target, together(calls, takes_more=True), 100))
+        again = asyncio.run(converse_together(target, together(calls, takes_more=False), 100))
+    by_id = {one.correlation_id: one for one in answers_of(first)}
+    assert reason(by_id[POISONED + 1]) == "BAD_TEXT"
+    sold = [one for one in by_id.values() if not one.HasField("status")]
+    assert len(sold) == 99
+    assert {one.checkout.result for one in sold} == {pb.DURABLE_RESULT_COMMITTED}
+    assert len(first) < 50
+    assert sum(one.takes_more for message in first for one in (message, *message.more)) == 1
+    assert len(again) == 100
+    alone = {one.correlation_id: one for one in again}
+    for one in sold:
+        assert alone[one.correlation_id].checkout == one.checkout
 
 
 def test_messages_out_of_bounds(place: dict[str, str], log_dir: Path) -> None:

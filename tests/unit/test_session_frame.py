@@ -1,0 +1,84 @@
+"""A message with several calls reads as each of them alone; a wrong one harms no other."""
+
+import pytest
+
+from loyalty.v1 import till_service_pb2 as pb
+from rewards.refusal import Reason
+from server.session_frame import Content, Frame, Unfit, read_content
+from tests.serving import checkout_request
+
+UNKNOWN_FIXED_32 = b"\xfd\x07\x01\x02\x03\x04"
+"""Field 127, which no stub knows, of a kind that splitting leaves to the stubs."""
+
+
+def checkout(number: int) -> pb.SessionRequest:
+    request = checkout_request(number)
+    return pb.SessionRequest(correlation_id=number, timeout_ms=2_000, checkout=request)
+
+
+def by_stubs(number: int) -> pb.SessionRequest:
+    identify = pb.IdentifyRequest(chain_id="demo", store_id="s1")
+    return pb.SessionRequest(correlation_id=number, timeout_ms=2_000, identify=identify)
+
+
+GOOD = [checkout(1), by_stubs(2), checkout(3)]
+WITHOUT_CALL = pb.SessionRequest(correlation_id=4, timeout_ms=2_000)
+WITHOUT_TIME = pb.SessionRequest(correlation_id=5, identify=by_stubs(5).identify)
+NESTED = pb.SessionRequest(correlation_id=6, timeout_ms=2_000, identify=by_stubs(6).identify)
+NESTED.more.append(checkout(7))
+
+
+def inner(body: bytes) -> bytes:
+    """A field `more`, whatever its content."""
+    assert len(body) < 0x4000
+    return b"\x9a\x01" + bytes((len(body) & 0x7F | 0x80, len(body) >> 7)) + body
+
+
+def shown(content: Content) -> list[tuple[int, str]]:
+    """Of each call its id, and its name or why it is none."""
+    return [
+        (one.correlation_id, one.known.name if isinstance(one, Frame) else one.refusal.reason.value)
+        for one in content.calls
+    ]
+
+
+@pytest.mark.parametrize("first", GOOD)
+@pytest.mark.parametrize("behind", [b"", UNKNOWN_FIXED_32])
+def test_each_call_reads_as_it_does_alone(first: pb.SessionRequest, behind: bytes) -> None:
+    message = pb.SessionRequest.FromString(first.SerializeToString())
+    message.more.extend(GOOD)
+    content = read_content(message.SerializeToString() + behind)
+    alone = [read_content(one.SerializeToString()).calls[0] for one in (first, *GOOD)]
+    assert [one[:3] for one in content.calls] == [one[:3] for one in alone]
+    assert not content.takes_more
+    if not behind:
+        assert content.calls == alone
+
+
+@pytest.mark.parametrize("first", [*GOOD, WITHOUT_CALL])
+def test_what_is_wrong_with_one_harms_no_other(first: pb.SessionRequest) -> None:
+    noise, bad = b"\xff\xff\xff\xffnoise", [WITHOUT_CALL, WITHOUT_TIME, NESTED]
+    more = [noise, *(one.SerializeToString() for one in bad), checkout(8).SerializeToString()]
+    content = read_content(b"".join([first.SerializeToString(), *map(inner, more)]))
+    assert shown(content) == [
+        *shown(read_content(first.SerializeToString())),
+        (0, Reason.MALFORMED_MESSAGE),
+        (4, Reason.FIELD_REQUIRED),
+        (5, Reason.OUT_OF_RANGE),
+        (6, Reason.INCONSISTENT),
+        (8, "Checkout"),
+    ]
+
+
+@pytest.mark.parametrize("behind", [b"", UNKNOWN_FIXED_32])
+def test_who_takes_several_answers_says_so(behind: bytes) -> None:
+    message = pb.SessionRequest.FromString(checkout(1).SerializeToString())
+    message.takes_more = True
+    assert read_content(message.SerializeToString() + behind).takes_more
+    assert not read_content(checkout(1).SerializeToString() + behind).takes_more
+
+
+def test_noise_is_one_call_that_is_none() -> None:
+    (only,) = read_content(b"\xff\xff\xff\xffnoise").calls
+    assert isinstance(only, Unfit)
+    assert (only.correlation_id, only.refusal.reason) == (0, Reason.MALFORMED_MESSAGE)
