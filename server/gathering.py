@@ -1,31 +1,36 @@
 """How batches grow under load: they start a little apart, so that more calls join each.
 
 A batch costs the database and this process much the same whatever its size. The first after a
-pause leaves at once: idle, nobody waits and there is no timer (ADR 0017). While calls that can wait
-are among them, as when a spool is emptied, batches start further apart (ADR 0042).
+pause leaves at once: idle, nobody waits and there is no timer. The busier the process, the further
+apart they start (ADR 0017).
 """
 
 import asyncio
+import time
+from collections.abc import Callable
 
 ENTRIES_ENOUGH = 64
 """A queue of so many entries goes at once."""
-PATIENT_TIMES = 2.5
-"""How much further apart batches start after one with calls that can wait."""
+APART_TIMES_MAX = 4.0
+"""How much further apart batches start while the process is busy."""
+BUSY_FROM, BUSY_FULLY = 0.4, 0.8
+"""Of a core: up to there batches start no further apart, from there on furthest."""
 
 
 class Pace:
     """Spaces the starts of batches."""
 
-    def __init__(self, apart_s: float) -> None:
+    def __init__(self, apart_s: float, cpu_s: Callable[[], float] = time.thread_time) -> None:
         """Start so that the first batch does not wait.
 
         Args:
             apart_s: least time between two starts while fewer than ENTRIES_ENOUGH are queued.
+            cpu_s: what the loop's thread has computed so far, seconds.
         """
         self._apart_s = apart_s
+        self._cpu_s = cpu_s
         self._last_s = 0.0
-        self.is_patient = False
-        """Whether the last batch had calls that can wait."""
+        self._last_cpu_s = 0.0
 
     async def ready(self, queued: int) -> None:
         """Wait until the next batch should start.
@@ -34,8 +39,17 @@ class Pace:
             queued: entries that wait.
         """
         loop = asyncio.get_running_loop()
-        apart_s = self._apart_s * (PATIENT_TIMES if self.is_patient else 1.0)
-        wait_s = self._last_s + apart_s - loop.time()
+        wait_s = self._last_s + self._apart_s * self._times(loop.time()) - loop.time()
         # Without a wait, calls that are ready to run still join.
         await asyncio.sleep(max(wait_s, 0.0) if queued < ENTRIES_ENOUGH else 0.0)
         self._last_s = loop.time()
+        self._last_cpu_s = self._cpu_s()
+
+    def _times(self, now_s: float) -> float:
+        """How much further apart than the least, by how busy the loop was since the last batch."""
+        elapsed_s = now_s - self._last_s
+        if elapsed_s <= 0.0:
+            return 1.0
+        busy = (self._cpu_s() - self._last_cpu_s) / elapsed_s
+        share = (busy - BUSY_FROM) / (BUSY_FULLY - BUSY_FROM)
+        return 1.0 + (APART_TIMES_MAX - 1.0) * min(max(share, 0.0), 1.0)

@@ -148,7 +148,6 @@ class Lookups:
                 self._wake.clear()
             batch = [(wanted, future) for wanted, future in batch if not future.done()]
             if batch:
-                self._pace.is_patient = any(wanted.can_wait for wanted, _ in batch)
                 self._serving = batch
                 await self._serve(batch)
                 self._serving = []

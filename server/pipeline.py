@@ -187,7 +187,6 @@ class Pipeline:
             batch = self._take()
             if batch:
                 # What a till states by Forward has no till that waits for it.
-                self._pace.is_patient = any(entry.commit.statements for entry in batch)
                 await self._write(batch)
 
     def _take(self) -> list[_Entry]:
