@@ -19,7 +19,7 @@ _NUMBERS = {
 }
 _TAKES_MORE = SessionRequest(takes_more=True).SerializeToString()
 TOGETHER_BYTES_MAX = 16_384
-"""Of calls in one message, unless one alone is longer: none waits long on a slow link for others."""
+"""Of calls in one message, unless one is longer: none waits long for others on a slow link."""
 
 
 class SessionLink:

@@ -20,7 +20,7 @@ from server.till_servicer import ANSWER_RESERVE_S, TillCalls
 IN_FLIGHT_TILL_MAX = 16
 IN_FLIGHT_SESSION_MAX = 4_096
 TOGETHER_BYTES_MAX = 16_384
-"""Of answers in one message, unless one alone is longer: none waits long on a slow link for others."""
+"""Of answers in one message, unless one is longer: none waits long for others on a slow link."""
 ANSWERS_WAITING_MAX = 1_024
 """Answers that wait to be written before the stream is no longer read."""
 GO_AWAY_GRACE_MS = 500

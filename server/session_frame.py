@@ -167,9 +167,7 @@ def _frame(request: pb.SessionRequest, is_inner: bool = False) -> Frame | Unfit:
         return Unfit(request.correlation_id, problem)
     field = request.WhichOneof("call")
     assert field is not None, "a message without a call has a problem"
-    return Frame(
-        request.correlation_id, request.timeout_ms, _CALLS[field], getattr(request, field)
-    )
+    return Frame(request.correlation_id, request.timeout_ms, _CALLS[field], getattr(request, field))
 
 
 def _problem(request: pb.SessionRequest, is_inner: bool) -> Refusal | None:

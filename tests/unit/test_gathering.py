@@ -1,0 +1,53 @@
+"""Batches start further apart the busier the process is; the first after a pause does not wait."""
+
+import asyncio
+from functools import partial
+
+import pytest
+
+from server.gathering import APART_TIMES_MAX, ENTRIES_ENOUGH, Pace
+from tests.unit.virtual_time import run_virtually
+
+APART_S = 0.01
+PAUSE_S = 60.0
+
+
+async def _starts(busy: float, queued: int) -> list[float]:
+    """When each of a few batches starts that are always waited for, seconds from the first."""
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    pace = Pace(APART_S, cpu_s=lambda: busy * (loop.time() - began_s))
+    found = []
+    for _ in range(4):
+        await pace.ready(queued)
+        found.append(loop.time() - began_s)
+        await asyncio.sleep(APART_S / 10)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("busy", "times"), [(0.0, 1.0), (0.4, 1.0), (0.6, 2.5), (0.8, APART_TIMES_MAX), (1.0, 4.0)]
+)
+def test_how_far_apart_batches_start(busy: float, times: float) -> None:
+    first, *others = run_virtually(partial(_starts, busy, 1))
+    assert first == 0.0
+    apart_s = [later - earlier for earlier, later in zip([first, *others], others, strict=False)]
+    assert apart_s == pytest.approx([times * APART_S] * 3)
+
+
+def test_a_long_queue_does_not_wait() -> None:
+    starts = run_virtually(partial(_starts, 1.0, ENTRIES_ENOUGH))
+    assert starts == pytest.approx([n * APART_S / 10 for n in range(4)])
+
+
+def test_after_a_pause_nothing_waits() -> None:
+    async def paused() -> float:
+        loop = asyncio.get_running_loop()
+        pace = Pace(APART_S, cpu_s=loop.time)
+        await pace.ready(1)
+        await asyncio.sleep(PAUSE_S)
+        before_s = loop.time()
+        await pace.ready(1)
+        return loop.time() - before_s
+
+    assert run_virtually(paused) == 0.0
