@@ -910,3 +910,57 @@ class Outcome(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
+
+@_typing.final
+class GiftCardBack(_message.Message):
+    """What goes back to a gift card or certificate that paid for what comes back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GIFT_CARD_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    gift_card_id: _builtins.str
+    """The card, as the sale named it."""
+    amount_minor: _builtins.int
+    """Minor units of money, 1 or more."""
+    def __init__(
+        self,
+        *,
+        gift_card_id: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "gift_card_id", b"gift_card_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GiftCardBack: _TypeAlias = GiftCardBack  # noqa: Y015
+
+@_typing.final
+class Choice(_message.Message):
+    """A choice that the customer made among options; not read yet. A gift of a choice_group is chosen
+    by adding its article: the next Quote settles it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROMOTION_ID_FIELD_NUMBER: _builtins.int
+    OPTION_ID_FIELD_NUMBER: _builtins.int
+    promotion_id: _builtins.str
+    """Required. Promotion, 1 to 64 characters."""
+    option_id: _builtins.str
+    """Required. Option, 1 to 64 characters."""
+    def __init__(
+        self,
+        *,
+        promotion_id: _builtins.str = ...,
+        option_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["option_id", b"option_id", "promotion_id", b"promotion_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Choice: _TypeAlias = Choice  # noqa: Y015

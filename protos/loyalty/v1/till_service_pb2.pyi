@@ -672,34 +672,6 @@ class AssetAmount(_message.Message):
 Global___AssetAmount: _TypeAlias = AssetAmount  # noqa: Y015
 
 @_typing.final
-class Choice(_message.Message):
-    """A choice that the customer made among options; not read yet. A gift of a choice_group is chosen
-    by adding its article: the next Quote settles it.
-    """
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    PROMOTION_ID_FIELD_NUMBER: _builtins.int
-    OPTION_ID_FIELD_NUMBER: _builtins.int
-    promotion_id: _builtins.str
-    """Required. Promotion, 1 to 64 characters."""
-    option_id: _builtins.str
-    """Required. Option, 1 to 64 characters."""
-    def __init__(
-        self,
-        *,
-        promotion_id: _builtins.str = ...,
-        option_id: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["option_id", b"option_id", "promotion_id", b"promotion_id"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Choice: _TypeAlias = Choice  # noqa: Y015
-
-@_typing.final
 class QuoteRequest(_message.Message):
     """Asks for the four sets of an open receipt."""
 
@@ -726,7 +698,7 @@ class QuoteRequest(_message.Message):
         """Optional. What to hold. Replaces what the basket held before; without it that is freed."""
 
     @_builtins.property
-    def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Choice]:
+    def choices(self) -> _containers.RepeatedCompositeFieldContainer[_receipt_pb2.Choice]:
         """Optional. Choices made, at most 100."""
 
     def __init__(
@@ -736,7 +708,7 @@ class QuoteRequest(_message.Message):
         sale: _receipt_pb2.Sale | None = ...,
         reserve: Global___Reservation | None = ...,
         token: _builtins.bytes = ...,
-        choices: _abc.Iterable[Global___Choice] | None = ...,
+        choices: _abc.Iterable[_receipt_pb2.Choice] | None = ...,
         attempt: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["reserve", b"reserve", "sale", b"sale"]  # noqa: Y015
@@ -876,7 +848,7 @@ class CheckoutRequest(_message.Message):
         """
 
     @_builtins.property
-    def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Choice]:
+    def choices(self) -> _containers.RepeatedCompositeFieldContainer[_receipt_pb2.Choice]:
         """Optional. Choices made, at most 100."""
 
     def __init__(
@@ -888,7 +860,7 @@ class CheckoutRequest(_message.Message):
         basket_id: _builtins.bytes = ...,
         token: _builtins.bytes = ...,
         outcome: _receipt_pb2.Outcome | None = ...,
-        choices: _abc.Iterable[Global___Choice] | None = ...,
+        choices: _abc.Iterable[_receipt_pb2.Choice] | None = ...,
         attempt: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "receipt_key", b"receipt_key", "sale", b"sale"]  # noqa: Y015
@@ -1124,7 +1096,7 @@ class ForwardRequest(_message.Message):
         """Required. What the till did. Of a refund or void NOT_SOLD says that it was not done."""
 
     @_builtins.property
-    def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Choice]:
+    def choices(self) -> _containers.RepeatedCompositeFieldContainer[_receipt_pb2.Choice]:
         """Optional. Choices made, at most 100."""
 
     def __init__(
@@ -1139,7 +1111,7 @@ class ForwardRequest(_message.Message):
         clock_offset_us: _builtins.int = ...,
         basket_id: _builtins.bytes = ...,
         token: _builtins.bytes = ...,
-        choices: _abc.Iterable[Global___Choice] | None = ...,
+        choices: _abc.Iterable[_receipt_pb2.Choice] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "outcome", b"outcome", "receipt_key", b"receipt_key", "refund", b"refund", "sale", b"sale", "void_receipt", b"void_receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -1502,7 +1474,7 @@ class RefundResponse(_message.Message):
         """What could not be settled of a fact."""
 
     @_builtins.property
-    def gift_cards(self) -> _containers.RepeatedCompositeFieldContainer[Global___GiftCardBack]:
+    def gift_cards(self) -> _containers.RepeatedCompositeFieldContainer[_receipt_pb2.GiftCardBack]:
         """The same by card."""
 
     def __init__(
@@ -1521,7 +1493,7 @@ class RefundResponse(_message.Message):
         exceptions: _abc.Iterable[Global___CheckoutException] | None = ...,
         decided_at_us: _builtins.int = ...,
         by_gift_cards_minor: _builtins.int = ...,
-        gift_cards: _abc.Iterable[Global___GiftCardBack] | None = ...,
+        gift_cards: _abc.Iterable[_receipt_pb2.GiftCardBack] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -1530,32 +1502,6 @@ class RefundResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RefundResponse: _TypeAlias = RefundResponse  # noqa: Y015
-
-@_typing.final
-class GiftCardBack(_message.Message):
-    """What goes back to a gift card or certificate that paid for what comes back."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    GIFT_CARD_ID_FIELD_NUMBER: _builtins.int
-    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
-    gift_card_id: _builtins.str
-    """The card, as the sale named it."""
-    amount_minor: _builtins.int
-    """Minor units of money, 1 or more."""
-    def __init__(
-        self,
-        *,
-        gift_card_id: _builtins.str = ...,
-        amount_minor: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "gift_card_id", b"gift_card_id"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___GiftCardBack: _TypeAlias = GiftCardBack  # noqa: Y015
 
 @_typing.final
 class GetReceiptRequest(_message.Message):
@@ -2064,7 +2010,7 @@ class SessionRequest(_message.Message):
     timeout_ms: _builtins.int
     """Required. Time left for this call, milliseconds, 1 to 600000."""
     takes_more: _builtins.bool
-    """Optional. On this stream answers that are ready together may come in one message from now on."""
+    """Optional. On this stream answers may come in one message from now on."""
     @_builtins.property
     def identify(self) -> Global___IdentifyRequest: ...
     @_builtins.property
@@ -2099,8 +2045,8 @@ class SessionRequest(_message.Message):
     def close_shift(self) -> Global___CloseShiftRequest: ...
     @_builtins.property
     def more(self) -> _containers.RepeatedCompositeFieldContainer[Global___SessionRequest]:
-        """Optional. Further calls in the same message, each with its own id, time and call and no `more`;
-        as many as a message may hold. Only to a server that has said `takes_more` on this stream.
+        """Optional. Further calls, as many as a message may hold, each with id, time and call and without
+        `more`. Only to a server that has said `takes_more` on this stream.
         """
 
     def __init__(
@@ -2234,9 +2180,7 @@ class SessionResponse(_message.Message):
     def go_away(self) -> Global___GoAway: ...
     @_builtins.property
     def more(self) -> _containers.RepeatedCompositeFieldContainer[Global___SessionResponse]:
-        """Further answers in the same message, none of which has `more`. Only to who has said that it
-        takes them.
-        """
+        """Further answers, none of which has `more`. Only to who has said that it takes them."""
 
     def __init__(
         self,
