@@ -12,6 +12,9 @@ FIGURES = {
     "stream_rate",
     "stream_echo_rate",
     "stream_share",
+    "together_rate",
+    "together_echo_rate",
+    "together_share",
     "unary_rate",
     "unary_echo_rate",
     "unary_share",
@@ -40,3 +43,23 @@ def test_ledger_prints_one_json_object() -> None:
     figures = json.loads(found.stdout)
     assert figures.keys() >= LEDGER_FIGURES
     assert all(figures[name] > 0 for name in LEDGER_FIGURES)
+
+
+FORWARD_FIGURES = {
+    "forward_rate",
+    "forward_share",
+    "live_rate",
+    "live_together_rate",
+    "live_p99_ms",
+}
+
+
+@pytest.mark.timeout(180)
+def test_forward_prints_one_json_object_and_loses_nothing() -> None:
+    """`python -m bench forward --json` prints one object, and all that was spooled is recorded."""
+    command = [sys.executable, "-m", "bench", "forward", "--smoke", "--json"]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    figures = json.loads(found.stdout)
+    assert all(figures[name] > 0 for name in FORWARD_FIGURES)
+    assert figures["recorded"] == figures["spooled"] > 0
+    assert figures["set_aside"] == figures["live_unanswered"] == figures["live_refused"] == 0
