@@ -54,6 +54,7 @@ FORWARD_FIGURES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 def test_forward_prints_one_json_object_and_loses_nothing() -> None:
     """`python -m bench forward --json` prints one object, and all that was spooled is recorded."""
