@@ -11,7 +11,9 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import grpc
@@ -20,8 +22,7 @@ import uvloop
 from bench.world import checkout_requests
 from ext.form import split
 from loyalty.v1 import till_service_pb2 as pb
-from pos_sim import splice
-from pos_sim.session_link import TOGETHER_BYTES_MAX
+from pos_sim.session_link import next_message
 from server.till_servicer import SERVICE
 
 STREAMS = 4
@@ -36,6 +37,10 @@ _MORE, _TAKES_MORE = (
     pb.SessionResponse.MORE_FIELD_NUMBER,
     pb.SessionResponse.TAKES_MORE_FIELD_NUMBER,
 )
+
+RunStream = Callable[[str, Sequence[bytes]], Awaitable[None]]
+Bodies = Callable[[int, int, str, int], list[bytes]]
+Send = Callable[[Sequence[str], Sequence[bytes]], Awaitable[None]]
 
 
 class RefusedError(Exception):
@@ -67,13 +72,13 @@ def is_checkout(message: bytes) -> bool:
     return message[at + 1] == _CHECKOUT_TAG
 
 
-async def run_streams(targets: Sequence[str], bodies: Sequence[bytes]) -> None:
+async def _run_streams(run: RunStream, targets: Sequence[str], bodies: Sequence[bytes]) -> None:
     """Send all on a few streams, each with its share in flight."""
-    work = [_run_stream(targets[n % len(targets)], bodies[n::STREAMS]) for n in range(STREAMS)]
+    work = [run(targets[n % len(targets)], bodies[n::STREAMS]) for n in range(STREAMS)]
     await asyncio.gather(*work)
 
 
-async def _run_stream(target: str, bodies: Sequence[bytes]) -> None:
+async def _run_singly(target: str, bodies: Sequence[bytes]) -> None:
     async with grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS) as channel:
         call: Any = channel.stream_stream(f"/{SERVICE}/Session")()
         waiting = iter(bodies)
@@ -93,44 +98,24 @@ async def _send_next(call: Any, waiting: Iterator[bytes]) -> None:
         await call.write(body)
 
 
-async def run_together(targets: Sequence[str], bodies: Sequence[bytes]) -> None:
-    """As `run_streams`; calls and answers that are ready together share a message."""
-    work = [_run_together(targets[n % len(targets)], bodies[n::STREAMS]) for n in range(STREAMS)]
-    await asyncio.gather(*work)
-
-
 async def _run_together(target: str, bodies: Sequence[bytes]) -> None:
+    """Calls and answers that are ready together share a message."""
     async with grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS) as channel:
         call: Any = channel.stream_stream(f"/{SERVICE}/Session")()
-        waiting = iter(bodies)
+        waiting = deque(bodies)
         asked = pb.SessionRequest(takes_more=True).SerializeToString()
-        await call.write(next(waiting) + asked)
+        await call.write(waiting.popleft() + asked)
         ready, answered, takes_more = IN_FLIGHT // STREAMS - 1, 0, False
         while answered < len(bodies):
             count, says_so = _answers_in(await call.read())
             takes_more |= says_so
             answered += count
             ready += count
-            while ready and (message := _joined(waiting, ready if takes_more else 1)):
-                calls, body = message
+            while ready and waiting:
+                calls, body = next_message(waiting, ready if takes_more else 1)
                 ready -= calls
                 await call.write(body)
         await call.done_writing()
-
-
-def _joined(waiting: Iterator[bytes], most: int) -> tuple[int, bytes] | None:
-    """As many of the next calls as go in one message; None if there are no more."""
-    first = next(waiting, None)
-    if first is None:
-        return None
-    parts, size = [first], len(first)
-    while len(parts) < most and size < TOGETHER_BYTES_MAX - len(first):
-        body = next(waiting, None)
-        if body is None:
-            break
-        size += len(body)
-        parts.append(splice.field(pb.SessionRequest.MORE_FIELD_NUMBER, body))
-    return len(parts), b"".join(parts)
 
 
 def _answers_in(message: bytes) -> tuple[int, bool]:
@@ -165,9 +150,9 @@ async def _run_calls(call: Any, waiting: Iterator[bytes]) -> None:
         await call(body, timeout=TIMEOUT_MS / 1_000)
 
 
-_KINDS = {
-    "stream": (stream_bodies, run_streams),
-    "together": (stream_bodies, run_together),
+_KINDS: dict[str, tuple[Bodies, Send]] = {
+    "stream": (stream_bodies, partial(_run_streams, _run_singly)),
+    "together": (stream_bodies, partial(_run_streams, _run_together)),
     "unary": (unary_bodies, run_unary),
 }
 

@@ -129,22 +129,14 @@ class _Stream:
             first = _TAKES_MORE
             while True:
                 await self._more.wait()
-                await self._call.write(self._next() + first)
+                waiting = self._to_write
+                _, message = next_message(waiting, len(waiting) if self._together else 1)
+                if not waiting:
+                    self._more.clear()
+                await self._call.write(message + first)
                 first = b""
         self.is_usable = False
         self._call.cancel()  # what is wrong with the stream, its reader is told
-
-    def _next(self) -> bytes:
-        """The next call, with those behind it that wait if the server takes several."""
-        waiting = self._to_write
-        parts = [waiting.popleft()]
-        size = len(parts[0])
-        while waiting and self._together and size + len(waiting[0]) <= TOGETHER_BYTES_MAX:
-            size += len(waiting[0])
-            parts.append(splice.field(SessionRequest.MORE_FIELD_NUMBER, waiting.popleft()))
-        if not waiting:
-            self._more.clear()
-        return b"".join(parts)
 
     async def _read(self) -> None:
         why = "the stream ended"
@@ -172,6 +164,25 @@ class _Stream:
         for future in self._pending.values():
             if not future.done():
                 future.set_exception(LinkLostError(why))
+
+
+def next_message(waiting: deque[bytes], calls_max: int) -> tuple[int, bytes]:
+    """Take the next call off a queue, with those behind it that go in the same message.
+
+    Args:
+        waiting: spelled calls, 1 or more.
+        calls_max: how many may go together, 1 or more.
+
+    Returns:
+        How many were taken, and the message: at most TOGETHER_BYTES_MAX bytes of calls, unless the
+        first is longer.
+    """
+    parts = [waiting.popleft()]
+    size = len(parts[0])
+    while waiting and len(parts) < calls_max and size + len(waiting[0]) <= TOGETHER_BYTES_MAX:
+        size += len(waiting[0])
+        parts.append(splice.field(SessionRequest.MORE_FIELD_NUMBER, waiting.popleft()))
+    return len(parts), b"".join(parts)
 
 
 def _spelled(correlation_id: int, timeout_ms: int, call: str, request: bytes) -> bytes:

@@ -105,7 +105,14 @@ class Content(NamedTuple):
 
 
 def read_content(body: bytes) -> Content:
-    """Read a message; what is wrong with one of its calls harms no other."""
+    """Read a message; what is wrong with one of its calls harms no other.
+
+    Args:
+        body: a SessionRequest, or whatever was sent as one.
+
+    Returns:
+        One entry or more; of a call that cannot be taken why, with its id where that can be read.
+    """
     parts = split(body)
     if parts is None:
         return _read_by_stubs(body)

@@ -29,8 +29,9 @@ ALONE_MAX = 2
 """Of the pool's connections: single reads, and commits under a lock, whose decision may read too.
 What is left is for look-ups and batches, so that neither waits for the others in a circle."""
 RECOVERY_PAUSE_S = 0.1
-_log = structlog.get_logger(__name__)
 """Between two attempts to reach a database that is down."""
+
+_log = structlog.get_logger(__name__)
 
 
 class StoreError(Exception):
