@@ -2,8 +2,9 @@
 
 The live rate is that of checkouts on streams, as fast as the server answers, nothing else running,
 with a message for each call and with messages that calls share; measured before and after, as the
-machine's own speed changes. In between a cash server that was cut off comes back with its spool
-full of receipts sold at the plain price an hour ago, and forwards without a limit of its own;
+machine's own speed changes. In between
+a cash server that was cut off comes back with its spool full of receipts sold at the plain price an
+hour ago, and forwards without a limit to its rate, as many side by side as it does by itself;
 beside it live tills sell through a second cash server at a steady rate, and their latency counts.
 Server, PostgreSQL, both cash servers and the tills share the machine; fsync on.
 """
@@ -46,7 +47,6 @@ HOUR_US = 3_600_000_000
 LIVE_SHARE = 0.1
 """Of the live rate: what the live tills sell at meanwhile."""
 EMPTIED_WITHIN_S = 1_800.0
-AT_ONCE = 64
 POLL_S = 1.0
 """Counting what waits in a spool costs a core some 50 ms."""
 
@@ -129,7 +129,7 @@ def _figures(
         _cash_server(targets, spool.with_name("live.sqlite"), ()) as live_target,
         _live_tills(live_target, rate, size.accounts) as tills,
     ):
-        unlimited = ("--forward-rate", "0", "--forward-at-once", str(AT_ONCE))
+        unlimited = ("--forward-rate", "0")
         begin_s = time.monotonic()
         with _cash_server(targets, spool, unlimited):
             status = _emptied(spool, size.spooled, console)

@@ -78,8 +78,16 @@ ForwardAtOnce = Annotated[
     typer.Option(
         envvar="LOYALTY_CASH_FORWARD_AT_ONCE",
         min=1,
-        max=1_000,
-        help="Tills whose receipts are forwarded at the same time.",
+        max=4_096,
+        help="Tills whose receipts are forwarded at the same time, at most.",
+    ),
+]
+ForwardAim = Annotated[
+    int,
+    typer.Option(
+        envvar="LOYALTY_CASH_FORWARD_AIM_MS",
+        min=1,
+        help="As many of them as are answered within this time at the mean.",
     ),
 ]
 CeilingAmount = Annotated[
@@ -134,7 +142,8 @@ def run(
     rush_pause_s: RushPause = 2.0,
     rush_pause_max_s: RushPauseMax = 30.0,
     forward_rate: ForwardRate = 200.0,
-    forward_at_once: ForwardAtOnce = 16,
+    forward_at_once: ForwardAtOnce = 512,
+    forward_aim_ms: ForwardAim = 150,
     ceiling_amount_minor: CeilingAmount = 0,
     ceiling_count: CeilingCount = 0,
     ceiling_age_s: CeilingAge = 0,
@@ -161,7 +170,7 @@ def run(
         clock_file=clock_file,
         rules=rules,
         rush=RushRule(rush_after, rush_pause_s, max(rush_pause_s, rush_pause_max_s)),
-        forward=ForwardRule(rate=forward_rate, at_once=forward_at_once),
+        forward=ForwardRule(forward_rate, forward_at_once, forward_aim_ms / 1_000),
     )
     _set_up_log(log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -26,7 +26,7 @@ from pos_sim.cash_server.backlog import Backlog, Item
 from pos_sim.cash_server.clock import Clock
 from pos_sim.cash_server.entry import UNSETTLED, Entry, Kind, State
 from pos_sim.cash_server.link_health import LinkHealth
-from pos_sim.cash_server.pace import Pace, backoff_s
+from pos_sim.cash_server.pace import Pace, Width, backoff_s
 from pos_sim.cash_server.spool import Spool, SpoolError
 from pos_sim.cash_server.upstream import Upstream
 from pos_sim.refusal import LinkLostError, Refusal, RefusedError
@@ -44,14 +44,16 @@ class ForwardRule(Struct, frozen=True):
 
     Attributes:
         rate: Entries a second at most; 0 is no limit.
-        at_once: Tills whose entries are under way at the same time.
+        at_once: Tills whose entries are under way at the same time, at most.
+        aim_s: As many of them as are answered within this time at the mean, seconds.
         timeout_s: How long one answer is waited for.
         wait_first_s: Wait of a till after a failure; each one after it twice as long.
         wait_max_s: The longest wait.
     """
 
     rate: float = 200.0
-    at_once: int = 16
+    at_once: int = 512
+    aim_s: float = 0.15
     timeout_s: float = 10.0
     wait_first_s: float = 0.5
     wait_max_s: float = 60.0
@@ -95,31 +97,35 @@ class Forwarding:
         self._rng = rng
         self._changed = changed
         self._pace = Pace(rule.rate)
+        self._width = Width(rule.at_once, rule.aim_s)
+        self._under_way = 0
         self._failures: Counter[int] = Counter()
         self.last_error = ""
 
     async def run(self) -> None:
         """Forward until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for _ in range(self._rule.at_once):
-                group.create_task(self._work())
+            while True:
+                item = await self._next()
+                self._under_way += 1
+                group.create_task(self._carry(item))
 
-    async def _work(self) -> None:
-        while True:
-            item = await self._next()
-            not_before_s = 0.0
-            try:
-                not_before_s = await self._deliver(item)
-            finally:
-                self._backlog.give_back(item, not_before_s)
-                self._changed.set()
+    async def _carry(self, item: Item) -> None:
+        not_before_s = 0.0
+        try:
+            not_before_s = await self._deliver(item)
+        finally:
+            self._under_way -= 1
+            self._backlog.give_back(item, not_before_s)
+            self._changed.set()
 
     async def _next(self) -> Item:
         """Wait for what may go: nothing may in rush mode."""
         loop = asyncio.get_running_loop()
         while True:
             now_s = loop.time()
-            item = None if self._health.is_rush else self._backlog.take(now_s)
+            may_go = self._under_way < self._width.at_once and not self._health.is_rush
+            item = self._backlog.take(now_s) if may_go else None
             if item is not None:
                 await asyncio.sleep(self._pace.take(now_s))
                 return item
@@ -146,12 +152,16 @@ class Forwarding:
             self._done(item)
             return 0.0
         call, request = self._write(entry)
+        loop = asyncio.get_running_loop()
+        sent_at_s = loop.time()
         try:
             answer = await self._upstream.ask_for_spool(call, request, self._rule.timeout_s)
         except LinkLostError as lost:
+            self._width.lost()
             return self._put_off(item, str(lost), 0.0)
         except RefusedError as error:
             return self._refused(item, error.refusal)
+        self._width.answered(loop.time() - sent_at_s, self._under_way)
         state, note = _read(answer)
         self._settle(item, state, note)
         return 0.0

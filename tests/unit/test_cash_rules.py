@@ -12,7 +12,7 @@ from pos_sim.cash_server.ceiling import Ceilings, Reached, Waiting, find_reached
 from pos_sim.cash_server.clock_offset import Sample, ServerOffset, TillOffsets
 from pos_sim.cash_server.entry import Entry, Kind, Known, State, Way, find_way, is_stated_by
 from pos_sim.cash_server.link_health import LinkHealth, RushRule
-from pos_sim.cash_server.pace import Pace, backoff_s
+from pos_sim.cash_server.pace import NARROWEST, Pace, Width, backoff_s
 
 OWN, OTHER = b"own", b"other"
 
@@ -234,6 +234,43 @@ def test_the_pace_is_never_exceeded(gaps_s: list[float], rate: int) -> None:
 def test_no_limit_waits_for_nothing() -> None:
     pace = Pace(0.0)
     assert [pace.take(0.0) for _ in range(1_000)] == [0.0] * 1_000
+
+
+def busy_server(width: Width, each_s: float, rounds: int) -> None:
+    """Answers of a server that needs so long for one entry and is never idle: Little's law."""
+    for _ in range(rounds):
+        at_once = width.at_once
+        for _ in range(at_once):
+            width.answered(at_once * each_s, at_once)
+
+
+@given(st.integers(200, 5_000), st.integers(1, 2_000))
+def test_the_width_is_what_is_answered_within_the_aim(per_s: int, widest: int) -> None:
+    width = Width(widest, aim_s=0.2)
+    busy_server(width, 1.0 / per_s, 60)
+    wanted = min(max(0.2 * per_s, NARROWEST), widest)
+    assert wanted - 1.0 <= width.at_once <= wanted
+    busy_server(width, 10.0 / per_s, 60)
+    wanted = min(max(0.02 * per_s, NARROWEST), widest)
+    assert wanted - 1.0 <= width.at_once <= wanted, "a server that slows down is asked for less"
+
+
+def test_a_slow_link_is_no_reason_to_forward_fewer() -> None:
+    width = Width(512, aim_s=0.2)
+    for _ in range(1_000):
+        width.answered(3.0, NARROWEST)
+    assert width.at_once == NARROWEST
+
+
+def test_the_width_grows_only_by_use_and_begins_again_after_a_failure() -> None:
+    width = Width(512, aim_s=0.2)
+    for _ in range(1_000):
+        width.answered(0.001, NARROWEST - 1)
+    assert width.at_once == NARROWEST
+    busy_server(width, 0.001, 60)
+    assert width.at_once > NARROWEST
+    width.lost()
+    assert width.at_once == NARROWEST
 
 
 def test_back_off_doubles_up_to_its_most() -> None:
