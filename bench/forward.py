@@ -2,10 +2,10 @@
 
 The live rate is that of checkouts on streams, as fast as the server answers, nothing else running,
 with a message for each call and with messages that calls share; measured before and after, as the
-machine's own speed changes. In between
-a cash server that was cut off comes back with its spool full of receipts sold at the plain price an
-hour ago, and forwards without a limit to its rate, as many side by side as it does by itself;
-beside it live tills sell through a second cash server at a steady rate, and their latency counts.
+machine's own speed changes. In between a cash server that was cut off comes back with its spool
+full of receipts sold at the plain price an hour ago, and forwards without a limit to its rate, as
+many side by side as it does by itself; beside it live tills sell through a second cash server at a
+steady rate, and their latency counts.
 Server, PostgreSQL, both cash servers and the tills share the machine; fsync on.
 """
 
