@@ -244,15 +244,20 @@ def busy_server(width: Width, each_s: float, rounds: int) -> None:
             width.answered(at_once * each_s, at_once)
 
 
+def is_whole_part(found: int, wanted: float) -> bool:
+    """Whether it is the whole part, but for the last bits of sums of floats."""
+    return wanted - 1.0 - 1e-6 <= found <= wanted + 1e-6
+
+
 @given(st.integers(200, 5_000), st.integers(1, 2_000))
 def test_the_width_is_what_is_answered_within_the_aim(per_s: int, widest: int) -> None:
     width = Width(widest, aim_s=0.2)
     busy_server(width, 1.0 / per_s, 60)
     wanted = min(max(0.2 * per_s, NARROWEST), widest)
-    assert wanted - 1.0 <= width.at_once <= wanted
+    assert is_whole_part(width.at_once, wanted)
     busy_server(width, 10.0 / per_s, 60)
     wanted = min(max(0.02 * per_s, NARROWEST), widest)
-    assert wanted - 1.0 <= width.at_once <= wanted, "a server that slows down is asked for less"
+    assert is_whole_part(width.at_once, wanted), "a server that slows down is asked for less"
 
 
 def test_a_slow_link_is_no_reason_to_forward_fewer() -> None:
