@@ -70,6 +70,13 @@ PROGRAM_OFFLINE: dict[str, Any] = {
         off("sku6", "points", cost={"asset_code": "bonus", "amount_minor": 500}),
         rate("points-5", "points"),
         rate("bonus-50", "bonus", conditions=[{"code": "trigger", "any_of": ["bonus"]}]),
+        {
+            "promotion_id": "give-half",
+            "names": named("купон"),
+            "lane": "reward",
+            "conditions": [{"code": "trigger", "any_of": ["coupon"]}],
+            "gives": [{"code": "coupon_reward", "series_code": "half"}],
+        },
     ],
     "spend_rules": [SPEND, TENDERED],
 }

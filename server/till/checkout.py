@@ -533,12 +533,18 @@ class CheckoutOperation:
         )
         view = spending.view_of(sold.scene, sold.facts, sold.decision, False, {})
         codes = asked.codes if training else sold.settled.codes
+        return self._response(sold, spell_answer(asked._replace(codes=codes, spend=view)))
+
+    def _response(self, sold: Sold, answer: bytes | None) -> bytes:
+        """Spell the response around its answer; without one the field is left out."""
+        command = self._command
+        training = command.sale.header.mode == SaleMode.TRAINING
         return _RESPONSE(
             pb.DURABLE_RESULT_TRAINING if training else pb.DURABLE_RESULT_COMMITTED,
             self._receipt_id,
             command.fingerprint,
             sold.now_us,
-            spell_answer(asked._replace(codes=codes, spend=view)),
+            answer,
             [_DIFFERENCE(*difference[:4]) for difference in sold.differences],
             spell_exceptions(sold.exceptions),
             spell_returns(sold.scene.store, sold.back.returned),

@@ -540,6 +540,10 @@ class ForwardedCheckout(CheckoutOperation):
         post_instead(sold.own, program, given, windows)
         self._instead = tuple([one for _, one in given])
 
+    def _answer(self, sold: Sold) -> bytes:
+        """What is stored: the answer in it is spelled when it is asked for (ADR 0046)."""
+        return self._response(sold, None)
+
     def _kept(self) -> tuple[object, ...]:
         forwarded = self._forwarded
         return (*super()._kept(), forwarded.sold_at_us, forwarded.clock_offset_us)

@@ -22,6 +22,7 @@ from server.till.break_off import void_key_id_of
 from server.till.context import Context
 from server.till.durable import look_up_in_time
 from server.till.history import Base, base_of, is_sale, read_history
+from server.till.late_answer import with_answer
 from server.till.original import sale_of
 from server.till.stored import stored_checkout
 
@@ -52,7 +53,10 @@ async def get_receipt(context: Context, request: pb.GetReceiptRequest, deadline_
     if base is None:
         return _spelled(pb.RECEIPT_STATE_BROKEN_OFF)
     stored = await stored_checkout(context, base.key_id, _at(known, base), deadline_s)
-    first = spliced(_CHECKOUT_FIELD, stored.answer)
+    answer = stored.answer
+    if base.key_id != key_id:
+        answer = await with_answer(context, base.key_id, stored)
+    first = spliced(_CHECKOUT_FIELD, answer)
     returns = await _returns(context, key_id, deadline_s)
     void = seen.keys.get(void_key_id)
     if void is None:

@@ -386,12 +386,10 @@ def settle(
         refused += [_card_fault(scene, looked, basket, problem) for problem in cards.problems]
         _post_cards(scene, looked, key_id, cards, bearers, opened, instruments)
     keys = [CommitKey(issue_key_id_of(one.code_hash), KeyKind.ISSUE, key_id) for one in instruments]
-    codes: dict[tuple[int, int], tuple[str, ...]] = {}
     _post_counted(scene, facts, decision, own)
-    for given in given_out(program, facts, decision.evaluation):
-        code = _give_out(scene, facts, given, key_id, own, opened, instruments)
-        place = (given.grant.number, given.grant.place)
-        codes[place] = (*codes.get(place, ()), code)
+    gives = given_out(program, facts, decision.evaluation)
+    for given in gives:
+        _give_out(scene, facts, given, key_id, own, opened, instruments)
     unusable = [
         f"{one.code}: {InstrumentState(one.state).name}" for one in facts.coupons if one.state
     ]
@@ -399,7 +397,7 @@ def settle(
         bearers,
         tuple(opened),
         tuple(instruments),
-        codes,
+        codes_of(scene, gives, key_id),
         tuple(refused),
         tuple(unusable),
         tuple(keys),
@@ -515,6 +513,26 @@ def _card_fault(scene: Scene, looked: Looked, basket: Basket, problem: CardProbl
     return Refusal(Reason.SPEND_NOT_POSSIBLE, text, metadata)
 
 
+def codes_of(
+    scene: Scene, gives: Iterable[GivenOut], key_id: bytes
+) -> dict[tuple[int, int], tuple[str, ...]]:
+    """The codes to print of what a receipt gives out, by promotion and place of its benefit.
+
+    They are made, not drawn: whoever knows the key and the secret of the chain makes them again.
+    """
+    found: dict[tuple[int, int], tuple[str, ...]] = {}
+    for given in gives:
+        place = (given.grant.number, given.grant.place)
+        found[place] = (*found.get(place, ()), _code_of(scene, given, key_id))
+    return found
+
+
+def _code_of(scene: Scene, given: GivenOut, key_id: bytes) -> str:
+    hash_identifier, chain_id = scene.context.hash_identifier, scene.sale.header.chain_id
+    place = (given.grant.number, given.grant.place, given.n)
+    return made_code(hash_identifier, chain_id, key_id, *place)
+
+
 def _give_out(
     scene: Scene,
     facts: Facts,
@@ -523,14 +541,12 @@ def _give_out(
     own: Journal,
     opened: list[NewAccount],
     instruments: list[NewInstrument],
-) -> str:
-    """Give out a coupon or certificate; say its code."""
-    context, chain_id = scene.context, scene.sale.header.chain_id
+) -> None:
+    """Give out a coupon or certificate."""
     grant, promotion = given.grant, scene.rules.program.promotions[given.grant.number]
-    code = made_code(context.hash_identifier, chain_id, key_id, grant.number, grant.place, given.n)
     is_money = not is_coupon(given.asset_code)
     kind = CodeKind.GIFT_CARD if is_money else CodeKind.COUPON
-    digest = hash_of(scene, kind, code)
+    digest = hash_of(scene, kind, _code_of(scene, given, key_id))
     window = AssetWindow(grant.active_from_us or scene.at_us, grant.expires_at_us)
     funding = funding_of(promotion.funding, given.amount_minor) if is_money else ()
     account_id, lot_id = facts.customer.account_id, b""
@@ -544,6 +560,7 @@ def _give_out(
         lot_id = made
     else:
         movement = journal.movement()
-        opened.append(NewAccount(account_id, AccountKind.BEARER, movement, chain_id))
+        opened.append(
+            NewAccount(account_id, AccountKind.BEARER, movement, scene.sale.header.chain_id)
+        )
     instruments.append(NewInstrument(digest, kind, account_id, lot_id, given.asset_code, key_id))
-    return code

@@ -55,7 +55,7 @@ from server.till.history import base_of, is_sale, read_history, turn_key
 from server.till.stored import stored_checkout
 
 
-class _Kept(Struct, frozen=True, array_like=True):
+class Kept(Struct, frozen=True, array_like=True):
     """What a sale keeps of its request besides what was scanned; what else it keeps is not read.
 
     Attributes:
@@ -68,7 +68,7 @@ class _Kept(Struct, frozen=True, array_like=True):
     sold_at_us: int = 0
 
 
-_REQUEST = msgspec.msgpack.Decoder(tuple[Sale, _Kept])
+_REQUEST = msgspec.msgpack.Decoder(tuple[Sale, Kept])
 _ORIGIN = 12
 """Where in the rest of a line its origin stands."""
 _PAIR = b"\x92"
@@ -247,9 +247,22 @@ def stated_live(original: Original) -> Outcome | None:
 
 
 def sale_of(stored: StoredRow) -> Sale:
-    """The sale that a stored Checkout is of."""
+    """The sale that a stored Checkout is of, as it was scanned."""
     sale, _ = _REQUEST.decode(_PAIR + stored.request)
     return sale
+
+
+def request_of(stored: StoredRow) -> tuple[Sale, Kept]:
+    """The sale that was decided on, and what else is kept of its request."""
+    sale, kept = _REQUEST.decode(_PAIR + stored.request)
+    if kept.sold_at_us and kept.outcome is not None and is_plain(kept.outcome):
+        sale = plain_sale(sale)
+    return sale, kept
+
+
+def facts_of(stored: StoredRow) -> Facts:
+    """The facts that a stored Checkout was decided on."""
+    return _FACTS.decode(stored.facts)
 
 
 async def read_original(
@@ -272,15 +285,13 @@ async def read_original(
         raise Refusal(Reason.RECEIPT_STATE, text, {"receipt_id": key_id.hex(), "state": state})
     at_base = msgspec.structs.replace(known, day=base.day)
     stored = await stored_checkout(context, base.key_id, at_base, deadline_s)
-    sale, kept = _REQUEST.decode(_PAIR + stored.request)
-    if kept.sold_at_us and kept.outcome is not None and is_plain(kept.outcome):
-        sale = plain_sale(sale)
+    sale, kept = request_of(stored)
     outcome = history[-1].statement.outcome if history else kept.outcome
     posting = [
         base.key_id,
         *[one.forward_key_id for one in history if one.base_key_id == base.key_id],
     ]
-    facts = _FACTS.decode(stored.facts)
+    facts = facts_of(stored)
     rules = await context.reference.rules_of(key.chain_id, stored.ruleset_version)
     while True:
         try:

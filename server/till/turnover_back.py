@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from loyalty.v1 import till_service_pb2 as pb
+from rewards.refund import Evaluator
 from rewards.sale import LineKind
 from server.till.original import Original
 from server.till.tiers import TurnoverChange, brought_back
@@ -25,13 +25,22 @@ def back_of_refund(
     return brought_back(program, original.facts, amount_minor, is_gone=is_gone)
 
 
-def back_of_void(original: Original) -> tuple[TurnoverChange, ...]:
-    """What a void takes off: what refunds have left of the sale."""
+def back_of_void(original: Original, evaluate: Evaluator) -> tuple[TurnoverChange, ...]:
+    """What a void takes off: what refunds have left of the sale.
+
+    Args:
+        original: the sale.
+        evaluate: says what its lines were sold for.
+    """
     program = original.rules.program
     if not program.tier_rules:
         return ()
-    answer = pb.CheckoutResponse.FromString(original.stored.answer).answer
-    sold = [(line.line_id, line.amount_minor) for line in answer.lines.lines]
+    evaluation = evaluate(original.rules, original.sale, original.facts, None)
+    sold = [
+        (line.line_id, decided.amount_minor)
+        for line, decided in zip(original.sale.lines, evaluation.outcomes, strict=True)
+        if decided is not None
+    ]
     back = [(line_id, minor) for record in original.records for line_id, _, minor in record.lines]
     left_minor = _goods_minor(original, sold) - _goods_minor(original, back)
     was_gone = bool(original.returns) and original.gone_with({})

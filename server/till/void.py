@@ -157,7 +157,7 @@ def undo(context: Context, original: Original, key_id: bytes, now_us: int) -> Un
     uses = _uses_back(context, original)
     is_counted = not (original.returns and original.gone_with({}))
     uncount = uncounted(original) if is_counted else None
-    turnover = back_of_void(original)
+    turnover = back_of_void(original, evaluator_of(context))
     changes = [changed(one, uncount, uses.account_uses, turnover) for one in moved]
     accounts = tuple(one for one in changes if is_change(one))
     return Undone(moved, accounts, uses.budget_uses)
