@@ -2,7 +2,7 @@
 
 A batch costs the database and this process much the same whatever its size. The first after a
 pause leaves at once: idle, nobody waits and there is no timer. The busier the process, the further
-apart they start (ADR 0017).
+apart they start; once it has nothing to compute, whoever could have joined has (ADR 0017).
 """
 
 import asyncio
@@ -13,6 +13,10 @@ ENTRIES_ENOUGH = 64
 """A queue of so many entries goes at once."""
 APART_TIMES_MAX = 4.0
 """How much further apart batches start while the process is busy."""
+SLICE_S = 0.003
+"""How often a batch that waits for company looks whether any is being made ready."""
+IDLE_BELOW = 0.25
+"""Of a slice: computing less than that the loop makes nobody ready."""
 BUSY_FROM, BUSY_FULLY = 0.4, 0.8
 """Of a core: up to there batches start no further apart, from there on furthest."""
 
@@ -33,15 +37,20 @@ class Pace:
         self._last_cpu_s = 0.0
 
     async def ready(self, queued: int) -> None:
-        """Wait until the next batch should start.
+        """Wait until the next batch should start, or the loop is idle.
 
         Args:
             queued: entries that wait.
         """
         loop = asyncio.get_running_loop()
-        wait_s = self._last_s + self._apart_s * self._times(loop.time()) - loop.time()
+        until_s = self._last_s + self._apart_s * self._times(loop.time())
         # Without a wait, calls that are ready to run still join.
-        await asyncio.sleep(max(wait_s, 0.0) if queued < ENTRIES_ENOUGH else 0.0)
+        await asyncio.sleep(0.0)
+        while queued < ENTRIES_ENOUGH and (now_s := loop.time()) < until_s:
+            before_s = self._cpu_s()
+            await asyncio.sleep(min(until_s - now_s, SLICE_S))
+            if self._cpu_s() - before_s < IDLE_BELOW * (loop.time() - now_s):
+                break
         self._last_s = loop.time()
         self._last_cpu_s = self._cpu_s()
 
