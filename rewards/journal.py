@@ -27,6 +27,8 @@ from rewards.ledger import (
 )
 
 _Leg = tuple[int, str, int]
+_CUSTOMER, _DEBT = Book.CUSTOMER.value, Book.DEBT.value
+_VALUE, _OWED = LotKind.VALUE.value, LotKind.DEBT.value
 
 
 class AlreadyPostedError(Exception):
@@ -106,19 +108,21 @@ class Journal:
             The lot's id.
         """
         transfer_id = self._next_id()
-        legs = _other_side(book, funding or (("", amount_minor),), -1)
-        paid = self._debts_to_pay(asset_code, amount_minor)
-        paid_minor = sum([minor for _, minor in paid])
-        own_minor = amount_minor - paid_minor
-        own: list[_Leg] = [(Book.CUSTOMER, "", own_minor), (Book.DEBT, "", paid_minor)]
-        self._post(transfer_id, promotion_id, asset_code, own + legs)
+        paid = self._debts_to_pay(asset_code, amount_minor) if asset_code in self._debts else []
+        legs: list[_Leg] = [(_CUSTOMER, "", amount_minor)]
+        paid_minor = 0
+        if paid:
+            paid_minor = sum([minor for _, minor in paid])
+            legs = [(_CUSTOMER, "", amount_minor - paid_minor), (_DEBT, "", paid_minor)]
+        legs += _other_side(book, funding, -1) if funding else [(book, "", -amount_minor)]
+        self._post(transfer_id, promotion_id, asset_code, legs)
         lot = Lot(
             transfer_id,
             asset_code,
             amount_minor,
             window.active_from_us,
             window.expires_at_us,
-            LotKind.VALUE,
+            _VALUE,
             promotion_id,
             funding,
             book,
@@ -249,13 +253,17 @@ class Journal:
         """Everything so far, held to its invariants."""
         if not self._postings:
             return NOTHING
-        changes: dict[str, tuple[int, int]] = {}
+        values: dict[str, int] = {}
+        debts: dict[str, int] = {}
         for one in self._postings:
-            if one.book in (Book.CUSTOMER, Book.DEBT):
-                amount_minor, debt_minor = changes.get(one.asset_code, (0, 0))
-                debt_minor -= one.amount_minor if one.book == Book.DEBT else 0
-                changes[one.asset_code] = (amount_minor + one.amount_minor, debt_minor)
-        balances = tuple(BalanceChange(code, *changes[code]) for code in sorted(changes))
+            if one.book == _CUSTOMER or one.book == _DEBT:
+                code = one.asset_code
+                values[code] = values.get(code, 0) + one.amount_minor
+                if one.book == _DEBT:
+                    debts[code] = debts.get(code, 0) - one.amount_minor
+        balances = tuple(
+            [BalanceChange(code, values[code], debts.get(code, 0)) for code in sorted(values)]
+        )
         movement = Movement(
             tuple(self._postings), tuple(self._lots), tuple(self._changes), balances
         )
@@ -280,18 +288,17 @@ class Journal:
         return picks
 
     def _next_id(self) -> bytes:
-        transfer_id = transfer_id_of(self._key_id, self._transfers)
-        self._transfers += 1
-        return transfer_id
+        ordinal, self._transfers = self._transfers, self._transfers + 1
+        return transfer_id_of(self._key_id, ordinal)
 
     def _post(
         self, transfer_id: bytes, promotion_id: str, asset_code: str, legs: Sequence[_Leg]
     ) -> None:
-        written = [leg for leg in legs if leg[2]]
-        for number, (book, party_id, minor) in enumerate(written):
-            self._postings.append(
-                Posting(transfer_id, number, book, party_id, promotion_id, asset_code, minor)
-            )
+        number, post = 0, self._postings.append
+        for book, party_id, minor in legs:
+            if minor:
+                post(Posting(transfer_id, number, book, party_id, promotion_id, asset_code, minor))
+                number += 1
 
     def _make(self, lot: Lot) -> None:
         if lot.lot_id in self._owned:
@@ -310,7 +317,7 @@ class Journal:
             lot.funding,
             lot.book,
         )
-        if lot.kind == LotKind.DEBT:
+        if lot.kind == _OWED:
             self._debts.setdefault(lot.asset_code, []).append(lot.lot_id)
 
     def _change(

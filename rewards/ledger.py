@@ -40,6 +40,10 @@ class LotKind(IntEnum):
     DEBT = 2
 
 
+# Plain numbers for what is compared for each posting: members of an enumeration are looked up.
+_CUSTOMER, _DEBT = Book.CUSTOMER.value, Book.DEBT.value
+_VALUE, _OWED = LotKind.VALUE.value, LotKind.DEBT.value
+
 Funding = tuple[tuple[str, int], ...]
 """(party, minor units) of who pays for something; an empty party is the chain. Empty: it alone."""
 Pick = tuple[bytes, int]
@@ -217,19 +221,14 @@ def checked(movement: Movement, owned: Mapping[bytes, OwnedLot]) -> Movement:
         movement: what is to be posted.
         owned: the lots that it changes and has not made, and others.
     """
-    legs: dict[tuple[bytes, str], int] = {}
-    for one in movement.postings:
-        transfer = one.transfer_id, one.asset_code
-        legs[transfer] = legs.get(transfer, 0) + one.amount_minor
-    assert not any(legs.values()), "unbalanced"
     posted = _posted(movement)
     assert posted == _in_lots(movement, owned), "postings differ from lots"
     balances = {
         (one.asset_code, kind): minor
         for one in movement.balance_changes
         for kind, minor in (
-            (LotKind.VALUE, one.amount_minor + one.debt_minor),
-            (LotKind.DEBT, one.debt_minor),
+            (_VALUE, one.amount_minor + one.debt_minor),
+            (_OWED, one.debt_minor),
         )
         if minor
     }
@@ -239,14 +238,19 @@ def checked(movement: Movement, owned: Mapping[bytes, OwnedLot]) -> Movement:
 
 def _posted(movement: Movement) -> dict[tuple[str, int], int]:
     """By asset and kind of lot what the postings add to it, where it is not zero."""
+    legs: dict[tuple[bytes, str], int] = {}
     found: dict[tuple[str, int], int] = {}
     for one in movement.postings:
-        if one.book == Book.CUSTOMER:
-            key = one.asset_code, LotKind.VALUE
-            found[key] = found.get(key, 0) + one.amount_minor
-        elif one.book == Book.DEBT:
-            key = one.asset_code, LotKind.DEBT
-            found[key] = found.get(key, 0) - one.amount_minor
+        asset_code, minor = one.asset_code, one.amount_minor
+        transfer = one.transfer_id, asset_code
+        legs[transfer] = legs.get(transfer, 0) + minor
+        if one.book == _CUSTOMER:
+            key = asset_code, _VALUE
+            found[key] = found.get(key, 0) + minor
+        elif one.book == _DEBT:
+            key = asset_code, _OWED
+            found[key] = found.get(key, 0) - minor
+    assert not any(legs.values()), "unbalanced"
     return {key: minor for key, minor in found.items() if minor}
 
 
