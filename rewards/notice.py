@@ -7,7 +7,6 @@ decides, the link was away so long, and the message is late by the link.
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from rewards.benefit import (
     Benefit,
@@ -29,6 +28,9 @@ HOUR_US = 3_600_000_000
 AFTER_SALE_US = 24 * HOUR_US
 AFTER_ARRIVAL_US = 6 * HOUR_US
 TEMPLATE_REWARD = "sms_reward"
+
+_Thing = tuple[str, str, str, int, int]
+"""Kind, asset, detail, and of what has codes the promotion and the place of its benefit."""
 
 
 class Turned(Struct, frozen=True, gc=False):
@@ -105,49 +107,40 @@ def figures_of(
     program: CompiledProgram, grants: Iterable[Grant], turned: Iterable[Turned]
 ) -> tuple[MessageFigure, ...]:
     """What there is to tell: amounts of one asset together, things with a code one by one."""
-    found = [_of_grant(program, grant) for grant in grants]
-    found += [
-        MessageFigure(
-            _kind_of(program, one.asset_code),
-            one.asset_code,
-            one.amount_minor,
-            expires_at_us=one.expires_at_us,
-        )
-        for one in turned
-    ]
-    together: dict[tuple[str, str, str, int, int], MessageFigure] = {}
-    for one in found:
-        key = (one.kind, one.asset_code, one.detail_code, one.number, one.place)
-        before = together.get(key)
-        together[key] = one if before is None else _added(before, one)
-    return tuple(together.values())
+    together: dict[_Thing, tuple[int, int]] = {}
+    for grant in grants:
+        thing = _of_grant(program, grant)
+        _add(together, thing, grant.amount_minor, grant.expires_at_us)
+    for one in turned:
+        thing = (_kind_of(program, one.asset_code), one.asset_code, "", -1, 0)
+        _add(together, thing, one.amount_minor, one.expires_at_us)
+    return tuple(
+        [
+            MessageFigure(kind, asset_code, amount_minor, detail_code, ends_us, number, place)
+            for (kind, asset_code, detail_code, number, place), (
+                amount_minor,
+                ends_us,
+            ) in together.items()
+        ]
+    )
 
 
-def _added(one: MessageFigure, other: MessageFigure) -> MessageFigure:
-    """Two figures of one kind; what ends of one ends of both, at the sooner end."""
-    ends = [end for end in (one.expires_at_us, other.expires_at_us) if end]
-    amount_minor = one.amount_minor + other.amount_minor
-    return replace(one, amount_minor=amount_minor, expires_at_us=min(ends, default=0))
+def _add(together: dict[_Thing, tuple[int, int]], thing: _Thing, minor: int, ends_us: int) -> None:
+    """Add an amount of a thing; what ends of one ends of both, at the sooner end."""
+    before_minor, before_us = together.get(thing, (0, 0))
+    both = before_us and ends_us
+    sooner_us = min(before_us, ends_us) if both else before_us or ends_us
+    together[thing] = before_minor + minor, sooner_us
 
 
-def _of_grant(program: CompiledProgram, grant: Grant) -> MessageFigure:
+def _of_grant(program: CompiledProgram, grant: Grant) -> _Thing:
     if grant.asset_code:
-        kind = _kind_of(program, grant.asset_code)
-        return MessageFigure(
-            kind, grant.asset_code, grant.amount_minor, expires_at_us=grant.expires_at_us
-        )
+        return _kind_of(program, grant.asset_code), grant.asset_code, "", -1, 0
     benefit = program.promotions[grant.number].gives[grant.place]
     kind, asset_code, detail_code = _no_asset(program, benefit)
-    has_codes = kind in ("coupon", "gift_certificate") and bool(asset_code)
-    return MessageFigure(
-        kind,
-        asset_code,
-        grant.amount_minor,
-        detail_code,
-        grant.expires_at_us,
-        grant.number if has_codes else -1,
-        grant.place if has_codes else 0,
-    )
+    if asset_code and kind in ("coupon", "gift_certificate"):
+        return kind, asset_code, detail_code, grant.number, grant.place
+    return kind, asset_code, detail_code, -1, 0
 
 
 def _kind_of(program: CompiledProgram, asset_code: str) -> str:

@@ -64,19 +64,22 @@ def undelivered(sale: Sale, sold: Evaluated, outcome: Outcome) -> Undelivered:
     for line, decided in zip(sale.lines, sold.outcomes, strict=True):
         if decided is None or line.action == LineAction.RETURN:
             continue
-        missing_minor = stated.get(line.line_id, line.amount_minor) - decided.amount_minor
+        line_id = line.line_id
+        missing_minor = stated.get(line_id, line.amount_minor) - decided.amount_minor
         if missing_minor < 0:
-            below.append(line.line_id)
+            below.append(line_id)
+        if missing_minor <= 0:
+            continue
         for asset_code, minor in decided.spent:
-            part_minor = min(max(0, missing_minor), minor)
+            part_minor = min(missing_minor, minor)
             missing_minor -= part_minor
             spent[asset_code] = spent.get(asset_code, 0) + part_minor
         # What came last was lost first.
         for effect in reversed(decided.adjustments):
-            part_minor = min(max(0, missing_minor), -effect.amount_minor)
-            missing_minor -= part_minor
+            part_minor = min(missing_minor, -effect.amount_minor)
             if part_minor:
-                key = effect.number, line.line_id
+                missing_minor -= part_minor
+                key = effect.number, line_id
                 discounts[key] = discounts.get(key, 0) + part_minor
     return Undelivered(
         discounts, {key: minor for key, minor in spent.items() if minor}, tuple(below)

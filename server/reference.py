@@ -33,6 +33,8 @@ OLD_RULESETS_MAX = 8
 SUPERSEDED_KEPT_US = 60_000_000
 """A superseded version stays live so long: a call that took its instant before still finds it."""
 
+DAYS_KEPT_MAX = 4
+"""Of a store: what is forwarded is of the days before, in between comes what is sold today."""
 _SECOND_US = 1_000_000
 _MINUTE_US = 60_000_000
 _DAY_US = 86_400_000_000
@@ -92,16 +94,18 @@ class StoreInfo:
         self.record = record
         self.zone = ZoneInfo(record.time_zone)
         self._zones = frozenset(record.zones)
-        self._day = (0, 0, 0)
+        self._days: list[tuple[int, int, int]] = []
         self._windows: dict[tuple[int, int], _Times] = {}
 
     def facts_at(self, rules: ProgramRules, at_us: int) -> StoreFacts:
         """The store's facts at an instant: its wall clock, and when what is given now ends."""
-        local_day = self.local_day(at_us)
+        day = self._day_of(at_us)
+        local_day = day[2]
         key = (rules.version, local_day)
         kept = self._windows.get(key)
         if kept is None:
-            self._windows.clear()
+            if len(self._windows) >= DAYS_KEPT_MAX:
+                self._windows.clear()
             kept = self._windows[key] = self._times(rules.program, local_day)
         windows = tuple(
             [
@@ -109,25 +113,31 @@ class StoreInfo:
                 for code, window in kept.windows
             ]
         )
-        minute = self._local_minute(at_us)
+        minute = self._local_minute(at_us, day)
         return StoreFacts(self._zones, local_day, windows, minute, kept.day_ends)
 
     def local_day(self, at_us: int) -> int:
         """Proleptic ordinal of the local date of an instant."""
-        start_us, end_us, day = self._day
-        if not start_us <= at_us < end_us:
-            moment = datetime.fromtimestamp(floor_div(at_us, _SECOND_US), UTC)
-            day = moment.astimezone(self.zone).date().toordinal()
-            self._day = (self._midnight_us(day), self._midnight_us(day + 1), day)
-        return day
+        return self._day_of(at_us)[2]
+
+    def _day_of(self, at_us: int) -> tuple[int, int, int]:
+        """The local day of an instant: its first instant, that of the next day, its ordinal."""
+        for kept in self._days:
+            if kept[0] <= at_us < kept[1]:
+                return kept
+        moment = datetime.fromtimestamp(floor_div(at_us, _SECOND_US), UTC)
+        day = moment.astimezone(self.zone).date().toordinal()
+        found = (self._midnight_us(day), self._midnight_us(day + 1), day)
+        self._days = [found, *self._days[: DAYS_KEPT_MAX - 1]]
+        return found
 
     def day_end_us(self, at_us: int, days: int) -> int:
         """Last instant of the local day so many days after an instant's; of 0 days: without end."""
         return self._midnight_us(self.local_day(at_us) + days + 1) - 1 if days else 0
 
-    def _local_minute(self, at_us: int) -> int:
-        """Minutes since local midnight by the wall clock, of an instant of the day kept."""
-        start_us, end_us, _ = self._day
+    def _local_minute(self, at_us: int, day: tuple[int, int, int]) -> int:
+        """Minutes since local midnight by the wall clock, of an instant of the day."""
+        start_us, end_us, _ = day
         if end_us - start_us == _DAY_US:
             return floor_div(at_us - start_us, _MINUTE_US)
         moment = datetime.fromtimestamp(floor_div(at_us, _SECOND_US), UTC).astimezone(self.zone)
