@@ -161,8 +161,11 @@ class Lookups:
         leases = [hold_id for wanted, _ in batch for hold_id in wanted.lease_hold_ids]
         sale_ids = [sale_id for wanted, _ in batch for sale_id in wanted.sale_ids]
         try:
-            found = await self._source.find(key_ids, hashes, price_keys, uses, hold_ids, leases)
-            parked = await self._source.parked_of(sale_ids) if sale_ids else []
+            finding = self._source.find(key_ids, hashes, price_keys, uses, hold_ids, leases)
+            if sale_ids:
+                found, parked = await asyncio.gather(finding, self._source.parked_of(sale_ids))
+            else:
+                found, parked = await finding, []
         except RetryError:
             self._queue = batch + self._queue
             self._wake.set()

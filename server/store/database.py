@@ -80,7 +80,7 @@ class Found:
         self.leases = leases or {}
 
 
-assert READERS_MAX + ALONE_MAX + 2 < PoolSettings().size_max, "look-ups and batches need their own"
+assert READERS_MAX + ALONE_MAX + 3 <= PoolSettings().size_max, "look-ups and batches need their own"
 
 _Result = TypeVar("_Result")
 DecideAlone = Callable[[AnyConnection], Awaitable[Commit]]
@@ -178,16 +178,24 @@ class Database:
         Raises:
             RetryError: the database cannot be reached just now.
         """
+        if hashes and key_ids:
+            # Beside each other: each statement is a way to the database and back.
+            found, owned = await asyncio.gather(
+                self.find(key_ids, (), price_keys, uses, hold_ids, lease_hold_ids),
+                self.find((), hashes),
+            )
+            found.identifiers, found.customers = owned.identifiers, owned.customers
+            return found
         async with self._connected() as connection:
             keys = await facts.read_keys(connection, key_ids) if key_ids else {}
             identifiers, customers = (
                 await facts.read_owners(connection, hashes) if hashes else ({}, {})
             )
-            found = await prices.read_prices(connection, price_keys) if price_keys else {}
+            priced = await prices.read_prices(connection, price_keys) if price_keys else {}
             used = await facts.read_uses(connection, uses) if uses else {}
             held = await holdings.read_held_by_id(connection, hold_ids) if hold_ids else {}
             leases = await read_held_leases(connection, lease_hold_ids) if lease_hold_ids else {}
-            return Found(keys, identifiers, customers, found, used, held, leases)
+            return Found(keys, identifiers, customers, priced, used, held, leases)
 
     async def parked_of(self, original_key_ids: Sequence[bytes]) -> list[Parked]:
         """Look up what waits for some sales.
