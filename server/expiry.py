@@ -160,7 +160,7 @@ class Expiry:
             accounts=(AccountChange(account_id, account.version, movement),),
         )
         deadline_s = asyncio.get_running_loop().time() + COMMIT_TIMEOUT_S
-        fate = await context.pipeline.submit(commit, deadline_s)
+        fate = await context.patient.submit(commit, deadline_s)
         return movement if isinstance(fate, Committed) else None
 
 

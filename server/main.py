@@ -144,6 +144,7 @@ async def _composed(settings: Settings) -> AsyncIterator[Context]:
             reference=reference,
             lookups=Lookups(database),
             pipeline=Pipeline(database),
+            patient=Pipeline(database),
             database=database,
             signer=TokenSigner(await shared_secrets(database, "token", clock())),
             hash_identifier=await _identifier_hash(database, clock()),
@@ -153,9 +154,11 @@ async def _composed(settings: Settings) -> AsyncIterator[Context]:
         reference.start()
         context.lookups.start()
         context.pipeline.start()
+        context.patient.start()
         context.budgets.start()
         yield context
         await context.pipeline.drain()
+        await context.patient.drain()
         await context.budgets.stop()
         await context.lookups.stop()
         await reference.stop()

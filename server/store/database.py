@@ -27,7 +27,7 @@ from server.store.pool import Pool, PooledConnection, PoolSettings, classify, cr
 READERS_MAX = 3
 ALONE_MAX = 2
 """Of the pool's connections: single reads, and commits under a lock, whose decision may read too.
-What is left is for look-ups and batches, so that neither waits for the others in a circle."""
+What is left is for look-ups and for a batch of each pipeline, so that none waits in a circle."""
 RECOVERY_PAUSE_S = 0.1
 """Between two attempts to reach a database that is down."""
 
@@ -80,7 +80,7 @@ class Found:
         self.leases = leases or {}
 
 
-assert READERS_MAX + ALONE_MAX + 3 <= PoolSettings().size_max, "look-ups and batches need their own"
+assert READERS_MAX + ALONE_MAX + 2 < PoolSettings().size_max, "look-ups and batches need their own"
 
 _Result = TypeVar("_Result")
 DecideAlone = Callable[[AnyConnection], Awaitable[Commit]]

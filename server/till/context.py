@@ -35,12 +35,18 @@ class Evaluate(Protocol):
 
 
 class Context(NamedTuple):
-    """Ports and data of the calls."""
+    """Ports and data of the calls.
+
+    Attributes:
+        pipeline: commits that somebody at a till waits for.
+        patient: commits that nobody waits for: what was forwarded, what has expired.
+    """
 
     clock: Clock
     reference: Reference
     lookups: Lookups
     pipeline: Pipeline
+    patient: Pipeline
     database: Database
     signer: TokenSigner
     hash_identifier: HashIdentifier

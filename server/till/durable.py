@@ -14,7 +14,7 @@ from rewards.journal import AlreadyPostedError
 from rewards.refusal import Reason, Refusal
 from server.budgets import Desk
 from server.lookups import Seen, Wanted, seen_by
-from server.pipeline import Committed, Fate, LeaseClosed, VersionLost
+from server.pipeline import Committed, Fate, LeaseClosed, Pipeline, VersionLost
 from server.store.commits import KeysTakenError, LeaseClosedError, PartlyLostError
 from server.store.database import Found, PoisonError, RetryError
 from server.store.facts import (
@@ -83,7 +83,8 @@ async def run_durable(context: Context, operation: Operation, deadline_s: float)
         if decided.commit is None:
             return decided.answer
         if lost < ROUNDS_TOGETHER:
-            fate = await _submitted(context, decided.commit, deadline_s)
+            pipeline = context.patient if operation.wanted.can_wait else context.pipeline
+            fate = await _submitted(context, pipeline, decided.commit, deadline_s)
         else:
             context.budgets.settle(decided.commit.budget_uses, was_written=False)
             account_ids = _accounts_of(decided.commit)
@@ -98,13 +99,15 @@ async def run_durable(context: Context, operation: Operation, deadline_s: float)
     raise Refusal(Reason.STORE_UNAVAILABLE, "the receipt's keys and account keep changing")
 
 
-async def _submitted(context: Context, commit: Commit, deadline_s: float) -> Fate:
+async def _submitted(
+    context: Context, pipeline: Pipeline, commit: Commit, deadline_s: float
+) -> Fate:
     """Write a commit with a batch; what it took of budgets is there again if it was not."""
     if not commit.budget_uses:
-        return await context.pipeline.submit(commit, deadline_s)
+        return await pipeline.submit(commit, deadline_s)
     was_written = True  # or may be, where its fate is not known
     try:
-        fate = await context.pipeline.submit(commit, deadline_s)
+        fate = await pipeline.submit(commit, deadline_s)
         was_written = not isinstance(fate, VersionLost)
         if isinstance(fate, LeaseClosed):
             context.budgets.doubt(commit.budget_uses)

@@ -86,7 +86,7 @@ class ForwardedRefund(RefundOperation):
         self._advice = advice
         self._receipt_id = advice.forwarded.key_id
         own, *others = self.wanted.key_ids
-        self.wanted = Wanted((own, advice.forwarded.key_id, *others), ())
+        self.wanted = Wanted((own, advice.forwarded.key_id, *others), (), can_wait=True)
 
     async def settled(self, known: KnownKey, seen: Seen, deadline_s: float) -> bytes:
         """It was forwarded before: give that acknowledgement.
@@ -190,7 +190,7 @@ class ForwardedVoid(VoidOperation):
         waiting = advice.waiting
         self._own_key_id = advice.forwarded.own_key_id if waiting is None else waiting.own_key_id
         self._fingerprint = fingerprint_of(advice.void.void_key_id)
-        self.wanted = Wanted((self._own_key_id, *self.wanted.key_ids), ())
+        self.wanted = Wanted((self._own_key_id, *self.wanted.key_ids), (), can_wait=True)
 
     async def settled(self, known: KnownKey, seen: Seen, deadline_s: float) -> bytes:
         """It was forwarded before: give that acknowledgement."""

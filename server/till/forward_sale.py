@@ -331,7 +331,7 @@ class UndoOperation:
         self._context = context
         self._advice = advice
         self._key_id = forwarded_undo_key(advice.forwarded)
-        self.wanted = Wanted((self._key_id, advice.forwarded.key_id), ())
+        self.wanted = Wanted((self._key_id, advice.forwarded.key_id), (), can_wait=True)
 
     async def settled(self, known: KnownKey, seen: Seen, deadline_s: float) -> bytes:
         """It is undone."""

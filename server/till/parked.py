@@ -109,7 +109,7 @@ class GivingUp:
         receipt_id = key_id_of(receipt_key_from_pb(request.receipt_key))
         is_void = request.HasField("void_receipt")
         self._stated_of = void_key_id_of(receipt_id) if is_void else receipt_id
-        self.wanted = Wanted((key_id,), ())
+        self.wanted = Wanted((key_id,), (), can_wait=True)
 
     async def settled(self, known: KnownKey, seen: Seen, deadline_s: float) -> bytes:
         """Somebody was faster."""

@@ -126,7 +126,7 @@ class QuarantineOperation:
         spelled = [one if isinstance(one, bytes) else one.encode() for one in parts]
         content = [entry.body] if entry.body else [*spelled, entry.receipt_number.encode()]
         self._key_id = derived_key_id(b"quarantine", *content)
-        self.wanted = Wanted((self._key_id,), ())
+        self.wanted = Wanted((self._key_id,), (), can_wait=True)
 
     async def settled(self, known: KnownKey, seen: Seen, deadline_s: float) -> bytes:
         """It was kept before: give the reason that was given then."""

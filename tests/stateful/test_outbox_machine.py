@@ -177,6 +177,7 @@ class Outbox(RuleBasedStateMachine):
             reference=cast(Any, Reference()),
             lookups=cast(Any, None),
             pipeline=cast(Any, None),
+            patient=cast(Any, None),
             database=self.place.database,
             signer=cast(Any, None),
             hash_identifier=make.hash_identifier,

@@ -2,21 +2,28 @@
 
 Method: an operation that decides on a state in which the other copy has been committed already,
 although the look-up of its key, a moment before, did not see it.
+
+And: a batch of what nobody waits for keeps no till waiting.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
 
+from rewards.commit import Commit, CommitKey, KeyKind
 from rewards.journal import AlreadyPostedError
 from rewards.ledger import transfer_id_of
 from rewards.refusal import Reason, Refusal
 from server.lookups import Seen, Wanted
+from server.pipeline import Pipeline
+from server.store.commits import WrittenBatch
 from server.store.facts import KnownKey
 from server.till.context import Context
 from server.till.durable import Decided, run_durable
 from tests import make
+from tests.unit.virtual_time import run_virtually, virtual_loop
 
 KEY_ID = make.key_id()
 FIRST = b"the first answer"
@@ -79,3 +86,71 @@ def test_a_refusal_stands_where_nothing_is_committed() -> None:
     """Nothing is there: the refusal is the call's own."""
     with pytest.raises(Refusal, match="spent it"):
         _run(ERRORS[0], is_committed=False)
+
+
+WRITTEN_S = 5.0
+
+
+class _Store:
+    """Takes its time for each batch."""
+
+    async def write(self, batch: Sequence[Commit]) -> WrittenBatch:
+        """Write it at last."""
+        await asyncio.sleep(WRITTEN_S)
+        return WrittenBatch(tuple(range(len(batch))), ())
+
+    async def known_keys(self, key_ids: Sequence[bytes]) -> dict[bytes, KnownKey]:
+        """Know nothing."""
+        return {}
+
+    async def recover(self) -> None:
+        """Be there."""
+
+
+class _Sale:
+    """Writes a commit under a key."""
+
+    def __init__(self, name: str, can_wait: bool) -> None:
+        self._key_id = make.key_id(name)
+        self.wanted = Wanted((self._key_id,), (), can_wait=can_wait)
+
+    async def settled(self, known: KnownKey, seen: Seen, deadline_s: float) -> bytes:
+        """Give the first answer."""
+        return FIRST
+
+    async def decide(self, seen: Seen, deadline_s: float) -> Decided:
+        """Want a key written."""
+        keys = (CommitKey(self._key_id, KeyKind.CHECKOUT, b""),)
+        return Decided(Commit(keys, effective_at_us=0, recorded_at_us=0), self._key_id)
+
+
+class _Writing(_Context):
+    """A context that writes."""
+
+    def __init__(self) -> None:
+        super().__init__(is_committed=False)
+        self.pipeline, self.patient = Pipeline(_Store()), Pipeline(_Store())
+        self.pipeline.start()
+        self.patient.start()
+
+
+def test_a_till_does_not_wait_for_a_batch_that_nobody_waits_for() -> None:
+    """Both take as long as their own batch, though the one is in flight when the other comes."""
+
+    async def run() -> list[float]:
+        context, loop = cast("Any", _Writing()), virtual_loop()
+
+        async def written_at_s(name: str, can_wait: bool) -> float:
+            sale = _Sale(name, can_wait)
+            assert await run_durable(context, sale, loop.time() + 60.0) == make.key_id(name)
+            return loop.time()
+
+        forwarded = asyncio.create_task(written_at_s("forwarded", can_wait=True))
+        await asyncio.sleep(WRITTEN_S / 2)
+        began_s = loop.time()
+        found = [await written_at_s("live", can_wait=False) - began_s, await forwarded - began_s]
+        await context.pipeline.drain()
+        await context.patient.drain()
+        return found
+
+    assert run_virtually(run) == pytest.approx([WRITTEN_S, WRITTEN_S / 2])
