@@ -16,7 +16,15 @@ from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
 from loyalty.v1.customer_service_pb2_grpc import CustomerServiceStub
 from server.clock import set_offset
 from tests.pg import run_apart
-from tests.serving import CHAIN, ServerProcess, publish, serving, test_program, till_stub
+from tests.serving import (
+    CHAIN,
+    ServerProcess,
+    publish,
+    serving,
+    test_program,
+    till_stub,
+    wait_loaded,
+)
 
 DAY_US = 86_400_000_000
 
@@ -107,7 +115,9 @@ def world(
         with grpc.insecure_channel(servers[0].target) as channel:
             office = BackOfficeServiceStub(channel)
             if program:
-                publish(office, test_program(**program), clock_file)
+                version = publish(office, test_program(**program), clock_file)
+                for other in servers[1:]:
+                    wait_loaded(other, version)
             yield World(
                 place["LOYALTY_DSN"],
                 servers,

@@ -179,12 +179,13 @@ class Database:
             RetryError: the database cannot be reached just now.
         """
         if hashes and key_ids:
-            # Beside each other: each statement is a way to the database and back.
-            found, owned = await asyncio.gather(
-                self.find(key_ids, (), price_keys, uses, hold_ids, lease_hold_ids),
-                self.find((), hashes),
+            # Keys need nothing of the rest. What is used and held is read after the versions of
+            # accounts: who decides on an older state of it loses.
+            known, found = await asyncio.gather(
+                self.known_keys(key_ids),
+                self.find((), hashes, price_keys, uses, hold_ids, lease_hold_ids),
             )
-            found.identifiers, found.customers = owned.identifiers, owned.customers
+            found.keys = known
             return found
         async with self._connected() as connection:
             keys = await facts.read_keys(connection, key_ids) if key_ids else {}
