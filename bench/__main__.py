@@ -1,6 +1,7 @@
 """`python -m bench NAME [--json] [--smoke]`: measure and print the figures."""
 
 import json
+import signal
 import sys
 from collections.abc import Callable
 from typing import Annotated
@@ -39,6 +40,8 @@ def main(
         known = ", ".join((*BENCHES, "all"))
         typer.echo(f"there is no benchmark {name!r}: choose one of {known}", err=True)
         raise typer.Exit(2)
+    # As Ctrl-C does it: no server and no database is left behind.
+    signal.signal(signal.SIGTERM, _end)
     console = Console(stderr=True, highlight=False)
     chosen = BENCHES if name == "all" else {name: BENCHES[name]}
     found = {known: run(smoke, servers, console) for known, run in chosen.items()}
@@ -47,6 +50,10 @@ def main(
         sys.stdout.write(json.dumps(figures) + "\n")
     else:
         _show(found)
+
+
+def _end(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def _show(found: dict[str, dict[str, object]]) -> None:

@@ -1,11 +1,14 @@
 """Goal: the benchmarks never rot. Method: each runs small, and must print its figures."""
 
 import json
+import signal
 import subprocess
 import sys
 
+import psutil
 import pytest
 
+from tests.serving import wait_until
 from tests.starting import ROOT
 
 FIGURES = {
@@ -64,3 +67,24 @@ def test_forward_prints_one_json_object_and_loses_nothing() -> None:
     assert all(figures[name] > 0 for name in FORWARD_FIGURES)
     assert figures["recorded"] == figures["spooled"] > 0
     assert figures["set_aside"] == figures["live_unanswered"] == figures["live_refused"] == 0
+
+
+@pytest.mark.timeout(180)
+def test_a_benchmark_that_is_ended_leaves_nothing_behind() -> None:
+    """SIGTERM amid the measurement: server, echo, load and PostgreSQL end with it."""
+    command = [sys.executable, "-m", "bench", "checkout", "--smoke"]
+    bench = psutil.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    with bench:
+        for line in bench.stderr:
+            if "stream_echo" in line:
+                break
+        begun = bench.children(recursive=True)
+        assert any("server" in one.cmdline() for one in begun)
+        bench.send_signal(signal.SIGTERM)
+        bench.stderr.read()
+        assert bench.wait(timeout=60) == 128 + signal.SIGTERM
+    wait_until(lambda: not any(map(_runs, begun)), "the end of all processes")
+
+
+def _runs(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
