@@ -97,7 +97,8 @@ def _panels(view: _View) -> Iterator[tuple[str, RenderableType]]:
     yield "rewards", _rewards(view)
     yield "prompts", _prompts(view)
     yield "cross_sell", _cross_sell(view)
-    yield "texts", _texts(view)
+    if said := _said(view):
+        yield "texts", Group(*said)
     if view.answer.coupons:
         yield "coupons", _coupons(view)
     if view.hints:
@@ -226,11 +227,10 @@ def _cross_sell(view: _View) -> RenderableType:
     return table
 
 
-def _texts(view: _View) -> RenderableType:
+def _said(view: _View) -> list[RichText]:
     """What is for the cashier's eyes or the customer's display; the slip has the rest."""
     wanted = (TextPlace.TEXT_PLACE_CASHIER, TextPlace.TEXT_PLACE_CUSTOMER_DISPLAY)
-    said = [RichText(_marked(text)) for text in view.answer.texts if text.place in wanted]
-    return Group(*(said or [RichText("-", style="dim")]))
+    return [RichText(_marked(text)) for text in view.answer.texts if text.place in wanted]
 
 
 def _marked(text: Text) -> str:

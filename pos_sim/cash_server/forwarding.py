@@ -169,6 +169,8 @@ class Forwarding:
     def _refused(self, item: Item, refusal: Refusal) -> float:
         """Try again later what may succeed then; set aside what cannot: it blocks nobody."""
         may_succeed = refusal.is_passing or refusal.reason in LATER
+        if refusal.is_passing:
+            self._width.lost()
         if may_succeed or (refusal.is_fault and self._failures[item.entry_id] + 1 < FAULTS_MAX):
             return self._put_off(item, str(refusal), refusal.retry_after_s)
         _log.warning("set_aside", entry_id=item.entry_id, till=item.till, why=str(refusal))

@@ -85,7 +85,7 @@ class Width:
         self._begin_round(int(self._width * min(max(factor, NARROWS_BY), grown)))
 
     def lost(self) -> None:
-        """Begin narrow again: the link or the server failed."""
+        """Begin narrow again: the link or the server failed, or the server has too much to do."""
         self._begin_round(NARROWEST)
 
     def _begin_round(self, width: int) -> None:
