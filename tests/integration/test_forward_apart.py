@@ -4,6 +4,11 @@ Real servers over one database; the ledger is proved after each test.
 """
 
 import json
+import random
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -265,6 +270,41 @@ def test_a_stream_goes_on_past_what_is_malformed(link: Link) -> None:
     states = {one.correlation_id: one.forward.state for one in answers if one.correlation_id}
     assert states == {1: QUARANTINED, 2: QUARANTINED, 3: RECORDED}
     assert len(answers) == 4
+
+
+TEN_MEGABYTES = 10 * 1024 * 1024
+
+
+def test_ten_megabytes_of_noise_on_the_port(link: Link) -> None:
+    """Beside a stream, and as a message of it: what is forwarded before and behind is recorded."""
+    card, drawn = link.card(), random.Random(1)
+    sales = [forward_request(link.n(n), basket(("sku9", 1, 10_000), card=card)) for n in (1, 2)]
+    rude = threading.Event()
+
+    def frames() -> Iterator[bytes]:
+        calls = [
+            pb.SessionRequest(correlation_id=1, timeout_ms=20_000, forward=one) for one in sales
+        ]
+        yield calls[0].SerializeToString()
+        yield b"\xff" + drawn.randbytes(TEN_MEGABYTES)
+        assert rude.wait(30.0)
+        yield calls[1].SerializeToString()
+
+    with grpc.insecure_channel(link.targets[1]) as channel:
+        stream: Any = channel.stream_stream("/loyalty.v1.TillService/Session")
+        answers = stream(frames())
+        first = pb.SessionResponse.FromString(next(answers))
+        host, _, port = link.targets[1].partition(":")
+        with socket.create_connection((host, int(port))) as other, suppress(OSError):
+            other.sendall(random.Random(2).randbytes(TEN_MEGABYTES))
+        rude.set()
+        refused, last = [pb.SessionResponse.FromString(one) for one in answers]
+    assert (first.forward.state, last.forward.state) == (RECORDED, RECORDED)
+    assert (refused.correlation_id, refused.status.message) == (
+        0,
+        "the bytes are no SessionRequest",
+    )
+    assert link.balances(card) == {"points": 1_000}
 
 
 # --- the rules of the sale ---------------------------------------------------------------------
