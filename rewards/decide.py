@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from rewards.coupon_use import coupons_used, with_coupons
 from rewards.cross_sell import ArticlesOf, CrossSellItem, choose_items, items_max
 from rewards.earn_bound import within_balances
@@ -18,7 +21,7 @@ Evaluator = Callable[[ProgramRules, Sale, Facts], Evaluated]
 """Says what the rules make of a receipt: the kernel, or its reference twin."""
 
 
-class Decision(NamedTuple):
+class Decision(Struct, frozen=True):
     """The four sets. `prompts` or `items` is None where the set was skipped or is switched off.
 
     Attributes:
@@ -83,7 +86,7 @@ def decide_prompts(
     """Add the prompts, if the till can ask."""
     if not decision.can_ask:
         return decision
-    return decision._replace(prompts=due_prompts(rules.program, fields, at_us))
+    return replace(decision, prompts=due_prompts(rules.program, fields, at_us))
 
 
 def decide_cross_sell(
@@ -96,7 +99,7 @@ def decide_cross_sell(
     products = {product.sku: product for product in facts.products}
     segments = facts.customer.segments
     items = choose_items(rules, sale, products, segments, articles_of, count_max)
-    return decision._replace(items=items)
+    return replace(decision, items=items)
 
 
 def quoted_lines(sale: Sale, evaluation: Evaluated) -> tuple[QuotedLine, ...]:

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from datetime import tzinfo
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from loyalty.v1 import answer_pb2 as pb
 from rewards.decide import Decision
@@ -16,7 +17,7 @@ from rewards.spending import Offer
 from server.texts import Speaker
 
 
-class Skipped(NamedTuple):
+class Skipped(Struct, frozen=True):
     """Why a set is not complete; SET_REASON_UNSPECIFIED is that it is, or is switched off."""
 
     lines: pb.SetReason.ValueType = pb.SET_REASON_UNSPECIFIED
@@ -25,7 +26,7 @@ class Skipped(NamedTuple):
     items: pb.SetReason.ValueType = pb.SET_REASON_UNSPECIFIED
 
 
-class Voice(NamedTuple):
+class Voice(Struct, frozen=True):
     """Who speaks: to the cashier, and on the customer's slip; days are those of the zone."""
 
     cashier: Speaker
@@ -33,7 +34,7 @@ class Voice(NamedTuple):
     zone: tzinfo
 
 
-class SpendView(NamedTuple):
+class SpendView(Struct, frozen=True):
     """What an answer says of spending, besides what the facts say is spent.
 
     Attributes:
@@ -50,7 +51,7 @@ class SpendView(NamedTuple):
     held_cards: Mapping[int, Hold] = {}
 
 
-class Asked(NamedTuple):
+class Asked(Struct, frozen=True):
     """All that an answer is made of.
 
     Attributes:

@@ -1,7 +1,9 @@
 """Rewards in an answer: what each is, its words, and what the slip says of them."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from loyalty.v1 import answer_pb2 as pb
 from rewards.benefit import (
@@ -45,7 +47,7 @@ _BALANCE = shape_of(pb.AssetBalance, "asset_code", "amount_minor", "decimals").o
 _REWARD_SET = shape_of(pb.RewardSet, "status", "rewards", "balances").one
 
 
-class _Given(NamedTuple):
+class _Given(Struct, frozen=True):
     """What a grant is, as the contract has it, and in words.
 
     Attributes:
@@ -97,7 +99,7 @@ def _given(asked: Asked, grant: Grant) -> _Given:
     benefit = asked.program.promotions[grant.number].gives[grant.place]
     given = _no_asset(benefit, amount_minor, slip)
     codes = asked.codes.get((grant.number, grant.place))
-    return given._replace(codes=codes) if codes else given
+    return replace(given, codes=codes) if codes else given
 
 
 def _no_asset(benefit: Benefit, amount_minor: int, slip: Speaker) -> _Given:

@@ -1,5 +1,7 @@
 """Reads what is forwarded: a sale, a refund or a void, each as the fact that it is."""
 
+from msgspec.structs import replace
+
 from loyalty.v1 import till_service_pb2 as pb
 from rewards.limits import TEXT_ID_MAX
 from rewards.outcome import Advice
@@ -80,7 +82,7 @@ def _sale(
         stated = [line_id for line_id, _ in forwarded.outcome.lines]
         if len(set(stated)) != len(stated) or not known.issuperset(stated):
             check.refuse_inconsistent("outcome.lines", "names a line twice, or none of the sale")
-    return SaleAdvice(forwarded, command._replace(key_id=forwarded.own_key_id))
+    return SaleAdvice(forwarded, replace(command, key_id=forwarded.own_key_id))
 
 
 def _refund(

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import NamedTuple
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from loyalty.v1 import answer_pb2
@@ -90,7 +90,7 @@ class ExceptionKind(IntEnum):
     BUDGET_OVERRUN = 22
 
 
-class CheckoutCommand(NamedTuple):
+class CheckoutCommand(Struct, frozen=True):
     """A Checkout after its request was read and checked."""
 
     key: ReceiptKey
@@ -105,7 +105,7 @@ class CheckoutCommand(NamedTuple):
     outcome: Outcome | None
 
 
-class Frozen(NamedTuple):
+class Frozen(Struct, frozen=True):
     """At what a Checkout is evaluated: the quote's instant and version, or now.
 
     Attributes:
@@ -120,7 +120,7 @@ class Frozen(NamedTuple):
     told: QuoteToken | None = None
 
 
-class Sold(NamedTuple):
+class Sold(Struct, frozen=True):
     """A Checkout as decided, before it is answered and written.
 
     Attributes:
@@ -533,7 +533,7 @@ class CheckoutOperation:
         )
         view = spending.view_of(sold.scene, sold.facts, sold.decision, False, {})
         codes = asked.codes if training else sold.settled.codes
-        return self._response(sold, spell_answer(asked._replace(codes=codes, spend=view)))
+        return self._response(sold, spell_answer(replace(asked, codes=codes, spend=view)))
 
     def _response(self, sold: Sold, answer: bytes | None) -> bytes:
         """Spell the response around its answer; without one the field is left out."""

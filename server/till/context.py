@@ -1,7 +1,9 @@
 """What every call of a till works with, put together once by `server.main`."""
 
 from collections.abc import Collection
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from msgspec import Struct
 
 from rewards.evaluate import Evaluated
 from rewards.facts import Facts
@@ -34,7 +36,7 @@ class Evaluate(Protocol):
         """Evaluate a receipt; `only` names the promotions that may take part."""
 
 
-class Context(NamedTuple):
+class Context(Struct, frozen=True):
     """Ports and data of the calls.
 
     Attributes:

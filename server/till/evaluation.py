@@ -1,6 +1,7 @@
 """What Quote and Checkout share: facts for the sale, the decision, and its place in an answer."""
 
-from typing import NamedTuple
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rewards.decide import (
     Decision,
@@ -40,7 +41,7 @@ def account_of(seen: Seen) -> int:
     return NO_ACCOUNT if seen.customer is None else seen.customer.facts.account_id
 
 
-class Paying(NamedTuple):
+class Paying(Struct, frozen=True):
     """What a customer wants to spend, and what of.
 
     Attributes:
@@ -52,7 +53,7 @@ class Paying(NamedTuple):
     is_fact: bool = False
 
 
-class Scene(NamedTuple):
+class Scene(Struct, frozen=True):
     """A sale with all that its decision depends on but the customer.
 
     Attributes:
@@ -118,7 +119,7 @@ def decide_prices(scene: Scene, facts: Facts) -> Decision:
         return spent.evaluation
 
     decision = decide_lines_and_rewards(scene.rules, scene.sale, spent.facts, decided)
-    return decision._replace(spends=spent.facts.spends, offers=spent.offers, short=spent.short)
+    return replace(decision, spends=spent.facts.spends, offers=spent.offers, short=spent.short)
 
 
 def add_prompts(scene: Scene, decision: Decision, seen: Seen | None) -> Decision:

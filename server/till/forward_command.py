@@ -1,6 +1,6 @@
 """A forwarded receipt after its request was read: what was stated of it, and when it was sold."""
 
-from typing import NamedTuple
+from msgspec import Struct
 
 from loyalty.v1 import till_service_pb2 as pb
 from rewards import limits
@@ -21,7 +21,7 @@ _EVENTS = {
 }
 
 
-class Forwarded(NamedTuple):
+class Forwarded(Struct, frozen=True):
     """What all forwarded receipts have.
 
     Attributes:

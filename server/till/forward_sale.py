@@ -5,9 +5,9 @@ never settle the same.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from loyalty.v1 import till_service_pb2 as pb
@@ -65,7 +65,7 @@ from server.till.supersede import lower, turned, undo_all
 _BY_LINES = (OutcomeKind.PLAIN, OutcomeKind.OTHER)
 
 
-class SaleAdvice(NamedTuple):
+class SaleAdvice(Struct, frozen=True):
     """A forwarded sale after its request was read and checked.
 
     Attributes:

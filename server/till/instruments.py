@@ -6,9 +6,9 @@ that use one coupon at the same instant one loses, reads again, and finds it use
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from rewards.commit import (
@@ -64,7 +64,7 @@ _ASKED: "WeakKeyDictionary[ProgramRules, frozenset[str]]" = WeakKeyDictionary()
 _NOBODY = Standing(0)
 
 
-class Basket(NamedTuple):
+class Basket(Struct, frozen=True):
     """For whom instruments are looked at.
 
     Attributes:
@@ -82,7 +82,7 @@ class Basket(NamedTuple):
     promised: tuple[int, ...] = ()
 
 
-class Looked(NamedTuple):
+class Looked(Struct, frozen=True):
     """Instruments of a receipt as they were read.
 
     Attributes:
@@ -129,7 +129,8 @@ async def look_at(
     looked = await _read(scene.context, list(hashes), more, deadline_s)
     holds = {key: one.holdings.holds for key, one in looked.standings.items()}
     others = {key: live_holds(found, basket.now_us, basket.hold_id) for key, found in holds.items()}
-    looked = looked._replace(
+    looked = replace(
+        looked,
         standings=_bound(looked, scene, basket),
         ending={key: _ending(found, others[key]) for key, found in holds.items()},
         others=others,
@@ -291,7 +292,7 @@ def _own(
     return list(first.values())
 
 
-class Bearer(NamedTuple):
+class Bearer(Struct, frozen=True):
     """A bearer's account that a receipt changes.
 
     Attributes:
@@ -313,7 +314,7 @@ class Bearer(NamedTuple):
         return (*self.ending, *uncovered(self.others, left))
 
 
-class Settled(NamedTuple):
+class Settled(Struct, frozen=True):
     """What the instruments of a receipt move besides its customer's account.
 
     Attributes:

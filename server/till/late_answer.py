@@ -4,6 +4,8 @@ Nobody waits for it when the sale arrives. What it says follows from what is sto
 its facts, and the version of the rules.
 """
 
+from msgspec.structs import replace
+
 from loyalty.v1 import till_service_pb2 as pb
 from rewards.coupon_use import given_out
 from rewards.decide import Decision, decide_lines_and_rewards
@@ -52,7 +54,7 @@ async def with_answer(context: Context, key_id: bytes, stored: StoredRow) -> byt
     id_base = kept.basket_id or key_id
     asked = work.asked_of(scene, facts, decision, Skipped(), id_base, may_add=False)
     codes = codes_of(scene, given_out(rules.program, facts, decision.evaluation), key_id)
-    answer = spell_answer(asked._replace(codes=codes))
+    answer = spell_answer(replace(asked, codes=codes))
     return stored.answer + spliced(_ANSWER_FIELD, answer)
 
 
@@ -63,4 +65,4 @@ def _decided(scene: work.Scene, facts: Facts) -> Decision:
         return as_sold(rules, sale, facts, scene.context.evaluate)
 
     decision = decide_lines_and_rewards(scene.rules, scene.sale, facts, sold)
-    return decision._replace(spends=facts.spends)
+    return replace(decision, spends=facts.spends)

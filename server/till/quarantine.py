@@ -3,6 +3,8 @@
 import asyncio
 import re
 
+from msgspec.structs import replace
+
 from loyalty.v1 import receipt_pb2
 from loyalty.v1 import till_service_pb2 as pb
 from rewards.commit import Commit, CommitKey, KeyKind, LinkEntry, LinkEvent, QuarantineEntry
@@ -102,7 +104,7 @@ def unhidden(context: Context) -> Context:
             return bytes.fromhex(value.removeprefix(_HASHED))
         return context.hash_identifier(chain_id, kind, value)
 
-    return context._replace(hash_identifier=hash_identifier)
+    return replace(context, hash_identifier=hash_identifier)
 
 
 def _cut(text: str, most: int = TEXT_ID_MAX) -> str:

@@ -6,9 +6,9 @@ budget of which no more can be leased only what is at hand counts, which is exac
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from rewards.commit import BudgetUse, PromotionUse
@@ -41,7 +41,7 @@ Shown = tuple[tuple[str, int], ...]
 """(promotion, minor units of money) that a Quote gave out of limits over many receipts."""
 
 
-class Asking(NamedTuple):
+class Asking(Struct, frozen=True):
     """How a call deals with limits over many receipts.
 
     Attributes:
@@ -55,7 +55,7 @@ class Asking(NamedTuple):
     shown: Shown = ()
 
 
-class Kept(NamedTuple):
+class Kept(Struct, frozen=True):
     """A decision within limits over many receipts.
 
     Attributes:
@@ -79,7 +79,7 @@ class Kept(NamedTuple):
         return tuple((promotions[n].promotion_id, use.minor) for n, use in self.uses.items())
 
 
-class _Limits(NamedTuple):
+class _Limits(Struct, frozen=True):
     """The promotions with such limits that a receipt could touch.
 
     Attributes:
@@ -208,7 +208,8 @@ def _with_taken(kept: Kept, limits: _Limits, taken: tuple[BudgetUse, ...]) -> Ke
             or (bound.customer_period is not None and _exceeds(kept.uses[bound.number], left))
         )
     }
-    return kept._replace(
+    return replace(
+        kept,
         budget_uses=taken,
         account_uses=account_uses(limits.bounds, kept.uses) if _has_account(kept) else (),
         overrun=frozenset(beyond),

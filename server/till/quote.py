@@ -90,12 +90,12 @@ async def quote(context: Context, request: pb.QuoteRequest | ReadQuote, deadline
     hints = find_hints(rules, sale, facts, decision.evaluation)
     asked = work.asked_of(scene, facts, decision, skipped, basket_id, hints)
     view = spending.view_of(scene, facts, decision, True, quoted.held_until)
-    view = view._replace(held_cards=quoted.held_cards)
+    view = replace(view, held_cards=quoted.held_cards)
     expires_at_us = token.expires_at_us if token else now_us + TOKEN_LIFE_US
     new_token = _token(quoted, basket_id, decision.evaluation, expires_at_us)
     back = await returns.preview(scene, now_us, deadline_s - FACTS_RESERVE_S)
     return _RESPONSE(
-        spell_answer(asked._replace(spend=view)),
+        spell_answer(replace(asked, spend=view)),
         context.signer.sign(new_token),
         expires_at_us,
         bool(request.token) and token is None,
@@ -176,7 +176,7 @@ async def _held(
         if takes or (held and is_live):
             end_us = now_us + scene.rules.program.hold_minutes * MINUTE_US
             await _hold_budgets(context, basket_id, kept, held, end_us, deadline_s)
-        kept = kept._replace(facts=replace(kept.facts, spends=kept.decision.spends))
+        kept = replace(kept, facts=replace(kept.facts, spends=kept.decision.spends))
         if seen is None or not is_live:
             quoted = Quoted(paying, seen, kept)
             return None
@@ -316,13 +316,13 @@ def _with_extras(
         return decision, Skipped(_NO_FACTS, _NO_FACTS, _NO_FACTS, _NO_FACTS)
     skipped = Skipped()
     if not facts.customer.account_id:
-        skipped = skipped._replace(prompts=_NO_CUSTOMER)
+        skipped = replace(skipped, prompts=_NO_CUSTOMER)
     elif _has_time(deadline_s):
         decision = work.add_prompts(scene, decision, seen)
     else:
-        skipped = skipped._replace(prompts=_DEADLINE)
+        skipped = replace(skipped, prompts=_DEADLINE)
     if not _has_time(deadline_s):
-        return decision, skipped._replace(items=_DEADLINE)
+        return decision, replace(skipped, items=_DEADLINE)
     return work.add_items(scene, decision, facts), skipped
 
 

@@ -1,7 +1,8 @@
 """RETURN lines of a sale (an exchange): settled in the commit of the sale, original by original."""
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from rewards.commit import (
     AccountChange,
@@ -27,7 +28,7 @@ NO_ORIGINAL = (Reason.RECEIPT_NOT_FOUND, Reason.RECEIPT_STATE)
 """Why nothing can come back of a receipt."""
 
 
-class ComingBack(NamedTuple):
+class ComingBack(Struct, frozen=True):
     """What comes back of one sale on another, as read.
 
     Attributes:
@@ -43,7 +44,7 @@ class ComingBack(NamedTuple):
     problem: Refusal | None
 
 
-class Back(NamedTuple):
+class Back(Struct, frozen=True):
     """What RETURN lines add to the commit of their sale.
 
     Attributes:

@@ -128,7 +128,7 @@ async def prepare(
         facts = replace(facts, earn_left=earn_left(program, facts, purse.used))
     # Without an account there is nothing that could have been spent.
     paying = Paying(tuple(wishes), purse, is_fact and bool(account_id))
-    return scene._replace(paying=paying), facts
+    return replace(scene, paying=paying), facts
 
 
 def purse_of(scene: Scene) -> Purse:
