@@ -36,17 +36,17 @@ class Pace:
         self._last_s = 0.0
         self._last_cpu_s = 0.0
 
-    async def ready(self, queued: int) -> None:
+    async def ready(self, queued: Callable[[], int]) -> None:
         """Wait until the next batch should start, or the loop is idle.
 
         Args:
-            queued: entries that wait.
+            queued: says how many entries wait.
         """
         loop = asyncio.get_running_loop()
         until_s = self._last_s + self._apart_s * self._times(loop.time())
         # Without a wait, calls that are ready to run still join.
         await asyncio.sleep(0.0)
-        while queued < ENTRIES_ENOUGH and (now_s := loop.time()) < until_s:
+        while queued() < ENTRIES_ENOUGH and (now_s := loop.time()) < until_s:
             before_s = self._cpu_s()
             await asyncio.sleep(min(until_s - now_s, SLICE_S))
             if self._cpu_s() - before_s < IDLE_BELOW * (loop.time() - now_s):

@@ -14,7 +14,7 @@ from msgspec import Struct
 from rewards.quota import Amount
 from server.gathering import Pace
 from server.store.budget_holds import HeldLease
-from server.store.database import Found, RetryError
+from server.store.database import Found, RetryError, both
 from server.store.facts import KnownCustomer, KnownKey
 from server.store.forwarded import Parked
 
@@ -142,7 +142,7 @@ class Lookups:
     async def _work(self) -> None:
         while True:
             await self._wake.wait()
-            await self._pace.ready(len(self._queue))
+            await self._pace.ready(lambda: len(self._queue))
             batch, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
             if not self._queue:
                 self._wake.clear()
@@ -163,7 +163,7 @@ class Lookups:
         try:
             finding = self._source.find(key_ids, hashes, price_keys, uses, hold_ids, leases)
             if sale_ids:
-                found, parked = await asyncio.gather(finding, self._source.parked_of(sale_ids))
+                found, parked = await both(finding, self._source.parked_of(sale_ids))
             else:
                 found, parked = await finding, []
         except RetryError:

@@ -95,7 +95,7 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        context = await stack.enter_async_context(_composed(settings))
+        context = await stack.enter_async_context(composed(settings))
         calls = TillCalls(context)
         sessions = Sessions(calls)
         health = health_aio.HealthServicer()
@@ -128,7 +128,7 @@ async def serve(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def _composed(settings: Settings) -> AsyncIterator[Context]:
+async def composed(settings: Settings) -> AsyncIterator[Context]:
     """Open the database and start what works on it; close it all in reverse."""
     clock = _clock(settings)
     database = Database(settings.dsn or None, settings.data_dir, "loyalty-server")

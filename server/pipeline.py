@@ -183,10 +183,9 @@ class Pipeline:
                     return
                 self._wake.clear()
                 await self._wake.wait()
-            await self._pace.ready(len(self._queue))
+            await self._pace.ready(lambda: len(self._queue))
             batch = self._take()
             if batch:
-                # What a till states by Forward has no till that waits for it.
                 await self._write(batch)
 
     def _take(self) -> list[_Entry]:

@@ -17,6 +17,7 @@ from rewards.refusal import Reason, Refusal
 from server import status
 from server.codec.message import parsed
 from server.codec.sale_form import read_checkout, read_forward, read_quote
+from server.store.database import RetryError
 from server.till.break_off import break_off
 from server.till.checkout import checkout
 from server.till.context import Context
@@ -116,6 +117,10 @@ class TillCalls:
             return await handler(self._context, request, deadline_s)
         except (Refusal, asyncio.CancelledError):
             raise
+        except RetryError as error:
+            reason = Reason.RESULT_UNKNOWN if error.fate_unknown else Reason.STORE_UNAVAILABLE
+            text = "the database cannot be reached just now: ask again with the same key"
+            raise Refusal(reason, text) from error
         except Exception as error:
             _log.exception("call_failed", call=name)
             text = f"a fault of the server: {type(error).__name__}"

@@ -5,9 +5,9 @@ Nothing above `server.store` sees asyncpg: errors arrive as the classes of this 
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import asyncpg
 import structlog
@@ -83,6 +83,7 @@ class Found:
 assert READERS_MAX + ALONE_MAX + 2 < PoolSettings().size_max, "look-ups and batches need their own"
 
 _Result = TypeVar("_Result")
+_Other = TypeVar("_Other")
 DecideAlone = Callable[[AnyConnection], Awaitable[Commit]]
 
 
@@ -181,7 +182,7 @@ class Database:
         if hashes and key_ids:
             # Keys need nothing of the rest. What is used and held is read after the versions of
             # accounts: who decides on an older state of it loses.
-            known, found = await asyncio.gather(
+            known, found = await both(
                 self.known_keys(key_ids),
                 self.find((), hashes, price_keys, uses, hold_ids, lease_hold_ids),
             )
@@ -283,6 +284,18 @@ async def _roll_back(connection: PooledConnection, transaction: Transaction) -> 
     except Exception:
         with contextlib.suppress(asyncpg.InterfaceError):
             connection.terminate()
+
+
+async def both(
+    first: Coroutine[Any, Any, _Result], second: Coroutine[Any, Any, _Other]
+) -> tuple[_Result, _Other]:
+    """Read two things beside each other; what one of them raises ends the other, too."""
+    tasks = asyncio.ensure_future(first), asyncio.ensure_future(second)
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def store_error(error: Exception, fate_unknown: bool) -> Exception:

@@ -38,7 +38,8 @@ async def with_answer(context: Context, key_id: bytes, stored: StoredRow) -> byt
         stored: as it was written; where nothing was sold there is no answer to give.
 
     Raises:
-        Refusal: NO_RULESET if the chain has lost the version.
+        Refusal: NO_RULESET if the chain has lost the version; UNKNOWN_STORE.
+        RetryError: the version is not in memory, and the database cannot be reached just now.
     """
     if pb.CheckoutResponse.FromString(stored.answer).HasField("answer"):
         return stored.answer

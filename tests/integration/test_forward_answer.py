@@ -13,7 +13,6 @@ from loyalty.v1 import receipt_pb2
 from loyalty.v1 import till_service_pb2 as pb
 from tests.forwarding import (
     AS_ANSWERED,
-    DAY_US,
     NOT_SOLD,
     OTHER,
     PLAIN,
@@ -70,11 +69,6 @@ def test_it_is_what_a_live_call_had_answered(
     made = basket(*MIXED, card=link.card(2), triggers=triggers)
     assert link.forward(2, made, kind, lines=lines).state == RECORDED
     late = link.state(2).checkout
-    if kind == PLAIN:
-        # Sold at the plain price: what promotions would have taken off is told by their policies.
-        assert [one.amount_minor for one in late.answer.lines.lines] == [
-            one.amount_minor for one in live.answer.lines.lines
-        ]
     assert figures(late) == figures(live)
     assert late.receipt_id
     assert late.fingerprint
@@ -94,10 +88,13 @@ def test_it_stays_the_same_when_the_program_has_changed(link: Link) -> None:
     first = link.state(1)
     before = first.checkout.answer.ruleset_version
     version = publish(link.office, test_program(promotions=PROGRAM_OFFLINE["promotions"][:1]))
-    wait_until(lambda: link.is_in_force(version - 1), "the new version")
-    assert link.state(1) == first
-    assert before < version
-    publish(link.office, test_program(**PROGRAM_OFFLINE))
+    try:
+        wait_until(lambda: link.is_in_force(version - 1), "the new version")
+        assert link.state(1) == first
+        assert before < version
+    finally:
+        again = publish(link.office, test_program(**PROGRAM_OFFLINE))
+        wait_until(lambda: link.is_in_force(again - 1), "the first version again")
 
 
 def test_a_sale_that_was_not_sold_has_none(link: Link) -> None:
@@ -128,7 +125,6 @@ def test_a_void_days_later_shows_it_too(link: Link) -> None:
     found = link.state(1)
     assert found.state == pb.RECEIPT_STATE_VOIDED
     assert found.checkout == before
-    assert found.checkout.decided_at_us > found.statements[0].sold_at_us - DAY_US
 
 
 def test_what_was_spent_by_its_quote(link: Link) -> None:

@@ -11,6 +11,7 @@ from loyalty.v1 import back_office_service_pb2 as bo
 from loyalty.v1 import till_service_pb2 as pb
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
 from server.clock import set_offset
+from tests.forwarding import AS_ANSWERED, forward_request
 from tests.serving import (
     PROGRAM,
     PlaceWith,
@@ -111,6 +112,19 @@ def test_turnover_makes_a_tier(till: Any, clock_file: Path) -> None:
     set_offset(clock_file, 30 * DAY_US)
     assert quoted(till) == SILVER
     set_offset(clock_file, 35 * DAY_US)
+    assert quoted(till) == FULL
+
+
+def test_the_turnover_of_a_forwarded_sale_goes_with_its_void(till: Any) -> None:
+    """Its row has no answer to read: what it was sold for is worked out."""
+    forwarded = till.Forward(forward_request(1, sale("card1"), AS_ANSWERED))
+    assert forwarded.state == pb.FORWARD_STATE_RECORDED
+    assert quoted(till) == SILVER
+    voided(till, 1)
+    assert quoted(till) == FULL
+    assert bought(till, 2) == FULL
+    assert quoted(till) == SILVER, "the next one counts from nothing"
+    voided(till, 2)
     assert quoted(till) == FULL
 
 

@@ -19,7 +19,7 @@ async def _starts(busy: float, queued: int) -> list[float]:
     pace = Pace(APART_S, cpu_s=lambda: busy * (loop.time() - began_s))
     found = []
     for _ in range(4):
-        await pace.ready(queued)
+        await pace.ready(lambda: queued)
         found.append(loop.time() - began_s)
         await asyncio.sleep(APART_S / 10)
     return found
@@ -48,8 +48,8 @@ def test_a_batch_leaves_when_the_loop_falls_idle() -> None:
         loop = asyncio.get_running_loop()
         began_s = loop.time()
         pace = Pace(APART_S, cpu_s=lambda: min(loop.time() - began_s, 2 * SLICE_S))
-        await pace.ready(1)
-        await pace.ready(1)
+        await pace.ready(lambda: 1)
+        await pace.ready(lambda: 1)
         return loop.time() - began_s
 
     assert run_virtually(idle_at_last) == pytest.approx(3 * SLICE_S)
@@ -60,14 +60,29 @@ def test_a_long_queue_does_not_wait() -> None:
     assert starts == pytest.approx([n * APART_S / 10 for n in range(4)])
 
 
+def test_a_queue_that_grows_long_waits_no_longer() -> None:
+    """The batch leaves with the slice in which it has become long enough."""
+
+    async def grown() -> float:
+        loop = asyncio.get_running_loop()
+        pace, queue = Pace(APART_S, cpu_s=loop.time), [0] * (ENTRIES_ENOUGH - 1)
+        await pace.ready(lambda: len(queue))
+        began_s = loop.time()
+        loop.call_later(SLICE_S / 2, queue.append, 0)
+        await pace.ready(lambda: len(queue))
+        return loop.time() - began_s
+
+    assert run_virtually(grown) == pytest.approx(SLICE_S)
+
+
 def test_after_a_pause_nothing_waits() -> None:
     async def paused() -> float:
         loop = asyncio.get_running_loop()
         pace = Pace(APART_S, cpu_s=loop.time)
-        await pace.ready(1)
+        await pace.ready(lambda: 1)
         await asyncio.sleep(PAUSE_S)
         before_s = loop.time()
-        await pace.ready(1)
+        await pace.ready(lambda: 1)
         return loop.time() - before_s
 
     assert run_virtually(paused) == 0.0
