@@ -65,7 +65,7 @@ def test_only_a_till_that_can_ask_gets_prompts() -> None:
     rules = make.rules(make.percent(), profile_fields=(make.field("name"),), prompts_max=2)
     mute = Decision(evaluation(), None, None, can_ask=False)
     assert decide_prompts(mute, rules, {}, make.NOON_US) is mute
-    asked = decide_prompts(mute._replace(can_ask=True), rules, {}, make.NOON_US)
+    asked = decide_prompts(replace(mute, can_ask=True), rules, {}, make.NOON_US)
     assert asked.prompts is not None
     assert [prompt.compiled.field.field_code for prompt in asked.prompts] == ["name"]
     known = {"name": FieldState(make.NOON_US)}
