@@ -1543,8 +1543,8 @@ class GetReceiptResponse(_message.Message):
     """Present state."""
     @_builtins.property
     def checkout(self) -> Global___CheckoutResponse:
-        """The first answer, byte for byte; absent if the key was broken off. Of a sale that came by Forward
-        what was decided, in the words of today: nobody was answered before.
+        """The first answer, byte for byte; absent if the key was broken off. Of a sale that came by
+        Forward what was decided, in the words of today: nobody was answered before.
         """
 
     @_builtins.property
