@@ -114,15 +114,10 @@ def figures_of(
     for one in turned:
         thing = (_kind_of(program, one.asset_code), one.asset_code, "", -1, 0)
         _add(together, thing, one.amount_minor, one.expires_at_us)
-    return tuple(
-        [
-            MessageFigure(kind, asset_code, amount_minor, detail_code, ends_us, number, place)
-            for (kind, asset_code, detail_code, number, place), (
-                amount_minor,
-                ends_us,
-            ) in together.items()
-        ]
-    )
+    found = []
+    for (kind, asset_code, detail_code, *coded), (amount_minor, ends_us) in together.items():
+        found.append(MessageFigure(kind, asset_code, amount_minor, detail_code, ends_us, *coded))
+    return tuple(found)
 
 
 def _add(together: dict[_Thing, tuple[int, int]], thing: _Thing, minor: int, ends_us: int) -> None:

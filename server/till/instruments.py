@@ -388,9 +388,9 @@ def settle(
         _post_cards(scene, looked, key_id, cards, bearers, opened, instruments)
     keys = [CommitKey(issue_key_id_of(one.code_hash), KeyKind.ISSUE, key_id) for one in instruments]
     _post_counted(scene, facts, decision, own)
-    gives = given_out(program, facts, decision.evaluation)
-    for given in gives:
-        _give_out(scene, facts, given, key_id, own, opened, instruments)
+    coded = _coded(scene, given_out(program, facts, decision.evaluation), key_id)
+    for given, code in coded:
+        _give_out(scene, facts, given, code, key_id, own, opened, instruments)
     unusable = [
         f"{one.code}: {InstrumentState(one.state).name}" for one in facts.coupons if one.state
     ]
@@ -398,7 +398,7 @@ def settle(
         bearers,
         tuple(opened),
         tuple(instruments),
-        codes_of(scene, gives, key_id),
+        _by_place(coded),
         tuple(refused),
         tuple(unusable),
         tuple(keys),
@@ -519,25 +519,40 @@ def codes_of(
 ) -> dict[tuple[int, int], tuple[str, ...]]:
     """The codes to print of what a receipt gives out, by promotion and place of its benefit.
 
-    They are made, not drawn: whoever knows the key and the secret of the chain makes them again.
+    They are made, not drawn: the key and the secret of the servers make them again.
+
+    Args:
+        scene: the sale and its rules.
+        gives: what it gives out.
+        key_id: under which it was posted, 16 bytes.
     """
-    found: dict[tuple[int, int], tuple[str, ...]] = {}
+    return _by_place(_coded(scene, gives, key_id))
+
+
+def _coded(scene: Scene, gives: Iterable[GivenOut], key_id: bytes) -> list[tuple[GivenOut, str]]:
+    hash_identifier, chain_id = scene.context.hash_identifier, scene.sale.header.chain_id
+    found = []
     for given in gives:
-        place = (given.grant.number, given.grant.place)
-        found[place] = (*found.get(place, ()), _code_of(scene, given, key_id))
+        place = (given.grant.number, given.grant.place, given.n)
+        found.append((given, made_code(hash_identifier, chain_id, key_id, *place)))
     return found
 
 
-def _code_of(scene: Scene, given: GivenOut, key_id: bytes) -> str:
-    hash_identifier, chain_id = scene.context.hash_identifier, scene.sale.header.chain_id
-    place = (given.grant.number, given.grant.place, given.n)
-    return made_code(hash_identifier, chain_id, key_id, *place)
+def _by_place(
+    coded: Iterable[tuple[GivenOut, str]],
+) -> dict[tuple[int, int], tuple[str, ...]]:
+    found: dict[tuple[int, int], tuple[str, ...]] = {}
+    for given, code in coded:
+        place = (given.grant.number, given.grant.place)
+        found[place] = (*found.get(place, ()), code)
+    return found
 
 
 def _give_out(
     scene: Scene,
     facts: Facts,
     given: GivenOut,
+    code: str,
     key_id: bytes,
     own: Journal,
     opened: list[NewAccount],
@@ -547,7 +562,7 @@ def _give_out(
     grant, promotion = given.grant, scene.rules.program.promotions[given.grant.number]
     is_money = not is_coupon(given.asset_code)
     kind = CodeKind.GIFT_CARD if is_money else CodeKind.COUPON
-    digest = hash_of(scene, kind, _code_of(scene, given, key_id))
+    digest = hash_of(scene, kind, code)
     window = AssetWindow(grant.active_from_us or scene.at_us, grant.expires_at_us)
     funding = funding_of(promotion.funding, given.amount_minor) if is_money else ()
     account_id, lot_id = facts.customer.account_id, b""
