@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from rewards.product import Product
+from rewards.product import Catalogue, Product
 from rewards.ruleset import CHANNEL_NUMBERS, CompiledLink, CompiledProgram, ProgramRules
 from rewards.sale import Header, LineAction, Sale
 
 ARTICLES_A_LINK_MAX = 50
 """Articles of a link that are looked at: enough to pass over what is in the basket."""
 
+SHELVES_KEPT_MAX = 100_000
 _RETURN = LineAction.RETURN.value
 
 ArticlesOf = Callable[[CompiledLink], tuple[str, ...]]
@@ -35,6 +36,20 @@ def items_max(program: CompiledProgram, header: Header) -> int:
             continue
         return group.cross_sell_max
     return 0
+
+
+def articles_shown(
+    catalogue: Catalogue, rules: ProgramRules, link: CompiledLink
+) -> tuple[str, ...]:
+    """What a link shows of a catalogue; worked out once for it and a version of the rules."""
+    shelves, key = catalogue.shelves, (rules.version, link.tag)
+    found = shelves.get(key)
+    if found is None:
+        if len(shelves) >= SHELVES_KEPT_MAX:
+            shelves.clear()
+        found = catalogue.articles_of(link.link.show, ARTICLES_A_LINK_MAX, rules.may_show)
+        shelves[key] = found
+    return found
 
 
 def choose_items(

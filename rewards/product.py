@@ -147,11 +147,18 @@ class SetMemo:
 
 
 class Catalogue:
-    """All articles of a chain, with an index from sets to articles. Replaced whole on change."""
+    """All articles of a chain, with an index from sets to articles. Replaced whole on change.
+
+    Attributes:
+        products: by sku.
+        shelves: what links show, by version of the rules and the link's tag: kept by
+            `rewards.cross_sell.articles_shown`.
+    """
 
     def __init__(self, products: dict[str, Product]) -> None:
         """Index the articles by category, brand and property."""
         self.products = products
+        self.shelves: dict[tuple[int, bytes], tuple[str, ...]] = {}
         self._by_category: dict[str, list[str]] = {}
         self._by_brand: dict[str, list[str]] = {}
         self._by_property: dict[str, list[str]] = {}

@@ -21,6 +21,8 @@ from server.store.forwarded import Parked
 BATCH_MAX = 256
 TOLD_TOGETHER = 4
 """Of calls that can wait, once round the event loop: each round costs some 0.2 ms with gRPC."""
+IN_STEP_FROM = 16
+"""Live calls found together that decide in step: of fewer each turn of the loop costs more."""
 BATCHES_APART_S = 0.006
 """Under load; a batch of ENTRIES_ENOUGH or the first after a pause does not wait."""
 
@@ -57,6 +59,7 @@ class Seen(Struct, frozen=True):
         held: accounts on which there are holds of those ids, lapsed or not.
         leases: what the basket holds of budgets, lapsed or not.
         parked: refunds and voids that wait for its sale.
+        in_step: it was found with many others: they decide in step (`server.till.step`).
     """
 
     keys: dict[bytes, KnownKey]
@@ -66,6 +69,7 @@ class Seen(Struct, frozen=True):
     held: tuple[int, ...] = ()
     leases: tuple[HeldLease, ...] = ()
     parked: tuple[Parked, ...] = ()
+    in_step: bool = False
 
 
 class FactSource(Protocol):
@@ -176,10 +180,11 @@ class Lookups:
                 if not future.done():
                     future.set_exception(error)
             return
+        live_count = sum([not wanted.can_wait for wanted, _ in batch])
         for wanted, future in batch:
             if future.done():
                 continue
-            seen = seen_by(wanted, found, parked)
+            seen = seen_by(wanted, found, parked, live_count >= IN_STEP_FROM)
             if wanted.can_wait:
                 self._tell_in_turn(future, seen)
             else:
@@ -205,8 +210,11 @@ def _give_up(future: "asyncio.Future[Seen]") -> None:
         future.set_exception(TimeoutError("the look-up took too long"))
 
 
-def seen_by(wanted: Wanted, found: Found, parked: Sequence[Parked] = ()) -> Seen:
+def seen_by(
+    wanted: Wanted, found: Found, parked: Sequence[Parked] = (), in_step: bool = False
+) -> Seen:
     """Pick what one call asked for out of what a batch found."""
+    in_step = in_step and not wanted.can_wait
     keys = {key_id: found.keys[key_id] for key_id in wanted.key_ids if key_id in found.keys}
     held = tuple([one for hold_id in wanted.hold_ids for one in found.held.get(hold_id, ())])
     leases = tuple([one for key in wanted.lease_hold_ids for one in found.leases.get(key, ())])
@@ -215,9 +223,9 @@ def seen_by(wanted: Wanted, found: Found, parked: Sequence[Parked] = ()) -> Seen
         owner = found.identifiers.get(digest)
         if owner is not None and owner in found.customers:
             customer = found.customers[owner]
-            return Seen(keys, customer, held=held, leases=leases, parked=own)
+            return Seen(keys, customer, {}, {}, held, leases, own, in_step)
     if wanted.uses is not None:
         return Seen(keys, None, {}, found.uses.get(wanted.uses[0], {}))
     if not wanted.price_keys:
-        return Seen(keys, None, held=held, leases=leases, parked=own)
+        return Seen(keys, None, {}, {}, held, leases, own, in_step)
     return Seen(keys, None, {k: found.prices[k] for k in wanted.price_keys if k in found.prices})

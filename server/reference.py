@@ -13,13 +13,12 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from rewards.cross_sell import ARTICLES_A_LINK_MAX
 from rewards.facts import AssetWindow, StoreFacts
 from rewards.product import Catalogue, Product
 from rewards.program import Asset
 from rewards.refusal import Reason, Refusal
 from rewards.rounding import floor_div
-from rewards.ruleset import CompiledLink, CompiledProgram, ProgramRules, Ruleset
+from rewards.ruleset import CompiledProgram, ProgramRules, Ruleset
 from server.clock import Clock
 from server.ruleset_loading import compile_version, load_version
 from server.store.feeds import StoreRecord, VersionRecord
@@ -187,7 +186,6 @@ class Reference:
         self._catalogues: dict[str, Catalogue] = {}
         self._live: list[tuple[int, Ruleset]] = []
         self._old: OrderedDict[int, Ruleset] = OrderedDict()
-        self._shelves: dict[tuple[int, int, bytes], tuple[str, ...]] = {}
         self._store_change = 0
         self._product_change = 0
         self._loop: asyncio.Task[None] | None = None
@@ -272,18 +270,6 @@ class Reference:
         """The chain's articles."""
         return self._catalogues.get(chain_id, _EMPTY_CATALOGUE)
 
-    def shelf(
-        self, catalogue: Catalogue, rules: ProgramRules, link: CompiledLink
-    ) -> tuple[str, ...]:
-        """What a link shows; worked out once for a catalogue."""
-        key = (id(catalogue), rules.version, link.tag)
-        found = self._shelves.get(key)
-        if found is None:
-            show = link.link.show
-            found = catalogue.articles_of(show, ARTICLES_A_LINK_MAX, rules.may_show)
-            self._shelves[key] = found
-        return found
-
     def versions(self) -> list[tuple[int, int]]:
         """(version, effective_at_us) of the version in force and those to come."""
         return [(ruleset.version, effective_at_us) for effective_at_us, ruleset in self._live]
@@ -319,7 +305,6 @@ class Reference:
         first = newest + 1 if newest else max(1, await self._source.version_in_force(now_us))
         for record in await self._source.versions_from(first):
             self._live.append((record.effective_at_us, await self._load(record)))
-            self._shelves.clear()
             _log.info("ruleset_loaded", version=record.version)
         self._drop_superseded(now_us)
 
@@ -352,7 +337,6 @@ class Reference:
         for chain_id, products in by_chain.items():
             merged = {**self.catalogue(chain_id).products, **products}
             self._catalogues[chain_id] = await asyncio.to_thread(Catalogue, merged)
-        self._shelves.clear()
 
 
 def _from(window: AssetWindow, at_us: int) -> AssetWindow:

@@ -56,6 +56,7 @@ from server.till.history import forwarded_refusal, last_statement, stands_as_ans
 from server.till.holds import hold_id_of, versions_in_time
 from server.till.merged import account_today
 from server.till.refund_answer import spell_exceptions, spell_returns
+from server.till.step import step_with
 from server.till.stored import stored_checkout
 from server.till.tiers import bought_by
 from server.token import QuoteToken
@@ -273,22 +274,25 @@ class CheckoutOperation:
         if frozen.problem is not None:
             self._except(exceptions, ExceptionKind.TOKEN, frozen.problem)
         self._check_business(seen, exceptions)
-        scene = work.Scene(context, store, frozen.rules, self._sale, frozen.at_us)
+        scene = work.scene_of(context, store, frozen.rules, self._sale, frozen.at_us)
         facts, looked, basket = await self._facts(scene, seen, frozen, now_us, deadline_s)
+        await step_with(seen)
         promised = await versions_in_time(context, basket.promised, deadline_s)
         scene, facts = await self._paying(scene, facts, frozen, seen, now_us, deadline_s)
         coming = await returns.look_at(scene, seen, deadline_s)
         self.held = await self._held(frozen, seen, deadline_s)
+        await step_with(seen)
         kept = await quotas.decide(scene, facts, self._asking(frozen), deadline_s)
         try:
-            return self._decided(
+            await step_with(seen)
+            return await self._decided(
                 scene, seen, frozen, kept, looked, basket, promised, coming, exceptions
             )
         except BaseException:
             context.budgets.settle(kept.budget_uses, was_written=False)
             raise
 
-    def _decided(
+    async def _decided(
         self,
         scene: work.Scene,
         seen: Seen,
@@ -307,6 +311,7 @@ class CheckoutOperation:
         takings = self._takings(scene, facts, decision, frozen, exceptions)
         found = self._differences(decision.evaluation, frozen, exceptions)
         decision, skipped = self._with_extras(scene, decision, facts, seen)
+        await step_with(seen)
         detail = self._differs(decision.evaluation)
         if detail:
             exceptions.append(ExceptionEntry(ExceptionKind.OUTCOME_DIFFERS, detail))
@@ -335,7 +340,9 @@ class CheckoutOperation:
             back,
             promised,
         )
+        await step_with(seen)
         answer = self._answer(sold)
+        await step_with(seen)
         if command.sale.header.mode == SaleMode.TRAINING:
             return Decided(None, answer)
         return Decided(self._commit(sold, seen, answer), answer)

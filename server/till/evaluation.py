@@ -3,6 +3,7 @@
 from msgspec import Struct
 from msgspec.structs import replace
 
+from rewards.cross_sell import articles_shown
 from rewards.decide import (
     Decision,
     decide_cross_sell,
@@ -12,6 +13,7 @@ from rewards.decide import (
 from rewards.evaluate import Evaluated
 from rewards.facts import ANONYMOUS, NO_ACCOUNT, UNKNOWN, CustomerFacts, Facts
 from rewards.hints import Hint
+from rewards.product import Catalogue
 from rewards.ruleset import CompiledLink, ProgramRules
 from rewards.sale import EntryMethod, Sale
 from rewards.spending import Purse, Wish, decide_spending
@@ -56,8 +58,11 @@ class Paying(Struct, frozen=True):
 class Scene(Struct, frozen=True):
     """A sale with all that its decision depends on but the customer.
 
+    It holds what others may replace while the decision is made (`server.till.step`).
+
     Attributes:
         at_us: instant of evaluation, UTC microseconds: the quote's frozen one, or now.
+        catalogue: the chain's articles as they were when the call began.
         paying: None while nothing can be spent, and what is earned has no bounds.
     """
 
@@ -66,7 +71,16 @@ class Scene(Struct, frozen=True):
     rules: ProgramRules
     sale: Sale
     at_us: int
+    catalogue: Catalogue
     paying: Paying | None = None
+
+
+def scene_of(
+    context: Context, store: StoreInfo, rules: ProgramRules, sale: Sale, at_us: int
+) -> Scene:
+    """A sale with the chain's articles as they are now; the rest as `Scene` has it."""
+    catalogue = context.reference.catalogue(sale.header.chain_id)
+    return Scene(context, store, rules, sale, at_us, catalogue)
 
 
 async def gather_facts(scene: Scene, seen: Seen | None, deadline_s: float) -> Facts:
@@ -80,7 +94,7 @@ async def gather_facts(scene: Scene, seen: Seen | None, deadline_s: float) -> Fa
     Raises:
         TimeoutError: the time is up; only for a program that uses price lists.
     """
-    articles = scene.context.reference.catalogue(scene.sale.header.chain_id).products
+    articles = scene.catalogue.products
     skus = sorted({line.sku for line in scene.sale.lines})
     products = tuple([articles[sku] for sku in skus if sku in articles])
     store = scene.store.facts_at(scene.rules, scene.at_us)
@@ -130,13 +144,12 @@ def add_prompts(scene: Scene, decision: Decision, seen: Seen | None) -> Decision
 
 def add_items(scene: Scene, decision: Decision, facts: Facts) -> Decision:
     """Add the cross-sell items."""
-    reference = scene.context.reference
-    catalogue = reference.catalogue(scene.sale.header.chain_id)
+    catalogue, rules = scene.catalogue, scene.rules
 
     def shelf(link: CompiledLink) -> tuple[str, ...]:
-        return reference.shelf(catalogue, scene.rules, link)
+        return articles_shown(catalogue, rules, link)
 
-    return decide_cross_sell(decision, scene.rules, scene.sale, facts, shelf)
+    return decide_cross_sell(decision, rules, scene.sale, facts, shelf)
 
 
 def asked_of(
@@ -160,7 +173,7 @@ def asked_of(
         facts=facts,
         decision=decision,
         skipped=skipped,
-        catalogue=scene.context.reference.catalogue(header.chain_id),
+        catalogue=scene.catalogue,
         voice=voice_of(scene.store, program, header.language_code, customer_language),
         hints=hints,
         may_add=may_add,

@@ -424,7 +424,7 @@ class ForwardedCheckout(CheckoutOperation):
         now_us = context.clock()
         frozen = await self._freeze(work.account_of(seen), now_us, deadline_s)
         store = context.reference.store(command.key.chain_id, command.key.store_id)
-        scene = work.Scene(context, store, frozen.rules, self._sale, frozen.at_us)
+        scene = work.scene_of(context, store, frozen.rules, self._sale, frozen.at_us)
         try:
             facts = await work.gather_facts(scene, seen, deadline_s)
         except TimeoutError:

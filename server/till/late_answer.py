@@ -49,7 +49,7 @@ async def with_answer(context: Context, key_id: bytes, stored: StoredRow) -> byt
     header = sale.header
     rules = await context.reference.rules_of(header.chain_id, stored.ruleset_version)
     store = context.reference.store(header.chain_id, header.store_id)
-    scene = work.Scene(context, store, rules, sale, stored.evaluated_at_us)
+    scene = work.scene_of(context, store, rules, sale, stored.evaluated_at_us)
     facts = facts_of(stored)
     decision = _decided(scene, facts)
     id_base = kept.basket_id or key_id

@@ -40,6 +40,7 @@ from server.till.holds import (
 )
 from server.till.refund_answer import spell_exceptions, spell_returns
 from server.till.reservation import Reserved, reserved_by, wanted_holds
+from server.till.step import step_with
 from server.token import QuoteToken
 
 TOKEN_LIFE_US = 60 * 60 * 1_000_000
@@ -83,9 +84,10 @@ async def quote(context: Context, request: pb.QuoteRequest | ReadQuote, deadline
     at_us = token.instant_us if token else now_us
     rules = await _rules(context, sale.header.chain_id, token, at_us)
     check_currency(store, rules.program, sale.header.currency_code)
-    scene = work.Scene(context, store, rules, sale, at_us)
+    scene = work.scene_of(context, store, rules, sale, at_us)
     quoted = await _held(scene, reserved, basket_id, deadline_s)
     scene, facts, decision = quoted.scene, quoted.kept.facts, quoted.kept.decision
+    await step_with(quoted.seen)
     decision, skipped = _with_extras(scene, facts, decision, quoted.seen, deadline_s)
     hints = find_hints(rules, sale, facts, decision.evaluation)
     asked = work.asked_of(scene, facts, decision, skipped, basket_id, hints)
@@ -94,6 +96,7 @@ async def quote(context: Context, request: pb.QuoteRequest | ReadQuote, deadline
     expires_at_us = token.expires_at_us if token else now_us + TOKEN_LIFE_US
     new_token = _token(quoted, basket_id, decision.evaluation, expires_at_us)
     back = await returns.preview(scene, now_us, deadline_s - FACTS_RESERVE_S)
+    await step_with(quoted.seen)
     return _RESPONSE(
         spell_answer(replace(asked, spend=view)),
         context.signer.sign(new_token),
@@ -172,6 +175,7 @@ async def _held(
         is_live = scene.sale.header.mode != SaleMode.TRAINING
         held = seen.leases if seen is not None else ()
         takes = reserved.budgets and is_live and seen is not None
+        await step_with(seen)
         kept = await quotas.decide(paying, facts, quotas.Asking(takes, held), deadline_s)
         if takes or (held and is_live):
             end_us = now_us + scene.rules.program.hold_minutes * MINUTE_US
