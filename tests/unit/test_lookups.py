@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.lookups import BATCH_MAX, TOLD_TOGETHER, Lookups, Seen, Wanted, seen_by
+from server.lookups import (
+    BATCH_MAX,
+    IN_STEP_FROM,
+    TOLD_TOGETHER,
+    Lookups,
+    Seen,
+    Wanted,
+    seen_by,
+)
 from server.store.database import Found, RetryError
 from server.store.facts import KnownCustomer, KnownKey
 from server.store.forwarded import Parked
@@ -177,6 +185,23 @@ def test_who_can_wait_is_told_in_turn() -> None:
         assert told.index("live goes on") < told.index(f"p{TOLD_TOGETHER}")
         assert told.index("p0 goes on") < told.index(f"p{2 * TOLD_TOGETHER}")
         assert [name for name in told if name in patient] == patient
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("live", [1, IN_STEP_FROM - 1, IN_STEP_FROM, IN_STEP_FROM + 1])
+def test_many_live_calls_found_together_decide_in_step(live: int) -> None:
+    async def scenario(bench: Bench) -> None:
+        deadline_s = virtual_loop().time() + LONG_S
+        wanted = [
+            Wanted((make.key_id(f"k{n}"),), (), can_wait=n >= live)
+            for n in range(live + IN_STEP_FROM)
+        ]
+        work = [asyncio.create_task(bench.lookups.look_up(one, deadline_s)) for one in wanted]
+        seen = await asyncio.gather(*work)
+        assert len(bench.facts.asked) == 1
+        assert [one.in_step for one in seen[:live]] == [live >= IN_STEP_FROM] * live
+        assert not any(one.in_step for one in seen[live:]), "who can wait is told in turn"
 
     play(scenario)
 
