@@ -102,7 +102,8 @@ cdef class Shape:
             OverflowError: an integer does not fit 64 bits.
         """
         cdef Part parts[FIELDS_MAX]
-        cdef list singles = [], repeated = [], found = []
+        cdef list singles = [], many = [], found = []
+        cdef tuple repeated
         cdef Py_ssize_t n, row, rows_count
         if len(columns) != self.count:
             raise TypeError(f"a message of this shape has {self.count} columns")
@@ -110,17 +111,18 @@ cdef class Shape:
             parts[n].first = parts[n].count = 0
             if self.fields[n].kind >= TEXTS:
                 counts, values = columns[n]
-                singles.append(list(counts))
-                repeated.append(list(values))
+                singles.append(_as_list(counts))
+                many.append(_as_list(values))
             else:
-                singles.append(list(columns[n]))
-                repeated.append(None)
+                singles.append(_as_list(columns[n]))
+                many.append(None)
+        repeated = tuple(many)
         rows_count = len(<list> singles[0]) if self.count else 0
         for n in range(self.count):
             if len(<list> singles[n]) != rows_count:
                 raise ValueError("columns are not of one length")
         for row in range(rows_count):
-            found.append(self._row(singles, tuple(repeated), parts, row))
+            found.append(self._row(singles, repeated, parts, row))
         for n in range(self.count):
             if self.fields[n].kind >= TEXTS:
                 if parts[n].first + parts[n].count != len(<list> repeated[n]):
@@ -157,6 +159,11 @@ cdef class Shape:
 
 
 # --- what a field takes -----------------------------------------------------------------------
+
+cdef list _as_list(column):
+    """A column as a list; nothing here can run code that would change it."""
+    return column if type(column) is list else list(column)
+
 
 cdef Py_ssize_t _measure(const Field *field, object value, Part *part) except -1:
     """How many bytes a field takes with its tag; none at its default."""
