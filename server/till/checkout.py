@@ -646,6 +646,8 @@ def _is_held(purse: Purse, told: QuoteToken | None) -> bool:
 
 def _overruns(rules: ProgramRules, kept: quotas.Kept) -> list[ExceptionEntry]:
     """What a fact gave beyond limits over many receipts, because its quote had shown it."""
+    if not kept.overrun:
+        return []
     shown = dict(kept.shown_by(rules))
     names = [rules.program.promotions[number].promotion_id for number in sorted(kept.overrun)]
     return [

@@ -67,6 +67,7 @@ class Back(Struct, frozen=True):
 
 
 NOTHING_BACK = Back()
+_RETURN = LineAction.RETURN.value  # a member is looked up anew for every line
 
 
 def wanted_keys(sale: Sale) -> tuple[bytes, ...]:
@@ -220,7 +221,7 @@ def _without_original(scene: Scene) -> list[Refusal]:
 
 
 def _returns(sale: Sale) -> list[Line]:
-    return [one for one in sale.lines if one.action == LineAction.RETURN and not one.cancelled]
+    return [one for one in sale.lines if one.action == _RETURN and not one.cancelled]
 
 
 def _by_original(sale: Sale) -> dict[ReceiptKey, list[Line]]:
