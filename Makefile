@@ -36,11 +36,11 @@ setup: $(STAMP) ## make .venv, install what is pinned, build the kernel (every v
 $(RUN):
 	@any=$$(command -v python3.11 || command -v python3) \
 		|| { echo "Python 3.11 is needed; name it with PYTHON=..." >&2; exit 1; }; \
-	python="$(PYTHON)"; [ -n "$$python" ] || python=$$($$any bench/fastest_python.py) || exit 1; \
-	$$python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+	python="$(PYTHON)"; [ -n "$$python" ] || python=$$("$$any" bench/fastest_python.py) || exit 1; \
+	"$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
 		|| { echo "$$python is not Python 3.11; name it with PYTHON=..." >&2; exit 1; }; \
-	echo "setup: making $(VENV) with $$($$python --version) ($$python)"; \
-	$$python -m venv $(VENV)
+	echo "setup: making $(VENV) with $$("$$python" --version) ($$python)"; \
+	"$$python" -m venv $(VENV)
 
 # Without build isolation the kernel is compiled by the pinned Cython and setuptools.
 $(STAMP): $(SOURCES) | $(RUN)

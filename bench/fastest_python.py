@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 CANDIDATES = ("python3.11", "python3")
+MEASURE_TIMEOUT_S = 30.0
 WORTH_IT = 0.85
 """Another one is chosen for a time below so much of that of the first on the path."""
 _MEASURE = r"""
@@ -41,9 +42,15 @@ def found_on_path() -> list[str]:
 
 
 def time_of(python: str) -> float | None:
-    """Measure one, in seconds; None if .venv cannot be made of it and the kernel not be built."""
-    run = subprocess.run([python, "-c", _MEASURE], capture_output=True, text=True, check=False)
-    return None if run.returncode else float(run.stdout)
+    """Measure one, in seconds; None if .venv cannot be made of it, or the kernel not be built."""
+    command = [python, "-c", _MEASURE]
+    try:
+        run = subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=MEASURE_TIMEOUT_S
+        )
+        return float(run.stdout)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None  # no Python, or not one that can be used: it is left out
 
 
 def main() -> None:

@@ -7,6 +7,8 @@ cimport cython
 from cpython.dict cimport PyDict_GetItemWithError
 from cpython.object cimport PyObject
 
+from ext.column cimport as_list
+
 
 def values_of(known, keys):
     """Look many values up at once.
@@ -21,7 +23,7 @@ def values_of(known, keys):
     Raises:
         KeyError: a key is neither known nor made.
     """
-    cdef list asked = _as_list(keys), found = []
+    cdef list asked = as_list(keys), found = []
     cdef PyObject *kept
     for key in asked:
         kept = PyDict_GetItemWithError(known, key)
@@ -63,9 +65,9 @@ cdef class Lines:
         """
         cdef list amounts, run_counts, adjustment_counts, runs, adjustments, made = []
         cdef Py_ssize_t n, run_count, adjustment_count, run = 0, adjustment = 0
-        amounts, run_counts, adjustment_counts = [_as_list(column) for column in columns[:3]]
-        runs = [_as_list(column) for column in columns[3:6]]
-        adjustments = [_as_list(column) for column in columns[6:9]]
+        amounts, run_counts, adjustment_counts = [as_list(column) for column in columns[:3]]
+        runs = [as_list(column) for column in columns[3:6]]
+        adjustments = [as_list(column) for column in columns[6:9]]
         for n in range(len(amounts)):
             run_count, adjustment_count = run_counts[n], adjustment_counts[n]
             made.append(
@@ -92,8 +94,3 @@ cdef tuple _rows(object row, list columns, Py_ssize_t first, Py_ssize_t count):
     if count == 1:
         return (row(left[first], middle[first], right[first]),)
     return tuple([row(left[n], middle[n], right[n]) for n in range(first, first + count)])
-
-
-cdef list _as_list(column):
-    """A column as the engine gives it, which is no list where it is empty."""
-    return column if type(column) is list else list(column)

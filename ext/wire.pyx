@@ -10,6 +10,8 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 
+from ext.column cimport as_list
+
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
     long long PyLong_AsLongLong(object value) except? -1
@@ -111,10 +113,10 @@ cdef class Shape:
             parts[n].first = parts[n].count = 0
             if self.fields[n].kind >= TEXTS:
                 counts, values = columns[n]
-                singles.append(_as_list(counts))
-                many.append(_as_list(values))
+                singles.append(as_list(counts))
+                many.append(as_list(values))
             else:
-                singles.append(_as_list(columns[n]))
+                singles.append(as_list(columns[n]))
                 many.append(None)
         repeated = tuple(many)
         rows_count = len(<list> singles[0]) if self.count else 0
@@ -159,11 +161,6 @@ cdef class Shape:
 
 
 # --- what a field takes -----------------------------------------------------------------------
-
-cdef list _as_list(column):
-    """A column as a list; nothing here can run code that would change it."""
-    return column if type(column) is list else list(column)
-
 
 cdef Py_ssize_t _measure(const Field *field, object value, Part *part) except -1:
     """How many bytes a field takes with its tag; none at its default."""

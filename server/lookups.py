@@ -180,11 +180,11 @@ class Lookups:
                 if not future.done():
                     future.set_exception(error)
             return
-        live_count = sum([not wanted.can_wait for wanted, _ in batch])
+        in_step = sum([not wanted.can_wait for wanted, _ in batch]) >= IN_STEP_FROM
         for wanted, future in batch:
             if future.done():
                 continue
-            seen = seen_by(wanted, found, parked, live_count >= IN_STEP_FROM)
+            seen = seen_by(wanted, found, parked, in_step and not wanted.can_wait)
             if wanted.can_wait:
                 self._tell_in_turn(future, seen)
             else:
@@ -214,7 +214,6 @@ def seen_by(
     wanted: Wanted, found: Found, parked: Sequence[Parked] = (), in_step: bool = False
 ) -> Seen:
     """Pick what one call asked for out of what a batch found."""
-    in_step = in_step and not wanted.can_wait
     keys = {key_id: found.keys[key_id] for key_id in wanted.key_ids if key_id in found.keys}
     held = tuple([one for hold_id in wanted.hold_ids for one in found.held.get(hold_id, ())])
     leases = tuple([one for key in wanted.lease_hold_ids for one in found.leases.get(key, ())])

@@ -19,6 +19,7 @@ from server.settings import Settings
 from server.till.checkout import CheckoutOperation, read_command
 from server.till.context import Context
 from server.till.durable import Decided, look_up_in_time
+from server.till.quote import quote
 from server.till.step import step_with
 from tests.serving import checkout_request, test_program
 
@@ -75,6 +76,26 @@ async def test_what_is_replaced_between_steps_changes_nothing(
     sets = (answer.lines.lines, answer.rewards.rewards, answer.prompts.prompts)
     assert all(sets), "there is something that could have changed"
     assert answer.cross_sell.items[0].name, "an item is spoken of by its article's name"
+
+
+async def test_nor_does_it_change_a_quote(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = 0
+
+    async def replace_all(seen: Seen | None) -> None:
+        nonlocal steps
+        steps += 1
+        monkeypatch.setattr(context.reference, "catalogue", lambda chain_id: Catalogue({}))
+
+    request = pb.QuoteRequest(basket_id=b"b" * 16, sale=checkout_request(1).sale)
+    deadline_s = asyncio.get_running_loop().time() + LATER_S
+    at_once = await quote(context, request, deadline_s)
+    monkeypatch.setattr("server.till.quote.step_with", replace_all)
+    stepped = await quote(context, request, deadline_s)
+    assert steps == 3
+    assert stepped == at_once
+    assert pb.QuoteResponse.FromString(stepped).answer.cross_sell.items
 
 
 async def test_calls_found_together_take_each_step_in_turn() -> None:

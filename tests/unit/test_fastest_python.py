@@ -27,6 +27,7 @@ def python_that_takes(place: Path, time_s: str | None) -> Path:
         (("0.1", "0.09"), 0),  # not by so little
         ((None, "0.2"), 1),
         (("0.2", None, "0.1"), 2),
+        (("no number", "0.2"), 1),
     ],
 )
 def test_the_fastest_is_chosen(tmp_path: Path, times: tuple[str | None, ...], chosen: int) -> None:
@@ -34,6 +35,13 @@ def test_the_fastest_is_chosen(tmp_path: Path, times: tuple[str | None, ...], ch
     path = os.pathsep.join(str(one.parent) for one in made)
     run = run_on(path)
     assert (run.returncode, run.stdout) == (0, str(made[chosen]))
+
+
+def test_what_cannot_be_run_is_left_out(tmp_path: Path) -> None:
+    made = [python_that_takes(tmp_path / name, "0.1") for name in ("first", "second")]
+    made[0].write_bytes(b"\x7fELF but not for this machine")
+    run = run_on(os.pathsep.join(str(one.parent) for one in made))
+    assert (run.returncode, run.stdout) == (0, str(made[1])), run.stderr
 
 
 def test_without_any_it_says_what_to_do(tmp_path: Path) -> None:
