@@ -249,7 +249,7 @@ def enter_sets(
 
 
 def _sets_of(item: Item, sets: SetMemo, offers: Sequence[OwnOffer]) -> frozenset[int]:
-    found = set(sets.sets_of(item.sku, item.product))
+    found = set(sets.of(item.sku, item.product))
     index = sets.index
     for number in index.offered:
         if _is_offered(index.sets[number], item, offers):

@@ -1,6 +1,10 @@
 """What a decision wants written: one value for the commit pipeline, whatever the operation."""
 
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
+from itertools import chain
+from operator import attrgetter
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -9,6 +13,9 @@ from rewards.outcome import Statement
 from rewards.settling import ReturnRecord
 
 UNCHANGED = -1
+
+_ACCOUNTS, _MOVED = attrgetter("accounts"), attrgetter("account_id", "movement")
+_Part = TypeVar("_Part")
 
 
 class KeyKind(IntEnum):
@@ -433,8 +440,7 @@ class Commit(Struct, frozen=True, gc=False):
 
     def moved(self) -> list[tuple[int, Movement]]:
         """The accounts with what moves on them, new ones too."""
-        old = [(one.account_id, one.movement) for one in self.accounts]
-        return old + [(one.account_id, one.movement) for one in self.new_accounts]
+        return [*map(_MOVED, self.accounts), *map(_MOVED, self.new_accounts)]
 
     @property
     def account_id(self) -> int:
@@ -442,3 +448,13 @@ class Commit(Struct, frozen=True, gc=False):
         if self.accounts and self.accounts[0].account_id > 0:
             return self.accounts[0].account_id
         return self.new_customers[0].customer_id if self.new_customers else 0
+
+
+def changes_of(commits: Iterable[Commit]) -> list[AccountChange]:
+    """What commits change of accounts, one commit after the other."""
+    return list(chain.from_iterable(map(_ACCOUNTS, commits)))
+
+
+def having(parts: Iterable[_Part], field: str) -> Iterator[_Part]:
+    """Those of several commits, or of their parts, that have anything in a field: seldom one."""
+    return filter(attrgetter(field), parts)

@@ -87,11 +87,14 @@ def given_out(
     Coupons of a series that the program does not list, and certificates of a program without an
     asset of kind gift_money, are the chain's own affair: they are said, not kept.
     """
+    grants = [grant for grant in evaluation.grants if not grant.asset_code]
+    if not grants:
+        return ()
     customer = facts.customer
     is_known = bool(customer.account_id) and customer.state in EARNING_STATES
     money = gift_asset(program)
     found: list[GivenOut] = []
-    for grant in evaluation.grants:
+    for grant in grants:
         benefit = program.promotions[grant.number].gives[grant.place]
         if isinstance(benefit, CouponReward) and benefit.series_code in program.coupon_series:
             is_own = is_known and not program.coupon_series[benefit.series_code].bearer

@@ -76,7 +76,7 @@ def choose_items(
     if not count_max:
         return ()
     reached = _reached(rules, sale, products)
-    taken = {line.sku for line in sale.lines}
+    taken = set(sale.columns.skus)
     chosen: list[CrossSellItem] = []
     left = sorted(reached)
     while left:
@@ -97,17 +97,16 @@ def choose_items(
 
 def _reached(rules: ProgramRules, sale: Sale, products: Mapping[str, Product]) -> dict[int, int]:
     """Numbers of the links that the basket leads to, each with the line_id-first line that does."""
-    lines = sale.lines
-    sets = rules.link_sets.sets_of_each([line.sku for line in lines], products)
+    columns = sale.columns
+    sets = rules.link_sets.of_each(columns.skus, products)
     position_by_link: dict[int, int] = {}
-    for position, numbers in enumerate(sets):
-        line = lines[position]
-        if not numbers or line.cancelled or line.action == _RETURN:
+    # The first by line_id comes last and stays.
+    line_ids = columns.line_ids
+    for position in sorted(range(len(sets)), key=line_ids.__getitem__, reverse=True):
+        if columns.cancelled[position] or columns.actions[position] == _RETURN:
             continue
-        for number in numbers:
-            first = position_by_link.get(number)
-            if first is None or line.line_id < lines[first].line_id:
-                position_by_link[number] = position
+        for number in sets[position]:
+            position_by_link[number] = position
     return position_by_link
 
 

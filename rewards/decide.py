@@ -96,7 +96,7 @@ def decide_cross_sell(
     count_max = items_max(rules.program, sale.header)
     if not count_max:
         return decision
-    products = {product.sku: product for product in facts.products}
+    products = facts.products_by_sku
     segments = facts.customer.segments
     items = choose_items(rules, sale, products, segments, articles_of, count_max)
     return replace(decision, items=items)

@@ -1,6 +1,7 @@
 """How much of an asset a receipt may give: by receipt, by customer and period, by balance."""
 
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 
 from msgspec.structs import replace
 
@@ -11,6 +12,8 @@ from rewards.rewarding import Grant
 from rewards.rounding import floor_div
 from rewards.ruleset import CompiledEarnBound, CompiledProgram
 from rewards.trace import Condition, TraceEntry, TraceOutcome
+
+_BALANCE_MAX = attrgetter("balance_max_minor")
 
 
 def earn_use_id(asset_code: str) -> str:
@@ -75,6 +78,8 @@ def within_balances(program: CompiledProgram, facts: Facts, evaluation: Evaluate
     Returns:
         The evaluation with lowered grants, those of nothing left out; the trace says of whom.
     """
+    if not any(map(_BALANCE_MAX, program.assets.values())):
+        return evaluation
     bounds = {
         code: asset.balance_max_minor
         for code, asset in program.assets.items()

@@ -11,6 +11,8 @@ from rewards.rewarding import Grant
 from rewards.rounding import RATE_BP_ONE
 from rewards.ruleset import CompiledProgram
 
+_ISSUER, _OVERRUN = Book.ISSUER, Book.OVERRUN
+
 
 def post_grants(
     journal: Journal,
@@ -29,14 +31,14 @@ def post_grants(
     for grant in grants:
         if grant.asset_code:
             promotion = program.promotions[grant.number]
-            book = Book.OVERRUN if grant.number in overrun else Book.ISSUER
+            rules = promotion.funding
             journal.grant(
                 promotion.promotion_id,
                 grant.asset_code,
                 grant.amount_minor,
                 AssetWindow(grant.active_from_us, grant.expires_at_us),
-                funding_of(promotion.funding, grant.amount_minor),
-                book,
+                funding_of(rules, grant.amount_minor) if rules else (),
+                _OVERRUN if grant.number in overrun else _ISSUER,
             )
 
 

@@ -185,7 +185,7 @@ def _priced(
     withheld: Collection[int],
 ) -> tuple[Course, list[int], list[LaneProof]]:
     """Run the lanes before the reward lane; also all candidates, and how good best lanes are."""
-    products = {product.sku: product for product in facts.products}
+    products = facts.products_by_sku
     items = build_items(sale.lines, products, sale.header.capabilities.zero_price)
     program = rules.program
     enter_sets(items, sale.lines, rules.sets, program.classes, facts.customer.offers)

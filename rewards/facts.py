@@ -4,12 +4,15 @@ They are fetched before, stored with the receipt, and hold no personal data.
 """
 
 from enum import IntEnum
+from operator import attrgetter
 
 from msgspec import Struct
 
+from rewards.derived import derived
 from rewards.product import Product
 
 NO_ACCOUNT = 0
+_SKU = attrgetter("sku")
 
 
 class CustomerState(IntEnum):
@@ -174,7 +177,7 @@ class Spent(Struct, frozen=True, array_like=True, gc=False):
     rule: int
 
 
-class Facts(Struct, frozen=True, array_like=True):
+class Facts(Struct, frozen=True, array_like=True, dict=True):
     """All facts of one decision.
 
     Attributes:
@@ -197,6 +200,11 @@ class Facts(Struct, frozen=True, array_like=True):
     gift_cards: tuple[Instrument, ...] = ()
     spends: tuple[Spent, ...] = ()
     earn_left: tuple[tuple[str, int], ...] = ()
+
+    @derived
+    def products_by_sku(self) -> dict[str, Product]:
+        """The products by sku; made when first asked for, no part of the facts."""
+        return dict(zip(map(_SKU, self.products), self.products, strict=True))
 
 
 class FieldState(Struct, frozen=True, array_like=True, gc=False):

@@ -143,12 +143,12 @@ def _asked_set(promotion: CompiledPromotion, entry: TraceEntry) -> int | None:
 
 def _positions(rules: ProgramRules, sale: Sale, facts: Facts, set_number: int) -> list[int]:
     """Lines with articles of a set, by line_id."""
-    products = {product.sku: product for product in facts.products}
+    products = facts.products_by_sku
     found = [
         position
         for position, line in enumerate(sale.lines)
         if not line.cancelled
         and line.action == LineAction.SALE
-        and set_number in rules.sets.sets_of(line.sku, products.get(line.sku))
+        and set_number in rules.sets.of(line.sku, products.get(line.sku))
     ]
     return sorted(found, key=lambda position: sale.lines[position].line_id)

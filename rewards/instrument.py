@@ -7,6 +7,7 @@ asset of kind `gift_money`. Using one takes from its lots in the commit of the r
 from base64 import b32encode
 from collections.abc import Callable, Sequence
 from enum import IntEnum
+from operator import attrgetter
 
 from rewards.benefit import Benefit, DrawEntries, Prize, Status
 from rewards.facts import NO_ACCOUNT, Instrument, InstrumentState
@@ -15,6 +16,7 @@ from rewards.picking import live_holds, unheld, usable_minor
 from rewards.ruleset import CompiledProgram
 from rewards.sale import derived_key_id
 
+_KIND = attrgetter("kind")
 _COUPON_PREFIX = "coupon."
 _TIER_PREFIX = "tier."
 _CODE_BYTES = 10
@@ -56,8 +58,9 @@ def series_of(asset_code: str) -> str:
 
 def gift_asset(program: CompiledProgram) -> str:
     """The asset in which gift cards count; empty where the program has none."""
-    found = [code for code, asset in program.assets.items() if asset.kind == "gift_money"]
-    return found[0] if found else ""
+    if "gift_money" not in map(_KIND, program.assets.values()):
+        return ""
+    return next(code for code, asset in program.assets.items() if asset.kind == "gift_money")
 
 
 def counted_asset(benefit: Benefit) -> str:

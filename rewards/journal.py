@@ -4,13 +4,17 @@ Every transfer's id is derived from the key of what caused it, so that a repeat 
 A transfer is of one asset: what the account gains or loses, and who stands on the other side.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import count, repeat
+from operator import attrgetter, itemgetter
 
 from msgspec.structs import replace
 
 from rewards.facts import AssetWindow
 from rewards.ledger import (
     NOTHING,
+    AnyLot,
     BalanceChange,
     Book,
     Funding,
@@ -29,6 +33,8 @@ from rewards.ledger import (
 _Leg = tuple[int, str, int]
 _CUSTOMER, _DEBT = Book.CUSTOMER.value, Book.DEBT.value
 _VALUE, _OWED = LotKind.VALUE.value, LotKind.DEBT.value
+_LEG = attrgetter("book", "asset_code", "amount_minor")
+_LEG_MINOR = itemgetter(2)
 
 
 class AlreadyPostedError(Exception):
@@ -54,17 +60,20 @@ class Journal:
             key_id: 16 bytes of what causes it all.
             lots: the account's lots as they stand, as far as they may change.
         """
-        self._key_id = key_id
-        self._owned = {lot.lot_id: lot for lot in lots}
-        self._left = {lot.lot_id: lot.remaining_minor for lot in self._owned.values()}
+        self._transfer_ids = map(transfer_id_of, repeat(key_id), count())
+        self._known: dict[bytes, AnyLot] = {}
+        self._left: dict[bytes, int] = {}
         self._debts: dict[str, list[bytes]] = {}
-        owed = [lot for lot in self._owned.values() if lot.kind == LotKind.DEBT]
-        for lot in sorted(owed, key=lambda lot: (lot.active_from_us, lot.lot_id)):
-            self._debts.setdefault(lot.asset_code, []).append(lot.lot_id)
-        self._transfers = 0
         self._postings: list[Posting] = []
         self._lots: list[Lot] = []
         self._changes: list[LotChange] = []
+        if lots:
+            owned = {lot.lot_id: lot for lot in lots}
+            self._known.update(owned)
+            self._left = {lot.lot_id: lot.remaining_minor for lot in owned.values()}
+            owed = [lot for lot in owned.values() if lot.kind == LotKind.DEBT]
+            for lot in sorted(owed, key=lambda lot: (lot.active_from_us, lot.lot_id)):
+                self._debts.setdefault(lot.asset_code, []).append(lot.lot_id)
 
     def left_of(self, lot_id: bytes) -> int:
         """What is left of a lot after the transfers so far, minor units; 0 if it is not known."""
@@ -72,15 +81,13 @@ class Journal:
 
     def lots(self) -> list[OwnedLot]:
         """The account's lots as they stand after the transfers so far, new ones last."""
-        return [
-            replace(lot, remaining_minor=self._left[lot.lot_id]) for lot in self._owned.values()
-        ]
+        return [_standing(lot, self._left[lot.lot_id]) for lot in self._known.values()]
 
     def learn(self, lots: Iterable[OwnedLot]) -> None:
         """Take note of more of the account's lots, as they stood before the first transfer."""
         for lot in lots:
-            if lot.lot_id not in self._owned:
-                self._owned[lot.lot_id] = lot
+            if lot.lot_id not in self._known:
+                self._known[lot.lot_id] = lot
                 self._left[lot.lot_id] = lot.remaining_minor
                 if lot.kind == LotKind.DEBT:
                     self._debts.setdefault(lot.asset_code, []).append(lot.lot_id)
@@ -107,10 +114,10 @@ class Journal:
         Returns:
             The lot's id.
         """
-        transfer_id = self._next_id()
-        paid = self._debts_to_pay(asset_code, amount_minor) if asset_code in self._debts else []
-        legs: list[_Leg] = [(_CUSTOMER, "", amount_minor)]
+        transfer_id = next(self._transfer_ids)
+        paid = self._debts_to_pay(asset_code, amount_minor) if self._debts else []
         paid_minor = 0
+        legs: list[_Leg] = [(_CUSTOMER, "", amount_minor)]
         if paid:
             paid_minor = sum([minor for _, minor in paid])
             legs = [(_CUSTOMER, "", amount_minor - paid_minor), (_DEBT, "", paid_minor)]
@@ -139,14 +146,14 @@ class Journal:
         amount_minor = sum([minor for _, minor in picks])
         if not amount_minor:
             return
-        transfer_id = self._next_id()
+        transfer_id = next(self._transfer_ids)
         legs: list[_Leg] = [(Book.CUSTOMER, "", -amount_minor), (book, "", amount_minor)]
         self._post(transfer_id, promotion_id, asset_code, legs)
         self._change(transfer_id, asset_code, picks, -1)
 
     def take_back(self, lot_id: bytes, amount_minor: int) -> None:
         """Take back a part of what a lot granted: those who paid for it get it."""
-        lot = self._owned[lot_id]
+        lot = self._known[lot_id]
         gone_minor = lot.granted_minor - self._left[lot_id]
         picks = [(lot_id, amount_minor)]
         self.take_instead(
@@ -170,7 +177,7 @@ class Journal:
         amount_minor = sum([minor for _, minor in picks])
         if not amount_minor:
             return
-        transfer_id = self._next_id()
+        transfer_id = next(self._transfer_ids)
         parts = part_of(funding, amount_minor, before_minor)
         own: list[_Leg] = [(Book.CUSTOMER, "", -amount_minor)]
         self._post(transfer_id, promotion_id, asset_code, own + _other_side(book, parts, 1))
@@ -181,7 +188,7 @@ class Journal:
         amount_minor = sum([minor for _, minor in picks])
         if not amount_minor:
             return
-        transfer_id = self._next_id()
+        transfer_id = next(self._transfer_ids)
         legs: list[_Leg] = [(Book.CUSTOMER, "", amount_minor), (Book.CLEARING, "", -amount_minor)]
         self._post(transfer_id, promotion_id, asset_code, legs)
         self._change(transfer_id, asset_code, picks, 1)
@@ -204,7 +211,7 @@ class Journal:
         Returns:
             The id of the debt's lot.
         """
-        transfer_id = self._next_id()
+        transfer_id = next(self._transfer_ids)
         parts = funding or (("", amount_minor),)
         own: list[_Leg] = [(Book.DEBT, "", -amount_minor)]
         self._post(transfer_id, promotion_id, asset_code, own + _other_side(book, parts, 1))
@@ -216,7 +223,7 @@ class Journal:
         amount_minor = sum([minor for _, minor in picks])
         if not amount_minor:
             return
-        transfer_id = self._next_id()
+        transfer_id = next(self._transfer_ids)
         legs: list[_Leg] = [(Book.DEBT, "", amount_minor), (book, "", -amount_minor)]
         self._post(transfer_id, "", asset_code, legs)
         self._change(transfer_id, asset_code, picks, -1)
@@ -233,7 +240,7 @@ class Journal:
         legs: list[_Leg] = [
             (book, "", sign * amount_minor), (Book.CLEARING, "", -sign * amount_minor)
         ]  # fmt: skip
-        self._post(self._next_id(), lot.promotion_id, lot.asset_code, legs)
+        self._post(next(self._transfer_ids), lot.promotion_id, lot.asset_code, legs)
         gone_minor = lot.granted_minor - max(lot.remaining_minor, amount_minor)
         self._make(
             Lot(
@@ -253,21 +260,19 @@ class Journal:
         """Everything so far, held to its invariants."""
         if not self._postings:
             return NOTHING
-        values: dict[str, int] = {}
-        debts: dict[str, int] = {}
-        for one in self._postings:
-            if one.book == _CUSTOMER or one.book == _DEBT:
-                code = one.asset_code
-                values[code] = values.get(code, 0) + one.amount_minor
-                if one.book == _DEBT:
-                    debts[code] = debts.get(code, 0) - one.amount_minor
-        balances = tuple(
-            [BalanceChange(code, values[code], debts.get(code, 0)) for code in sorted(values)]
-        )
+        values: dict[str, int] = defaultdict(int)
+        debts: dict[str, int] = defaultdict(int)
+        for book, code, minor in map(_LEG, self._postings):
+            if book == _CUSTOMER:
+                values[code] += minor
+            elif book == _DEBT:
+                values[code] += minor
+                debts[code] -= minor
+        balances = [BalanceChange(code, values[code], debts[code]) for code in sorted(values)]
         movement = Movement(
-            tuple(self._postings), tuple(self._lots), tuple(self._changes), balances
+            tuple(self._postings), tuple(self._lots), tuple(self._changes), tuple(balances)
         )
-        return checked(movement, self._owned)
+        return checked(movement, self._known)
 
     def _debts_to_pay(self, asset_code: str, amount_minor: int) -> list[Pick]:
         """What of which debts an amount pays, the oldest first."""
@@ -287,36 +292,19 @@ class Journal:
                 break
         return picks
 
-    def _next_id(self) -> bytes:
-        ordinal, self._transfers = self._transfers, self._transfers + 1
-        return transfer_id_of(self._key_id, ordinal)
-
     def _post(
         self, transfer_id: bytes, promotion_id: str, asset_code: str, legs: Sequence[_Leg]
     ) -> None:
-        number, post = 0, self._postings.append
-        for book, party_id, minor in legs:
-            if minor:
-                post(Posting(transfer_id, number, book, party_id, promotion_id, asset_code, minor))
-                number += 1
+        post = self._postings.append
+        for number, (book, party_id, minor) in enumerate(filter(_LEG_MINOR, legs)):
+            post(Posting(transfer_id, number, book, party_id, promotion_id, asset_code, minor))
 
     def _make(self, lot: Lot) -> None:
-        if lot.lot_id in self._owned:
+        if lot.lot_id in self._known:
             raise AlreadyPostedError(lot.lot_id)
         self._lots.append(lot)
         self._left[lot.lot_id] = lot.granted_minor
-        self._owned[lot.lot_id] = OwnedLot(
-            lot.lot_id,
-            lot.asset_code,
-            lot.granted_minor,
-            lot.granted_minor,
-            lot.active_from_us,
-            lot.expires_at_us,
-            lot.kind,
-            lot.promotion_id,
-            lot.funding,
-            lot.book,
-        )
+        self._known[lot.lot_id] = lot
         if lot.kind == _OWED:
             self._debts.setdefault(lot.asset_code, []).append(lot.lot_id)
 
@@ -331,11 +319,29 @@ class Journal:
         for lot_id, minor in minors.items():
             if minor:
                 left_minor = self._left[lot_id] + sign * minor
-                lot = self._owned[lot_id]
+                lot = self._known[lot_id]
                 assert 0 <= left_minor <= lot.granted_minor, "a lot past its bounds"
                 assert lot.asset_code == asset_code, "a lot of another asset"
                 self._left[lot_id] = left_minor
                 self._changes.append(LotChange(transfer_id, lot_id, sign * minor))
+
+
+def _standing(lot: AnyLot, left_minor: int) -> OwnedLot:
+    """A lot with what is left of it."""
+    if isinstance(lot, OwnedLot):
+        return replace(lot, remaining_minor=left_minor)
+    return OwnedLot(
+        lot.lot_id,
+        lot.asset_code,
+        lot.granted_minor,
+        left_minor,
+        lot.active_from_us,
+        lot.expires_at_us,
+        lot.kind,
+        lot.promotion_id,
+        lot.funding,
+        lot.book,
+    )
 
 
 def _other_side(book: int, parts: Funding, sign: int) -> list[_Leg]:

@@ -3,8 +3,10 @@
 `rewards.journal` makes them; `docs/billing.md` says which book stands for what.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping
 from enum import IntEnum
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -43,6 +45,9 @@ class LotKind(IntEnum):
 # Plain numbers for what is compared for each posting: members of an enumeration are looked up.
 _CUSTOMER, _DEBT = Book.CUSTOMER.value, Book.DEBT.value
 _VALUE, _OWED = LotKind.VALUE.value, LotKind.DEBT.value
+
+_LEG = attrgetter("transfer_id", "asset_code", "book", "amount_minor")
+_GRANTED = attrgetter("asset_code", "kind", "granted_minor")
 
 Funding = tuple[tuple[str, int], ...]
 """(party, minor units) of who pays for something; an empty party is the chain. Empty: it alone."""
@@ -168,6 +173,9 @@ class Movement(Struct, frozen=True, array_like=True):
     balance_changes: tuple[BalanceChange, ...] = ()
 
 
+AnyLot = Lot | OwnedLot
+_Sums = dict[tuple[str, int], int]
+"""Minor units by asset and kind of lot."""
 NOTHING = Movement()
 NO_HOLDINGS = Holdings()
 
@@ -214,58 +222,50 @@ def _shares_of(funding: Funding, amount_minor: int) -> Funding:
     return tuple(shares)
 
 
-def checked(movement: Movement, owned: Mapping[bytes, OwnedLot]) -> Movement:
+def checked(movement: Movement, owned: Mapping[bytes, AnyLot]) -> Movement:
     """Hold a movement to its invariants before it is written.
 
     Args:
         movement: what is to be posted.
         owned: the lots that it changes and has not made, and others.
     """
-    posted = _posted(movement)
-    assert posted == _in_lots(movement, owned), "postings differ from lots"
-    balances = {
-        (one.asset_code, kind): minor
-        for one in movement.balance_changes
-        for kind, minor in (
-            (_VALUE, one.amount_minor + one.debt_minor),
-            (_OWED, one.debt_minor),
-        )
-        if minor
-    }
-    assert posted == balances, "balances differ from postings"
+    transfers: dict[tuple[bytes, str], int] = defaultdict(int)
+    posted: _Sums = defaultdict(int)
+    for transfer_id, asset_code, book, minor in map(_LEG, movement.postings):
+        transfers[transfer_id, asset_code] += minor
+        if book == _CUSTOMER:
+            posted[asset_code, _VALUE] += minor
+        elif book == _DEBT:
+            posted[asset_code, _OWED] -= minor
+    assert not any(transfers.values()), "unbalanced"
+    in_lots = _in_lots(movement, owned)
+    assert _same(posted, in_lots), "postings differ from lots"
+    balances: _Sums = {}
+    for one in movement.balance_changes:
+        balances[one.asset_code, _VALUE] = one.amount_minor + one.debt_minor
+        if one.debt_minor:
+            balances[one.asset_code, _OWED] = one.debt_minor
+    assert _same(posted, balances), "balances differ from postings"
     return movement
 
 
-def _posted(movement: Movement) -> dict[tuple[str, int], int]:
-    """By asset and kind of lot what the postings add to it, where it is not zero."""
-    legs: dict[tuple[bytes, str], int] = {}
-    found: dict[tuple[str, int], int] = {}
-    for one in movement.postings:
-        asset_code, minor = one.asset_code, one.amount_minor
-        transfer = one.transfer_id, asset_code
-        legs[transfer] = legs.get(transfer, 0) + minor
-        if one.book == _CUSTOMER:
-            key = asset_code, _VALUE
-            found[key] = found.get(key, 0) + minor
-        elif one.book == _DEBT:
-            key = asset_code, _OWED
-            found[key] = found.get(key, 0) - minor
-    assert not any(legs.values()), "unbalanced"
-    return {key: minor for key, minor in found.items() if minor}
+def _in_lots(movement: Movement, owned: Mapping[bytes, AnyLot]) -> _Sums:
+    """What is added to lots."""
+    found: _Sums = defaultdict(int)
+    for asset_code, kind, minor in map(_GRANTED, movement.lots):
+        found[asset_code, kind] += minor
+    if movement.lot_changes:
+        made: dict[bytes, AnyLot] = {lot.lot_id: lot for lot in movement.lots}
+        for change in movement.lot_changes:
+            lot = made.get(change.lot_id) or owned[change.lot_id]
+            found[lot.asset_code, lot.kind] += change.change_minor
+    return found
 
 
-def _in_lots(movement: Movement, owned: Mapping[bytes, OwnedLot]) -> dict[tuple[str, int], int]:
-    """By asset and kind what is added to lots, where it is not zero."""
-    found: dict[tuple[str, int], int] = {}
-    made = {}
-    for lot in movement.lots:
-        made[lot.lot_id] = key = lot.asset_code, lot.kind
-        found[key] = found.get(key, 0) + lot.granted_minor
-    for change in movement.lot_changes:
-        key = made.get(change.lot_id) or _sort_of(owned[change.lot_id])
-        found[key] = found.get(key, 0) + change.change_minor
-    return {key: minor for key, minor in found.items() if minor}
+def _same(sums: _Sums, others: _Sums) -> bool:
+    """Whether sums are the same; one that is missing is zero."""
+    return sums == others or _not_zero(sums) == _not_zero(others)
 
 
-def _sort_of(lot: OwnedLot) -> tuple[str, int]:
-    return lot.asset_code, lot.kind
+def _not_zero(sums: _Sums) -> _Sums:
+    return {key: minor for key, minor in sums.items() if minor}

@@ -6,21 +6,17 @@ which `lower` writes them; rows are those of `ext/engine_rows.pxi`.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from operator import itemgetter
 from typing import NamedTuple
-
-from msgspec.structs import astuple
 
 from rewards.authored import ProductSet
 from rewards.facts import NO_ACCOUNT, CustomerFacts, CustomerState, Facts, OwnOffer
 from rewards.gate import MINUTES_A_DAY
 from rewards.plan import NONE, Plan, lower_program
-from rewards.product import CANDIDATES_KEPT_MAX, Product, fits_rest, sets_of
+from rewards.product import ArticleMemo, Product, fits_rest, sets_of
 from rewards.reading import BIN_MIN, DAYS_A_WEEK, EARNING_STATES, coupon_tokens
 from rewards.ruleset import CHANNEL_NUMBERS, CompiledProgram
-from rewards.sale import Line, Sale, TenderKind
+from rewards.sale import Line, LineColumns, Sale, TenderKind
 
-_LINE_ID, _SKU, _MINIMUM = map(itemgetter, (0, 1, 10))
 _LINE_FIELDS = (
     "sku",
     "quantity_milli",
@@ -57,7 +53,7 @@ class Lowered(NamedTuple):
 
 
 class Lowering:
-    """Lowers receipts for one program; remembers articles as `SetMemo` does."""
+    """Lowers receipts for one program; remembers articles."""
 
     def __init__(self, program: CompiledProgram) -> None:
         """Lower the program, too: its plan stands in `plan`."""
@@ -70,7 +66,7 @@ class Lowering:
         }
         self._weekdays = [weekdays.get(str(day), NONE) for day in range(1, DAYS_A_WEEK + 1)]
         self._asks_payment = "tender" in tokens or "bin" in tokens
-        self._articles: dict[str, tuple[Product | None, tuple[int, ...]]] = {}
+        self._articles = ArticleMemo(self._learn)
 
     def lower(self, sale: Sale, facts: Facts, only: Collection[int] | None = None) -> Lowered:
         """Lower a receipt.
@@ -81,10 +77,10 @@ class Lowering:
             only: numbers of the promotions that may take part; without it all.
         """
         header, customer, plan = sale.header, facts.customer, self.plan
-        lines = list(map(astuple, sale.lines))
-        products = {product.sku: product for product in facts.products}
-        articles = self._articles_of(sorted(set(map(_SKU, lines))), products)
-        ranks = _ranks(lines, len(articles))
+        lines, products = sale.rows, facts.products_by_sku
+        skus = sorted(set(sale.columns.skus))
+        articles = dict(zip(skus, self._articles.of_each(skus, products), strict=True))
+        ranks = _ranks(sale.columns, len(articles))
         tokens = self._tokens(sale, facts)
         coupons = self._coupons(sale, facts) if header.coupon_codes or facts.coupons else ()
         numbers = self._numbers(facts)
@@ -116,33 +112,18 @@ class Lowering:
             NONE if only is None else len(chosen),
         ]
         lowered += ranks
-        for part in (tokens, coupons, numbers, balances, offers, quotas, prices, extras, chosen):
-            if part:
-                lowered += part
+        parts = (tokens, coupons, numbers, balances, offers, quotas, prices, extras, chosen)
+        for part in filter(None, parts):
+            lowered += part
         return Lowered(lines, articles, lowered)
 
-    def _articles_of(
-        self, skus: Sequence[str], products: Mapping[str, Product]
-    ) -> dict[str, tuple[int, ...]]:
-        known, find, found = self._articles.get, products.get, {}
-        for sku in skus:
-            product, entry = find(sku), known(sku)
-            if entry is None or entry[0] is not product:
-                entry = self._learn(sku, product)
-            found[sku] = entry[1]
-        return found
-
-    def _learn(self, sku: str, product: Product | None) -> tuple[Product | None, tuple[int, ...]]:
-        """Lower an article: its flags, floor and sets; remember it for this very `Product`."""
-        if len(self._articles) >= CANDIDATES_KEPT_MAX:
-            self._articles.clear()
+    def _learn(self, sku: str, product: Product | None) -> tuple[int, ...]:
+        """Lower an article: its flags, floor and sets."""
         found = sets_of(self.program.sets, sku, product)
         flags = (False, False, 0)
         if product is not None:
             flags = (product.no_discount, product.no_earn, product.minimum_price_minor)
-        row = (*flags, self.plan.gift_skus.get(sku, NONE), len(found), *found)
-        self._articles[sku] = entry = (product, row)
-        return entry
+        return (*flags, self.plan.gift_skus.get(sku, NONE), len(found), *found)
 
     def _tokens(self, sale: Sale, facts: Facts) -> list[int]:
         """Numbers of the receipt's tokens but those of coupons."""
@@ -209,11 +190,11 @@ class Lowering:
         ]
 
 
-def _ranks(rows: Sequence[tuple[object, ...]], articles_count: int) -> list[int]:
+def _ranks(columns: LineColumns, articles_count: int) -> list[int]:
     """The order of lines by their ids; empty where no two lines could be one item."""
-    if articles_count == len(rows) and not any(map(_MINIMUM, rows)):
+    line_ids = columns.line_ids
+    if articles_count == len(line_ids) and not any(columns.minimum_amounts_minor):
         return []
-    line_ids: list[str] = list(map(_LINE_ID, rows))
     ranks = {line_id: rank for rank, line_id in enumerate(sorted(set(line_ids)))}
     return [ranks[line_id] for line_id in line_ids]
 

@@ -39,7 +39,7 @@ class Room(NamedTuple):
 
 def items_of(rules: ProgramRules, sale: Sale, facts: Facts) -> list[Item]:
     """The items of a receipt with their sets and floors, as an evaluation has them."""
-    products = {product.sku: product for product in facts.products}
+    products = facts.products_by_sku
     items = build_items(sale.lines, products, sale.header.capabilities.zero_price)
     enter_sets(items, sale.lines, rules.sets, rules.program.classes, facts.customer.offers)
     return items

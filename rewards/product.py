@@ -1,12 +1,16 @@
 """Products as rules see them, and which of many product sets a product is in."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 
 from rewards.authored import ProductSet
 
 CANDIDATES_KEPT_MAX = 200_000
+
+Learned = TypeVar("Learned")
 
 
 class Product(Struct, frozen=True, array_like=True, gc=False):
@@ -109,41 +113,57 @@ def fits_rest(chosen: ProductSet, sku: str, product: Product | None) -> bool:
     )
 
 
-class SetMemo:
-    """Remembers `sets_of` by sku, so that a receipt pays for it once an article, not once a line.
+class ArticleMemo(Generic[Learned]):
+    """Remembers what is learned of articles, so that a receipt pays for it once an article.
 
-    An entry counts only for the very `Product` it was made of: a changed feed makes new ones.
+    What was learned counts only for the very `Product` it was learned of: a changed feed makes new
+    ones. The memo keeps those products, so that no other can have the identity of one of them.
     """
+
+    def __init__(self, learn: Callable[[str, Product | None], Learned]) -> None:
+        """Start empty.
+
+        Args:
+            learn: what to remember of a sku, and of its product if the feed knows it.
+        """
+        self._learn = learn
+        self._known: dict[int, Learned] = {}
+        self._products: list[Product] = []
+        self._unknown: dict[str, Learned] = {}
+
+    def of(self, sku: str, product: Product | None) -> Learned:
+        """What there is to learn of one article."""
+        known = self._unknown.get(sku) if product is None else self._known.get(id(product))
+        if known is not None:
+            return known
+        if len(self._known) + len(self._unknown) >= CANDIDATES_KEPT_MAX:
+            self._known.clear()
+            self._products.clear()
+            self._unknown.clear()
+        learned = self._learn(sku, product)
+        if product is None:
+            self._unknown[sku] = learned
+        else:
+            self._known[id(product)] = learned
+            self._products.append(product)
+        return learned
+
+    def of_each(self, skus: Iterable[str], products: Mapping[str, Product]) -> list[Learned]:
+        """The same of many articles, of which the feed knows these products."""
+        asked = list(skus)
+        found: list[Any] = list(map(self._known.get, map(id, map(products.get, asked))))
+        if None not in found:
+            return found
+        return [self.of(sku, products.get(sku)) for sku in asked]
+
+
+class SetMemo(ArticleMemo[tuple[int, ...]]):
+    """Remembers `sets_of`."""
 
     def __init__(self, index: SetIndex) -> None:
         """Start empty over an index."""
+        super().__init__(partial(sets_of, index))
         self.index = index
-        self._known: dict[str, tuple[Product | None, tuple[int, ...]]] = {}
-
-    def sets_of(self, sku: str, product: Product | None) -> tuple[int, ...]:
-        """As the function of the same name."""
-        entry = self._known.get(sku)
-        if entry is not None and entry[0] is product:
-            return entry[1]
-        if len(self._known) >= CANDIDATES_KEPT_MAX:
-            self._known.clear()
-        found = sets_of(self.index, sku, product)
-        self._known[sku] = (product, found)
-        return found
-
-    def sets_of_each(
-        self, skus: Iterable[str], products: Mapping[str, Product]
-    ) -> list[tuple[int, ...]]:
-        """The sets of many articles, of which the feed knows these products."""
-        known, product_of = self._known.get, products.get
-        found = []
-        for sku in skus:
-            product, entry = product_of(sku), known(sku)
-            if entry is None or entry[0] is not product:
-                found.append(self.sets_of(sku, product))
-            else:
-                found.append(entry[1])
-        return found
 
 
 class Catalogue:

@@ -106,10 +106,10 @@ def counted_candidates(
     index: QuotaIndex, rules: ProgramRules, sale: Sale, facts: Facts
 ) -> tuple[int, ...]:
     """Numbers of the promotions with such limits that a receipt could touch, ascending."""
-    products = {product.sku: product for product in facts.products}
+    products = facts.products_by_sku
     found = set(index.offered)
-    for sku in {line.sku for line in sale.lines}:
-        for number in rules.sets.sets_of(sku, products.get(sku)):
+    for sku in set(sale.columns.skus):
+        for number in rules.sets.of(sku, products.get(sku)):
             found.update(index.touched.get(number, ()))
     if index.called:
         for token in tokens_of(rules.program, sale, facts):

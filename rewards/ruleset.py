@@ -213,7 +213,7 @@ class ProgramRules:
 
     def may_show(self, product: Product) -> bool:
         """Whether a product may be shown as cross-sell: no class of the chain forbids it."""
-        return self._hidden.isdisjoint(self.sets.sets_of(product.sku, product))
+        return self._hidden.isdisjoint(self.sets.of(product.sku, product))
 
 
 class Ruleset:

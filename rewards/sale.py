@@ -5,9 +5,13 @@ No personal data: an identifier is a keyed hash from the edge on.
 
 from enum import IntEnum
 from hashlib import blake2b
+from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import astuple
+
+from rewards.derived import derived
 
 FINGERPRINT_VERSION = b"\x01"
 _ENCODER = msgspec.msgpack.Encoder()
@@ -144,6 +148,27 @@ class Line(_Scanned, frozen=True):
     """What no rule reads, in the order of the contract's fields; empty if nothing was sent."""
 
 
+class LineColumns(Struct, frozen=True, gc=False):
+    """Lines column by column: of each field of `Line`, in their order, the values of all lines."""
+
+    line_ids: tuple[str, ...] = ()
+    skus: tuple[str, ...] = ()
+    quantities_milli: tuple[int, ...] = ()
+    units: tuple[int, ...] = ()
+    unit_prices_scaled: tuple[int, ...] = ()
+    unit_price_scales: tuple[int, ...] = ()
+    amounts_minor: tuple[int, ...] = ()
+    price_sources: tuple[int, ...] = ()
+    kinds: tuple[int, ...] = ()
+    actions: tuple[int, ...] = ()
+    minimum_amounts_minor: tuple[int, ...] = ()
+    no_discounts: tuple[bool, ...] = ()
+    no_earns: tuple[bool, ...] = ()
+    no_spends: tuple[bool, ...] = ()
+    cancelled: tuple[bool, ...] = ()
+    rests: tuple[tuple[object, ...], ...] = ()
+
+
 class Tender(_Scanned, frozen=True):
     """One means of payment."""
 
@@ -182,13 +207,32 @@ class Header(_Scanned, frozen=True):
     capabilities: Capabilities
 
 
-class Sale(_Scanned, frozen=True):
-    """What was scanned: immutable, and the only part that the fingerprint covers."""
+class Sale(_Scanned, frozen=True, dict=True, gc=True):
+    """What was scanned: immutable, and the only part that the fingerprint covers.
+
+    What is asked of all lines at once is asked of columns: a step for a receipt, not one for each
+    line. Rows and columns are made when they are first asked for, and are no part of the sale.
+    """
 
     header: Header
     lines: tuple[Line, ...]
     tenders: tuple[Tender, ...]
     cash_rounding_minor: int
+
+    @derived
+    def rows(self) -> list[tuple[Any, ...]]:
+        """The values of each line."""
+        return list(map(astuple, self.lines))
+
+    @derived
+    def columns(self) -> LineColumns:
+        """The values of each field."""
+        return LineColumns(*zip(*self.rows, strict=True))
+
+    @derived
+    def has_returns(self) -> bool:
+        """Whether any line gives something back, cancelled or not."""
+        return LineAction.RETURN.value in self.columns.actions
 
 
 class Outcome(_Scanned, frozen=True):

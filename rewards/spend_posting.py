@@ -45,6 +45,8 @@ def takings_of(
         evaluation: with what promotions cost.
         purse: the account; what the basket holds is taken before all else.
     """
+    if not facts.spends and not evaluation.spends:
+        return ()
     wanted = [(one.asset_code, "", one.amount_minor, False) for one in facts.spends]
     costs = []
     for spend in evaluation.spends:
@@ -126,13 +128,16 @@ def spending_uses(
         evaluation: what the sale gave.
         sign: -1 where a void gives it back.
     """
+    counted = [*counted_by(program)]
+    if not counted:
+        return ()
     day = facts.store.local_day
     spent = {one.asset_code: one.amount_minor for one in facts.spends}
     earned: dict[str, int] = {}
     for grant in evaluation.grants:
         earned[grant.asset_code] = earned.get(grant.asset_code, 0) + grant.amount_minor
     found: dict[tuple[str, str], int] = {}
-    for name, asset_code, period in counted_by(program):
+    for name, asset_code, period in counted:
         amounts = spent if name == spend_use_id(asset_code) else earned
         if amounts.get(asset_code):
             found[name, period_name(period, day)] = amounts[asset_code]

@@ -121,7 +121,7 @@ def spend_use_id(asset_code: str) -> str:
 
 def fitting_rules(program: CompiledProgram, facts: Facts) -> tuple[CompiledSpendRule, ...]:
     """Of each asset the first rule that fits store and customer; none for who may not spend."""
-    if facts.customer.state != CustomerState.ACTIVE:
+    if not program.spend_rules or facts.customer.state != CustomerState.ACTIVE:
         return ()
     found: dict[str, CompiledSpendRule] = {}
     for one in program.spend_rules:
@@ -148,6 +148,8 @@ def automatic_wishes(program: CompiledProgram, facts: Facts) -> tuple[Wish, ...]
 
 def tender_wishes(program: CompiledProgram, sale: Sale) -> tuple[Wish, ...]:
     """What the POINTS tenders of a sale ask for; of an asset without a tender rule 0 of it."""
+    if not sale.tenders:
+        return ()
     asked: dict[str, int] = {}
     for tender in sale.tenders:
         if tender.kind == TenderKind.POINTS and tender.amount_minor:

@@ -1,6 +1,6 @@
 """Money that a promotion sends to an account of the customer, and the states it goes through."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from enum import IntEnum
 
 from rewards.benefit import MoneyTransfer
@@ -55,7 +55,8 @@ def transfers_of(
         key_id: the receipt's.
         customer_id: who gets it; 0 is nobody, who gets nothing.
     """
-    if not customer_id:
+    sent = _sent_by(program, grants) if customer_id else []
+    if not sent:
         return ()
     return tuple(
         NewTransfer(
@@ -66,7 +67,7 @@ def transfers_of(
             benefit.destination_code,
             grant.amount_minor,
         )
-        for n, (grant, benefit) in enumerate(_sending(program, grants))
+        for n, (grant, benefit) in enumerate(sent)
     )
 
 
@@ -86,15 +87,18 @@ def cuts_of(
     taken = {(one.number, one.place): one.amount_minor for one in refund.rewards}
     return tuple(
         TransferCut(transfer_id_of(key_id, n), taken[grant.number, grant.place])
-        for n, (grant, _) in enumerate(_sending(program, refund.grants))
+        for n, (grant, _) in enumerate(_sent_by(program, refund.grants))
         if (grant.number, grant.place) in taken
     )
 
 
-def _sending(
-    program: CompiledProgram, grants: Iterable[Grant]
-) -> Iterator[tuple[Grant, MoneyTransfer]]:
+def _sent_by(
+    program: CompiledProgram, grants: Sequence[Grant]
+) -> list[tuple[Grant, MoneyTransfer]]:
+    found = []
     for grant in grants:
-        benefit = program.promotions[grant.number].gives[grant.place]
-        if isinstance(benefit, MoneyTransfer):
-            yield grant, benefit
+        if not grant.asset_code:
+            benefit = program.promotions[grant.number].gives[grant.place]
+            if isinstance(benefit, MoneyTransfer):
+                found.append((grant, benefit))
+    return found

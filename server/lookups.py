@@ -6,8 +6,10 @@ then decides a receipt, never keeps a live till waiting for more than a few deci
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from operator import attrgetter, itemgetter
+from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -25,6 +27,9 @@ IN_STEP_FROM = 16
 """Live calls found together that decide in step: of fewer each turn of the loop costs more."""
 BATCHES_APART_S = 0.006
 """Under load; a batch of ENTRIES_ENOUGH or the first after a pause does not wait."""
+
+_WANTED, _USES, _CAN_WAIT = itemgetter(0), attrgetter("uses"), attrgetter("can_wait")
+_Found = TypeVar("_Found")
 
 
 class Wanted(Struct, frozen=True, gc=False):
@@ -150,20 +155,21 @@ class Lookups:
             batch, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
             if not self._queue:
                 self._wake.clear()
-            batch = [(wanted, future) for wanted, future in batch if not future.done()]
+            batch = [one for one in batch if not one[1].done()]
             if batch:
                 self._serving = batch
                 await self._serve(batch)
                 self._serving = []
 
     async def _serve(self, batch: list[tuple[Wanted, "asyncio.Future[Seen]"]]) -> None:
-        key_ids = [key_id for wanted, _ in batch for key_id in wanted.key_ids]
-        hashes = [digest for wanted, _ in batch for digest in wanted.identifier_hashes]
-        price_keys = [key for wanted, _ in batch for key in wanted.price_keys]
-        uses = [wanted.uses for wanted, _ in batch if wanted.uses is not None]
-        hold_ids = [hold_id for wanted, _ in batch for hold_id in wanted.hold_ids]
-        leases = [hold_id for wanted, _ in batch for hold_id in wanted.lease_hold_ids]
-        sale_ids = [sale_id for wanted, _ in batch for sale_id in wanted.sale_ids]
+        wants: list[Wanted] = list(map(_WANTED, batch))
+        key_ids = _together(wants, "key_ids")
+        hashes = _together(wants, "identifier_hashes")
+        price_keys = _together(wants, "price_keys")
+        uses = [one for one in map(_USES, wants) if one is not None]
+        hold_ids = _together(wants, "hold_ids")
+        leases = _together(wants, "lease_hold_ids")
+        sale_ids = _together(wants, "sale_ids")
         try:
             finding = self._source.find(key_ids, hashes, price_keys, uses, hold_ids, leases)
             if sale_ids:
@@ -180,7 +186,7 @@ class Lookups:
                 if not future.done():
                     future.set_exception(error)
             return
-        in_step = sum([not wanted.can_wait for wanted, _ in batch]) >= IN_STEP_FROM
+        in_step = len(wants) - sum(map(_CAN_WAIT, wants)) >= IN_STEP_FROM
         for wanted, future in batch:
             if future.done():
                 continue
@@ -210,14 +216,19 @@ def _give_up(future: "asyncio.Future[Seen]") -> None:
         future.set_exception(TimeoutError("the look-up took too long"))
 
 
+def _together(wants: Iterable[Wanted], field: str) -> list[Any]:
+    """What calls look up of one kind, one call after the other."""
+    return list(chain.from_iterable(map(attrgetter(field), wants)))
+
+
 def seen_by(
     wanted: Wanted, found: Found, parked: Sequence[Parked] = (), in_step: bool = False
 ) -> Seen:
     """Pick what one call asked for out of what a batch found."""
-    keys = {key_id: found.keys[key_id] for key_id in wanted.key_ids if key_id in found.keys}
-    held = tuple([one for hold_id in wanted.hold_ids for one in found.held.get(hold_id, ())])
-    leases = tuple([one for key in wanted.lease_hold_ids for one in found.leases.get(key, ())])
-    own = tuple([one for one in parked if one.original_key_id in wanted.sale_ids])
+    keys = _of(wanted.key_ids, found.keys) if found.keys else {}
+    held = _of_each(wanted.hold_ids, found.held) if found.held else ()
+    leases = _of_each(wanted.lease_hold_ids, found.leases) if found.leases else ()
+    own = tuple([one for one in parked if one.original_key_id in wanted.sale_ids]) if parked else ()
     for digest in wanted.identifier_hashes:
         owner = found.identifiers.get(digest)
         if owner is not None and owner in found.customers:
@@ -227,4 +238,14 @@ def seen_by(
         return Seen(keys, None, {}, found.uses.get(wanted.uses[0], {}))
     if not wanted.price_keys:
         return Seen(keys, None, {}, {}, held, leases, own, in_step)
-    return Seen(keys, None, {k: found.prices[k] for k in wanted.price_keys if k in found.prices})
+    return Seen(keys, None, _of(wanted.price_keys, found.prices))
+
+
+def _of(wanted: Iterable[bytes], found: Mapping[bytes, _Found]) -> dict[bytes, _Found]:
+    return {key: found[key] for key in wanted if key in found}
+
+
+def _of_each(
+    wanted: Iterable[bytes], found: Mapping[bytes, tuple[_Found, ...]]
+) -> tuple[_Found, ...]:
+    return tuple([one for key in wanted for one in found.get(key, ())])

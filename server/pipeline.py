@@ -7,6 +7,7 @@ holds at most one commit for each key and each account. Source: DESIGN section 9
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Protocol
 
 import structlog
@@ -29,6 +30,11 @@ BATCH_ROWS_MAX = 8_192
 QUEUE_MAX = 20_000
 BATCHES_APART_S = 0.012
 """Under load; a batch of ENTRIES_ENOUGH or the first after a pause does not wait."""
+
+_ACCOUNT_ID = attrgetter("account_id")
+_COMMIT = attrgetter("commit")
+_KEY_ID = attrgetter("key_id")
+_MOVEMENT = attrgetter("movement")
 
 _log = structlog.get_logger(__name__)
 
@@ -70,23 +76,18 @@ class BatchStore(Protocol):
         """Wait until the next attempt makes sense."""
 
 
-class _Entry:
+class _Entry(Struct, eq=False):
     """A commit on its way."""
 
-    __slots__ = (
-        "commit", "deadline_s", "fate", "followers", "key_id", "leader", "rows", "timer", "writing"
-    )  # fmt: skip
-
-    def __init__(self, commit: Commit, fate: "asyncio.Future[Fate]", deadline_s: float) -> None:
-        self.commit = commit
-        self.fate = fate
-        self.deadline_s = deadline_s
-        self.key_id = key_of(commit)
-        self.rows = rows_of(commit)
-        self.writing = False
-        self.leader: _Entry | None = None
-        self.followers: list[_Entry] = []
-        self.timer: asyncio.TimerHandle | None = None
+    commit: Commit
+    fate: "asyncio.Future[Fate]"
+    deadline_s: float
+    key_id: bytes
+    rows: int
+    writing: bool = False
+    leader: "_Entry | None" = None
+    followers: "list[_Entry]" = []
+    timer: asyncio.TimerHandle | None = None
 
     def settle(self, fate: Fate) -> None:
         if self.timer is not None:
@@ -160,7 +161,8 @@ class Pipeline:
             metadata = {"max": str(QUEUE_MAX)}
             raise Refusal(Reason.TOO_MANY_IN_FLIGHT, "the commit queue is full", metadata)
         loop = asyncio.get_running_loop()
-        entry = _Entry(commit, loop.create_future(), deadline_s)
+        fate: asyncio.Future[Fate] = loop.create_future()
+        entry = _Entry(commit, fate, deadline_s, key_of(commit), rows_of(commit))
         entry.timer = loop.call_at(deadline_s, entry.expire)
         leader = self._leaders.get(entry.key_id)
         if leader is not None:
@@ -168,10 +170,9 @@ class Pipeline:
             leader.followers.append(entry)
         else:
             self._enqueue(entry)
-        return await entry.fate
+        return await fate
 
     def _enqueue(self, entry: _Entry) -> None:
-        entry.leader = None
         self._leaders[entry.key_id] = entry
         self._queue.append(entry)
         self._wake.set()
@@ -190,13 +191,14 @@ class Pipeline:
 
     def _take(self) -> list[_Entry]:
         """Take the next batch: one commit an account and a key at most; others keep their turn."""
+        queue = self._queue
         batch: list[_Entry] = []
         busy: set[int | bytes] = set()
         waiting: list[_Entry] = []
         rows = 0
         now_s = asyncio.get_running_loop().time()
-        while self._queue and len(batch) < BATCH_COMMITS_MAX and rows < BATCH_ROWS_MAX:
-            entry = self._queue.popleft()
+        while queue and len(batch) < BATCH_COMMITS_MAX and rows < BATCH_ROWS_MAX:
+            entry = queue.popleft()
             if now_s >= entry.deadline_s:
                 entry.expire()
             if entry.fate.done():
@@ -209,7 +211,7 @@ class Pipeline:
                 rows += entry.rows
             else:
                 waiting.append(entry)
-        self._queue.extendleft(reversed(waiting))
+        queue.extendleft(reversed(waiting))
         return batch
 
     async def _write(self, batch: list[_Entry]) -> None:
@@ -226,7 +228,7 @@ class Pipeline:
     async def _write_all(self, batch: list[_Entry]) -> None:
         while batch:
             try:
-                written = await self._store.write([entry.commit for entry in batch])
+                written = await self._store.write(list(map(_COMMIT, batch)))
             except KeysTakenError as error:
                 batch = self._settle_taken(batch, error.key_ids)
             except PartlyLostError as error:
@@ -324,6 +326,8 @@ class Pipeline:
         del self._leaders[entry.key_id]
         if fate is not None:
             entry.settle(fate)
+        if not entry.followers:
+            return
         followers = [follower for follower in entry.followers if not follower.fate.done()]
         entry.followers = []
         own_exists = isinstance(fate, Committed) or (
@@ -334,6 +338,7 @@ class Pipeline:
                 follower.settle(KeysTaken(frozenset({entry.key_id})))
         elif followers:
             first, *others = followers
+            first.leader = None
             self._enqueue(first)
             for other in others:
                 other.leader = first
@@ -347,13 +352,13 @@ def key_of(commit: Commit) -> bytes:
 
 def rows_of(commit: Commit) -> int:
     """About how many rows a commit writes."""
-    moved = [movement for _, movement in commit.moved()]
-    changes = sum([2 * len(one.postings) + len(one.lot_changes) for one in moved])
-    return 4 + changes + len(commit.answers)
+    rows = 4 + len(commit.answers)
+    for movement in map(_MOVEMENT, commit.accounts + commit.new_accounts):
+        rows += 2 * len(movement.postings) + len(movement.lot_changes)
+    return rows
 
 
 def _kept_busy(commit: Commit) -> set[int | bytes]:
     """What a commit shares with no other of its batch: its keys and its account."""
-    own: set[int | bytes] = {key.key_id for key in commit.keys}
-    own.update([account_id for account_id, _ in commit.moved()])
-    return own
+    accounts = map(_ACCOUNT_ID, commit.accounts + commit.new_accounts)
+    return {*map(_KEY_ID, commit.keys), *accounts}

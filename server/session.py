@@ -12,7 +12,7 @@ import grpc
 
 from loyalty.v1 import till_service_pb2 as pb
 from rewards.refusal import Reason, Refusal
-from server.codec.message import spliced, varint
+from server.codec.message import spliced
 from server.session_frame import Frame, Till, Unfit, read_content
 from server.status import status_of
 from server.till_servicer import ANSWER_RESERVE_S, TillCalls
@@ -28,9 +28,6 @@ GO_AWAY_GRACE_MS = 500
 
 
 _END = b""
-_ID_TAG = b"\x08"
-"""Of `SessionResponse.correlation_id`: field 1, a varint."""
-
 _MORE = pb.SessionResponse.MORE_FIELD_NUMBER
 _TAKES_MORE = pb.SessionResponse(takes_more=True).SerializeToString()
 
@@ -151,27 +148,15 @@ class _Session:
     def _start(self, frame: Frame) -> None:
         """Start one call, if there is room for it."""
         till = frame.known.till_of(frame.call)
-        try:
-            in_flight = self._room_for(till)
-        except Refusal as refusal:
-            self._refuse(frame.correlation_id, refusal)
-            return
-        self._by_till[till] = in_flight + 1
-        deadline_s = self._loop.time() + frame.timeout_ms / 1_000 - ANSWER_RESERVE_S
-        self._running.add(self._loop.create_task(self._answer(frame, deadline_s, till)))
-
-    def _room_for(self, till: Till) -> int:
-        """How many calls of a till are in flight; refuse one too many."""
         in_flight = self._by_till.get(till, 0)
         if in_flight >= IN_FLIGHT_TILL_MAX:
-            metadata = {"max": str(IN_FLIGHT_TILL_MAX)}
-            text = "this till has too many calls in flight"
-            raise Refusal(Reason.TOO_MANY_IN_FLIGHT, text, metadata)
-        if len(self._running) >= IN_FLIGHT_SESSION_MAX:
-            metadata = {"max": str(IN_FLIGHT_SESSION_MAX)}
-            text = "this session has too many calls in flight"
-            raise Refusal(Reason.TOO_MANY_IN_FLIGHT, text, metadata)
-        return in_flight
+            self._refuse(frame.correlation_id, _too_many("till", IN_FLIGHT_TILL_MAX))
+        elif len(self._running) >= IN_FLIGHT_SESSION_MAX:
+            self._refuse(frame.correlation_id, _too_many("session", IN_FLIGHT_SESSION_MAX))
+        else:
+            self._by_till[till] = in_flight + 1
+            deadline_s = self._loop.time() + frame.timeout_ms / 1_000 - ANSWER_RESERVE_S
+            self._running.add(self._loop.create_task(self._answer(frame, deadline_s, till)))
 
     async def _answer(self, frame: Frame, deadline_s: float, till: Till) -> None:
         try:
@@ -179,9 +164,7 @@ class _Session:
         except Refusal as refusal:
             self._refuse(frame.correlation_id, refusal)
         else:
-            # As protobuf would spell SessionResponse, without reading the answer again.
-            head = (_ID_TAG, varint(frame.correlation_id), frame.known.tag, varint(len(answer)))
-            self._send(b"".join((*head, answer)))
+            self._send(frame.known.spelled(frame.correlation_id, answer))
         finally:
             self._done(till)
 
@@ -199,3 +182,8 @@ class _Session:
     def _refuse(self, correlation_id: int, refusal: Refusal) -> None:
         response = pb.SessionResponse(correlation_id=correlation_id, status=status_of(refusal))
         self._send(response.SerializeToString())
+
+
+def _too_many(whose: str, most: int) -> Refusal:
+    text = f"this {whose} has too many calls in flight"
+    return Refusal(Reason.TOO_MANY_IN_FLIGHT, text, {"max": str(most)})

@@ -5,12 +5,14 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
+from msgspec import Struct
 
 from ext.form import split
 from loyalty.v1 import receipt_pb2
 from loyalty.v1 import till_service_pb2 as pb
 from rewards.refusal import Reason, Refusal
-from server.codec.message import parsed, spliced, tag_of, varint
+from server.codec.message import parsed, spliced, varint
+from server.codec.shape import shape_of
 from server.till_servicer import FORMS
 
 TIMEOUT_MS_MAX = 600_000
@@ -19,19 +21,32 @@ Till = tuple[str, str]
 """Store and till; the store alone, or neither, where a call names no more."""
 _Part = tuple[int, int | bytes]
 """Number and content of a field."""
+_SIGNED_MAX = 2**63 - 1
 
 
 class CallKind:
     """What a session knows of one of the calls, by its field in SessionRequest."""
 
-    __slots__ = ("name", "tag", "till_of")
+    __slots__ = ("_spell", "name", "till_of")
 
     def __init__(self, name: str, kind: type[Message]) -> None:
         self.name = name
         answer = pb.SessionResponse.DESCRIPTOR.oneofs_by_name["answer"].fields
-        kinds = {field.message_type.name: field.number for field in answer if field.message_type}
-        self.tag = tag_of(kinds[f"{name}Response"])
+        fields = {field.message_type.name: field.name for field in answer if field.message_type}
+        field = fields[f"{name}Response"]
+        self._spell = shape_of(pb.SessionResponse, "correlation_id", field).one
         self.till_of = _till_reader(kind)
+
+    def spelled(self, correlation_id: int, answer: bytes) -> bytes:
+        """Spell SessionResponse as protobuf would, without reading the answer again.
+
+        Args:
+            correlation_id: 1 to 2^64 - 1.
+            answer: of this call.
+        """
+        if correlation_id > _SIGNED_MAX:
+            correlation_id -= 2**64  # a shape takes the same 64 bits, signed
+        return self._spell(correlation_id, answer)
 
 
 def _till_reader(kind: type[Message]) -> Callable[[Any], Till]:
@@ -92,7 +107,7 @@ class Unfit(NamedTuple):
     refusal: Refusal
 
 
-class Content(NamedTuple):
+class Content(Struct, frozen=True):
     """What a message carries.
 
     Attributes:
@@ -101,7 +116,7 @@ class Content(NamedTuple):
     """
 
     calls: list[Frame | Unfit]
-    takes_more: bool
+    takes_more: bool = False
 
 
 def read_content(body: bytes) -> Content:
@@ -117,7 +132,7 @@ def read_content(body: bytes) -> Content:
     if parts is None:
         return _read_by_stubs(body)
     if len(parts) <= _ALONE:
-        return Content([_formed(parts) or _read_one(body)], takes_more=False)
+        return Content([_formed(parts) or _read_one(body)])
     own = [part for part in parts if part[0] not in (_MORE, _TAKES_MORE)]
     calls = [_formed(own) or _read_one(b"".join(map(_spelled, own)))]
     for number, content in parts:
@@ -131,7 +146,7 @@ def _read_by_stubs(body: bytes) -> Content:
     try:
         request = parsed(pb.SessionRequest, body)
     except Refusal as refusal:
-        return Content([Unfit(0, refusal)], takes_more=False)
+        return Content([Unfit(0, refusal)])
     calls = [_frame(request), *(_frame(one, is_inner=True) for one in request.more)]
     return Content(calls, request.takes_more)
 
@@ -156,14 +171,15 @@ def _formed(parts: list[_Part] | None) -> Frame | None:
     if parts is None or len(parts) != _ALONE:
         return None
     (first, correlation_id), (second, timeout_ms), (number, call_body) = parts
-    if (first, second) != _HEAD or number not in _FORMED:
+    found = _FORMED.get(number) if (first, second) == _HEAD else None
+    if found is None or not isinstance(call_body, bytes):
         return None
     if not isinstance(correlation_id, int) or not isinstance(timeout_ms, int):
         return None
     if not correlation_id or not 1 <= timeout_ms <= TIMEOUT_MS_MAX:
         return None
-    known, form = _FORMED[number]
-    call = form(call_body) if isinstance(call_body, bytes) else None
+    known, form = found
+    call = form(call_body)
     return None if call is None else Frame(correlation_id, timeout_ms, known, call)
 
 

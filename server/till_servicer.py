@@ -111,8 +111,9 @@ class TillCalls:
             raise Refusal(Reason.NOT_OFFERED, f"{name} is not offered by this version")
         if self.draining:
             raise Refusal(Reason.DRAINING, "the server is draining: connect again")
+        if not self._in_flight:
+            self._idle.clear()
         self._in_flight += 1
-        self._idle.clear()
         try:
             return await handler(self._context, request, deadline_s)
         except (Refusal, asyncio.CancelledError):

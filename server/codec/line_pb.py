@@ -1,7 +1,11 @@
 """Set 1 of an answer: the lines as they are to be sold."""
 
-from collections.abc import Sequence
-from itertools import islice
+from collections.abc import Iterable, Sequence
+from itertools import compress, islice
+from operator import attrgetter, itemgetter, not_
+from typing import Any
+
+from msgspec.structs import astuple
 
 from loyalty.v1 import answer_pb2 as pb
 from rewards.benefit import (
@@ -19,7 +23,7 @@ from rewards.benefit import (
     ReceiptDiscount,
 )
 from rewards.raising import line_columns
-from rewards.sale import Line, LineAction
+from rewards.sale import LineAction, LineColumns
 from server.codec.asked import Asked
 from server.codec.offer_pb import spell_pieces
 from server.codec.set_status import spell_status
@@ -42,6 +46,8 @@ _ADJUSTMENT_KIND: dict[type, pb.AdjustmentKind.ValueType] = {
     ReceiptDiscount: pb.ADJUSTMENT_KIND_RECEIPT_SHARE,
 }
 _RETURN = LineAction.RETURN.value
+_ID = attrgetter("promotion_id")
+_BENEFITS, _FIRST = attrgetter("gives"), itemgetter(0)
 _RUN = shape_of(pb.Run, "quantity_milli", "unit_price_minor", "amount_minor")
 _ADJUSTMENT = shape_of(
     pb.Adjustment, "promotion_id", "kind", "amount_minor", "quantity_milli", "text"
@@ -54,42 +60,39 @@ _LINE_SET = shape_of(pb.LineSet, "status", "lines", "to_add", "totals")
 def spell_lines(asked: Asked) -> tuple[bytes, int]:
     """Spell the set; say what all lines are lowered by, minor units."""
     amounts, run_counts, adjustment_counts, *rest = line_columns(asked.decision.evaluation)
-    lines: Sequence[Line] = asked.sale.lines
+    columns = asked.sale.columns
     if 0 in run_counts:
         # A cancelled line costs nothing, has no run and is not spoken of.
-        lines, amounts, adjustment_counts, run_counts = _without_cancelled(
-            lines, amounts, adjustment_counts, run_counts
+        columns = LineColumns(*_kept(astuple(columns), run_counts))
+        amounts, adjustment_counts, run_counts = _kept(
+            (amounts, adjustment_counts, run_counts), run_counts
         )
     adjustments = _adjustments(asked, *rest[3:])
     if asked.facts.spends:
         adjustment_counts, adjustments = _with_spent(asked, adjustment_counts, adjustments)
-    known = {product.sku for product in asked.facts.products}
+    known = asked.facts.products_by_sku
     results = _LINE.rows(
-        [line.line_id for line in lines],
+        columns.line_ids,
         (run_counts, _RUN.rows(*rest[:3])),
         (adjustment_counts, adjustments),
         amounts,
-        [line.sku not in known for line in lines],
+        list(map(not_, map(known.__contains__, columns.skus))),
     )
-    before_minor = sum([line.amount_minor for line in lines])
-    after_minor = sum(amounts)
-    # What is returned counts negative.
-    for n in [n for n, line in enumerate(lines) if line.action == _RETURN]:
-        before_minor -= 2 * lines[n].amount_minor
-        after_minor -= 2 * amounts[n]
+    before_minor, after_minor = sum(columns.amounts_minor), sum(amounts)
+    if _RETURN in columns.actions:
+        # What is returned counts negative.
+        is_back = list(map(_RETURN.__eq__, columns.actions))
+        before_minor -= 2 * sum(compress(columns.amounts_minor, is_back))
+        after_minor -= 2 * sum(compress(amounts, is_back))
     status = spell_status(asked.skipped.lines, partial=True)
     totals = _TOTALS.one(before_minor, after_minor - before_minor, after_minor)
     to_add = spell_pieces(asked) if asked.may_add else []
     return _LINE_SET.one(status, results, to_add, totals), before_minor - after_minor
 
 
-def _without_cancelled(
-    lines: Sequence[Line], *columns: Sequence[int]
-) -> tuple[Sequence[Line], Sequence[int], Sequence[int], Sequence[int]]:
-    """Leave out what has 0 in the last column."""
-    kept = [row for row in zip(lines, *columns, strict=True) if row[-1]]
-    found, first, second, third = zip(*kept, strict=True) if kept else ((), (), (), ())
-    return found, first, second, third
+def _kept(columns: Iterable[Sequence[Any]], counts: Sequence[int]) -> list[tuple[Any, ...]]:
+    """Columns without what has a count of 0."""
+    return [tuple(compress(column, counts)) for column in columns]
 
 
 def _with_spent(
@@ -110,11 +113,10 @@ def _adjustments(
 ) -> list[bytes]:
     if not numbers:
         return []
-    promotions = asked.program.promotions
-    effective = [promotions[number] for number in numbers]
+    effective = list(map(asked.program.promotions.__getitem__, numbers))
     return _ADJUSTMENT.rows(
-        [promotion.promotion_id for promotion in effective],
-        [_ADJUSTMENT_KIND[type(promotion.gives[0])] for promotion in effective],
+        list(map(_ID, effective)),
+        list(map(_ADJUSTMENT_KIND.__getitem__, map(type, map(_FIRST, map(_BENEFITS, effective))))),
         amounts,
         quantities,
         asked.voice.slip.names_of(effective),

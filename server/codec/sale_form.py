@@ -6,6 +6,7 @@ Its twin is `server.codec.sale_pb`, which reads whatever this gives up on, and s
 from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
+from msgspec import Struct
 
 from loyalty.v1 import receipt_pb2
 from loyalty.v1 import till_service_pb2 as pb
@@ -15,13 +16,11 @@ from rewards.sale import (
     Header,
     Identifier,
     Line,
-    LineAction,
     Outcome,
     OutcomeKind,
     ReceiptKey,
     Sale,
     Tender,
-    Unit,
 )
 from server.codec.form import Field, form_of
 from server.codec.sale_pb import HashIdentifier, check_lines
@@ -34,7 +33,6 @@ _UINT32 = (0, 2**32 - 1)
 _INT64 = (-(2**63), 2**63 - 1)
 _OFFSET = limits.UTC_OFFSET_MINUTES_MAX
 _RESERVE_BYTES_MAX = 2**20
-_PIECE, _RETURN = int(Unit.PIECE), int(LineAction.RETURN)
 
 
 def _enum(enum: Any, least: int = 1) -> tuple[int, int]:
@@ -201,7 +199,7 @@ _OUTCOME = form_of(
 )
 
 
-class ReadSale(NamedTuple):
+class ReadSale(Struct, frozen=True):
     """The parts of a sale, each within its bounds."""
 
     header: ReadHeader
@@ -210,7 +208,7 @@ class ReadSale(NamedTuple):
     cash_rounding_minor: int
 
 
-class ReadCheckout(NamedTuple):
+class ReadCheckout(Struct, frozen=True):
     """A Checkout whose fields are within their bounds; those of the request, by name."""
 
     receipt_key: ReceiptKey
@@ -292,14 +290,11 @@ def read_quote(body: bytes) -> ReadQuote | None:
     if values is None:
         return None
     basket_id, sale, reserve, token, attempt = values
-    read = ReadSale(*sale)
-    if not all(map(_fits, read.lines)):
-        return None
     try:
         reservation = pb.Reservation.FromString(reserve)
     except DecodeError:
         return None
-    return ReadQuote(basket_id, read, reservation, token, attempt)
+    return ReadQuote(basket_id, ReadSale(*sale), reservation, token, attempt)
 
 
 def read_checkout(body: bytes) -> ReadCheckout | None:
@@ -317,10 +312,7 @@ def read_checkout(body: bytes) -> ReadCheckout | None:
     key, sale, closed, basket_id, token, outcome, attempt = values
     if outcome is not None and not _is_whole(outcome):
         return None
-    read = ReadSale(*sale)
-    if not all(map(_fits, read.lines)):
-        return None
-    return ReadCheckout(key, read, closed, basket_id, token, outcome, attempt)
+    return ReadCheckout(key, ReadSale(*sale), closed, basket_id, token, outcome, attempt)
 
 
 def read_forward(body: bytes) -> ReadForward | None:
@@ -333,30 +325,15 @@ def read_forward(body: bytes) -> ReadForward | None:
     if values is None:
         return None
     key, sale, outcome, sold_at_us, clock_offset_us, basket_id, token = values
-    read = ReadSale(*sale)
-    if not _is_whole(outcome) or not all(map(_fits, read.lines)):
+    if not _is_whole(outcome):
         return None
-    paid = ReadCheckout(key, read, True, basket_id, token, outcome, 0)
+    paid = ReadCheckout(key, ReadSale(*sale), True, basket_id, token, outcome, 0)
     return ReadForward(key, paid, outcome, sold_at_us, clock_offset_us, body)
 
 
 def _is_whole(outcome: Outcome) -> bool:
     """Whether the fields of an outcome go together."""
     return not outcome.lines or outcome.kind == OutcomeKind.OTHER
-
-
-def _fits(line: Line) -> bool:
-    """Whether the fields of a line go together."""
-    if line.minimum_amount_minor > line.amount_minor:
-        return False
-    if line.unit == _PIECE and line.quantity_milli % limits.MILLI:
-        return False
-    origin = line.rest[-1] if len(line.rest) > 1 else ()
-    if not origin:
-        return True
-    assert isinstance(origin, tuple)
-    key, line_id = origin
-    return line.action == _RETURN and (key is None or bool(line_id))
 
 
 def sale_of(read: ReadSale, hash_identifier: HashIdentifier) -> Sale:
@@ -379,6 +356,6 @@ def sale_of(read: ReadSale, hash_identifier: HashIdentifier) -> Sale:
         identifiers,
         *parts[_IDENTIFIERS_PLACE + 1 :],
     )
-    header = Header(*made)
-    check_lines(header, read.lines)
-    return Sale(header, read.lines, read.tenders, read.cash_rounding_minor)
+    sale = Sale(Header(*made), read.lines, read.tenders, read.cash_rounding_minor)
+    check_lines(sale)
+    return sale

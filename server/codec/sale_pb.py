@@ -1,6 +1,6 @@
 """What a till sends, from protobuf to the domain. Everything is checked before any work."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from operator import attrgetter
 from typing import Never
 
@@ -14,6 +14,7 @@ from rewards.sale import (
     Identifier,
     Line,
     LineAction,
+    LineColumns,
     Outcome,
     OutcomeKind,
     ReceiptKey,
@@ -44,6 +45,7 @@ _PARENT = 5
 """Place of parent_line_id in `Line.rest`, where it is more than the barcode."""
 _OFFSET_MAX = limits.UTC_OFFSET_MINUTES_MAX
 _PIECE = int(Unit.PIECE)
+_FRACTION_MILLI = limits.MILLI.__rmod__
 _RETURN = int(LineAction.RETURN)
 
 # Each read in one call.
@@ -127,8 +129,9 @@ def sale_from_pb(sale: pb.Sale, hash_identifier: HashIdentifier) -> Sale:
     header = _header_from_pb(sale.header, hash_identifier)
     lines = tuple([_line_from_pb(line, n) for n, line in enumerate(sale.lines)])
     tenders = tuple([_tender_from_pb(tender, n) for n, tender in enumerate(sale.tenders)])
-    check_lines(header, lines)
-    return Sale(header, lines, tenders, rounding_minor)
+    read = Sale(header, lines, tenders, rounding_minor)
+    check_lines(read)
+    return read
 
 
 def outcome_from_pb(outcome: pb.Outcome) -> Outcome:
@@ -289,10 +292,9 @@ def _line_from_pb(line: pb.Line, n: int) -> Line:
         or not 0 < source <= _PRICE_SOURCE_LAST
         or not 0 < kind <= _LINE_KIND_LAST
         or not 0 < action <= _LINE_ACTION_LAST
-        or not 0 <= minimum_minor <= amount_minor
-        or (unit == _PIECE and quantity_milli % limits.MILLI)
     ):
         _refuse_line(line, f"sale.lines[{n}]")
+    _check_measure(quantity_milli, unit, amount_minor, minimum_minor, f"sale.lines[{n}]")
     return Line(
         line_id,
         sku,
@@ -313,7 +315,7 @@ def _line_from_pb(line: pb.Line, n: int) -> Line:
     )
 
 
-def _refuse_line(line: pb.Line, path: str) -> None:
+def _refuse_line(line: pb.Line, path: str) -> Never:
     """Say which of a line's fields is wrong."""
     check.text_of(line.line_id, f"{path}.line_id")
     check.text_of(line.sku, f"{path}.sku")
@@ -329,8 +331,7 @@ def _refuse_line(line: pb.Line, path: str) -> None:
     check.enum_of(line.price_source, f"{path}.price_source", _PRICE_SOURCE_LAST)
     check.enum_of(line.kind, f"{path}.kind", _LINE_KIND_LAST)
     check.enum_of(line.action, f"{path}.action", _LINE_ACTION_LAST)
-    check.number_of(line.minimum_amount_minor, f"{path}.minimum_amount_minor", 0, line.amount_minor)
-    check.refuse_inconsistent(f"{path}.quantity_milli", "pieces are whole: a multiple of 1000")
+    raise AssertionError("a line is refused for one of its fields")
 
 
 def _rest_of_line(line: pb.Line, n: int) -> tuple[object, ...]:
@@ -387,9 +388,7 @@ def _cashier_discount(line: pb.Line, path: str) -> tuple[object, ...]:
 
 def _return_origin(line: pb.Line, path: str) -> tuple[object, ...]:
     origin, path = line.return_origin, f"{path}.return_origin"
-    action: int = line.action
-    if action != LineAction.RETURN:
-        check.refuse_inconsistent(path, "only a RETURN line has an origin")
+    _check_origin_of(line.action, path)
     if not origin.HasField("receipt_key"):
         return (None, check.optional_text_of(origin.line_id, f"{path}.line_id"))
     key = receipt_key_from_pb(origin.receipt_key, f"{path}.receipt_key")
@@ -413,32 +412,87 @@ def _tender_from_pb(tender: pb.Tender, n: int) -> Tender:
     )
 
 
-def check_lines(header: Header, lines: Sequence[Line]) -> None:
-    """Hold lines together: unique ids, references that lead somewhere, pieces, control totals.
+def check_lines(sale: Sale) -> None:
+    """Hold the fields of lines together, and lines: each id once, pieces, control totals.
 
     Raises:
         Refusal: names the field.
     """
-    known = {line.line_id for line in lines}
-    if len(known) != len(lines):
-        _refuse_twice(lines)
-    pieces_milli = count = amount_minor = 0
-    for n, line in enumerate(lines):
-        pieces_milli += line.quantity_milli if line.unit == _PIECE else limits.MILLI
-        rest = line.rest
-        if len(rest) > _PARENT and rest[_PARENT] and rest[_PARENT] not in known:
-            check.refuse_inconsistent(f"sale.lines[{n}].parent_line_id", "no such line")
-        if not line.cancelled:
-            count += 1
-            amount_minor += line.amount_minor if line.action != _RETURN else -line.amount_minor
-    pieces = floor_div(pieces_milli, limits.MILLI)
-    if pieces > limits.PIECES_MAX:
-        check.refuse_count("sale.lines.quantity_milli", pieces, limits.PIECES_MAX)
+    header, columns = sale.header, sale.columns
+    _check_measures(columns)
+    known = set(columns.line_ids)
+    if len(known) != len(sale.lines):
+        _refuse_twice(sale.lines)
+    if max(map(len, columns.rests)) > 1:
+        _check_rests(columns, known)
+    _check_pieces(columns)
+    count, amount_minor = len(sale.lines), sum(columns.amounts_minor)
+    if sale.has_returns or True in columns.cancelled:
+        sold = [line for line in sale.lines if not line.cancelled]
+        back = [line for line in sold if line.action == _RETURN]
+        count = len(sold)
+        amount_minor = sum([line.amount_minor for line in sold])
+        amount_minor -= 2 * sum([line.amount_minor for line in back])
     path = "sale.header.control_totals"
     if count != header.line_count:
         _refuse_totals(f"{path}.line_count", header.line_count, count)
     if amount_minor != header.amount_minor:
         _refuse_totals(f"{path}.amount_minor", header.amount_minor, amount_minor)
+
+
+def _check_measures(columns: LineColumns) -> None:
+    """Hold the amounts and quantities of each line together, if any could be wrong."""
+    if any(columns.minimum_amounts_minor) or any(map(_FRACTION_MILLI, columns.quantities_milli)):
+        measures = zip(
+            columns.quantities_milli,
+            columns.units,
+            columns.amounts_minor,
+            columns.minimum_amounts_minor,
+            strict=True,
+        )
+        for n, measure in enumerate(measures):
+            _check_measure(*measure, f"sale.lines[{n}]")
+
+
+def _check_measure(
+    quantity_milli: int, unit: int, amount_minor: int, minimum_minor: int, path: str
+) -> None:
+    """No line costs less than its minimum, and pieces are whole."""
+    check.number_of(minimum_minor, f"{path}.minimum_amount_minor", 0, amount_minor)
+    if unit == _PIECE and quantity_milli % limits.MILLI:
+        check.refuse_inconsistent(f"{path}.quantity_milli", "pieces are whole: a multiple of 1000")
+
+
+def _check_rests(columns: LineColumns, known: Collection[str]) -> None:
+    """References lead somewhere, and only what is returned was sold before."""
+    for n, (rest, action) in enumerate(zip(columns.rests, columns.actions, strict=True)):
+        if len(rest) <= 1:
+            continue
+        if rest[_PARENT] and rest[_PARENT] not in known:
+            check.refuse_inconsistent(f"sale.lines[{n}].parent_line_id", "no such line")
+        origin, path = rest[-1], f"sale.lines[{n}].return_origin"
+        assert isinstance(origin, tuple)
+        if origin:
+            _check_origin_of(action, path)
+        if origin and origin[0] is not None:
+            check.text_of(origin[1], f"{path}.line_id")
+
+
+def _check_origin_of(action: int, path: str) -> None:
+    if action != _RETURN:
+        check.refuse_inconsistent(path, "only a RETURN line has an origin")
+
+
+def _check_pieces(columns: LineColumns) -> None:
+    """A receipt has so many pieces at most; what is weighed is one."""
+    most_milli = sum(columns.quantities_milli) + limits.MILLI * len(columns.units)
+    if most_milli <= limits.PIECES_MAX * limits.MILLI:
+        return
+    pairs = zip(columns.quantities_milli, columns.units, strict=True)
+    pieces_milli = sum([milli if unit == _PIECE else limits.MILLI for milli, unit in pairs])
+    pieces = floor_div(pieces_milli, limits.MILLI)
+    if pieces > limits.PIECES_MAX:
+        check.refuse_count("sale.lines.quantity_milli", pieces, limits.PIECES_MAX)
 
 
 def _refuse_twice(lines: Iterable[Line]) -> None:

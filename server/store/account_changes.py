@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rewards.commit import Commit
+from rewards.commit import Commit, changes_of, having
 from server.store.pool import Connection, PooledConnection
 
 AnyConnection = Connection | PooledConnection
@@ -112,7 +112,7 @@ async def open_accounts(connection: AnyConnection, commits: Sequence[Commit]) ->
     """Open the accounts that the commits make; one that exists is a violation."""
     rows = sorted(
         (new.account_id, new.kind, new.chain_id)
-        for commit in commits
+        for commit in having(commits, "new_accounts")
         for new in commit.new_accounts
     )
     if rows:
@@ -127,10 +127,10 @@ async def change_balances(
     Raises:
         LostRowError: a debt is paid where none is.
     """
-    rows = [one for one in changes if one[3] >= 0]
+    paid = [one for one in changes if one[3] < 0]
+    rows = [one for one in changes if one[3] >= 0] if paid else changes
     if rows:
         await connection.fetch(CHANGE_BALANCES, *zip(*rows, strict=True))
-    paid = [one for one in changes if one[3] < 0]
     if paid:
         status = await connection.execute(PAY_DEBTS, *zip(*paid, strict=True))
         _check_all(status, len(paid), "balances")
@@ -160,8 +160,10 @@ def _check_all(status: str, wanted: int, what: str) -> None:
 
 async def write_changes(connection: AnyConnection, commits: Sequence[Commit]) -> None:
     """Write holds, uses of promotions, and where merged accounts went."""
-    changes = [one for commit in commits for one in commit.accounts]
-    released = [(one.account_id, hold_id) for one in changes for hold_id in one.released]
+    changes = changes_of(commits)
+    released = [
+        (one.account_id, hold_id) for one in having(changes, "released") for hold_id in one.released
+    ]
     if released:
         await connection.fetch(DELETE_HOLDS, *zip(*released, strict=True))
     holds = [
@@ -174,14 +176,14 @@ async def write_changes(connection: AnyConnection, commits: Sequence[Commit]) ->
             [minor for _, minor in hold.picks],
             hold.expires_at_us,
         )
-        for one in changes
+        for one in having(changes, "holds")
         for hold in one.holds
     ]
     if holds:
         await connection.executemany(INSERT_HOLDS, holds)
     uses = sorted(
         (one.account_id, use.promotion_id, use.period, use.times, use.amount_minor)
-        for one in changes
+        for one in having(changes, "uses")
         for use in one.uses
     )
     for statement, rows in (
@@ -190,6 +192,6 @@ async def write_changes(connection: AnyConnection, commits: Sequence[Commit]) ->
     ):
         if rows:
             await connection.fetch(statement, *zip(*rows, strict=True))
-    merged = [(one.account_id, one.merged_into) for one in changes if one.merged_into]
+    merged = [(one.account_id, one.merged_into) for one in having(changes, "merged_into")]
     if merged:
         await connection.fetch(MARK_MERGED, *zip(*merged, strict=True))

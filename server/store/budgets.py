@@ -6,7 +6,7 @@ and by returns; never by a receipt that uses it.
 
 from collections.abc import Sequence
 
-from rewards.commit import BudgetUse, Commit
+from rewards.commit import BudgetUse, Commit, having
 from rewards.quota import Amount, NetUse
 from server.store.pool import Connection, PooledConnection
 
@@ -68,7 +68,7 @@ async def use_leases(connection: AnyConnection, commits: Sequence[Commit]) -> fr
         Positions of the commits that name a lease which is closed; if there are any, roll back.
     """
     by_lease: dict[tuple[bytes, bytes], list[int]] = {}
-    for commit in commits:
+    for commit in having(commits, "budget_uses"):
         for use in commit.budget_uses:
             if use.lease_id:
                 sums = by_lease.setdefault((use.budget_id, use.lease_id), [0, 0])
@@ -90,7 +90,9 @@ async def use_leases(connection: AnyConnection, commits: Sequence[Commit]) -> fr
 
 async def write_uses(connection: AnyConnection, commits: Sequence[Commit]) -> None:
     """Write what commits use of budgets, and give back what they return."""
-    uses = [(commit, use) for commit in commits for use in commit.budget_uses]
+    uses = [
+        (commit, use) for commit in having(commits, "budget_uses") for use in commit.budget_uses
+    ]
     if not uses:
         return
     rows = sorted(_use_row(commit, use) for commit, use in uses)

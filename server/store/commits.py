@@ -5,13 +5,15 @@ everything else for those whose account version still held. Source: DESIGN secti
 """
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from rewards.birthday import BIRTH_DATE_FIELD, birth_day_of
-from rewards.commit import Commit
-from rewards.ledger import Movement
+from rewards.commit import Commit, StoredReceipt, changes_of, having
+from rewards.ledger import Movement, Posting
 from rewards.rounding import floor_div
 from server.store import (
     account_changes,
@@ -49,30 +51,11 @@ on conflict do nothing
 returning key_id
 """
 
-RECEIPT_COLUMNS = (
-    "key_id",
-    "day",
-    "account_id",
-    "ruleset_version",
-    "evaluated_at_us",
-    "recorded_at_us",
-    "request",
-    "facts",
-    "answer",
-)
+RECEIPT_COLUMNS = (*StoredReceipt.__struct_fields__, "account_id", "day", "recorded_at_us")
 
 POSTING_COLUMNS = (
-    "account_id",
-    "transfer_id",
-    "leg",
-    "book",
-    "party_id",
-    "promotion_id",
-    "asset_code",
-    "amount_minor",
-    "effective_at_us",
-    "recorded_at_us",
-)
+    "account_id", *Posting.__struct_fields__, "effective_at_us", "recorded_at_us"
+)  # fmt: skip
 
 LOT_COLUMNS = (
     "account_id",
@@ -137,6 +120,10 @@ statistics."""
 
 AnyConnection = Connection | PooledConnection
 
+_EXPECTED = attrgetter("account_id", "version", "purchases", "last_purchase_day")
+_Placed = tuple[Commit, int, int]
+"""A commit with its customer's account and its day of recording."""
+
 
 class KeysTakenError(Exception):
     """Keys of the batch exist already; the transaction must be rolled back.
@@ -194,9 +181,10 @@ async def write_batch(connection: AnyConnection, commits: Sequence[Commit]) -> W
     won = _winners(commits, winners)
     chosen = [commits[n] for n in won]
     if chosen:
-        await _use_leases(connection, commits, won)
-        await _insert_keys(connection, chosen)
-        await _insert_receipts(connection, chosen)
+        await _use_leases(connection, chosen, won)
+        placed = [(commit, commit.account_id, day_of(commit)) for commit in chosen]
+        await _insert_keys(connection, placed)
+        await _insert_receipts(connection, placed)
         await account_changes.open_accounts(connection, chosen)
         await instruments.write_instruments(connection, chosen)
         if taken := await membership.write_members(connection, chosen):
@@ -212,8 +200,8 @@ async def write_batch(connection: AnyConnection, commits: Sequence[Commit]) -> W
         await quarantine.write_quarantined(connection, chosen)
         await _insert_exceptions(connection, chosen)
         await _insert_answers(connection, chosen)
-    lost = tuple(n for n in range(len(commits)) if n not in set(won))
-    return WrittenBatch(won, lost)
+    lost = {*range(len(commits))}.difference(won)
+    return WrittenBatch(won, tuple(sorted(lost)))
 
 
 def _winners(commits: Sequence[Commit], locked: set[int]) -> tuple[int, ...]:
@@ -222,6 +210,8 @@ def _winners(commits: Sequence[Commit], locked: set[int]) -> tuple[int, ...]:
     Raises:
         PartlyLostError: of some commits only a part was.
     """
+    if len(locked) == len(changes_of(commits)):
+        return tuple(range(len(commits)))
     held = [[change.account_id in locked for change in commit.accounts] for commit in commits]
     partly = frozenset(n for n, own in enumerate(held) if any(own) and not all(own))
     if partly:
@@ -230,54 +220,40 @@ def _winners(commits: Sequence[Commit], locked: set[int]) -> tuple[int, ...]:
 
 
 async def _use_leases(
-    connection: AnyConnection, commits: Sequence[Commit], won: Sequence[int]
+    connection: AnyConnection, chosen: Sequence[Commit], won: Sequence[int]
 ) -> None:
-    closed = await budgets.use_leases(connection, [commits[n] for n in won])
+    closed = await budgets.use_leases(connection, chosen)
     if closed:
         raise LeaseClosedError(frozenset(won[n] for n in closed))
 
 
 async def _lock_accounts(connection: AnyConnection, commits: Sequence[Commit]) -> set[int]:
-    expected = sorted(
-        (one.account_id, one.version, one.purchases, one.last_purchase_day)
-        for commit in commits
-        for one in commit.accounts
-    )
+    expected = sorted(map(_EXPECTED, changes_of(commits)))
     if not expected:
         return set()
     rows = await connection.fetch(LOCK_ACCOUNTS, *zip(*expected, strict=True))
     return {row[0] for row in rows}
 
 
-async def _insert_keys(connection: AnyConnection, commits: Sequence[Commit]) -> None:
-    rows = sorted(
-        (key.key_id, key.kind, key.fingerprint, commit.account_id, day_of(commit))
-        for commit in commits
+async def _insert_keys(connection: AnyConnection, placed: Sequence[_Placed]) -> None:
+    rows = [
+        (key.key_id, key.kind, key.fingerprint, account_id, day)
+        for commit, account_id, day in placed
         for key in commit.keys
-    )
+    ]
     if not rows:
         return
-    inserted = await connection.fetch(INSERT_KEYS, *zip(*rows, strict=True))
+    inserted = await connection.fetch(INSERT_KEYS, *zip(*sorted(rows), strict=True))
     if len(inserted) < len(rows):
         new = {row[0] for row in inserted}
         raise KeysTakenError(frozenset(row[0] for row in rows if row[0] not in new))
 
 
-async def _insert_receipts(connection: AnyConnection, commits: Sequence[Commit]) -> None:
+async def _insert_receipts(connection: AnyConnection, placed: Sequence[_Placed]) -> None:
     rows = [
-        (
-            receipt.key_id,
-            day_of(commit),
-            commit.account_id,
-            receipt.ruleset_version,
-            receipt.evaluated_at_us,
-            commit.recorded_at_us,
-            receipt.request,
-            receipt.facts,
-            receipt.answer,
-        )
-        for commit in commits
-        if (receipt := commit.receipt) is not None
+        (*astuple(commit.receipt), account_id, day, commit.recorded_at_us)
+        for commit, account_id, day in placed
+        if commit.receipt is not None
     ]
     await append_rows(connection, "receipt", RECEIPT_COLUMNS, rows)
 
@@ -293,12 +269,12 @@ async def _write_movements(connection: AnyConnection, commits: Sequence[Commit])
         return
     await append_rows(connection, "posting", POSTING_COLUMNS, _posting_rows(moving))
     await append_rows(connection, "lot", LOT_COLUMNS, _lot_rows(moving))
-    balances = sorted(
+    balances = [
         (account_id, change.asset_code, change.amount_minor, change.debt_minor)
         for _, account_id, movement in moving
         for change in movement.balance_changes
-    )
-    await account_changes.change_balances(connection, balances)
+    ]
+    await account_changes.change_balances(connection, sorted(balances))
     changes = [
         (account_id, change.transfer_id, change.lot_id, change.change_minor)
         for _, account_id, movement in moving
@@ -312,18 +288,7 @@ _Moving = tuple[Commit, int, Movement]
 
 def _posting_rows(moving: Iterable[_Moving]) -> list[tuple[object, ...]]:
     return [
-        (
-            account_id,
-            posting.transfer_id,
-            posting.leg,
-            posting.book,
-            posting.party_id,
-            posting.promotion_id,
-            posting.asset_code,
-            posting.amount_minor,
-            commit.effective_at_us,
-            commit.recorded_at_us,
-        )
+        (account_id, *astuple(posting), commit.effective_at_us, commit.recorded_at_us)
         for commit, account_id, movement in moving
         for posting in movement.postings
     ]
@@ -359,14 +324,16 @@ async def _insert_exceptions(connection: AnyConnection, commits: Sequence[Commit
             entry.detail,
             commit.recorded_at_us,
         )
-        for commit in commits
+        for commit in having(commits, "exceptions")
         for ordinal, entry in enumerate(commit.exceptions)
     ]
     await _run(connection, INSERT_EXCEPTIONS, rows)
 
 
 async def _insert_answers(connection: AnyConnection, commits: Sequence[Commit]) -> None:
-    answered = [(commit, answer) for commit in commits for answer in commit.answers]
+    answered = [
+        (commit, answer) for commit in having(commits, "answers") for answer in commit.answers
+    ]
     rows = [
         (
             commit.account_id,

@@ -1,6 +1,7 @@
 """Reads what decisions are made on, many keys at a time. Every look-up is by one indexed column."""
 
 from collections.abc import Sequence
+from operator import itemgetter
 
 import asyncpg
 import msgspec
@@ -79,6 +80,7 @@ HOT_STATEMENTS = {
 OWNER_READS_MAX = 3
 """How often customers are looked up again because they moved between two reads."""
 
+_ACCOUNT_ID = itemgetter(0)
 _FIELD_STATES = msgspec.json.Decoder(dict[str, FieldState])
 _COUNTERS = msgspec.json.Decoder(dict[str, int])
 _OFFERS = msgspec.json.Decoder(tuple[OwnOffer, ...])
@@ -141,7 +143,7 @@ async def read_identifiers(
 ) -> dict[bytes, tuple[int, int]]:
     """Read whose identifiers these are: (account id, customer id) by hash."""
     rows = await connection.fetch(SELECT_IDENTIFIERS, hashes)
-    return {row["identifier_hash"]: (row["account_id"], row["customer_id"]) for row in rows}
+    return {digest: (account_id, customer_id) for digest, customer_id, account_id in rows}
 
 
 async def read_customers(
@@ -171,10 +173,10 @@ async def read_owners(
     """Read whose identifiers these are, and those customers: as the two reads above."""
     for _ in range(OWNER_READS_MAX):
         identifiers = await read_identifiers(connection, hashes)
-        account_ids = sorted({account_id for account_id, _ in identifiers.values()})
+        account_ids = sorted(set(map(_ACCOUNT_ID, identifiers.values())))
         customers = await read_customers(connection, account_ids) if account_ids else {}
         # A customer who moved to another account between the reads is not a stranger.
-        if all(owner in customers for owner in identifiers.values()):
+        if customers.keys() >= set(identifiers.values()):
             break
     return identifiers, customers
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct
 
-from rewards.commit import Commit, KeyKind
+from rewards.commit import Commit, KeyKind, having
 from rewards.outcome import Statement
 from rewards.rounding import floor_div
 from server.store.pool import Connection, PooledConnection
@@ -176,17 +176,17 @@ async def write_forwarded(connection: AnyConnection, commits: Sequence[Commit]) 
     await _write_statements(connection, commits)
     parked = [
         (commit.keys[0].key_id, one.original_key_id, day_of(commit), one.until_us)
-        for commit in commits
+        for commit in having(commits, "parked")
         for one in commit.parked
     ]
     if parked:
         await connection.fetch(INSERT_PARKED, *zip(*parked, strict=True))
-    unparked = [key_id for commit in commits for key_id in commit.unparked]
+    unparked = [key_id for commit in having(commits, "unparked") for key_id in commit.unparked]
     if unparked:
         await connection.fetch(DELETE_PARKED, unparked)
     events = [
         (commit.keys[0].key_id, one.event, commit.recorded_at_us, one.late_us)
-        for commit in commits
+        for commit in having(commits, "link_events")
         for one in commit.link_events
     ]
     if events:
@@ -204,7 +204,7 @@ async def _write_statements(connection: AnyConnection, commits: Sequence[Commit]
             commit.recorded_at_us,
             _ENCODER.encode(one.statement),
         )
-        for commit in commits
+        for commit in having(commits, "statements")
         for one in commit.statements
     ]
     if rows:

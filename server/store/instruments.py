@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from rewards.commit import Commit
+from rewards.commit import Commit, having
 from rewards.ledger import NO_HOLDINGS, Holdings, OwnedLot
 from server.store.facts import AnyConnection
 from server.store.holdings import read_holdings, read_lots, read_lots_of_account
@@ -69,7 +69,7 @@ async def write_instruments(connection: AnyConnection, commits: Sequence[Commit]
     """Write the codes that the commits give out; one that exists is a violation."""
     rows = sorted(
         (one.code_hash, one.kind, one.account_id, one.lot_id, one.asset_code, one.key_id)
-        for commit in commits
+        for commit in having(commits, "new_instruments")
         for one in commit.new_instruments
     )
     if rows:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from rewards.commit import UNCHANGED, Commit
+from rewards.commit import UNCHANGED, AccountChange, Commit, Move, having
 from server.store.pool import Connection, PooledConnection
 
 AnyConnection = Connection | PooledConnection
@@ -181,13 +181,17 @@ async def write_members(connection: AnyConnection, commits: Sequence[Commit]) ->
     """
     customers = sorted(
         (new.customer_id, new.chain_id, new.customer_number, new.language_code)
-        for commit in commits
+        for commit in having(commits, "new_customers")
         for new in commit.new_customers
     )
     if customers:
         await connection.fetch(INSERT_CUSTOMERS, *zip(*customers, strict=True))
     for commit in commits:
-        await _move(connection, commit)
+        for move in commit.moves:
+            await _move(connection, move)
+        for change in commit.accounts:
+            if change.merged_into or change.kind != UNCHANGED:
+                await _change_place(connection, change, commit.recorded_at_us)
     return await _insert_identifiers(connection, commits)
 
 
@@ -199,7 +203,11 @@ async def _member(connection: AnyConnection, account_id: int, customer_id: int) 
 async def _insert_identifiers(
     connection: AnyConnection, commits: Sequence[Commit]
 ) -> frozenset[bytes]:
-    new = {one.identifier_hash: one for commit in commits for one in commit.new_identifiers}
+    new = {
+        one.identifier_hash: one
+        for commit in having(commits, "new_identifiers")
+        for one in commit.new_identifiers
+    }
     if not new:
         return frozenset()
     rows = [
@@ -211,17 +219,18 @@ async def _insert_identifiers(
     return frozenset(new[digest].key_id for digest in new.keys() - written)
 
 
-async def _move(connection: AnyConnection, commit: Commit) -> None:
-    """Move customers; an account that was merged leaves its uses of promotions too."""
-    for move in commit.moves:
-        place = (move.customer_id, move.account_id, move.to_account_id)
-        for statement in (MOVE_CUSTOMER, MOVE_IDENTIFIERS, MOVE_ANSWERS):
-            await connection.execute(statement, *place)
-        await connection.execute(NOTE_PLACE, move.customer_id, move.to_account_id)
-    for change in commit.accounts:
-        if change.merged_into:
-            await connection.execute(MOVE_USES, change.account_id, change.merged_into)
-            await connection.execute(DROP_USES, change.account_id)
-            await connection.execute(NOTE_MERGED, change.account_id, commit.recorded_at_us)
-        if change.kind != UNCHANGED:
-            await connection.execute(CHANGE_KIND, change.account_id, change.kind)
+async def _move(connection: AnyConnection, move: Move) -> None:
+    place = (move.customer_id, move.account_id, move.to_account_id)
+    for statement in (MOVE_CUSTOMER, MOVE_IDENTIFIERS, MOVE_ANSWERS):
+        await connection.execute(statement, *place)
+    await connection.execute(NOTE_PLACE, move.customer_id, move.to_account_id)
+
+
+async def _change_place(connection: AnyConnection, change: AccountChange, at_us: int) -> None:
+    """Change an account's kind; one that was merged leaves its uses of promotions too."""
+    if change.merged_into:
+        await connection.execute(MOVE_USES, change.account_id, change.merged_into)
+        await connection.execute(DROP_USES, change.account_id)
+        await connection.execute(NOTE_MERGED, change.account_id, at_us)
+    if change.kind != UNCHANGED:
+        await connection.execute(CHANGE_KIND, change.account_id, change.kind)

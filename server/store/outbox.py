@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from rewards.commit import Commit
+from rewards.commit import Commit, having
 from server.store.pool import Connection, PooledConnection
 
 AnyConnection = Connection | PooledConnection
@@ -44,9 +44,17 @@ _ENCODER = msgspec.msgpack.Encoder()
 
 async def write_messages(connection: AnyConnection, commits: Sequence[Commit]) -> None:
     """Stop messages about receipts that count otherwise from now on; write the new ones."""
-    stops = sorted({stop for commit in commits for stop in _stops_of(commit)})
+    stops = {
+        (key_id, commit.recorded_at_us, "voided")
+        for commit in having(commits, "undone_key_ids")
+        for key_id in commit.undone_key_ids
+    } | {
+        (key_id, commit.recorded_at_us, "a later outcome counts")
+        for commit in having(commits, "silenced_key_ids")
+        for key_id in commit.silenced_key_ids
+    }
     if stops:
-        await connection.fetch(STOP_MESSAGES, *zip(*stops, strict=True))
+        await connection.fetch(STOP_MESSAGES, *zip(*sorted(stops), strict=True))
     rows = [
         (
             one.message_id,
@@ -64,14 +72,8 @@ async def write_messages(connection: AnyConnection, commits: Sequence[Commit]) -
             one.not_before_us,
             commit.recorded_at_us,
         )
-        for commit in commits
+        for commit in having(commits, "messages")
         for one in commit.messages
     ]
     if rows:
         await connection.fetch(INSERT_MESSAGES, *zip(*rows, strict=True))
-
-
-def _stops_of(commit: Commit) -> list[tuple[bytes, int, str]]:
-    voided = [(one, commit.recorded_at_us, "voided") for one in commit.undone_key_ids]
-    note = "a later outcome counts"
-    return voided + [(one, commit.recorded_at_us, note) for one in commit.silenced_key_ids]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from rewards.commit import Commit
+from rewards.commit import Commit, having
 from server.store.pool import Connection, PooledConnection
 
 AnyConnection = Connection | PooledConnection
@@ -90,7 +90,7 @@ async def write_quarantined(connection: AnyConnection, commits: Sequence[Commit]
             one.body,
             one.size_bytes,
         )
-        for commit in commits
+        for commit in having(commits, "quarantined")
         for one in commit.quarantined
     ]
     if rows:

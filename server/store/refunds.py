@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from rewards.commit import Commit
+from rewards.commit import Commit, having
 from rewards.ledger import Funding, OwnedLot, Pick
 from rewards.settling import GrantedLot, ReturnRecord, Spending
 from server.store.pool import Connection, PooledConnection
@@ -127,7 +127,7 @@ async def write_returns(connection: AnyConnection, commits: Sequence[Commit]) ->
             commit.recorded_at_us,
             _ENCODER.encode(one.record),
         )
-        for commit in commits
+        for commit in having(commits, "returns")
         for one in commit.returns
     ]
     if rows:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from rewards.commit import Commit
+from rewards.commit import Commit, having
 from rewards.transfer import TransferState
 from server.store.facts import AnyConnection
 
@@ -125,7 +125,7 @@ async def write_transfers(connection: AnyConnection, commits: Sequence[Commit]) 
             one.amount_minor,
             commit.recorded_at_us,
         )
-        for commit in commits
+        for commit in having(commits, "money_transfers")
         for one in commit.money_transfers
     ]
     if rows:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rewards.commit import Commit
+from rewards.commit import Commit, changes_of, having
 from rewards.tier import NO_TURNOVER, Turnover
 from server.store.facts import AnyConnection
 
@@ -53,9 +53,9 @@ HOT_STATEMENTS = {"SELECT_TURNOVER": SELECT_TURNOVER, "SELECT_GIVEN_TIERS": SELE
 
 async def write_turnover(connection: AnyConnection, commits: Sequence[Commit]) -> None:
     """Count what was bought, and move what merged accounts had bought."""
-    changes = [one for commit in commits for one in commit.accounts]
+    changes = changes_of(commits)
     sums: dict[tuple[int, int], Turnover] = {}
-    for one in changes:
+    for one in having(changes, "turnover"):
         for day, amount_minor, receipts in one.turnover:
             before = sums.get((one.account_id, day), NO_TURNOVER)
             sums[one.account_id, day] = Turnover(
@@ -64,7 +64,7 @@ async def write_turnover(connection: AnyConnection, commits: Sequence[Commit]) -
     rows = sorted((*key, *counted) for key, counted in sums.items())
     if rows:
         await connection.fetch(COUNT_TURNOVER, *zip(*rows, strict=True))
-    merged = [(one.account_id, one.merged_into) for one in changes if one.merged_into]
+    merged = [(one.account_id, one.merged_into) for one in having(changes, "merged_into")]
     if merged:
         await connection.fetch(MERGE_TURNOVER, *zip(*merged, strict=True))
 

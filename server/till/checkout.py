@@ -73,6 +73,7 @@ _RESPONSE = shape_of(
     "exceptions",
     "returns",
 ).one
+_TRAINED, _COMMITTED = int(pb.DURABLE_RESULT_TRAINING), int(pb.DURABLE_RESULT_COMMITTED)
 _ENCODER = msgspec.msgpack.Encoder()
 _NO_CUSTOMER = Skipped(prompts=answer_pb2.SET_REASON_NO_CUSTOMER)
 
@@ -228,6 +229,8 @@ class CheckoutOperation:
         self._command = command
         self._receipt_id = command.key_id
         self._sale = command.sale
+        self._hold_id = hold_id_of(command.basket_id)
+        self._is_training = command.sale.header.mode == SaleMode.TRAINING
         self.held: tuple[HeldLease, ...] = ()
         """What its basket held of limits over many receipts at the last decision."""
         basket = (command.basket_key_id,) if command.basket_id else ()
@@ -277,10 +280,16 @@ class CheckoutOperation:
         scene = work.scene_of(context, store, frozen.rules, self._sale, frozen.at_us)
         facts, looked, basket = await self._facts(scene, seen, frozen, now_us, deadline_s)
         await step_with(seen)
-        promised = await versions_in_time(context, basket.promised, deadline_s)
+        promised = {}
+        if basket.promised:
+            promised = await versions_in_time(context, basket.promised, deadline_s)
         scene, facts = await self._paying(scene, facts, frozen, seen, now_us, deadline_s)
-        coming = await returns.look_at(scene, seen, deadline_s)
-        self.held = await self._held(frozen, seen, deadline_s)
+        coming: tuple[returns.ComingBack, ...] = ()
+        if self._sale.has_returns:
+            coming = await returns.look_at(scene, seen, deadline_s)
+        self.held = ()
+        if frozen.told is not None and frozen.told.holds_budgets:
+            self.held = await self._held(seen, deadline_s)
         await step_with(seen)
         kept = await quotas.decide(scene, facts, self._asking(frozen), deadline_s)
         try:
@@ -306,7 +315,9 @@ class CheckoutOperation:
     ) -> Decided:
         """Put together what is answered and written of a sale whose prices are decided."""
         command, decision = self._command, kept.decision
-        facts = replace(kept.facts, spends=decision.spends)
+        facts = kept.facts
+        if decision.spends:
+            facts = replace(facts, spends=decision.spends)
         exceptions += _overruns(scene.rules, kept)
         takings = self._takings(scene, facts, decision, frozen, exceptions)
         found = self._differences(decision.evaluation, frozen, exceptions)
@@ -343,7 +354,7 @@ class CheckoutOperation:
         await step_with(seen)
         answer = self._answer(sold)
         await step_with(seen)
-        if command.sale.header.mode == SaleMode.TRAINING:
+        if self._is_training:
             return Decided(None, answer)
         return Decided(self._commit(sold, seen, answer), answer)
 
@@ -360,10 +371,9 @@ class CheckoutOperation:
         command = self._command
         wishes = self._wishes(scene, facts, frozen)
         in_debt = seen.customer is not None and seen.customer.in_debt
-        hold_id = hold_id_of(command.basket_id)
         try:
             return await spending.prepare(
-                scene, facts, wishes, hold_id, now_us, command.closed, in_debt, deadline_s
+                scene, facts, wishes, self._hold_id, now_us, command.closed, in_debt, deadline_s
             )
         except TimeoutError:
             text = "no time was left before the write; nothing is recorded"
@@ -411,8 +421,7 @@ class CheckoutOperation:
     ) -> tuple[Facts, instruments.Looked, instruments.Basket]:
         command = self._command
         promised = frozen.told.bearers if frozen.told is not None else ()
-        hold_id = hold_id_of(command.basket_id)
-        basket = instruments.Basket(hold_id, now_us, command.closed, promised=promised)
+        basket = instruments.Basket(self._hold_id, now_us, command.closed, promised=promised)
         try:
             facts = await work.gather_facts(scene, seen, deadline_s)
             facts, looked = await instruments.look_at(scene, facts, basket, deadline_s)
@@ -424,24 +433,21 @@ class CheckoutOperation:
     def _asking(self, frozen: Frozen) -> quotas.Asking:
         """A sale uses limits up; a fact at least what its quote has shown, training nothing."""
         command, token = self._command, frozen.token
-        takes = command.sale.header.mode != SaleMode.TRAINING
         shown = token.shown if token is not None and command.closed else ()
-        return quotas.Asking(takes, self.held, shown)
+        return quotas.Asking(not self._is_training, self.held, shown)
 
-    async def _held(self, frozen: Frozen, seen: Seen, deadline_s: float) -> tuple[HeldLease, ...]:
-        """What the basket holds of limits over many receipts, if its quote says that it does.
+    async def _held(self, seen: Seen, deadline_s: float) -> tuple[HeldLease, ...]:
+        """What the basket holds of limits over many receipts, as its quote says that it does.
 
         Whoever uses it takes the basket's key as well: so it is used once.
         """
         command, context = self._command, self._context
-        is_live = command.sale.header.mode != SaleMode.TRAINING
-        is_new = command.basket_key_id not in seen.keys
-        if frozen.told is None or not frozen.told.holds_budgets or not (is_live and is_new):
+        if self._is_training or command.basket_key_id in seen.keys:
             return ()
         while True:
             try:
                 async with asyncio.timeout_at(deadline_s):
-                    return await context.budgets.held(hold_id_of(command.basket_id))
+                    return await context.budgets.held(self._hold_id)
             except RetryError:
                 await context.database.recover()
             except TimeoutError:
@@ -532,24 +538,21 @@ class CheckoutOperation:
 
     def _answer(self, sold: Sold) -> bytes:
         command = self._command
-        training = command.sale.header.mode == SaleMode.TRAINING
         id_base = command.basket_id or command.key_id
         # A piece to add is an offer of an open basket; a sale has none.
         asked = work.asked_of(
             sold.scene, sold.facts, sold.decision, sold.skipped, id_base, may_add=False
         )
         view = spending.view_of(sold.scene, sold.facts, sold.decision, False, {})
-        codes = asked.codes if training else sold.settled.codes
+        codes = asked.codes if self._is_training else sold.settled.codes
         return self._response(sold, spell_answer(replace(asked, codes=codes, spend=view)))
 
     def _response(self, sold: Sold, answer: bytes | None) -> bytes:
         """Spell the response around its answer; without one the field is left out."""
-        command = self._command
-        training = command.sale.header.mode == SaleMode.TRAINING
         return _RESPONSE(
-            pb.DURABLE_RESULT_TRAINING if training else pb.DURABLE_RESULT_COMMITTED,
+            _TRAINED if self._is_training else _COMMITTED,
             self._receipt_id,
-            command.fingerprint,
+            self._command.fingerprint,
             sold.now_us,
             answer,
             [_DIFFERENCE(*difference[:4]) for difference in sold.differences],
@@ -587,7 +590,7 @@ class CheckoutOperation:
             ),
             budget_uses=(*sold.kept.budget_uses, *sold.back.budget_uses),
             returns=sold.back.entries,
-            transfer_cuts=tuple(cut for one in sold.back.returned for cut in one.transfer_cuts),
+            transfer_cuts=sold.back.transfer_cuts,
         )
 
     def _kept(self) -> tuple[object, ...]:
@@ -617,7 +620,7 @@ class CheckoutOperation:
             journal.movement(),
             1 + sold.back.purchases,
             last_day,
-            released=(hold_id_of(self._command.basket_id),) if sold.is_held else (),
+            released=(self._hold_id,) if sold.is_held else (),
             uses=(*sold.kept.account_uses, *bounded, *sold.back.account_uses),
             turnover=(
                 *bought_by(program, self._command.sale, sold.facts, sold.decision.evaluation),
@@ -628,7 +631,9 @@ class CheckoutOperation:
 
     def _freed(self, sold: Sold, changes: tuple[AccountChange, ...]) -> tuple[AccountChange, ...]:
         """Changes of bearers' accounts, without anything that the basket held there."""
-        hold_id, unused = hold_id_of(self._command.basket_id), dict(sold.unused)
+        if not changes and not sold.unused:
+            return ()
+        hold_id, unused = self._hold_id, dict(sold.unused)
         found = []
         for one in changes:
             was_held = unused.pop(one.account_id, None) is not None

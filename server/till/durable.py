@@ -84,7 +84,10 @@ async def run_durable(context: Context, operation: Operation, deadline_s: float)
             return decided.answer
         if lost < ROUNDS_TOGETHER:
             pipeline = context.patient if operation.wanted.can_wait else context.pipeline
-            fate = await _submitted(context, pipeline, decided.commit, deadline_s)
+            if decided.commit.budget_uses:
+                fate = await _with_budgets(context, pipeline, decided.commit, deadline_s)
+            else:
+                fate = await pipeline.submit(decided.commit, deadline_s)
         else:
             context.budgets.settle(decided.commit.budget_uses, was_written=False)
             account_ids = _accounts_of(decided.commit)
@@ -99,12 +102,10 @@ async def run_durable(context: Context, operation: Operation, deadline_s: float)
     raise Refusal(Reason.STORE_UNAVAILABLE, "the receipt's keys and account keep changing")
 
 
-async def _submitted(
+async def _with_budgets(
     context: Context, pipeline: Pipeline, commit: Commit, deadline_s: float
 ) -> Fate:
     """Write a commit with a batch; what it took of budgets is there again if it was not."""
-    if not commit.budget_uses:
-        return await pipeline.submit(commit, deadline_s)
     was_written = True  # or may be, where its fate is not known
     try:
         fate = await pipeline.submit(commit, deadline_s)

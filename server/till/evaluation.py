@@ -95,8 +95,8 @@ async def gather_facts(scene: Scene, seen: Seen | None, deadline_s: float) -> Fa
         TimeoutError: the time is up; only for a program that uses price lists.
     """
     articles = scene.catalogue.products
-    skus = sorted({line.sku for line in scene.sale.lines})
-    products = tuple([articles[sku] for sku in skus if sku in articles])
+    skus = sorted(set(scene.sale.columns.skus))
+    products = tuple(filter(None, map(articles.get, skus)))
     store = scene.store.facts_at(scene.rules, scene.at_us)
     customer = _customer_of(scene, seen, store.local_day)
     program = scene.rules.program

@@ -11,6 +11,7 @@ from rewards.commit import (
     ExceptionEntry,
     PromotionUse,
     ReturnEntry,
+    TransferCut,
 )
 from rewards.facts import NO_ACCOUNT
 from rewards.journal import Journal
@@ -64,6 +65,7 @@ class Back(Struct, frozen=True):
     budget_uses: tuple[BudgetUse, ...] = ()
     exceptions: tuple[ExceptionEntry, ...] = ()
     turnover: tuple[TurnoverChange, ...] = ()
+    transfer_cuts: tuple[TransferCut, ...] = ()
 
 
 NOTHING_BACK = Back()
@@ -72,7 +74,9 @@ _RETURN = LineAction.RETURN.value  # a member is looked up anew for every line
 
 def wanted_keys(sale: Sale) -> tuple[bytes, ...]:
     """What to look up for the RETURN lines of a sale: keys of their originals, and of voids."""
-    originals = [key_id_of(key) for key, _ in _by_original(sale).items()]
+    if not sale.has_returns:
+        return ()
+    originals = [key_id_of(key) for key in _by_original(sale)]
     return tuple(one for key_id in originals for one in (key_id, void_key_id_of(key_id)))
 
 
@@ -83,6 +87,8 @@ async def look_at(scene: Scene, seen: Seen, deadline_s: float) -> tuple[ComingBa
         Refusal: DEADLINE_PASSED, STORE_UNAVAILABLE.
     """
     sale, found = scene.sale, []
+    if not sale.has_returns:
+        return ()
     for key, lines in _by_original(sale).items():
         key_id = key_id_of(key)
         parts = tuple((_origin_line(line), line.quantity_milli) for line in lines)
@@ -140,6 +146,8 @@ def settle(
     Raises:
         Refusal: it is a request, and not possible.
     """
+    if not scene.sale.has_returns:
+        return NOTHING_BACK
     problems = _without_original(scene)
     begun = {key: journal for key, journal in journals.items() if key != NO_ACCOUNT}
     returned: list[Returned] = []
@@ -208,6 +216,7 @@ def _back(
             *(exception_of(problem) for problem in problems),
         ),
         tuple(change for one in own for change in one.turnover),
+        tuple(cut for one in returned for cut in one.transfer_cuts),
     )
 
 
@@ -221,6 +230,8 @@ def _without_original(scene: Scene) -> list[Refusal]:
 
 
 def _returns(sale: Sale) -> list[Line]:
+    if not sale.has_returns:
+        return []
     return [one for one in sale.lines if one.action == _RETURN and not one.cancelled]
 
 

@@ -41,12 +41,16 @@ SPEND_EXCEPTION = 5
 
 def may_spend(program: CompiledProgram, facts: Facts) -> bool:
     """Whether the customer may own something that a rule of the program lets them spend."""
+    if not program.spend_rules:
+        return False
     owned = dict(facts.customer.balances)
     return any(owned.get(one.rule.asset_code, 0) > 0 for one in fitting_rules(program, facts))
 
 
 def has_costs(program: CompiledProgram, facts: Facts) -> bool:
     """Whether the customer may own something that promotions of the program cost."""
+    if not program.cost_assets:
+        return False
     owned = dict(facts.customer.balances)
     return any(owned.get(code, 0) > 0 for code in program.cost_assets)
 
@@ -188,6 +192,8 @@ def told_by(scene: Scene, decision: Decision) -> tuple[tuple[str, int, bool], ..
 
 def joined(first: Sequence[Wish], second: Sequence[Wish]) -> tuple[Wish, ...]:
     """Wishes, one an asset: the first ones count."""
+    if not first or not second:
+        return (*first, *second)
     named = {wish.asset_code for wish in first}
     return (*first, *[wish for wish in second if wish.asset_code not in named])
 
@@ -236,7 +242,7 @@ def view_of(
         found = _expiring(purse, one.rule.asset_code)
         if found is not None:
             expiring[one.rule.asset_code] = found
-    offers = tuple([one for one in decision.offers if one.usable_minor])
+    offers = tuple([one for one in decision.offers if one.usable_minor]) if decision.offers else ()
     return SpendView(offers, expiring, held_until, is_offered)
 
 
@@ -255,6 +261,8 @@ def _expiring(purse: Purse, asset_code: str) -> tuple[int, int] | None:
 
 def lots_with(purse: Purse, more: Sequence[OwnedLot]) -> tuple[OwnedLot, ...]:
     """The lots of a purse and others, each once."""
+    if not more:
+        return purse.holdings.lots
     found = {lot.lot_id: lot for lot in more}
     found.update({lot.lot_id: lot for lot in purse.holdings.lots})
     return tuple(found.values())

@@ -82,7 +82,7 @@ def test_sets_of_an_article(sku: str, product: Product | None, numbers: tuple[in
     index = index_sets(SETS)
     assert sets_of(index, sku, product) == numbers
     memo = SetMemo(index)
-    assert [memo.sets_of(sku, product) for _ in range(2)] == [numbers, numbers]
+    assert [memo.of(sku, product) for _ in range(2)] == [numbers, numbers]
 
 
 def test_an_index_says_which_sets_ask_for_more() -> None:
@@ -96,14 +96,25 @@ def test_an_index_says_which_sets_ask_for_more() -> None:
 def test_a_changed_article_is_looked_at_again() -> None:
     memo = SetMemo(index_sets(SETS))
     moved = make.product("tea", categories=("drink",))
-    assert memo.sets_of("tea", TEA) != memo.sets_of("tea", moved)
-    assert memo.sets_of("tea", None) == (0, 1, 7, 9, 10)
+    assert memo.of("tea", TEA) != memo.of("tea", moved)
+    assert memo.of("tea", None) == (0, 1, 7, 9, 10)
 
 
 def test_the_memory_of_articles_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert CANDIDATES_KEPT_MAX > 100_000
     monkeypatch.setattr("rewards.product.CANDIDATES_KEPT_MAX", 2)
     memo = SetMemo(index_sets(SETS))
-    found = [memo.sets_of(sku, None) for sku in ("tea", "ale", "cake", "tea")]
+    found = [memo.of(sku, None) for sku in ("tea", "ale", "cake", "tea")]
     assert found == [sets_of(memo.index, sku, None) for sku in ("tea", "ale", "cake", "tea")]
-    assert len(memo._known) == 2
+    assert len(memo._unknown) == 2
+
+
+def test_the_memory_is_of_the_very_article_and_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rewards.product.CANDIDATES_KEPT_MAX", 3)
+    memo = SetMemo(index_sets(SETS))
+    for n in range(20):
+        # None of them is kept but by the memo: its place in memory may be used again.
+        product = make.product("tea", categories=("drink",) if n % 2 else ("other",))
+        want = sets_of(memo.index, "tea", product)
+        assert memo.of_each(["tea", "ale"], {"tea": product}) == [want, memo.of("ale", None)]
+        assert len(memo._known) == len(memo._products) <= 3
