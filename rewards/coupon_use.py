@@ -12,7 +12,7 @@ from rewards.benefit import CouponReward, GiftCertificate
 from rewards.evaluate import CouponOutcome, CouponState, Evaluated
 from rewards.facts import Facts, Instrument
 from rewards.gate import series_token
-from rewards.instrument import coupon_asset, gift_asset, series_of
+from rewards.instrument import coupon_asset, series_of
 from rewards.reading import EARNING_STATES, coupon_tokens
 from rewards.rewarding import Grant
 from rewards.ruleset import CompiledProgram
@@ -92,7 +92,7 @@ def given_out(
         return ()
     customer = facts.customer
     is_known = bool(customer.account_id) and customer.state in EARNING_STATES
-    money = gift_asset(program)
+    money = program.gift_asset
     found: list[GivenOut] = []
     for grant in grants:
         benefit = program.promotions[grant.number].gives[grant.place]

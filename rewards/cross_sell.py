@@ -1,12 +1,12 @@
 """Set 4: the few products to show this customer for this basket."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
 from rewards.product import Catalogue, Product
 from rewards.ruleset import CHANNEL_NUMBERS, CompiledLink, CompiledProgram, ProgramRules
-from rewards.sale import Header, LineAction, Sale
+from rewards.sale import Header, Line, LineAction, Sale
 
 ARTICLES_A_LINK_MAX = 50
 """Articles of a link that are looked at: enough to pass over what is in the basket."""
@@ -99,15 +99,19 @@ def _reached(rules: ProgramRules, sale: Sale, products: Mapping[str, Product]) -
     """Numbers of the links that the basket leads to, each with the line_id-first line that does."""
     columns = sale.columns
     sets = rules.link_sets.of_each(columns.skus, products)
+    positions: Sequence[int] = range(len(sets))
+    if sale.has_returns or True in columns.cancelled:
+        positions = [n for n, line in enumerate(sale.lines) if _is_sold(line)]
     position_by_link: dict[int, int] = {}
     # The first by line_id comes last and stays.
-    line_ids = columns.line_ids
-    for position in sorted(range(len(sets)), key=line_ids.__getitem__, reverse=True):
-        if columns.cancelled[position] or columns.actions[position] == _RETURN:
-            continue
+    for position in sorted(positions, key=columns.line_ids.__getitem__, reverse=True):
         for number in sets[position]:
             position_by_link[number] = position
     return position_by_link
+
+
+def _is_sold(line: Line) -> bool:
+    return not line.cancelled and line.action != _RETURN
 
 
 def _next_free(skus: tuple[str, ...], taken: set[str]) -> str | None:

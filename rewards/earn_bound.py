@@ -13,7 +13,7 @@ from rewards.rounding import floor_div
 from rewards.ruleset import CompiledEarnBound, CompiledProgram
 from rewards.trace import Condition, TraceEntry, TraceOutcome
 
-_BALANCE_MAX = attrgetter("balance_max_minor")
+_ASSET = attrgetter("asset_code")
 
 
 def earn_use_id(asset_code: str) -> str:
@@ -78,14 +78,8 @@ def within_balances(program: CompiledProgram, facts: Facts, evaluation: Evaluate
     Returns:
         The evaluation with lowered grants, those of nothing left out; the trace says of whom.
     """
-    if not any(map(_BALANCE_MAX, program.assets.values())):
-        return evaluation
-    bounds = {
-        code: asset.balance_max_minor
-        for code, asset in program.assets.items()
-        if asset.balance_max_minor
-    }
-    if not any(grant.asset_code in bounds for grant in evaluation.grants):
+    bounds = program.balances_max
+    if bounds.keys().isdisjoint(map(_ASSET, evaluation.grants)):
         return evaluation
     owned = dict(facts.customer.balances)
     left = {code: max(0, most_minor - owned.get(code, 0)) for code, most_minor in bounds.items()}

@@ -7,16 +7,13 @@ asset of kind `gift_money`. Using one takes from its lots in the commit of the r
 from base64 import b32encode
 from collections.abc import Callable, Sequence
 from enum import IntEnum
-from operator import attrgetter
 
 from rewards.benefit import Benefit, DrawEntries, Prize, Status
 from rewards.facts import NO_ACCOUNT, Instrument, InstrumentState
 from rewards.ledger import Holdings, LotKind, OwnedLot
 from rewards.picking import live_holds, unheld, usable_minor
-from rewards.ruleset import CompiledProgram
 from rewards.sale import derived_key_id
 
-_KIND = attrgetter("kind")
 _COUPON_PREFIX = "coupon."
 _TIER_PREFIX = "tier."
 _CODE_BYTES = 10
@@ -54,13 +51,6 @@ def is_coupon(asset_code: str) -> bool:
 def series_of(asset_code: str) -> str:
     """The series of a coupon's asset."""
     return asset_code.removeprefix(_COUPON_PREFIX)
-
-
-def gift_asset(program: CompiledProgram) -> str:
-    """The asset in which gift cards count; empty where the program has none."""
-    if "gift_money" not in map(_KIND, program.assets.values()):
-        return ""
-    return next(code for code, asset in program.assets.items() if asset.kind == "gift_money")
 
 
 def counted_asset(benefit: Benefit) -> str:

@@ -18,7 +18,7 @@ from rewards.benefit import (
     Status,
 )
 from rewards.commit import MessageFigure, NewMessage
-from rewards.instrument import counted_asset, coupon_asset, gift_asset
+from rewards.instrument import counted_asset, coupon_asset
 from rewards.problem import COUNTED_KINDS
 from rewards.rewarding import Grant
 from rewards.ruleset import CompiledProgram, ProgramRules
@@ -150,7 +150,7 @@ def _no_asset(program: CompiledProgram, benefit: Benefit) -> tuple[str, str, str
             is_series = benefit.series_code in program.coupon_series
             return "coupon", coupon_asset(benefit.series_code) if is_series else "", ""
         case GiftCertificate():
-            return "gift_certificate", gift_asset(program), ""
+            return "gift_certificate", program.gift_asset, ""
         case Prize():
             return "prize", counted_asset(benefit), ""
         case Status():

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from enum import IntEnum
+from itertools import islice, repeat
 
 from msgspec import Struct
 
@@ -16,6 +17,9 @@ class PromptReason(IntEnum):
 
     MISSING = 1
     EXPIRED = 2
+
+
+_MISSING, _EXPIRED = PromptReason.MISSING, PromptReason.EXPIRED
 
 
 class Prompt(Struct, frozen=True):
@@ -36,31 +40,26 @@ def due_prompts(
         at_us: the instant, UTC microseconds. An answer is valid up to and including the last
             microsecond of its days.
     """
-    prompts: list[Prompt] = []
-    for compiled in program.fields:
-        if len(prompts) == program.prompts_max:
-            break
-        reason = _reason(compiled, states, at_us)
-        if reason is not None:
-            prompts.append(Prompt(compiled, reason))
-    return tuple(prompts)
+    prompts = map(_prompt_of, program.fields, repeat(states), repeat(at_us))
+    return tuple(islice(filter(None, prompts), program.prompts_max))
 
 
-def _reason(
+def _prompt_of(
     compiled: CompiledField, states: Mapping[str, FieldState], at_us: int
-) -> PromptReason | None:
-    if compiled.field.never_asked:
+) -> Prompt | None:
+    """Why to ask for a field, if it is to be asked for now."""
+    field = compiled.field
+    if field.never_asked:
         return None
-    state = states.get(compiled.field.field_code)
+    state = states.get(field.field_code)
     if state is None:
-        return PromptReason.MISSING if _holds(compiled.first_asked_if, states) else None
-    valid_days = compiled.field.valid_days
-    if not valid_days or at_us < state.answered_at_us + valid_days * DAY_US:
+        wanted, reason = compiled.first_asked_if, _MISSING
+    elif not field.valid_days or at_us < state.answered_at_us + field.valid_days * DAY_US:
         return None
-    return PromptReason.EXPIRED if _holds(compiled.asked_again_if, states) else None
+    else:
+        wanted, reason = compiled.asked_again_if, _EXPIRED
+    return Prompt(compiled, reason) if not wanted or _holds(wanted, states) else None
 
 
 def _holds(wanted: tuple[tuple[str, str], ...], states: Mapping[str, FieldState]) -> bool:
-    if not wanted:
-        return True
     return any(name in states and states[name].value == value for name, value in wanted)

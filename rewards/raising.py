@@ -1,16 +1,17 @@
 """What the kernel found, raised from flat integers to the values of an evaluation.
 
-An answer spells most of it without raising it: `Findings` raises only what somebody reads.
+An answer spells most of it without raising it: `Findings` raises the short lists at once, the long
+ones only where somebody reads them.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-from rewards.benefit import CouponReward, GiftCertificate, Status
+from rewards.benefit import Benefit, CouponReward, GiftCertificate, Status
 from rewards.best import LaneProof
 from rewards.course import Spend
 from rewards.evaluate import CouponOutcome, CouponState, Evaluated, Evaluation, PieceOffer
-from rewards.facts import Facts
+from rewards.facts import AssetWindow, Facts
 from rewards.limits import MILLI
 from rewards.plan import Plan
 from rewards.reading import coupon_tokens, shown_token
@@ -21,12 +22,18 @@ from rewards.sale import Sale
 from rewards.trace import Condition, TraceEntry, TraceOutcome
 
 ENTRIES_KEPT_MAX = 100_000
+_ALWAYS = AssetWindow(0, 0)
 LINE_COLUMNS = 9
 """Of what is found those that speak of lines."""
 _NUMBER_BITS, _OUTCOME_BITS, _CONDITION_BITS = 17, 3, 5
 _OUTCOME_AT = _NUMBER_BITS
 _CONDITION_AT = _OUTCOME_AT + _OUTCOME_BITS
-_PAYLOAD_AT = _CONDITION_AT + _CONDITION_BITS
+PAYLOAD_AT = _CONDITION_AT + _CONDITION_BITS
+"""From this bit on: how often it fired, whom it lost to, or what it lacks."""
+_NUMBER_MASK = (1 << _NUMBER_BITS) - 1
+_OUTCOME_MASK = (1 << _OUTCOME_BITS) - 1
+_CONDITION_MASK = (1 << _CONDITION_BITS) - 1
+_FAILED = TraceOutcome.FAILED.value
 # Finding a member by its number in a dict is several times cheaper than calling the enumeration.
 _OUTCOMES = {outcome.value: outcome for outcome in TraceOutcome}
 _CONDITIONS = {condition.value: condition for condition in Condition}
@@ -70,15 +77,20 @@ class Found(NamedTuple):
 
 def entry_of(code: int) -> TraceEntry:
     """Read what became of a candidate from the one number that the kernel gives."""
-    number = code & (1 << _NUMBER_BITS) - 1
-    outcome = _OUTCOMES[code >> _OUTCOME_AT & (1 << _OUTCOME_BITS) - 1]
-    condition = _CONDITIONS[code >> _CONDITION_AT & (1 << _CONDITION_BITS) - 1]
-    payload = code >> _PAYLOAD_AT
+    number = code & _NUMBER_MASK
+    outcome = _OUTCOMES[code >> _OUTCOME_AT & _OUTCOME_MASK]
+    condition = _CONDITIONS[code >> _CONDITION_AT & _CONDITION_MASK]
+    payload = code >> PAYLOAD_AT
     if outcome == TraceOutcome.LOST:
         return TraceEntry(number, outcome, 0, payload - 1, condition)
     if outcome == TraceOutcome.FAILED:
         return TraceEntry(number, outcome, 0, -1, condition, payload)
     return TraceEntry(number, outcome, payload, -1, condition)
+
+
+def missing_in(code: int) -> int:
+    """Read only what a candidate lacks: thousandths or minor units, 0 unless a condition failed."""
+    return code >> PAYLOAD_AT if code >> _OUTCOME_AT & _OUTCOME_MASK == _FAILED else 0
 
 
 class TraceMemo(dict[int, Value]):
@@ -127,16 +139,30 @@ class Raising(NamedTuple):
 
 
 class Findings:
-    """What the kernel found of a receipt: read like an `Evaluation`, raised where it is read.
+    """What the kernel found of a receipt: read like an `Evaluation`, long lists raised when read.
 
     Attributes:
         found: the flat integers.
+        grants: rewards.
+        messages: (promotion, which of its benefits).
+        spends: what promotions cost the customer.
+        proofs: whether the best combination of a lane was found.
     """
 
-    __slots__ = ("_facts", "_grants", "_outcomes", "_raising", "_sale", "found")
+    __slots__ = (
+        "_facts",
+        "_outcomes",
+        "_raising",
+        "_sale",
+        "found",
+        "grants",
+        "messages",
+        "proofs",
+        "spends",
+    )
 
     def __init__(self, raising: Raising, sale: Sale, facts: Facts, found: Found) -> None:
-        """Raise nothing yet.
+        """Raise the short lists, which are read of every receipt, some several times; no other.
 
         Args:
             raising: that of the program.
@@ -148,8 +174,11 @@ class Findings:
         self._sale = sale
         self._facts = facts
         self._outcomes: tuple[LineOutcome | None, ...] | None = None
-        self._grants: tuple[Grant, ...] | None = None
         self.found = found
+        self.grants = _grants(raising.program, facts, found.grants) if found.grants else ()
+        self.messages = _messages(found.messages) if found.messages else ()
+        self.spends = _spends(raising.plan, found.spends) if found.spends else ()
+        self.proofs = _proofs(found.proofs) if found.proofs else ()
 
     @property
     def outcomes(self) -> tuple[LineOutcome | None, ...]:
@@ -165,27 +194,9 @@ class Findings:
         return _offers(self._raising.plan, self._sale, offers) if offers else ()
 
     @property
-    def grants(self) -> tuple[Grant, ...]:
-        """Rewards; raised once, as the answer and the ledger both read them."""
-        if self._grants is None:
-            flat = self.found.grants
-            self._grants = _grants(self._raising.program, self._facts, flat) if flat else ()
-        return self._grants
-
-    @property
     def trace(self) -> tuple[TraceEntry, ...]:
         """What became of each candidate."""
         return _trace(self._raising, self.found)
-
-    @property
-    def messages(self) -> tuple[tuple[int, int], ...]:
-        """(promotion, which of its benefits)."""
-        return _messages(self.found.messages)
-
-    @property
-    def spends(self) -> tuple[Spend, ...]:
-        """What promotions cost the customer."""
-        return _spends(self._raising.plan, self.found.spends)
 
     @property
     def coupons(self) -> tuple[CouponOutcome, ...]:
@@ -194,11 +205,6 @@ class Findings:
         if not sale.header.coupon_codes:
             return ()
         return _coupons(self._raising.program, sale, self._facts, self.trace)
-
-    @property
-    def proofs(self) -> tuple[LaneProof, ...]:
-        """Whether the best combination of a lane was found."""
-        return _proofs(self.found.proofs)
 
     def raised(self) -> Evaluation:
         """All of it."""
@@ -263,31 +269,30 @@ def _offers(plan: Plan, sale: Sale, offers: Sequence[int]) -> tuple[PieceOffer, 
 
 def _grants(program: CompiledProgram, facts: Facts, grants: Sequence[int]) -> tuple[Grant, ...]:
     """Add the asset and the time: those of the benefit, at the store's instant."""
-    windows = dict(facts.store.windows)
-    day_ends = dict(facts.store.day_ends)
-    raised = []
+    windows, promotions, raised = dict(facts.store.windows), program.promotions, []
     for number, place, amount_minor, value_minor in _rows(grants, 4):
-        benefit = program.promotions[number].gives[place]
+        benefit = promotions[number].gives[place]
         asset_code: str = getattr(benefit, "asset_code", "")
-        starts_us = ends_us = 0
-        if asset_code:
-            window = windows[asset_code]
-            starts_us, ends_us = window.active_from_us, window.expires_at_us
-        elif isinstance(benefit, CouponReward | GiftCertificate | Status) and benefit.valid_days:
-            ends_us = day_ends[benefit.valid_days]
+        window = windows[asset_code] if asset_code else _window_of(benefit, facts)
+        starts_us, ends_us = window.active_from_us, window.expires_at_us
         raised.append(
             Grant(number, place, asset_code, amount_minor, value_minor, starts_us, ends_us)
         )
     return tuple(raised)
 
 
+def _window_of(benefit: Benefit, facts: Facts) -> AssetWindow:
+    """When what is no asset can be used: at once, until its days are over if it has any."""
+    if isinstance(benefit, CouponReward | GiftCertificate | Status) and benefit.valid_days:
+        return AssetWindow(0, dict(facts.store.day_ends)[benefit.valid_days])
+    return _ALWAYS
+
+
 def _messages(messages: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    return tuple(zip(messages[::2], messages[1::2], strict=True)) if messages else ()
+    return tuple(zip(messages[::2], messages[1::2], strict=True))
 
 
 def _spends(plan: Plan, spends: Sequence[int]) -> tuple[Spend, ...]:
-    if not spends:
-        return ()
     return tuple(
         Spend(number, plan.asset_codes[asset], amount_minor)
         for number, asset, amount_minor in _rows(spends, 3)
@@ -295,17 +300,15 @@ def _spends(plan: Plan, spends: Sequence[int]) -> tuple[Spend, ...]:
 
 
 def _proofs(proofs: Sequence[int]) -> tuple[LaneProof, ...]:
-    if not proofs:
-        return ()
     return tuple(
         LaneProof(lane, bool(optimal), gap_minor, steps)
         for lane, optimal, gap_minor, steps in _rows(proofs, 4)
     )
 
 
-def _rows(flat: Sequence[int], width: int) -> list[Sequence[int]]:
-    """Rows of so many integers each."""
-    return [flat[at : at + width] for at in range(0, len(flat), width)]
+def _rows(flat: Sequence[int], width: int) -> Iterable[tuple[int, ...]]:
+    """Rows of so many integers each: one iterator gives each column in its turn."""
+    return zip(*[iter(flat)] * width, strict=True)
 
 
 def _coupons(

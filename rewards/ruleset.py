@@ -12,6 +12,7 @@ import msgspec.inspect
 from msgspec import Struct
 
 from rewards.benefit import Benefit
+from rewards.derived import derived
 from rewards.gate import BasketGate, NumberGate, TokenGate
 from rewards.product import Product, SetIndex, SetMemo
 from rewards.program import (
@@ -137,7 +138,7 @@ class CompiledEarnBound(Struct, frozen=True, array_like=True):
     segments: frozenset[str]
 
 
-class CompiledProgram(Struct, frozen=True, array_like=True):
+class CompiledProgram(Struct, frozen=True, array_like=True, dict=True):
     """One chain's program: promotions by lane, priority (higher first) and id.
 
     Attributes:
@@ -183,6 +184,18 @@ class CompiledProgram(Struct, frozen=True, array_like=True):
     cost_assets: tuple[str, ...] = ()
     forward: ForwardRules = ForwardRules()
     messages: MessageRules = MessageRules()
+
+    @derived
+    def gift_asset(self) -> str:
+        """The asset in which gift cards count; empty where the program has none."""
+        codes = [code for code, asset in self.assets.items() if asset.kind == "gift_money"]
+        return codes[0] if codes else ""
+
+    @derived
+    def balances_max(self) -> dict[str, int]:
+        """Above what no balance rises, minor units by code of the asset, if it has such a bound."""
+        bounds = {code: asset.balance_max_minor for code, asset in self.assets.items()}
+        return {code: most_minor for code, most_minor in bounds.items() if most_minor}
 
 
 class CompiledRuleset(Struct, frozen=True, array_like=True):

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from rewards.benefit import Benefit, CouponReward, GiftCertificate
 from rewards.facts import AssetWindow
-from rewards.instrument import counted_asset, coupon_asset, gift_asset, is_coupon
+from rewards.instrument import counted_asset, coupon_asset, is_coupon
 from rewards.journal import Journal
 from rewards.ledger import Book, Funding, Hold, Holdings, LotKind, OwnedLot, Pick, part_of
 from rewards.picking import live_holds, pick_any
@@ -410,7 +410,7 @@ def _asset_of(program: CompiledProgram, benefit: Benefit) -> str:
     """In what asset a coupon or certificate stands; empty for what is no asset."""
     if isinstance(benefit, CouponReward):
         return coupon_asset(benefit.series_code)
-    return gift_asset(program) if isinstance(benefit, GiftCertificate) else counted_asset(benefit)
+    return program.gift_asset if isinstance(benefit, GiftCertificate) else counted_asset(benefit)
 
 
 def _claimed(records: Iterable[ReturnRecord]) -> dict[Place, int]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from functools import lru_cache
+from operator import attrgetter
 from typing import Final
 
 from babel import Locale, UnknownLocaleError
@@ -27,6 +28,9 @@ from server.built_in_texts import BUILT_IN, PLURAL_FORMS
 
 FALLBACK_LANGUAGE: Final = "en"
 DAYS_KEPT_MAX = 10_000
+_GROUPED_FROM = 1_000
+"""No language parts a smaller number into groups."""
+_PROMOTION_ID = attrgetter("promotion_id")
 
 
 def pick(texts: Mapping[str, str], language_code: str) -> str:
@@ -40,13 +44,13 @@ class _Figures(Struct, frozen=True, gc=False):
 
     Attributes:
         unit: minor units in one of the currency.
+        money: makes an amount of money of its whole number and its minor units.
         lowest_group: digits in the group before the point.
         higher_group: digits in each group above it.
     """
 
-    prefix: str
-    suffix: str
     unit: int
+    money: str
     group: str
     point: str
     lowest_group: int
@@ -58,19 +62,31 @@ class _AssetWords(Struct, frozen=True, gc=False):
 
     Attributes:
         asset: the asset itself; a code alone may name another one.
+        is_money: it is written like money, and has no name.
         unit: minor units in one of it.
+        with_minor: makes an amount of its whole number and its minor units.
         forms: its name by plural category.
         only_form: its name, where it is the same for every amount.
     """
 
     asset: Asset
+    is_money: bool
     unit: int
+    with_minor: str
     forms: dict[str, str]
     only_form: str
 
 
 class Speaker:
-    """Says things in one language for one program."""
+    """Says things in one language for one program.
+
+    Attributes:
+        language_code: the language that is spoken, BCP 47.
+        templates: by text code.
+        questions: by tag of a profile field and reason, what is spelled to ask for it.
+        offers: by tag of a cross-sell link, the template that offers what it shows. Both are
+            kept by those who spell them, as many as the program has.
+    """
 
     def __init__(
         self, language_code: str, currency_code: str, own_texts: Mapping[str, Mapping[str, str]]
@@ -90,8 +106,10 @@ class Speaker:
         self._reach = _plural_reach(self._locale)
         self._names: dict[str, str] = {}
         self._assets: dict[str, _AssetWords] = {}
+        self.questions: dict[tuple[bytes, int], bytes] = {}
+        self.offers: dict[bytes, str] = {}
         self._dated: dict[tuple[str, int, tzinfo], str] = {}
-        self._templates = {
+        self.templates = {
             code: pick(own_texts.get(code) or built_in, language_code)
             for code, built_in in BUILT_IN.items()
         }
@@ -107,24 +125,26 @@ class Speaker:
     def names_of(self, promotions: Sequence[CompiledPromotion]) -> list[str]:
         """Name promotions."""
         try:
-            return [self._names[promotion.promotion_id] for promotion in promotions]
+            return list(map(self._names.__getitem__, map(_PROMOTION_ID, promotions)))
         except KeyError:
             return list(map(self.name_of, promotions))
 
     def say(self, text_code: str, **figures: str) -> str:
         """Fill a template; a figure that it does not name is left out."""
-        return self._templates[text_code].format_map(figures)
+        return self.templates[text_code].format_map(figures)
 
     def fill(self, text_code: str, figures: Mapping[str, str]) -> str:
         """As `say`, with figures that are put together already."""
-        return self._templates[text_code].format_map(figures)
+        return self.templates[text_code].format_map(figures)
 
     def money(self, amount_minor: int) -> str:
         """Write an amount of the program's currency, minor units."""
+        if amount_minor < 0:
+            return f"-{self.money(-amount_minor)}"
         form = self._figures
-        major, minor = divmod(abs(amount_minor), form.unit)
-        sign = "-" if amount_minor < 0 else ""
-        return f"{sign}{form.prefix}{_number(major, minor, form.unit, form)}{form.suffix}"
+        major, minor = divmod(amount_minor, form.unit)
+        whole = _grouped(major, form) if major >= _GROUPED_FROM else str(major)
+        return form.money.format(whole, minor)
 
     def amount(self, amount_minor: int, asset: Asset) -> str:
         """Write an amount of an asset: money for a discount, else a number."""
@@ -136,13 +156,20 @@ class Speaker:
 
     def owned(self, amount_minor: int, asset: Asset) -> dict[str, str]:
         """The figures of an amount of an asset: what `amount` writes and `asset` names."""
-        if wording_of(asset) == "deferred_discount":
+        if amount_minor < 0:
+            figures = self.owned(-amount_minor, asset)
+            return {**figures, "amount": f"-{figures['amount']}"}
+        words = self._assets.get(asset.code)
+        if words is None or words.asset is not asset:
+            point = self._figures.point
+            words = self._assets[asset.code] = _words_of(asset, self.language_code, point)
+        if words.is_money:
             return {"amount": self.money(amount_minor), "asset": ""}
-        words = self._words_of(asset)
-        major, minor = divmod(abs(amount_minor), words.unit)
-        shown = _number(major, minor, words.unit if minor else 1, self._figures)
-        name = words.only_form or self._form_of(words, abs(amount_minor))
-        return {"amount": f"-{shown}" if amount_minor < 0 else shown, "asset": name}
+        major, minor = divmod(amount_minor, words.unit)
+        shown = _grouped(major, self._figures) if major >= _GROUPED_FROM else str(major)
+        if minor:
+            shown = words.with_minor.format(shown, minor)
+        return {"amount": shown, "asset": words.only_form or self._form_of(words, amount_minor)}
 
     def _form_of(self, words: _AssetWords, amount_minor: int) -> str:
         forms, category = words.forms, self._plural(amount_minor, words.asset.decimals)
@@ -180,16 +207,6 @@ class Speaker:
         moment = datetime.fromtimestamp(floor_div(at_us, 1_000_000), UTC).astimezone(zone)
         return format_date(moment.date(), "medium", locale=self._locale)
 
-    def _words_of(self, asset: Asset) -> _AssetWords:
-        words = self._assets.get(asset.code)
-        if words is None or words.asset is not asset:
-            forms = _asset_forms(asset, self.language_code)
-            said = set(forms.values())
-            only_form = next(iter(said)) if len(said) == 1 else ""
-            words = _AssetWords(asset, 10**asset.decimals, forms, only_form)
-            self._assets[asset.code] = words
-        return words
-
     def _plural(self, amount_minor: int, decimals: int) -> str:
         """The CLDR plural category of an amount.
 
@@ -224,26 +241,21 @@ def _locale(language_code: str) -> Locale:
 
 @lru_cache(maxsize=1_024)
 def _figures(locale: str, currency_code: str) -> _Figures:
+    """How a language writes numbers, and money, which stands in a currency's sample for the 0."""
     sample = format_currency(0, currency_code, locale=locale)
     first, last = sample.index("0"), sample.rindex("0")
     symbols = Locale.parse(locale).number_symbols["latn"]
     lowest, higher = Locale.parse(locale).decimal_formats[None].grouping
+    decimals = get_currency_precision(currency_code)
+    written = _with_minor(symbols["decimal"], decimals) if decimals else "{}"
     return _Figures(
-        prefix=sample[:first],
-        suffix=sample[last + 1 :],
-        unit=10 ** get_currency_precision(currency_code),
+        unit=10**decimals,
+        money=sample[:first] + written + sample[last + 1 :],
         group=symbols["group"],
         point=symbols["decimal"],
         lowest_group=lowest,
         higher_group=higher,
     )
-
-
-def _number(major: int, minor: int, unit: int, form: _Figures) -> str:
-    """Write a whole number and, if more than one minor unit makes one, all decimals."""
-    whole = _grouped(major, form)
-    # The digits behind the leading one of unit + minor are those of minor, zeros included.
-    return f"{whole}{form.point}{str(unit + minor)[1:]}" if unit > 1 else whole
 
 
 def _grouped(major: int, form: _Figures) -> str:
@@ -277,6 +289,21 @@ def _plural_reach(locale: str) -> tuple[int, int, bool]:
     largest = max((int(found) for found in re.findall(r"\d+", words)), default=0)
     above = (floor_div(largest, period) + 1) * period
     return period, above, re.search(r"\b[ft]\b", words) is not None
+
+
+def _with_minor(point: str, decimals: int) -> str:
+    """A format that puts decimals behind a whole number."""
+    return f"{{}}{point}{{:0{decimals}d}}"
+
+
+def _words_of(asset: Asset, language_code: str, point: str) -> _AssetWords:
+    with_minor = _with_minor(point, asset.decimals)
+    if wording_of(asset) == "deferred_discount":
+        return _AssetWords(asset, True, 1, with_minor, {}, "")
+    forms = _asset_forms(asset, language_code)
+    said = set(forms.values())
+    only_form = said.pop() if len(said) == 1 else ""
+    return _AssetWords(asset, False, 10**asset.decimals, with_minor, forms, only_form)
 
 
 @lru_cache(maxsize=1_024)

@@ -9,6 +9,8 @@ from loyalty.v1 import answer_pb2 as pb
 from rewards.benefit import Message
 from rewards.best import LaneProof
 from rewards.facts import CustomerState
+from rewards.prompts import Prompt
+from rewards.ruleset import CompiledLink
 from server.codec.asked import Asked
 from server.codec.line_pb import spell_lines
 from server.codec.offer_pb import spell_coupons, spell_hints
@@ -18,7 +20,7 @@ from server.codec.shape import shape_of
 from server.codec.spend_pb import spell_spend_texts, spell_spendable, spell_spent, spent_off_minor
 from server.codec.text_pb import cashier_text, message_text, slip_headline
 from server.codec.trace_pb import spell_trace
-from server.texts import pick
+from server.texts import Speaker, pick
 
 _CHECKS = {
     "text": pb.ANSWER_CHECK_TEXT,
@@ -28,7 +30,9 @@ _CHECKS = {
     "choice": pb.ANSWER_CHECK_CHOICE,
     "yes_no": pb.ANSWER_CHECK_YES_NO,
 }
-_PROMPT = shape_of(pb.Prompt, "id", "field_code", "reason", "check", "choices", "text").one
+# A message is its fields one behind the other: what is asked is the same whatever the id.
+_PROMPT_ID = shape_of(pb.Prompt, "id").one
+_QUESTION = shape_of(pb.Prompt, "field_code", "reason", "check", "choices", "text").one
 _PROMPT_SET = shape_of(pb.PromptSet, "status", "prompts").one
 _ITEM = shape_of(pb.CrossSellItem, "id", "link_id", "sku", "name", "because_line_id", "text").one
 _ITEM_SET = shape_of(pb.CrossSellSet, "status", "items").one
@@ -64,11 +68,17 @@ _GIFT_CARD = shape_of(
 
 # Second part of an id: what it stands for. The first part is the basket or receipt.
 _ID_PROMPT, _ID_ITEM = b"P", b"X"
+_SAID_OF_STATE = {
+    CustomerState.UNKNOWN.value: "cashier_unknown",
+    CustomerState.BLOCKED.value: "cashier_blocked",
+    CustomerState.EARN_ONLY.value: "cashier_earn_only",
+}
+_EARN_ONLY = CustomerState.EARN_ONLY.value
 
 
 def spell_answer(asked: Asked) -> bytes:
     """Spell an `Answer`: the four sets, texts and trace."""
-    evaluation = asked.decision.evaluation
+    sale, facts, proofs = asked.sale, asked.facts, asked.decision.evaluation.proofs
     lines, saved_minor = spell_lines(asked)
     rewards, earned_texts = spell_rewards(asked)
     return _ANSWER(
@@ -76,18 +86,18 @@ def spell_answer(asked: Asked) -> bytes:
         rewards,
         _spell_prompts(asked),
         _spell_items(asked),
-        _spell_texts(asked, saved_minor) + spell_spend_texts(asked) + earned_texts,
+        _spell_texts(asked, saved_minor) + earned_texts,
         spell_trace(asked),
         asked.ruleset_version,
         asked.evaluated_at_us,
-        not asked.sale.tenders,
-        asked.facts.customer.state,
-        _spell_proofs(evaluation.proofs),
-        spell_coupons(asked) if asked.sale.header.coupon_codes else [],
+        not sale.tenders,
+        facts.customer.state,
+        _spell_proofs(proofs) if proofs else [],
+        spell_coupons(asked) if sale.header.coupon_codes else [],
         spell_hints(asked) if asked.hints else [],
-        spell_spendable(asked),
-        spell_spent(asked),
-        _spell_gift_cards(asked) if asked.facts.gift_cards else [],
+        spell_spendable(asked) if asked.spend.is_offered else [],
+        spell_spent(asked) if facts.spends else [],
+        _spell_gift_cards(asked) if facts.gift_cards else [],
     )
 
 
@@ -114,58 +124,68 @@ def _spell_proofs(proofs: Sequence[LaneProof]) -> list[bytes]:
 
 
 def _spell_prompts(asked: Asked) -> bytes:
-    decided = asked.decision.prompts
-    language = asked.voice.cashier.language_code
-    prompts = [
-        _PROMPT(
-            b"%b%b%b" % (asked.id_base, _ID_PROMPT, prompt.compiled.tag),
-            prompt.compiled.field.field_code,
-            prompt.reason,
-            _CHECKS[prompt.compiled.field.check],
-            list(prompt.compiled.field.choices),
-            pick(prompt.compiled.texts, language),
-        )
-        for prompt in decided or ()
-    ]
-    return _PROMPT_SET(spell_extra_status(asked.skipped.prompts, decided), prompts)
+    decided, cashier = asked.decision.prompts, asked.voice.cashier
+    status = spell_extra_status(asked.skipped.prompts, decided)
+    first, questions, prompts = asked.id_base + _ID_PROMPT, cashier.questions, []
+    for prompt in decided or ():
+        tag = prompt.compiled.tag
+        question = questions.get((tag, prompt.reason)) or _spell_question(prompt, cashier)
+        prompts.append(_PROMPT_ID(first + tag) + question)
+    return _PROMPT_SET(status, prompts)
+
+
+def _spell_question(prompt: Prompt, cashier: Speaker) -> bytes:
+    """Spell all of a prompt but its id, and keep it."""
+    compiled, field = prompt.compiled, prompt.compiled.field
+    check, text = _CHECKS[field.check], pick(compiled.texts, cashier.language_code)
+    question = _QUESTION(field.field_code, prompt.reason, check, list(field.choices), text)
+    cashier.questions[compiled.tag, prompt.reason] = question
+    return question
 
 
 def _spell_items(asked: Asked) -> bytes:
-    decided = asked.decision.items
-    language = asked.voice.cashier.language_code
-    items = []
+    decided, cashier = asked.decision.items, asked.voice.cashier
+    offers = cashier.offers
+    status = spell_extra_status(asked.skipped.items, decided)
+    first, items = asked.id_base + _ID_ITEM, []
+    products, lines = asked.catalogue.products, asked.sale.lines
     for item in decided or ():
-        name = asked.catalogue.products[item.sku].name
+        link, sku = item.link, item.sku
+        name = products[sku].name
+        template = offers.get(link.tag) or _offer_of(link, cashier)
         items.append(
             _ITEM(
-                b"%b%b%b%b" % (asked.id_base, _ID_ITEM, item.link.tag, item.sku.encode()),
-                item.link.link.link_id,
-                item.sku,
+                first + link.tag + sku.encode(),
+                link.link.link_id,
+                sku,
                 name,
-                asked.sale.lines[item.position].line_id,
-                pick(item.link.texts, language).format_map({"product": name}),
+                lines[item.position].line_id,
+                template.format_map({"product": name}),
             )
         )
-    return _ITEM_SET(spell_extra_status(asked.skipped.items, decided), items)
+    return _ITEM_SET(status, items)
+
+
+def _offer_of(link: CompiledLink, cashier: Speaker) -> str:
+    """The template that offers what a link shows; kept."""
+    template = cashier.offers[link.tag] = pick(link.texts, cashier.language_code)
+    return template
 
 
 def _spell_texts(asked: Asked, saved_minor: int) -> list[bytes]:
-    """Spell what the cashier and the display show, then what the slip says was saved."""
-    voice, state = asked.voice, asked.facts.customer.state
-    texts = []
-    if state == CustomerState.UNKNOWN:
-        texts.append(cashier_text(voice.cashier.say("cashier_unknown")))
-    elif state == CustomerState.BLOCKED:
-        texts.append(cashier_text(voice.cashier.say("cashier_blocked")))
-    elif state == CustomerState.EARN_ONLY and asked.program.spend_rules:
-        texts.append(cashier_text(voice.cashier.say("cashier_earn_only")))
+    """Spell what the cashier and the display show, what the slip says was saved, what is spent."""
+    voice, facts, texts = asked.voice, asked.facts, []
+    said = _SAID_OF_STATE.get(facts.customer.state)
+    if said and (facts.customer.state != _EARN_ONLY or asked.program.spend_rules):
+        texts.append(cashier_text(voice.cashier.say(said)))
     for number, place in asked.decision.evaluation.messages:
         texts.append(_spell_message(asked, number, place))
-    saved_minor -= spent_off_minor(asked)
+    if facts.spends:
+        saved_minor -= spent_off_minor(asked)
     if saved_minor:
-        amount = voice.slip.money(saved_minor)
-        texts.append(slip_headline(voice.slip.say("slip_saved", amount=amount)))
-    return texts
+        amount = {"amount": voice.slip.money(saved_minor)}
+        texts.append(slip_headline(voice.slip.templates["slip_saved"].format_map(amount)))
+    return texts + spell_spend_texts(asked)
 
 
 def _spell_message(asked: Asked, number: int, place: int) -> bytes:

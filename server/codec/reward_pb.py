@@ -1,9 +1,6 @@
 """Rewards in an answer: what each is, its words, and what the slip says of them."""
 
-from collections.abc import Sequence
-
-from msgspec import Struct
-from msgspec.structs import replace
+from typing import NamedTuple
 
 from loyalty.v1 import answer_pb2 as pb
 from rewards.benefit import (
@@ -20,14 +17,42 @@ from server.codec.asked import Asked
 from server.codec.set_status import spell_status
 from server.codec.shape import shape_of
 from server.codec.text_pb import code_texts, slip_text
-from server.texts import Speaker, wording_of
+from server.texts import Speaker
 
 _ID_REWARD = b"R"
-_ASSET_KIND = {
-    "points": pb.REWARD_KIND_POINTS,
-    "stamps": pb.REWARD_KIND_POINTS,
-    "deferred_discount": pb.REWARD_KIND_DEFERRED_DISCOUNT,
+
+
+class _Kind(NamedTuple):
+    """A kind of reward, and the codes of the texts that speak of one."""
+
+    number: pb.RewardKind.ValueType
+    reward_code: str
+    slip_code: str
+
+
+_POINTS = _Kind(pb.REWARD_KIND_POINTS, "reward_points", "slip_earned_points")
+_DISCOUNT = _Kind(
+    pb.REWARD_KIND_DEFERRED_DISCOUNT, "reward_deferred_discount", "slip_earned_deferred_discount"
+)
+_COUPON = _Kind(pb.REWARD_KIND_COUPON, "reward_coupon", "slip_earned_coupon")
+_CERTIFICATE = _Kind(
+    pb.REWARD_KIND_GIFT_CERTIFICATE, "reward_gift_certificate", "slip_earned_gift_certificate"
+)
+_PRIZE = _Kind(pb.REWARD_KIND_PRIZE, "reward_prize", "slip_earned_prize")
+_STATUS = _Kind(pb.REWARD_KIND_STATUS, "reward_status", "slip_earned_status")
+_ENTRY = _Kind(pb.REWARD_KIND_DRAW_ENTRY, "reward_draw_entry", "slip_earned_draw_entry")
+_TRANSFER = _Kind(
+    pb.REWARD_KIND_MONEY_TRANSFER, "reward_money_transfer", "slip_earned_money_transfer"
+)
+_EARNED = {"points": _POINTS, "stamps": _POINTS, "deferred_discount": _DISCOUNT}
+"""By kind of asset; money of gift cards is bought, not earned."""
+_BALANCE_CODES = {
+    "points": "slip_balance_points",
+    "stamps": "slip_balance_points",
+    "gift_money": "slip_balance_deferred_discount",
+    "deferred_discount": "slip_balance_deferred_discount",
 }
+"""By kind of asset: the text that tells a balance, in the words of `server.texts.wording_of`."""
 _REWARD = shape_of(
     pb.Reward,
     "id",
@@ -46,22 +71,9 @@ _REWARD = shape_of(
 _BALANCE = shape_of(pb.AssetBalance, "asset_code", "amount_minor", "decimals").one
 _REWARD_SET = shape_of(pb.RewardSet, "status", "rewards", "balances").one
 
-
-class _Given(Struct, frozen=True):
-    """What a grant is, as the contract has it, and in words.
-
-    Attributes:
-        name: texts `reward_{name}` and `slip_earned_{name}` speak of it.
-        figures: what these texts may name.
-    """
-
-    kind: pb.RewardKind.ValueType
-    name: str
-    figures: dict[str, str]
-    amount_minor: int = 0
-    detail_code: str = ""
-    how_many: int = 0
-    codes: Sequence[str] = ()
+_Given = tuple[_Kind, dict[str, str], int, str, int]
+"""What a grant is: its kind, the figures that texts may name, minor units (0 where it is counted),
+the code of what it is one of, how many (0 where it is no count)."""
 
 
 def spell_rewards(asked: Asked) -> tuple[bytes, list[bytes]]:
@@ -70,36 +82,20 @@ def spell_rewards(asked: Asked) -> tuple[bytes, list[bytes]]:
     Returns:
         The set, and the texts that say it on the slip.
     """
-    status = spell_status(asked.skipped.rewards)
-    if asked.skipped.rewards:
+    reason, slip, assets = asked.skipped.rewards, asked.voice.slip, asked.program.assets
+    status = spell_status(reason)
+    if reason:
         return _REWARD_SET(status, [], []), []
-    slip, assets = asked.voice.slip, asked.program.assets
-    rewards, balances, texts = [], [], []
-    for grant in asked.decision.evaluation.grants:
-        given = _given(asked, grant)
-        rewards.append(_spell_reward(asked, grant, given))
-        texts.append(slip_text(slip.fill(f"slip_earned_{given.name}", given.figures)))
-        for code in given.codes:
-            texts += code_texts(code, asked.sale.header.capabilities.print_qr)
-        texts += _times(asked, grant)
-    for asset_code, amount_minor in balances_after(asked):
-        asset = assets[asset_code]
+    texts: list[bytes] = []
+    grants = asked.decision.evaluation.grants
+    rewards = [_spell_reward(asked, grant, texts) for grant in grants]
+    balances, sums = [], _balances_after(asked)
+    for asset_code in sorted(sums.keys() & assets.keys()):
+        asset, amount_minor = assets[asset_code], sums[asset_code]
         balances.append(_BALANCE(asset_code, amount_minor, asset.decimals))
-        figures = slip.owned(amount_minor, asset)
-        texts.append(slip_text(slip.fill(f"slip_balance_{wording_of(asset)}", figures)))
+        template = slip.templates[_BALANCE_CODES[asset.kind]]
+        texts.append(slip_text(template.format_map(slip.owned(amount_minor, asset))))
     return _REWARD_SET(status, rewards, balances), texts
-
-
-def _given(asked: Asked, grant: Grant) -> _Given:
-    slip, amount_minor = asked.voice.slip, grant.amount_minor
-    if grant.asset_code:
-        asset = asked.program.assets[grant.asset_code]
-        figures = slip.owned(amount_minor, asset)
-        return _Given(_ASSET_KIND[asset.kind], wording_of(asset), figures, amount_minor)
-    benefit = asked.program.promotions[grant.number].gives[grant.place]
-    given = _no_asset(benefit, amount_minor, slip)
-    codes = asked.codes.get((grant.number, grant.place))
-    return replace(given, codes=codes) if codes else given
 
 
 def _no_asset(benefit: Benefit, amount_minor: int, slip: Speaker) -> _Given:
@@ -107,68 +103,68 @@ def _no_asset(benefit: Benefit, amount_minor: int, slip: Speaker) -> _Given:
     match benefit:
         case CouponReward():
             counted = {"count": slip.counted("coupon", amount_minor)}
-            kind, code = pb.REWARD_KIND_COUPON, benefit.series_code
-            return _Given(kind, "coupon", counted, 0, code, amount_minor)
+            return _COUPON, counted, 0, benefit.series_code, amount_minor
         case GiftCertificate():
-            money = {"amount": slip.money(amount_minor)}
-            kind = pb.REWARD_KIND_GIFT_CERTIFICATE
-            return _Given(kind, "gift_certificate", money, amount_minor)
+            return _CERTIFICATE, {"amount": slip.money(amount_minor)}, amount_minor, "", 0
         case Prize():
             counted = {"count": slip.counted("prize", amount_minor)}
-            kind, code = pb.REWARD_KIND_PRIZE, benefit.pool_code
-            return _Given(kind, "prize", counted, 0, code, amount_minor)
+            return _PRIZE, counted, 0, benefit.pool_code, amount_minor
         case Status():
-            tier = {"tier": benefit.tier_code}
-            return _Given(pb.REWARD_KIND_STATUS, "status", tier, 0, benefit.tier_code)
+            return _STATUS, {"tier": benefit.tier_code}, 0, benefit.tier_code, 0
         case DrawEntries():
             counted = {"count": slip.counted("entry", amount_minor)}
-            kind, code = pb.REWARD_KIND_DRAW_ENTRY, benefit.draw_code
-            return _Given(kind, "draw_entry", counted, 0, code, amount_minor)
+            return _ENTRY, counted, 0, benefit.draw_code, amount_minor
         case MoneyTransfer():
             money = {"amount": slip.money(amount_minor)}
-            kind, code = pb.REWARD_KIND_MONEY_TRANSFER, benefit.destination_code
-            return _Given(kind, "money_transfer", money, amount_minor, code)
+            return _TRANSFER, money, amount_minor, benefit.destination_code, 0
     raise AssertionError(f"{type(benefit).__name__} gives an asset, or no reward")
 
 
-def _spell_reward(asked: Asked, grant: Grant, given: _Given) -> bytes:
-    slip, promotion = asked.voice.slip, asked.program.promotions[grant.number]
-    figures = {**given.figures, "promotion": slip.name_of(promotion)}
+def _spell_reward(asked: Asked, grant: Grant, texts: list[bytes]) -> bytes:
+    """Spell a reward; add what the slip says of it, and from when and until when it can be used."""
+    voice, program, now_us = asked.voice, asked.program, asked.evaluated_at_us
+    promotion, amount_minor = program.promotions[grant.number], grant.amount_minor
+    slip, starts_us, ends_us = voice.slip, grant.active_from_us, grant.expires_at_us
+    if grant.asset_code:
+        asset, detail_code, how_many = program.assets[grant.asset_code], "", 0
+        kind, figures = _EARNED[asset.kind], slip.owned(amount_minor, asset)
+    else:
+        given = _no_asset(promotion.gives[grant.place], amount_minor, slip)
+        kind, figures, amount_minor, detail_code, how_many = given
+    texts.append(slip_text(slip.templates[kind.slip_code].format_map(figures)))
+    codes = asked.codes.get((grant.number, grant.place), ()) if asked.codes else ()
+    for code in codes:
+        texts += code_texts(code, asked.sale.header.capabilities.print_qr)
+    if starts_us > now_us:
+        texts.append(slip_text(slip.say_day("slip_active_from", starts_us, voice.zone)))
+    if ends_us:
+        texts.append(slip_text(slip.say_day("slip_expires", ends_us, voice.zone)))
+    figures["promotion"] = slip.name_of(promotion)
     return _REWARD(
         b"%b%b%b%c" % (asked.id_base, _ID_REWARD, promotion.tag, grant.place),
-        given.kind,
+        kind.number,
         promotion.promotion_id,
         grant.asset_code,
-        given.amount_minor,
+        amount_minor,
         grant.value_minor,
-        grant.active_from_us or asked.evaluated_at_us,
-        grant.expires_at_us,
-        slip.fill(f"reward_{given.name}", figures),
-        given.detail_code,
-        given.how_many,
-        list(given.codes),
+        starts_us or now_us,
+        ends_us,
+        slip.templates[kind.reward_code].format_map(figures),
+        detail_code,
+        how_many,
+        list(codes),
     )
 
 
-def balances_after(asked: Asked) -> list[tuple[str, int]]:
+def _balances_after(asked: Asked) -> dict[str, int]:
     """What the customer's assets amount to after the receipt, minor units, by code."""
-    sums = dict(asked.facts.customer.balances)
-    for grant in asked.decision.evaluation.grants:
+    evaluation, facts = asked.decision.evaluation, asked.facts
+    sums = dict(facts.customer.balances)
+    for grant in evaluation.grants:
         if grant.asset_code:
             sums[grant.asset_code] = sums.get(grant.asset_code, 0) + grant.amount_minor
-    for spend in asked.decision.evaluation.spends:
-        sums[spend.asset_code] = sums.get(spend.asset_code, 0) - spend.amount_minor
-    for spent in asked.facts.spends:
+    for cost in evaluation.spends:
+        sums[cost.asset_code] = sums.get(cost.asset_code, 0) - cost.amount_minor
+    for spent in facts.spends:
         sums[spent.asset_code] = sums.get(spent.asset_code, 0) - spent.amount_minor
-    return sorted([one for one in sums.items() if one[0] in asked.program.assets])
-
-
-def _times(asked: Asked, grant: Grant) -> list[bytes]:
-    """Say on the slip from when and until when a reward can be used."""
-    slip, zone = asked.voice.slip, asked.voice.zone
-    said = []
-    if grant.active_from_us > asked.evaluated_at_us:
-        said.append(slip_text(slip.say_day("slip_active_from", grant.active_from_us, zone)))
-    if grant.expires_at_us:
-        said.append(slip_text(slip.say_day("slip_expires", grant.expires_at_us, zone)))
-    return said
+    return sums

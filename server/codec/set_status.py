@@ -6,6 +6,12 @@ from loyalty.v1 import answer_pb2 as pb
 from server.codec.shape import shape_of
 
 _STATUS = shape_of(pb.SetStatus, "completeness", "reason").one
+_WHOLE, _SWITCHED_OFF = pb.SET_REASON_UNSPECIFIED, pb.SET_REASON_SWITCHED_OFF
+_COMPLETE = {_WHOLE: _STATUS(pb.SET_COMPLETENESS_COMPLETE, _WHOLE)}
+_REASONS = pb.SetReason.values()
+_PARTIAL = {one: _STATUS(pb.SET_COMPLETENESS_PARTIAL, one) for one in _REASONS} | _COMPLETE
+_SKIPPED = {one: _STATUS(pb.SET_COMPLETENESS_SKIPPED, one) for one in _REASONS} | _COMPLETE
+"""There are few states: each is spelled once."""
 
 
 def spell_status(reason: pb.SetReason.ValueType, partial: bool = False) -> bytes:
@@ -15,13 +21,9 @@ def spell_status(reason: pb.SetReason.ValueType, partial: bool = False) -> bytes
         reason: why it is not complete; SET_REASON_UNSPECIFIED: it is.
         partial: with a reason some of it is there all the same.
     """
-    if reason == pb.SET_REASON_UNSPECIFIED:
-        return _STATUS(pb.SET_COMPLETENESS_COMPLETE, reason)
-    kind = pb.SET_COMPLETENESS_PARTIAL if partial else pb.SET_COMPLETENESS_SKIPPED
-    return _STATUS(kind, reason)
+    return _PARTIAL[reason] if partial else _SKIPPED[reason]
 
 
 def spell_extra_status(reason: pb.SetReason.ValueType, decided: Sequence[object] | None) -> bytes:
     """Spell the state of a set that may be left out: without a reason it was switched off."""
-    off = decided is None and reason == pb.SET_REASON_UNSPECIFIED
-    return spell_status(pb.SET_REASON_SWITCHED_OFF if off else reason)
+    return _SKIPPED[_SWITCHED_OFF if decided is None and not reason else reason]

@@ -33,9 +33,9 @@ _SPENT_AS = {"discount": pb.SPENT_AS_DISCOUNT, "tender": pb.SPENT_AS_TENDER}
 
 
 def spell_spendable(asked: Asked) -> list[bytes]:
-    """Spell what may be spent."""
+    """Spell what may be spent, of a Quote that offers it."""
     view = asked.spend
-    return [_spell_offer(view, offer) for offer in view.offers] if view.is_offered else []
+    return [_spell_offer(view, offer) for offer in view.offers]
 
 
 def _spell_offer(view: SpendView, offer: Offer) -> bytes:
@@ -93,6 +93,8 @@ def spent_off_minor(asked: Asked) -> int:
 def spell_spend_texts(asked: Asked) -> list[bytes]:
     """Spell to the cashier what may and will be spent; on the slip what is, and what expires."""
     voice, view = asked.voice, asked.spend
+    if not (view.is_offered or view.expiring or asked.facts.spends):
+        return []
     texts = _offered_texts(asked) if view.is_offered else []
     for spent in asked.facts.spends:
         if view.is_offered:

@@ -1,8 +1,11 @@
 """Texts of an answer, to show and to print."""
 
+from functools import partial
+
 from loyalty.v1 import answer_pb2 as pb
 from server.codec.shape import shape_of
 
+_PLAIN = shape_of(pb.Text, "place", "style", "text").one
 _TEXT = shape_of(pb.Text, "place", "style", "text", "must_acknowledge").one
 _SLIP, _CASHIER = pb.TEXT_PLACE_SLIP, pb.TEXT_PLACE_CASHIER
 _COUPON_SLIP = pb.TEXT_PLACE_COUPON_SLIP
@@ -15,25 +18,18 @@ _PLACES = {
 }
 
 
-def slip_text(words: str) -> bytes:
-    """Spell a line of the slip."""
-    return _TEXT(_SLIP, _NORMAL, words, False)
-
-
-def slip_headline(words: str) -> bytes:
-    """Spell a line of the slip that stands out."""
-    return _TEXT(_SLIP, _EMPHASIS, words, False)
-
-
-def cashier_text(words: str) -> bytes:
-    """Spell what is shown to the cashier."""
-    return _TEXT(_CASHIER, _NORMAL, words, False)
+slip_text = partial(_PLAIN, _SLIP, _NORMAL)
+"""Spells a line of the slip from its words."""
+slip_headline = partial(_PLAIN, _SLIP, _EMPHASIS)
+"""Spells a line of the slip that stands out."""
+cashier_text = partial(_PLAIN, _CASHIER, _NORMAL)
+"""Spells what is shown to the cashier."""
 
 
 def code_texts(code: str, can_print_qr: bool) -> list[bytes]:
     """Spell a code on a coupon slip, as a QR code too where the till can print one."""
     styles = (_QR, _NORMAL) if can_print_qr else (_BARCODE,)
-    return [_TEXT(_COUPON_SLIP, style, code, False) for style in styles]
+    return [_PLAIN(_COUPON_SLIP, style, code) for style in styles]
 
 
 def message_text(place: str, words: str, must_acknowledge: bool) -> bytes:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from ext.rows import values_of
 from loyalty.v1 import answer_pb2 as pb
-from rewards.raising import Findings, TraceMemo
+from rewards.limits import MILLI
+from rewards.raising import PAYLOAD_AT, Findings, TraceMemo, missing_in
 from rewards.ruleset import CompiledProgram
 from rewards.trace import TraceEntry
 from server.codec.asked import Asked
@@ -21,19 +22,29 @@ _ENTRY = shape_of(
     "condition",
     "missing",
 ).one
+_MISSING = shape_of(pb.TraceEntry, "missing").one
 _SPELLINGS: dict[int, "_Spelling"] = {}
 """By program, each with the program itself: an id alone may be used again."""
 
 
-class _Spelling:
+class _Spelling(TraceMemo[bytes]):
     """Spells the trace entries of one program."""
 
     def __init__(self, program: CompiledProgram) -> None:
+        super().__init__(self.spell)
         self.program = program
         self._promotion_ids = [one.promotion_id for one in program.promotions]
-        self.memo = TraceMemo(self.spell)
+
+    def __missing__(self, code: int) -> bytes:
+        """Spell what comes again once; what lacks a sum of money is the same but for the sum."""
+        missing = missing_in(code)
+        if missing % MILLI:
+            # The sum is the last field of the message, and left out where it is 0.
+            return self[code - (missing << PAYLOAD_AT)] + _MISSING(missing)
+        return super().__missing__(code)
 
     def spell(self, entry: TraceEntry) -> bytes:
+        """Spell an entry."""
         ids = self._promotion_ids
         return _ENTRY(
             ids[entry.number],
@@ -47,17 +58,19 @@ class _Spelling:
 
 def spell_trace(asked: Asked) -> list[bytes]:
     """Spell what became of each candidate."""
-    evaluation, spelling = asked.decision.evaluation, _spelling_of(asked.program)
+    evaluation, program = asked.decision.evaluation, asked.program
+    spelling = _SPELLINGS.get(id(program))
+    if spelling is None or spelling.program is not program:
+        spelling = _spelling_of(program)
     if isinstance(evaluation, Findings) and not evaluation.found.trace_rows:
-        return list(values_of(spelling.memo, evaluation.found.trace))
+        return list(values_of(spelling, evaluation.found.trace))
     entries: Sequence[TraceEntry] = evaluation.trace
     return list(map(spelling.spell, entries))
 
 
 def _spelling_of(program: CompiledProgram) -> _Spelling:
-    spelling = _SPELLINGS.get(id(program))
-    if spelling is None or spelling.program is not program:
-        if len(_SPELLINGS) >= PROGRAMS_KEPT_MAX:
-            _SPELLINGS.clear()
-        spelling = _SPELLINGS[id(program)] = _Spelling(program)
+    """A new one; kept."""
+    if len(_SPELLINGS) >= PROGRAMS_KEPT_MAX:
+        _SPELLINGS.clear()
+    spelling = _SPELLINGS[id(program)] = _Spelling(program)
     return spelling

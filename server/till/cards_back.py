@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from rewards.cards_share import CardPart
 from rewards.gift_card import CardOperation, card_on
-from rewards.instrument import CodeKind, account_id_of, gift_asset, spelled
+from rewards.instrument import CodeKind, account_id_of, spelled
 from rewards.ledger import OwnedLot
 from rewards.picking import held_of, live_holds
 from rewards.refusal import Reason, Refusal
@@ -36,7 +36,7 @@ def cards_back(
         line_ids: lines that come back.
         now_us: the instant, UTC microseconds.
     """
-    asset_code = gift_asset(original.rules.program)
+    asset_code = original.rules.program.gift_asset
     back = set(line_ids)
     lines = [line for line in original.sold if _pays_in(line)] if asset_code else []
     if back.isdisjoint(line.line_id for line in lines):

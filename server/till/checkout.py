@@ -318,7 +318,8 @@ class CheckoutOperation:
         facts = kept.facts
         if decision.spends:
             facts = replace(facts, spends=decision.spends)
-        exceptions += _overruns(scene.rules, kept)
+        if kept.overrun:
+            exceptions += _overruns(scene.rules, kept)
         takings = self._takings(scene, facts, decision, frozen, exceptions)
         found = self._differences(decision.evaluation, frozen, exceptions)
         decision, skipped = self._with_extras(scene, decision, facts, seen)
@@ -326,15 +327,18 @@ class CheckoutOperation:
         detail = self._differs(decision.evaluation)
         if detail:
             exceptions.append(ExceptionEntry(ExceptionKind.OUTCOME_DIFFERS, detail))
+        purse = spending.purse_of(scene)
         own_lots = instruments.own_lots(facts, decision, looked)
-        own = Journal(command.key_id, spending.lots_with(spending.purse_of(scene), own_lots))
+        own = Journal(command.key_id, spending.lots_with(purse, own_lots))
         post_takings(own, takings)
         settled = instruments.settle(scene, facts, decision, looked, basket, command.key_id, own)
         self._except_instruments(settled, exceptions)
-        journals = {**settled.journals, facts.customer.account_id: own}
-        customer_id = facts.customer.account_id
-        back = returns.settle(scene, coming, journals, customer_id, basket.now_us, command.closed)
-        exceptions += back.exceptions
+        back = returns.NOTHING_BACK
+        if self._sale.has_returns:
+            own_id = facts.customer.account_id
+            journals = {**settled.journals, own_id: own}
+            back = returns.settle(scene, coming, journals, own_id, basket.now_us, command.closed)
+            exceptions += back.exceptions
         sold = Sold(
             scene,
             basket.now_us,
@@ -347,7 +351,7 @@ class CheckoutOperation:
             settled,
             kept,
             takings,
-            _is_held(spending.purse_of(scene), frozen.told),
+            _is_held(purse, frozen.told),
             back,
             promised,
         )
@@ -645,14 +649,13 @@ class CheckoutOperation:
 
 def _is_held(purse: Purse, told: QuoteToken | None) -> bool:
     """Whether the basket holds, or has held, something on the customer's account."""
-    by_quote = told is not None and bool(told.hold_ids)
-    return by_quote or any(hold.hold_id == purse.hold_id for hold in purse.holdings.holds)
+    if told is not None and told.hold_ids:
+        return True
+    return purse.hold_id in [hold.hold_id for hold in purse.holdings.holds]
 
 
 def _overruns(rules: ProgramRules, kept: quotas.Kept) -> list[ExceptionEntry]:
     """What a fact gave beyond limits over many receipts, because its quote had shown it."""
-    if not kept.overrun:
-        return []
     shown = dict(kept.shown_by(rules))
     names = [rules.program.promotions[number].promotion_id for number in sorted(kept.overrun)]
     return [

@@ -1,7 +1,8 @@
 """What every call of a till works with, put together once by `server.main`."""
 
 from collections.abc import Collection
-from typing import Protocol
+from datetime import tzinfo
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -23,8 +24,19 @@ from server.token import TokenSigner
 
 PROGRAMS_SPOKEN_MAX = 64
 LANGUAGES_MAX = 64
-_SPEAKERS: dict[int, tuple[CompiledProgram, dict[str, Speaker]]] = {}
-"""Speakers by program, each with the program itself: an id alone may be used again."""
+VOICES_MAX = 1_024
+
+
+class _Spoken(NamedTuple):
+    """Who speaks for a program, by language; voices by both languages and zone."""
+
+    program: CompiledProgram
+    speakers: dict[str, Speaker]
+    voices: dict[tuple[str, str, tzinfo], Voice]
+
+
+_SPOKEN: dict[int, _Spoken] = {}
+"""By program, each with the program itself: an id alone may be used again."""
 
 
 class Evaluate(Protocol):
@@ -79,25 +91,30 @@ def voice_of(
 ) -> Voice:
     """Who speaks: the cashier's language to the cashier, the customer's or store's on the slip."""
     slip_language = customer_language or store.record.language_code or program.language_code
-    return Voice(
-        _speaker(cashier_language, program),
-        _speaker(slip_language, program),
-        store.zone,
-    )
+    spoken = _SPOKEN.get(id(program))
+    if spoken is None or spoken.program is not program:
+        if len(_SPOKEN) >= PROGRAMS_SPOKEN_MAX:
+            _SPOKEN.clear()
+        spoken = _SPOKEN[id(program)] = _Spoken(program, {}, {})
+    key = (cashier_language, slip_language, store.zone)
+    voice = spoken.voices.get(key)
+    if voice is None:
+        cashier, slip = _speaker(cashier_language, spoken), _speaker(slip_language, spoken)
+        if len(spoken.voices) >= VOICES_MAX:
+            spoken.voices.clear()
+        voice = spoken.voices[key] = Voice(cashier, slip, store.zone)
+    return voice
 
 
-def _speaker(language_code: str, program: CompiledProgram) -> Speaker:
+def _speaker(language_code: str, spoken: _Spoken) -> Speaker:
     """One speaker for a language and program; kept while the program is in memory."""
-    by_language = _SPEAKERS.get(id(program))
-    if by_language is None or by_language[0] is not program:
-        if len(_SPEAKERS) >= PROGRAMS_SPOKEN_MAX:
-            _SPEAKERS.clear()
-        by_language = _SPEAKERS[id(program)] = (program, {})
-    speakers = by_language[1]
-    speaker = speakers.get(language_code)
+    speaker = spoken.speakers.get(language_code)
     if speaker is None:
-        if len(speakers) >= LANGUAGES_MAX:
-            speakers.clear()
+        if len(spoken.speakers) >= LANGUAGES_MAX:
+            # Voices would keep their speakers alive.
+            spoken.speakers.clear()
+            spoken.voices.clear()
+        program = spoken.program
         speaker = Speaker(language_code, program.currency_code, program.texts)
-        speakers[language_code] = speaker
+        spoken.speakers[language_code] = speaker
     return speaker

@@ -6,6 +6,7 @@ that use one coupon at the same instant one loses, reads again, and finds it use
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from weakref import WeakKeyDictionary
 
 from msgspec import Struct
@@ -39,7 +40,6 @@ from rewards.instrument import (
     counted_asset,
     coupon_asset,
     coupon_of,
-    gift_asset,
     gift_card_of,
     is_coupon,
     issue_key_id_of,
@@ -62,6 +62,8 @@ from server.till.evaluation import Scene
 _SERIES = "series:"
 _ASKED: "WeakKeyDictionary[ProgramRules, frozenset[str]]" = WeakKeyDictionary()
 _NOBODY = Standing(0)
+_ASSET = attrgetter("asset_code")
+"""Of a grant; empty of what is no asset, which is posted or given out by itself."""
 
 
 class Basket(Struct, frozen=True):
@@ -119,7 +121,7 @@ async def look_at(
     program = scene.rules.program
     asked = asked_series(scene.rules)
     coupons = scene.sale.header.coupon_codes if program.coupon_series else ()
-    cards = shown_cards(scene.sale, basket.cards) if gift_asset(program) else ()
+    cards = shown_cards(scene.sale, basket.cards) if program.gift_asset else ()
     owned = {code for code, minor in facts.customer.balances if minor > 0 and code in asked}
     more = [facts.customer.account_id] if owned else []
     if not coupons and not cards and not more:
@@ -351,6 +353,8 @@ class Settled(Struct, frozen=True):
 
 def own_lots(facts: Facts, decision: Decision, looked: Looked) -> tuple[OwnedLot, ...]:
     """The lots of the customer's own coupons that are used: their journal must know them."""
+    if not decision.used:
+        return ()
     account_id = facts.customer.account_id
     used = {one.lot_id for one in decision.used if one.account_id == account_id}
     lots = looked.standings[account_id].holdings.lots if used else ()
@@ -382,13 +386,15 @@ def settle(
     opened: list[NewAccount] = []
     instruments: list[NewInstrument] = []
     refused: list[Refusal] = []
-    if gift_asset(program) and card_uses(scene.sale):
+    if program.gift_asset and card_uses(scene.sale):
         cards = _settle_cards(scene, facts, looked, basket, key_id)
         refused += [_card_fault(scene, looked, basket, problem) for problem in cards.problems]
         _post_cards(scene, looked, key_id, cards, bearers, opened, instruments)
     keys = [CommitKey(issue_key_id_of(one.code_hash), KeyKind.ISSUE, key_id) for one in instruments]
-    _post_counted(scene, facts, decision, own)
-    coded = _coded(scene, given_out(program, facts, decision.evaluation), key_id)
+    coded: list[tuple[GivenOut, str]] = []
+    if not all(map(_ASSET, decision.evaluation.grants)):
+        _post_counted(scene, facts, decision, own)
+        coded = _coded(scene, given_out(program, facts, decision.evaluation), key_id)
     for given, code in coded:
         _give_out(scene, facts, given, code, key_id, own, opened, instruments)
     unusable = [
@@ -442,7 +448,7 @@ def _bearer(account_id: int, journal: Journal, looked: Looked) -> Bearer:
 def _settle_cards(
     scene: Scene, facts: Facts, looked: Looked, basket: Basket, key_id: bytes
 ) -> SettledCards:
-    asset_code = gift_asset(scene.rules.program)
+    asset_code = scene.rules.program.gift_asset
     unknown_vouchers = {
         spelled(tender.gift_card_id)
         for tender in scene.sale.tenders
@@ -481,7 +487,7 @@ def _post_cards(
     header = scene.sale.header
     digests = [hash_of(scene, CodeKind.GIFT_CARD, use.code) for use in card_uses(scene.sale)]
     hashes = {account_id_of(digest): digest for digest in digests}
-    asset_code = gift_asset(scene.rules.program)
+    asset_code = scene.rules.program.gift_asset
     for account_id, journal in cards.journals.items():
         if account_id in looked.standings:
             bearers[account_id] = _bearer(account_id, journal, looked)
@@ -499,7 +505,7 @@ def _card_fault(scene: Scene, looked: Looked, basket: Basket, problem: CardProbl
         return Refusal(Reason.GIFT_CARD_STATE, text, {"code": problem.code, "state": problem.fault})
     text = f"gift card {problem.code}: {problem.most_minor} left of {problem.asked_minor}"
     metadata = {
-        "asset_code": gift_asset(scene.rules.program),
+        "asset_code": scene.rules.program.gift_asset,
         "asked_minor": str(problem.asked_minor),
         "most_minor": str(problem.most_minor),
         "code": problem.code,

@@ -14,7 +14,6 @@ from rewards.decide import Decision, quoted_lines
 from rewards.evaluate import Evaluated
 from rewards.facts import NO_ACCOUNT, Facts
 from rewards.hints import find_hints
-from rewards.instrument import gift_asset
 from rewards.ledger import Hold
 from rewards.refusal import Reason, Refusal
 from rewards.ruleset import ProgramRules
@@ -268,7 +267,7 @@ async def _facts_in_time(scene: work.Scene, basket_id: bytes, deadline_s: float)
     """The customer's facts, and what the basket holds; None if there was no time for them."""
     hashes = work.identifier_hashes(scene.sale)
     program = scene.rules.program
-    may_hold = bool(program.spend_rules or program.coupon_series or gift_asset(program))
+    may_hold = bool(program.spend_rules or program.coupon_series or program.gift_asset)
     hold_ids = (hold_id_of(basket_id),) if may_hold else ()
     has_limits = quotas.index_of(scene.rules) is not None
     lease_hold_ids = (hold_id_of(basket_id),) if has_limits else ()

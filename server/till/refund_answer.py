@@ -42,8 +42,10 @@ def fill_returned(response: pb.RefundResponse, store: StoreInfo, returned: Retur
     fill_moved(response, slip, program, returned.moved)
 
 
-def spell_returns(store: StoreInfo, returned: Iterable[Returned]) -> list[bytes]:
+def spell_returns(store: StoreInfo, returned: Sequence[Returned]) -> list[bytes]:
     """Spell what comes of the RETURN lines of a sale or of an open receipt, an original each."""
+    if not returned:
+        return []
     return [_told_of_return(store, one).SerializeToString() for one in returned]
 
 
@@ -181,8 +183,10 @@ def _speakers(store: StoreInfo, program: CompiledProgram) -> tuple[Speaker, Spea
     return voice.cashier, voice.slip
 
 
-def spell_exceptions(exceptions: Iterable[ExceptionEntry]) -> list[bytes]:
+def spell_exceptions(exceptions: Sequence[ExceptionEntry]) -> list[bytes]:
     """Spell what could not be settled, each a CheckoutException."""
+    if not exceptions:
+        return []
     return [_EXCEPTION(entry.kind, entry.detail) for entry in exceptions]
 
 

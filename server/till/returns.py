@@ -81,14 +81,12 @@ def wanted_keys(sale: Sale) -> tuple[bytes, ...]:
 
 
 async def look_at(scene: Scene, seen: Seen, deadline_s: float) -> tuple[ComingBack, ...]:
-    """Read the originals of the RETURN lines of a sale; at once if it has none.
+    """Read the originals of the RETURN lines of a sale.
 
     Raises:
         Refusal: DEADLINE_PASSED, STORE_UNAVAILABLE.
     """
     sale, found = scene.sale, []
-    if not sale.has_returns:
-        return ()
     for key, lines in _by_original(sale).items():
         key_id = key_id_of(key)
         parts = tuple((_origin_line(line), line.quantity_milli) for line in lines)
@@ -146,8 +144,6 @@ def settle(
     Raises:
         Refusal: it is a request, and not possible.
     """
-    if not scene.sale.has_returns:
-        return NOTHING_BACK
     problems = _without_original(scene)
     begun = {key: journal for key, journal in journals.items() if key != NO_ACCOUNT}
     returned: list[Returned] = []

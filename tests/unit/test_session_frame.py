@@ -82,3 +82,15 @@ def test_noise_is_one_call_that_is_none() -> None:
     (only,) = read_content(b"\xff\xff\xff\xffnoise").calls
     assert isinstance(only, Unfit)
     assert (only.correlation_id, only.refusal.reason) == (0, Reason.MALFORMED_MESSAGE)
+
+
+@pytest.mark.parametrize("correlation_id", [1, 127, 128, 2**63 - 1, 2**63, 2**64 - 1])
+def test_an_answer_is_spelled_as_the_stubs_do(correlation_id: int) -> None:
+    request = pb.SessionRequest(
+        correlation_id=correlation_id, timeout_ms=1_000, checkout=checkout_request(1)
+    )
+    (frame,) = read_content(request.SerializeToString()).calls
+    assert isinstance(frame, Frame)
+    answer = pb.CheckoutResponse(result=pb.DURABLE_RESULT_COMMITTED, fingerprint=b"f")
+    told = pb.SessionResponse(correlation_id=correlation_id, checkout=answer).SerializeToString()
+    assert frame.known.spelled(correlation_id, answer.SerializeToString()) == told
