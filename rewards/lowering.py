@@ -8,6 +8,8 @@ which `lower` writes them; rows are those of `ext/engine_rows.pxi`.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from msgspec.structs import astuple
+
 from rewards.authored import ProductSet
 from rewards.facts import NO_ACCOUNT, CustomerFacts, CustomerState, Facts, OwnOffer
 from rewards.gate import MINUTES_A_DAY
@@ -77,7 +79,7 @@ class Lowering:
             only: numbers of the promotions that may take part; without it all.
         """
         header, customer, plan = sale.header, facts.customer, self.plan
-        lines, products = sale.rows, facts.products_by_sku
+        products = facts.products_by_sku
         skus = sorted(set(sale.columns.skus))
         articles = dict(zip(skus, self._articles.of_each(skus, products), strict=True))
         ranks = _ranks(sale.columns, len(articles))
@@ -115,7 +117,7 @@ class Lowering:
         parts = (tokens, coupons, numbers, balances, offers, quotas, prices, extras, chosen)
         for part in filter(None, parts):
             lowered += part
-        return Lowered(lines, articles, lowered)
+        return Lowered(list(map(astuple, sale.lines)), articles, lowered)
 
     def _learn(self, sku: str, product: Product | None) -> tuple[int, ...]:
         """Lower an article: its flags, floor and sets."""

@@ -5,7 +5,7 @@ No personal data: an identifier is a keyed hash from the edge on.
 
 from enum import IntEnum
 from hashlib import blake2b
-from typing import Any
+from operator import itemgetter
 
 import msgspec
 from msgspec import Struct
@@ -149,24 +149,32 @@ class Line(_Scanned, frozen=True):
 
 
 class LineColumns(Struct, frozen=True, gc=False):
-    """Lines column by column: of each field of `Line`, in their order, the values of all lines."""
+    """Lines column by column: of the fields of `Line` that are asked of all lines at once."""
 
-    line_ids: tuple[str, ...] = ()
-    skus: tuple[str, ...] = ()
-    quantities_milli: tuple[int, ...] = ()
-    units: tuple[int, ...] = ()
-    unit_prices_scaled: tuple[int, ...] = ()
-    unit_price_scales: tuple[int, ...] = ()
-    amounts_minor: tuple[int, ...] = ()
-    price_sources: tuple[int, ...] = ()
-    kinds: tuple[int, ...] = ()
-    actions: tuple[int, ...] = ()
-    minimum_amounts_minor: tuple[int, ...] = ()
-    no_discounts: tuple[bool, ...] = ()
-    no_earns: tuple[bool, ...] = ()
-    no_spends: tuple[bool, ...] = ()
-    cancelled: tuple[bool, ...] = ()
-    rests: tuple[tuple[object, ...], ...] = ()
+    line_ids: tuple[str, ...]
+    skus: tuple[str, ...]
+    quantities_milli: tuple[int, ...]
+    units: tuple[int, ...]
+    amounts_minor: tuple[int, ...]
+    actions: tuple[int, ...]
+    minimum_amounts_minor: tuple[int, ...]
+    cancelled: tuple[bool, ...]
+    rests: tuple[tuple[object, ...], ...]
+
+
+_IN_COLUMNS = (
+    "line_id",
+    "sku",
+    "quantity_milli",
+    "unit",
+    "amount_minor",
+    "action",
+    "minimum_amount_minor",
+    "cancelled",
+    "rest",
+)
+_NO_COLUMNS: tuple[tuple[()], ...] = ((),) * len(Line.__struct_fields__)
+_COLUMNS = itemgetter(*map(Line.__struct_fields__.index, _IN_COLUMNS))
 
 
 class Tender(_Scanned, frozen=True):
@@ -211,7 +219,7 @@ class Sale(_Scanned, frozen=True, dict=True, gc=True):
     """What was scanned: immutable, and the only part that the fingerprint covers.
 
     What is asked of all lines at once is asked of columns: a step for a receipt, not one for each
-    line. Rows and columns are made when they are first asked for, and are no part of the sale.
+    line. They are made when they are first asked for, and are no part of the sale.
     """
 
     header: Header
@@ -220,14 +228,10 @@ class Sale(_Scanned, frozen=True, dict=True, gc=True):
     cash_rounding_minor: int
 
     @derived
-    def rows(self) -> list[tuple[Any, ...]]:
-        """The values of each line."""
-        return list(map(astuple, self.lines))
-
-    @derived
     def columns(self) -> LineColumns:
-        """The values of each field."""
-        return LineColumns(*zip(*self.rows, strict=True))
+        """The lines by column."""
+        columns = tuple(zip(*map(astuple, self.lines), strict=True))
+        return LineColumns(*_COLUMNS(columns or _NO_COLUMNS))
 
     @derived
     def has_returns(self) -> bool:
