@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 from msgspec import Struct
 
 from rewards.quota import Amount
+from server.deadlines import Deadlines
 from server.gathering import Pace
 from server.store.budget_holds import HeldLease
 from server.store.database import Found, RetryError, both
@@ -114,6 +115,7 @@ class Lookups:
         self._wake = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._pace = Pace(BATCHES_APART_S)
+        self._deadlines = Deadlines(_give_up)
 
     def start(self) -> None:
         """Begin to look things up."""
@@ -140,13 +142,13 @@ class Lookups:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Seen] = loop.create_future()
-        timer = loop.call_at(deadline_s, _give_up, future)
+        self._deadlines.watch(future, deadline_s)
         self._queue.append((wanted, future))
         self._wake.set()
         try:
             return await future
         finally:
-            timer.cancel()
+            self._deadlines.forget(future)
 
     async def _work(self) -> None:
         while True:

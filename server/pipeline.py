@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from rewards.commit import Commit
 from rewards.refusal import Reason, Refusal
+from server.deadlines import Deadlines
 from server.gathering import Pace
 from server.store.commits import (
     KeysTakenError,
@@ -87,17 +88,12 @@ class _Entry(Struct, eq=False):
     writing: bool = False
     leader: "_Entry | None" = None
     followers: "list[_Entry]" = []
-    timer: asyncio.TimerHandle | None = None
 
     def settle(self, fate: Fate) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
         if not self.fate.done():
             self.fate.set_result(fate)
 
     def refuse(self, refusal: Refusal) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
         if not self.fate.done():
             self.fate.set_exception(refusal)
 
@@ -131,6 +127,7 @@ class Pipeline:
         self._worker: asyncio.Task[None] | None = None
         self._closing = False
         self._pace = Pace(BATCHES_APART_S)
+        self._deadlines = Deadlines(_Entry.expire)
 
     def start(self) -> None:
         """Begin to write batches."""
@@ -163,14 +160,17 @@ class Pipeline:
         loop = asyncio.get_running_loop()
         fate: asyncio.Future[Fate] = loop.create_future()
         entry = _Entry(commit, fate, deadline_s, key_of(commit), rows_of(commit))
-        entry.timer = loop.call_at(deadline_s, entry.expire)
+        self._deadlines.watch(entry, deadline_s)
         leader = self._leaders.get(entry.key_id)
         if leader is not None:
             entry.leader = leader
             leader.followers.append(entry)
         else:
             self._enqueue(entry)
-        return await fate
+        try:
+            return await fate
+        finally:
+            self._deadlines.forget(entry)
 
     def _enqueue(self, entry: _Entry) -> None:
         self._leaders[entry.key_id] = entry
