@@ -37,6 +37,16 @@ def test_the_fastest_is_chosen(tmp_path: Path, times: tuple[str | None, ...], ch
     assert (run.returncode, run.stdout) == (0, str(made[chosen]))
 
 
+def test_what_disturbs_one_for_a_while_does_not_decide(tmp_path: Path) -> None:
+    steady, disturbed = (python_that_takes(tmp_path / name, "0.1") for name in ("1", "2"))
+    seen = tmp_path / "seen"
+    disturbed.write_text(
+        f"#!/bin/sh\nif [ -e {seen} ]; then echo 0.05; else : > {seen}; echo 0.3; fi\n"
+    )
+    run = run_on(os.pathsep.join((str(steady.parent), str(disturbed.parent))))
+    assert (run.returncode, run.stdout) == (0, str(disturbed))
+
+
 def test_what_cannot_be_run_is_left_out(tmp_path: Path) -> None:
     made = [python_that_takes(tmp_path / name, "0.1") for name in ("first", "second")]
     made[0].write_bytes(b"\x7fELF but not for this machine")
