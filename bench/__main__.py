@@ -10,11 +10,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench import checkout, evaluate, forward, ledger, optimum, publish
+from bench import bytecodes, checkout, evaluate, forward, ledger, optimum, publish
 
 Bench = Callable[[bool, int, Console], dict[str, object]]
 
 BENCHES: dict[str, Bench] = {
+    "bytecodes": bytecodes.run,
     "checkout": checkout.run,
     "evaluate": evaluate.run,
     "forward": forward.run,
@@ -28,9 +29,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def main(
-    name: Annotated[
-        str, typer.Argument(help="checkout, evaluate, forward, ledger, optimum, publish, or all")
-    ],
+    name: Annotated[str, typer.Argument(help=f"{', '.join(BENCHES)}, or all")],
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
     smoke: Annotated[bool, typer.Option(help="small: only shows that it works")] = False,
     servers: Annotated[int, typer.Option(min=1, max=16, help="server processes")] = 1,

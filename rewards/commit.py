@@ -450,7 +450,7 @@ class Commit(Struct, frozen=True, gc=False):
         return self.new_customers[0].customer_id if self.new_customers else 0
 
 
-def changes_of(commits: Iterable[Commit]) -> list[AccountChange]:
+def account_changes_of(commits: Iterable[Commit]) -> list[AccountChange]:
     """What commits change of accounts, one commit after the other."""
     return list(chain.from_iterable(map(_ACCOUNTS, commits)))
 

@@ -117,7 +117,8 @@ class ArticleMemo(Generic[Learned]):
     """Remembers what is learned of articles, so that a receipt pays for it once an article.
 
     What was learned counts only for the very `Product` it was learned of: a changed feed makes new
-    ones. The memo keeps those products, so that no other can have the identity of one of them.
+    ones, and so does whoever reads stored facts. Of each article the last one is kept, so that no
+    other can have its identity.
     """
 
     def __init__(self, learn: Callable[[str, Product | None], Learned]) -> None:
@@ -128,7 +129,7 @@ class ArticleMemo(Generic[Learned]):
         """
         self._learn = learn
         self._known: dict[int, Learned] = {}
-        self._products: list[Product] = []
+        self._products: dict[str, Product] = {}
         self._unknown: dict[str, Learned] = {}
 
     def of(self, sku: str, product: Product | None) -> Learned:
@@ -143,9 +144,11 @@ class ArticleMemo(Generic[Learned]):
         learned = self._learn(sku, product)
         if product is None:
             self._unknown[sku] = learned
-        else:
-            self._known[id(product)] = learned
-            self._products.append(product)
+            return learned
+        if sku in self._products:
+            del self._known[id(self._products[sku])]
+        self._known[id(product)] = learned
+        self._products[sku] = product
         return learned
 
     def of_each(self, skus: Iterable[str], products: Mapping[str, Product]) -> list[Learned]:

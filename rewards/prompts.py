@@ -47,7 +47,7 @@ def due_prompts(
 def _prompt_of(
     compiled: CompiledField, states: Mapping[str, FieldState], at_us: int
 ) -> Prompt | None:
-    """Why to ask for a field, if it is to be asked for now."""
+    """What to ask for a field with, and why; None if it is not to be asked for now."""
     field = compiled.field
     if field.never_asked:
         return None

@@ -8,11 +8,14 @@ from collections.abc import Callable
 from math import inf
 from typing import Generic, TypeVar
 
+RINGS_APART_S = 0.005
+"""So much later than at the deadline a call may be told: each ring looks at all who wait."""
+
 Waiting = TypeVar("Waiting")
 
 
 class Deadlines(Generic[Waiting]):
-    """Tells whose time is up, at that time."""
+    """Tells whose time is up, RINGS_APART_S after that at the latest."""
 
     def __init__(self, expire: Callable[[Waiting], None]) -> None:
         """Watch nobody yet.
@@ -56,4 +59,4 @@ class Deadlines(Generic[Waiting]):
         for one in late:
             self._expire(one)
         if self._deadlines_s:
-            self._ring_at(min(self._deadlines_s.values()))
+            self._ring_at(max(min(self._deadlines_s.values()), now_s + RINGS_APART_S))

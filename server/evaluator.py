@@ -29,7 +29,7 @@ class PreparedProgram:
         self._raising = Raising(program, plan, TraceMemo(_as_it_is), _LINES.of, values_of)
 
     def find(self, sale: Sale, facts: Facts, only: Collection[int] | None = None) -> Findings:
-        """Evaluate a receipt, as `rewards.evaluate.evaluate` does, and raise nothing yet."""
+        """Evaluate a receipt, as `rewards.evaluate.evaluate` does; lines are not raised yet."""
         found = Found._make(self._engine.evaluate(*self._lowering.lower(sale, facts, only)))
         return Findings(self._raising, sale, facts, found)
 

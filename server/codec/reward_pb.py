@@ -17,7 +17,7 @@ from server.codec.asked import Asked
 from server.codec.set_status import spell_status
 from server.codec.shape import shape_of
 from server.codec.text_pb import code_texts, slip_text
-from server.texts import Speaker
+from server.texts import Speaker, wording_of
 
 _ID_REWARD = b"R"
 
@@ -46,13 +46,6 @@ _TRANSFER = _Kind(
 )
 _EARNED = {"points": _POINTS, "stamps": _POINTS, "deferred_discount": _DISCOUNT}
 """By kind of asset; money of gift cards is bought, not earned."""
-_BALANCE_CODES = {
-    "points": "slip_balance_points",
-    "stamps": "slip_balance_points",
-    "gift_money": "slip_balance_deferred_discount",
-    "deferred_discount": "slip_balance_deferred_discount",
-}
-"""By kind of asset: the text that tells a balance, in the words of `server.texts.wording_of`."""
 _REWARD = shape_of(
     pb.Reward,
     "id",
@@ -93,7 +86,7 @@ def spell_rewards(asked: Asked) -> tuple[bytes, list[bytes]]:
     for asset_code in sorted(sums.keys() & assets.keys()):
         asset, amount_minor = assets[asset_code], sums[asset_code]
         balances.append(_BALANCE(asset_code, amount_minor, asset.decimals))
-        template = slip.templates[_BALANCE_CODES[asset.kind]]
+        template = slip.templates[f"slip_balance_{wording_of(asset)}"]
         texts.append(slip_text(template.format_map(slip.owned(amount_minor, asset))))
     return _REWARD_SET(status, rewards, balances), texts
 

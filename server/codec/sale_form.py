@@ -1,6 +1,7 @@
 """Reads a whole Checkout, Quote or forwarded sale in one step, if all its fields are right.
 
 Its twin is `server.codec.sale_pb`, which reads whatever this gives up on, and says what is wrong.
+What fields and lines have to do with each other is checked there for both, by `check_lines`.
 """
 
 from typing import Any, NamedTuple
@@ -298,7 +299,7 @@ def read_quote(body: bytes) -> ReadQuote | None:
 
 
 def read_checkout(body: bytes) -> ReadCheckout | None:
-    """Read a Checkout, if all its fields are within their bounds and fit each other.
+    """Read a Checkout, if all its fields are within their bounds and its outcome is whole.
 
     Args:
         body: what was sent as a CheckoutRequest.

@@ -388,11 +388,11 @@ def _cashier_discount(line: pb.Line, path: str) -> tuple[object, ...]:
 
 def _return_origin(line: pb.Line, path: str) -> tuple[object, ...]:
     origin, path = line.return_origin, f"{path}.return_origin"
-    _check_origin_of(line.action, path)
-    if not origin.HasField("receipt_key"):
-        return (None, check.optional_text_of(origin.line_id, f"{path}.line_id"))
-    key = receipt_key_from_pb(origin.receipt_key, f"{path}.receipt_key")
-    return (key, check.text_of(origin.line_id, f"{path}.line_id"))
+    _check_returns(line.action, path)
+    key = None
+    if origin.HasField("receipt_key"):
+        key = receipt_key_from_pb(origin.receipt_key, f"{path}.receipt_key")
+    return (key, _origin_line_of(origin.line_id, key is not None, path))
 
 
 def _tender_from_pb(tender: pb.Tender, n: int) -> Tender:
@@ -419,12 +419,16 @@ def check_lines(sale: Sale) -> None:
         Refusal: names the field.
     """
     header, columns = sale.header, sale.columns
-    _check_measures(columns)
+    has_rests = max(map(len, columns.rests)) > 1
+    has_minimums = any(columns.minimum_amounts_minor)
+    if has_rests or has_minimums or any(map(_FRACTION_MILLI, columns.quantities_milli)):
+        for n, line in enumerate(sale.lines):
+            _check_line(line, f"sale.lines[{n}]")
     known = set(columns.line_ids)
     if len(known) != len(sale.lines):
         _refuse_twice(sale.lines)
-    if max(map(len, columns.rests)) > 1:
-        _check_rests(columns, known)
+    if has_rests:
+        _check_parents(columns, known)
     _check_pieces(columns)
     count, amount_minor = len(sale.lines), sum(columns.amounts_minor)
     if sale.has_returns or True in columns.cancelled:
@@ -440,18 +444,18 @@ def check_lines(sale: Sale) -> None:
         _refuse_totals(f"{path}.amount_minor", header.amount_minor, amount_minor)
 
 
-def _check_measures(columns: LineColumns) -> None:
-    """Hold the amounts and quantities of each line together, if any could be wrong."""
-    if any(columns.minimum_amounts_minor) or any(map(_FRACTION_MILLI, columns.quantities_milli)):
-        measures = zip(
-            columns.quantities_milli,
-            columns.units,
-            columns.amounts_minor,
-            columns.minimum_amounts_minor,
-            strict=True,
-        )
-        for n, measure in enumerate(measures):
-            _check_measure(*measure, f"sale.lines[{n}]")
+def _check_line(line: Line, path: str) -> None:
+    """Hold the fields of a line together."""
+    _check_measure(
+        line.quantity_milli, line.unit, line.amount_minor, line.minimum_amount_minor, path
+    )
+    origin = line.rest[-1] if len(line.rest) > 1 else ()
+    if origin:
+        assert isinstance(origin, tuple)
+        key, line_id = origin
+        path = f"{path}.return_origin"
+        _check_returns(line.action, path)
+        _origin_line_of(line_id, key is not None, path)
 
 
 def _check_measure(
@@ -463,24 +467,21 @@ def _check_measure(
         check.refuse_inconsistent(f"{path}.quantity_milli", "pieces are whole: a multiple of 1000")
 
 
-def _check_rests(columns: LineColumns, known: Collection[str]) -> None:
-    """References lead somewhere, and only what is returned was sold before."""
-    for n, (rest, action) in enumerate(zip(columns.rests, columns.actions, strict=True)):
-        if len(rest) <= 1:
-            continue
-        if rest[_PARENT] and rest[_PARENT] not in known:
-            check.refuse_inconsistent(f"sale.lines[{n}].parent_line_id", "no such line")
-        origin, path = rest[-1], f"sale.lines[{n}].return_origin"
-        assert isinstance(origin, tuple)
-        if origin:
-            _check_origin_of(action, path)
-        if origin and origin[0] is not None:
-            check.text_of(origin[1], f"{path}.line_id")
-
-
-def _check_origin_of(action: int, path: str) -> None:
+def _check_returns(action: int, path: str) -> None:
     if action != _RETURN:
         check.refuse_inconsistent(path, "only a RETURN line has an origin")
+
+
+def _origin_line_of(line_id: str, has_key: bool, path: str) -> str:
+    """The line of the original; without the receipt's key it need not be known."""
+    read = check.text_of if has_key else check.optional_text_of
+    return read(line_id, f"{path}.line_id")
+
+
+def _check_parents(columns: LineColumns, known: Collection[str]) -> None:
+    for n, rest in enumerate(columns.rests):
+        if len(rest) > _PARENT and rest[_PARENT] and rest[_PARENT] not in known:
+            check.refuse_inconsistent(f"sale.lines[{n}].parent_line_id", "no such line")
 
 
 def _check_pieces(columns: LineColumns) -> None:

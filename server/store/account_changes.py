@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rewards.commit import Commit, changes_of, having
+from rewards.commit import Commit, account_changes_of, having
 from server.store.pool import Connection, PooledConnection
 
 AnyConnection = Connection | PooledConnection
@@ -160,7 +160,7 @@ def _check_all(status: str, wanted: int, what: str) -> None:
 
 async def write_changes(connection: AnyConnection, commits: Sequence[Commit]) -> None:
     """Write holds, uses of promotions, and where merged accounts went."""
-    changes = changes_of(commits)
+    changes = account_changes_of(commits)
     released = [
         (one.account_id, hold_id) for one in having(changes, "released") for hold_id in one.released
     ]

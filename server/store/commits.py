@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from rewards.birthday import BIRTH_DATE_FIELD, birth_day_of
-from rewards.commit import Commit, StoredReceipt, changes_of, having
+from rewards.commit import Commit, StoredReceipt, account_changes_of, having
 from rewards.ledger import Movement, Posting
 from rewards.rounding import floor_div
 from server.store import (
@@ -210,7 +210,7 @@ def _winners(commits: Sequence[Commit], locked: set[int]) -> tuple[int, ...]:
     Raises:
         PartlyLostError: of some commits only a part was.
     """
-    if len(locked) == len(changes_of(commits)):
+    if len(locked) == len(account_changes_of(commits)):
         return tuple(range(len(commits)))
     held = [[change.account_id in locked for change in commit.accounts] for commit in commits]
     partly = frozenset(n for n, own in enumerate(held) if any(own) and not all(own))
@@ -228,7 +228,7 @@ async def _use_leases(
 
 
 async def _lock_accounts(connection: AnyConnection, commits: Sequence[Commit]) -> set[int]:
-    expected = sorted(map(_EXPECTED, changes_of(commits)))
+    expected = sorted(map(_EXPECTED, account_changes_of(commits)))
     if not expected:
         return set()
     rows = await connection.fetch(LOCK_ACCOUNTS, *zip(*expected, strict=True))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rewards.commit import Commit, changes_of, having
+from rewards.commit import Commit, account_changes_of, having
 from rewards.tier import NO_TURNOVER, Turnover
 from server.store.facts import AnyConnection
 
@@ -53,7 +53,7 @@ HOT_STATEMENTS = {"SELECT_TURNOVER": SELECT_TURNOVER, "SELECT_GIVEN_TIERS": SELE
 
 async def write_turnover(connection: AnyConnection, commits: Sequence[Commit]) -> None:
     """Count what was bought, and move what merged accounts had bought."""
-    changes = changes_of(commits)
+    changes = account_changes_of(commits)
     sums: dict[tuple[int, int], Turnover] = {}
     for one in having(changes, "turnover"):
         for day, amount_minor, receipts in one.turnover:

@@ -6,6 +6,8 @@ do not fit each other; what the stubs read without a refusal the form reads, too
 damaged on the way are never read as something else. Canaries give the form a wrong bound.
 """
 
+from collections.abc import Callable, MutableSequence, Sequence
+from itertools import combinations
 from types import SimpleNamespace
 from typing import Any
 
@@ -54,6 +56,8 @@ NUMBERS = st.integers(-3, 8) | st.sampled_from(
     ]
 )
 Told = CheckoutCommand | tuple[object, ...]
+Lines = MutableSequence[receipt_pb2.Line]
+Misfit = Callable[[Lines], None]
 
 
 def full_checkout(n: int) -> till_service_pb2.CheckoutRequest:
@@ -170,6 +174,60 @@ def test_other_values(n: int, data: st.DataObject) -> None:
         assert told(read) == expected
     elif isinstance(expected, CheckoutCommand):
         assert request.choices, "only what a form does not know is left to the stubs"
+
+
+def sold_with_an_origin(lines: Lines) -> None:
+    lines[2].action = receipt_pb2.LINE_ACTION_SALE
+
+
+def of_no_line(lines: Lines) -> None:
+    lines[2].return_origin.receipt_key.CopyFrom(make.pb_receipt_key(receipt_number="7"))
+    lines[2].return_origin.line_id = ""
+
+
+def above_its_amount(lines: Lines) -> None:
+    lines[2].minimum_amount_minor = 10**7
+
+
+def of_a_part(lines: Lines) -> None:
+    lines[0].quantity_milli = 1_001
+
+
+def an_origin_before(lines: Lines) -> None:
+    lines[1].return_origin.line_id = "1"
+
+
+def twice(lines: Lines) -> None:
+    lines[1].line_id = "0"
+
+
+def of_no_parent(lines: Lines) -> None:
+    lines[1].parent_line_id = "nope"
+
+
+MISFITS = [
+    sold_with_an_origin,
+    of_no_line,
+    above_its_amount,
+    of_a_part,
+    an_origin_before,
+    twice,
+    of_no_parent,
+]
+
+
+@pytest.mark.parametrize("two", [*combinations(MISFITS, 2), *zip(MISFITS, strict=True)])
+def test_of_lines_that_do_not_fit_the_same_is_said_first(two: Sequence[Misfit]) -> None:
+    request = full_checkout(2 | 4 | 64)
+    for misfit in two:
+        misfit(request.sale.lines)
+    read, spooled = read_checkout(request.SerializeToString()), forwarded(request)
+    assert read is not None
+    assert not isinstance(told(request), CheckoutCommand)
+    assert told(read) == told(request)
+    read_spooled = read_forward(spooled.SerializeToString())
+    assert read_spooled is not None
+    assert advised(read_spooled) == advised(spooled)
 
 
 @given(n=st.integers(0, 255), data=st.data())

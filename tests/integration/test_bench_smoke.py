@@ -35,6 +35,17 @@ def test_checkout_prints_one_json_object() -> None:
     assert all(figures[name] > 0 for name in FIGURES - {"extra_cpu_us"})
 
 
+@pytest.mark.timeout(180)
+def test_bytecodes_are_counted() -> None:
+    """`python -m bench bytecodes --json` prints one object with the promised figures."""
+    command = [sys.executable, "-m", "bench", "bytecodes", "--smoke", "--json"]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    figures = json.loads(found.stdout)
+    assert figures["checkouts"] == 128
+    assert 0 < figures["frames"] < figures["bytecodes"]
+    assert "server/till/checkout.py" in found.stderr
+
+
 LEDGER_FIGURES = {"postings_rate", "hot_postings_rate", "hot_share", "redeem_ms_1", "redeem_ms_100"}
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.deadlines import Deadlines
+from server.deadlines import RINGS_APART_S, Deadlines
 
 STEPS = st.lists(
     st.one_of(
@@ -29,6 +29,7 @@ class Loop:
 
     def __init__(self) -> None:
         self.now_s = 0.0
+        self.rang = 0
         self.timers: list[tuple[float, Callable[[], None], list[bool]]] = []
 
     def time(self) -> float:
@@ -48,6 +49,7 @@ class Loop:
             first = min(due, key=lambda one: one[0])
             self.timers.remove(first)
             self.now_s = max(self.now_s, first[0])
+            self.rang += 1
             first[1]()
         self.now_s = now_s
 
@@ -76,3 +78,16 @@ def test_whoever_waits_is_told_in_time_and_nobody_else(steps: list[tuple[str, in
             assert len(loop.waiting()) <= 1
             assert not model or loop.waiting()[0] <= min(model.values())
     assert sorted((at_s, one) for one, at_s in told) == sorted(want)
+
+
+def test_of_many_that_are_late_some_are_told_together() -> None:
+    loop, told = Loop(), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("asyncio.get_running_loop", lambda: loop)
+        deadlines: Deadlines[int] = Deadlines(lambda one: told.append((one, loop.now_s)))
+        for n in range(1_000):
+            deadlines.watch(n, 1.0 + n / 1_000)
+        loop.move_to(3.0)
+    assert [one for one, _ in told] == list(range(1_000))
+    assert all(0.0 <= at_s - (1.0 + n / 1_000) <= RINGS_APART_S for n, at_s in told)
+    assert loop.rang <= 1.0 / RINGS_APART_S + 2
