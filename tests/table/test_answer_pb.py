@@ -385,6 +385,27 @@ def test_what_is_spent_follows_what_promotions_take_off_a_line(evaluator: Any) -
     assert answer.lines.totals.adjustments_minor == -4_000
 
 
+@pytest.mark.parametrize(
+    ("kind", "shown"),
+    [("points", "12.34"), ("stamps", "12.34"), ("gift_money", "RUB"), ("deferred_discount", "RUB")],
+)
+def test_a_balance_of_each_kind_of_asset_is_told(kind: str, shown: str) -> None:
+    rules = make.rules(assets=(make.asset("own", kind, decimals=2),))
+    customer = replace(make.facts().customer, balances=(("own", 1_234),))
+    facts = replace(make.facts(), customer=customer)
+    sale = make.sale(make.line("tea"))
+    decision = decide_lines_and_rewards(rules, sale, facts, EVALUATE)
+    speaker = Speaker("en", "RUB", {})
+    voice = Voice(speaker, speaker, UTC)
+    asked = Asked(
+        b"id", rules.program, 1, make.NOON_US, sale, facts, decision, Skipped(), CATALOGUE, voice
+    )
+    answer = pb.Answer.FromString(spell_answer(asked))
+    told = [(one.asset_code, one.amount_minor) for one in answer.rewards.balances]
+    assert told == [("own", 1_234)]
+    assert any(shown in text.text for text in answer.texts)
+
+
 def test_what_is_spent_is_said_and_leaves_the_balance() -> None:
     answer = spent_on(EVALUATE, make.percent(1_000))
     (shown,), (spent,) = answer.spendable, answer.spent
