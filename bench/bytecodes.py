@@ -22,6 +22,7 @@ from rich.table import Table
 
 from bench.load import stream_bodies
 from bench.world import seed_world
+from server.log import set_up_log
 from server.main import composed
 from server.session import Sessions
 from server.settings import Settings
@@ -90,6 +91,7 @@ def run(smoke: bool, servers: int, console: Console) -> dict[str, object]:
     Returns:
         `bytecodes` and `frames` (begun or resumed) a Checkout.
     """
+    set_up_log("warning")
     accounts, count = (1_000, 128) if smoke else (20_000, 1_024)
     with tempfile.TemporaryDirectory(prefix="loyalty-bench-") as place:
         data_dir = Path(place) / "postgres"
