@@ -39,10 +39,6 @@ def spliced(field_number: int, body: bytes) -> bytes:
 
 def varint(value: int) -> bytes:
     """Spell a number of 0 or more as protobuf does."""
-    if value < 1 << 7:
-        return bytes((value,))
-    if value < 1 << 14:
-        return bytes((value & 0x7F | 0x80, value >> 7))
     spelled = bytearray()
     while value > 0x7F:
         spelled.append(value & 0x7F | 0x80)

@@ -46,6 +46,7 @@ _PARENT = 5
 _OFFSET_MAX = limits.UTC_OFFSET_MINUTES_MAX
 _PIECE = int(Unit.PIECE)
 _FRACTION_MILLI = limits.MILLI.__rmod__
+"""Of a quantity in thousandths what is no whole piece, for all lines in one step."""
 _RETURN = int(LineAction.RETURN)
 
 # Each read in one call.
