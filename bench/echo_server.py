@@ -14,7 +14,7 @@ import uvloop
 
 from loyalty.v1 import till_service_pb2 as pb
 from server.codec.message import spliced
-from server.main import GRPC_OPTIONS
+from server.listeners import GRPC_OPTIONS
 from server.till_servicer import SERVICE
 
 _CHECKOUT_FIELD = pb.SessionResponse.CHECKOUT_FIELD_NUMBER

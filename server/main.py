@@ -32,6 +32,7 @@ from server.customer_service import SERVICE as CUSTOMERS
 from server.customer_service import customer_handlers, ledger_handlers
 from server.evaluator import kernel_findings, prepare
 from server.expiry import Expiry
+from server.listeners import Listeners
 from server.log import set_up_log
 from server.lookups import Lookups
 from server.parking import Parking
@@ -53,21 +54,9 @@ from server.till_servicer import SERVICE, TillCalls, check_contract, unary_handl
 from server.token import TokenSigner
 
 BACK_OFFICE = back_office_service_pb2.DESCRIPTOR.services_by_name["BackOfficeService"].full_name
-MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 PARTITION_CHECK_S = 3_600.0
 STOP_GRACE_S = 1.0
 GC_THRESHOLDS = (50_000, 20, 50)
-GRPC_OPTIONS = (
-    ("grpc.so_reuseport", 1),
-    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
-    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
-    # Tills on mobile links ping often; the default would cut them off.
-    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.max_concurrent_streams", 10_000),
-)
 
 _log = structlog.get_logger(__name__)
 
@@ -100,11 +89,12 @@ async def serve(settings: Settings) -> None:
         sessions = Sessions(calls)
         health = health_aio.HealthServicer()
         expiry = Expiry(context, settings.expiry_s)
-        server = _grpc_server(calls, sessions, health, context, expiry, settings)
+        add_services = partial(_add_services, calls, sessions, health, context, expiry)
+        listeners = Listeners(settings.listen, add_services)
         watcher = asyncio.create_task(_watch(context, health), name="watch")
         stack.callback(watcher.cancel)
         _settle_memory()
-        await server.start()
+        await listeners.start()
         await _report_health(context, health)
         expiry.start()
         stack.push_async_callback(expiry.stop)
@@ -123,7 +113,7 @@ async def serve(settings: Settings) -> None:
             stack.push_async_callback(worker.stop)
         _log.info("serving", listen=settings.listen, evaluator=settings.evaluator)
         await stop.wait()
-        await _drain(server, calls, sessions, health, settings.drain_s)
+        await _drain(listeners, calls, sessions, health, settings.drain_s)
     _log.info("stopped")
 
 
@@ -217,15 +207,14 @@ def keyed_hash(secret: bytes) -> HashIdentifier:
     return hash_identifier
 
 
-def _grpc_server(
+def _add_services(
     calls: TillCalls,
     sessions: Sessions,
     health: health_aio.HealthServicer,
     context: Context,
     expiry: Expiry,
-    settings: Settings,
-) -> grpc.aio.Server:
-    server = grpc.aio.server(options=GRPC_OPTIONS)
+    server: grpc.aio.Server,
+) -> None:
     handlers = unary_handlers(calls)
     handlers["Session"] = grpc.stream_stream_rpc_method_handler(sessions.handle)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
@@ -245,9 +234,6 @@ def _grpc_server(
         reflection.SERVICE_NAME,
     )
     reflection.enable_server_reflection(names, server)
-    if not server.add_insecure_port(settings.listen):
-        raise SystemExit(f"cannot listen on {settings.listen}: is the port taken?")
-    return server
 
 
 async def _watch(context: Context, health: health_aio.HealthServicer) -> None:
@@ -274,7 +260,7 @@ async def _report_health(context: Context, health: health_aio.HealthServicer) ->
 
 
 async def _drain(
-    server: grpc.aio.Server,
+    listeners: Listeners,
     calls: TillCalls,
     sessions: Sessions,
     health: health_aio.HealthServicer,
@@ -291,4 +277,4 @@ async def _drain(
             await calls.drained()
     except TimeoutError:
         _log.warning("drained_late", drain_s=drain_s)
-    await server.stop(grace=STOP_GRACE_S)
+    await listeners.stop(STOP_GRACE_S)
