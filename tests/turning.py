@@ -1,7 +1,8 @@
 """A server whose event loop goes round slowly, in a process of its own: how many turns calls take.
 
-`python -m tests.turning HOST:PORT`; says `ready`, and for each line that it is sent how many turns
-the loop has made from the first call since the line before to the last.
+`python -m tests.turning HOST:PORT`; says `ready`. At a line of standard input the loop stands still
+until the next line, so that calls gather; at the third it says how many turns the loop has made
+from the first of them that was taken in to the last.
 """
 
 import asyncio
@@ -45,7 +46,7 @@ class TurningCalls:
             await asyncio.sleep(0)
 
     def turns(self) -> int:
-        """How many turns the calls since the last question took."""
+        """How many turns went by while the calls since the last question were taken in."""
         taken_in, self.taken_in = self.taken_in, []
         return taken_in[-1] - taken_in[0]
 
@@ -58,6 +59,9 @@ async def serve(listen: str) -> None:
     turning = asyncio.create_task(calls.turn_slowly())
     _say("ready")
     while await asyncio.to_thread(sys.stdin.readline):
+        _say("standing")
+        sys.stdin.readline()
+        await asyncio.to_thread(sys.stdin.readline)
         _say(str(calls.turns()))
     turning.cancel()
     await listeners.stop(0.0)

@@ -32,28 +32,52 @@ def _connections(target: str, count: int) -> Iterator[list[Any]]:
         yield [channel.unary_unary(METHOD) for channel in channels]
 
 
-def _call_all(calls: list[Any]) -> list[bytes]:
-    sent = [call.future(b"%d" % n, timeout=30) for n, call in enumerate(calls)]
-    return [answer.result() for answer in sent]
+def _send_all(calls: list[Any]) -> list[Any]:
+    return [call.future(b"%d" % n, timeout=30) for n, call in enumerate(calls)]
 
 
-def test_calls_on_many_connections_are_taken_in_within_fewer_turns_than_there_are_calls() -> None:
+def _answers(sent: list[Any]) -> list[bytes]:
+    return [one.result() for one in sent]
+
+
+class _TurningServer:
+    """A process of `tests.turning`."""
+
+    def __init__(self, target: str) -> None:
+        command = [sys.executable, "-m", "tests.turning", target]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self) -> "_TurningServer":
+        assert self.heard() == "ready\n"
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._process.communicate()
+
+    def tell(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+
+    def heard(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
+
+
+def test_calls_on_many_connections_are_taken_in_within_few_turns() -> None:
     target = f"127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "tests.turning", target]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as server:
-        assert server.stdin is not None
-        assert server.stdout is not None
-        assert server.stdout.readline() == "ready\n"
-        turns = []
-        with _connections(target, CONNECTIONS) as each:
-            for _ in range(ROUNDS):
-                assert _call_all(each) == [b"%d" % n for n in range(CONNECTIONS)]
-                server.stdin.write("\n")
-                server.stdin.flush()
-                turns.append(int(server.stdout.readline()))
-        server.stdin.close()
+    turns = []
+    with _TurningServer(target) as server, _connections(target, CONNECTIONS) as each:
+        for _ in range(ROUNDS):
+            server.tell("stand still")
+            assert server.heard() == "standing\n"
+            sent = _send_all(each)
+            server.tell("go on")
+            assert _answers(sent) == [b"%d" % n for n in range(CONNECTIONS)]
+            server.tell("say")
+            turns.append(int(server.heard()))
     # One server alone takes four turns a call; wake-ups that pile up cost some 200 turns at a time.
     assert max(turns) < CONNECTIONS, turns
 
@@ -63,7 +87,7 @@ async def test_nobody_is_served_after_stop() -> None:
     listeners = Listeners(target, TurningCalls().add_to)
     await listeners.start()
     with _connections(target, LISTENERS) as each:
-        assert await asyncio.to_thread(_call_all, each)
+        assert await asyncio.to_thread(_answers, _send_all(each))
         await listeners.stop(0.0)
         late = [call.future(b"", timeout=30) for call in each]
         codes = {await asyncio.to_thread(one.code) for one in late}
