@@ -89,7 +89,8 @@ async def serve(settings: Settings) -> None:
         sessions = Sessions(calls)
         health = health_aio.HealthServicer()
         expiry = Expiry(context, settings.expiry_s)
-        add_services = partial(_add_services, calls, sessions, health, context, expiry)
+        handlers = _handlers(calls, sessions, context, expiry)
+        add_services = partial(_add_services, handlers, health)
         listeners = Listeners(settings.listen, add_services)
         watcher = asyncio.create_task(_watch(context, health), name="watch")
         stack.callback(watcher.cancel)
@@ -207,24 +208,30 @@ def keyed_hash(secret: bytes) -> HashIdentifier:
     return hash_identifier
 
 
-def _add_services(
-    calls: TillCalls,
-    sessions: Sessions,
-    health: health_aio.HealthServicer,
-    context: Context,
-    expiry: Expiry,
-    server: grpc.aio.Server,
-) -> None:
-    handlers = unary_handlers(calls)
-    handlers["Session"] = grpc.stream_stream_rpc_method_handler(sessions.handle)
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+def _handlers(
+    calls: TillCalls, sessions: Sessions, context: Context, expiry: Expiry
+) -> tuple[grpc.GenericRpcHandler, ...]:
+    """What answers the calls of each service, once for all listeners: limits are the process's."""
+    till = unary_handlers(calls)
+    till["Session"] = grpc.stream_stream_rpc_method_handler(sessions.handle)
     back_office = BackOffice(
         context.database, context.reference, context.clock, context.hash_identifier
     )
     office = back_office_handlers(BackOfficeServicer(back_office), ledger_handlers(context, expiry))
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(BACK_OFFICE, office),))
     customers = customer_handlers(context)
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(CUSTOMERS, customers),))
+    return (
+        grpc.method_handlers_generic_handler(SERVICE, till),
+        grpc.method_handlers_generic_handler(BACK_OFFICE, office),
+        grpc.method_handlers_generic_handler(CUSTOMERS, customers),
+    )
+
+
+def _add_services(
+    handlers: tuple[grpc.GenericRpcHandler, ...],
+    health: health_aio.HealthServicer,
+    server: grpc.aio.Server,
+) -> None:
+    server.add_generic_rpc_handlers(handlers)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     names = (
         SERVICE,
