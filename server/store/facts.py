@@ -77,9 +77,6 @@ HOT_STATEMENTS = {
 }
 """What calls of a till run; a test explains each on a million rows without statistics."""
 
-OWNER_READS_MAX = 3
-"""How often customers are looked up again because they moved between two reads."""
-
 _ACCOUNT_ID = itemgetter(0)
 _FIELD_STATES = msgspec.json.Decoder(dict[str, FieldState])
 _COUNTERS = msgspec.json.Decoder(dict[str, int])
@@ -170,15 +167,19 @@ async def read_customers(
 async def read_owners(
     connection: AnyConnection, hashes: Sequence[bytes]
 ) -> tuple[dict[bytes, tuple[int, int]], dict[tuple[int, int], KnownCustomer]]:
-    """Read whose identifiers these are, and those customers: as the two reads above."""
-    for _ in range(OWNER_READS_MAX):
+    """Read whose identifiers these are, and those customers: as the two reads above.
+
+    A customer who moves to another account between the two reads is no stranger: both are read
+    again, until all are found or the same ones are missing as before.
+    """
+    missing: set[tuple[int, int]] = set()
+    while True:
         identifiers = await read_identifiers(connection, hashes)
         account_ids = sorted(set(map(_ACCOUNT_ID, identifiers.values())))
         customers = await read_customers(connection, account_ids) if account_ids else {}
-        # A customer who moved to another account between the reads is not a stranger.
-        if customers.keys() >= set(identifiers.values()):
-            break
-    return identifiers, customers
+        before, missing = missing, set(identifiers.values()) - customers.keys()
+        if not missing or missing == before:
+            return identifiers, customers
 
 
 async def read_uses(

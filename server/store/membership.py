@@ -1,6 +1,6 @@
 """Whose account is whose: reads customers with their accounts; writes who is new and who moves."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec import Struct
 
@@ -135,15 +135,22 @@ class AccountState(Struct, frozen=True, gc=False):
 
 
 async def read_member_by_hash(connection: AnyConnection, identifier_hash: bytes) -> Member | None:
-    """Find who has an identifier."""
-    row = await connection.fetchrow(SELECT_OWNER, identifier_hash)
-    return None if row is None else await _member(connection, *row.values())
+    """Find who has an identifier, whatever account they are on by now."""
+
+    async def place() -> tuple[int, int] | None:
+        row = await connection.fetchrow(SELECT_OWNER, identifier_hash)
+        return None if row is None else (row["account_id"], row["customer_id"])
+
+    return await _member_at(connection, place)
 
 
 async def read_member_by_id(connection: AnyConnection, customer_id: int) -> Member | None:
     """Find a customer by their id, whatever account they are on by now."""
-    account_id = await connection.fetchval(SELECT_PLACE, customer_id)
-    return await _member(connection, account_id or customer_id, customer_id)
+
+    async def place() -> tuple[int, int]:
+        return await connection.fetchval(SELECT_PLACE, customer_id) or customer_id, customer_id
+
+    return await _member_at(connection, place)
 
 
 async def read_members(connection: AnyConnection, account_id: int) -> tuple[Member, ...]:
@@ -195,9 +202,21 @@ async def write_members(connection: AnyConnection, commits: Sequence[Commit]) ->
     return await _insert_identifiers(connection, commits)
 
 
-async def _member(connection: AnyConnection, account_id: int, customer_id: int) -> Member | None:
-    row = await connection.fetchrow(SELECT_CUSTOMER, account_id, customer_id)
-    return None if row is None else Member(*row.values())
+async def _member_at(
+    connection: AnyConnection, place: Callable[[], Awaitable[tuple[int, int] | None]]
+) -> Member | None:
+    """Read the customer at a place: (account id, customer id).
+
+    One who is not there any more has moved since the place was read, which is asked for again; who
+    is not there although the place is the same is nowhere.
+    """
+    last = None
+    while (found := await place()) not in (None, last):
+        row = await connection.fetchrow(SELECT_CUSTOMER, *found)
+        if row is not None:
+            return Member(*row.values())
+        last = found
+    return None
 
 
 async def _insert_identifiers(

@@ -6,13 +6,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
+import psutil
 import pytest
 
+from loyalty.v1 import back_office_service_pb2 as bo
+from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
+from server.authoring.process import WORKERS_MAX
 from server.listeners import LISTENERS, Listeners
-from tests.serving import free_port
+from tests.serving import free_port, serving, test_program
 from tests.turning import METHOD, TurningCalls
 
 CONNECTIONS = 4 * LISTENERS
@@ -101,3 +106,23 @@ async def test_a_port_of_another_program_is_refused() -> None:
         target = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(SystemExit, match=f"cannot listen on {target}"):
             Listeners(target, TurningCalls().add_to)
+
+
+def test_a_limit_is_of_the_process_whatever_connections_calls_come_by(
+    place: dict[str, str], log_dir: Path
+) -> None:
+    """Services are made once: else each listener would have its own workers and locks."""
+    request = bo.ValidateProgramRequest(program=test_program())
+    workers = []
+    with serving(place, log_dir, 1) as (server,), ExitStack() as stack:
+        process = psutil.Process(server.process.pid)
+        channels = [
+            stack.enter_context(grpc.insecure_channel(server.target, OWN_CONNECTION))
+            for _ in range(LISTENERS)
+        ]
+        stubs: list[Any] = [BackOfficeServiceStub(channel) for channel in channels]
+        sent = [stub.ValidateProgram.future(request, timeout=60) for stub in stubs]
+        while not all(one.done() for one in sent):
+            workers.append(len(process.children()))
+        assert not any(one.result().problems for one in sent)
+    assert max(workers) == WORKERS_MAX

@@ -163,7 +163,8 @@ def test_merges_of_a_circle_end_on_one_account(place_of_two: World) -> None:
             try:
                 await stub.MergeAccounts(merge_request(losing, winning), timeout=30.0)
             except grpc.aio.AioRpcError as error:
-                return reason_of(error)[2].get("state", "")
+                _, reason, metadata = reason_of(error)
+                return metadata.get("state", reason)
             return "merged"
 
     async def run() -> list[str]:
