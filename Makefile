@@ -63,7 +63,7 @@ serve: $(STAMP) ## run the server until it is stopped
 	@$(RUN) -m server $(ARGS)
 
 test: $(STAMP) ## run the tests, without the long ones
-	@$(RUN) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(RUN) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-long: $(STAMP) ## run all tests with 20,000 examples a property: about two hours on two cores
 	@LOYALTY_HYPOTHESIS=long $(RUN) -m pytest -q -m "" -n 2 --dist loadfile --timeout=3600 $(ARGS)
