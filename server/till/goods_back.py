@@ -280,9 +280,11 @@ def changes_of(returned: Sequence[Returned]) -> tuple[AccountChange, ...]:
             change = changed(moved, one.uncount, one.account_uses, one.turnover)
             before = found.get(change.account_id)
             if before is not None:
-                # Their journal is one: the later movement has the earlier in it.
+                # Their journal is one: the later movement has the earlier in it, on lots as they
+                # were when the account was read first.
                 change = msgspec.structs.replace(
                     change,
+                    version=min(before.version, change.version),
                     movement=change.movement if change.movement.postings else before.movement,
                     purchases=before.purchases + change.purchases,
                     last_purchase_day=max(before.last_purchase_day, change.last_purchase_day),
