@@ -64,7 +64,7 @@ async def run_durable(context: Context, operation: Operation, deadline_s: float)
     """
     own_key_id = operation.wanted.key_ids[0]
     lost = 0
-    for _ in range(ROUNDS_MAX):
+    for rounds_left in reversed(range(ROUNDS_MAX)):
         seen = await look_up_in_time(context, operation.wanted, deadline_s)
         known = seen.keys.get(own_key_id)
         if known is not None:
@@ -72,12 +72,14 @@ async def run_durable(context: Context, operation: Operation, deadline_s: float)
         try:
             decided = await operation.decide(seen, deadline_s)
         except (Refusal, AlreadyPostedError) as error:
-            # What decisions read later than the keys may be what another copy has left behind.
-            seen = await look_up_in_time(context, operation.wanted, deadline_s)
-            known = seen.keys.get(own_key_id)
+            # What decisions read later than the keys may be what another copy has left behind, or
+            # what is left of an account that a merge has emptied.
+            now = await look_up_in_time(context, operation.wanted, deadline_s)
+            known = now.keys.get(own_key_id)
             if known is not None:
-                return await operation.settled(known, seen, deadline_s)
-            if isinstance(error, AlreadyPostedError):
+                return await operation.settled(known, now, deadline_s)
+            has_changed = _account_of(now) != _account_of(seen) and rounds_left
+            if has_changed or isinstance(error, AlreadyPostedError):
                 continue
             raise
         if decided.commit is None:
@@ -118,6 +120,14 @@ async def _with_budgets(
         raise
     finally:
         context.budgets.settle(commit.budget_uses, was_written)
+
+
+def _account_of(seen: Seen) -> tuple[int, int]:
+    """The customer's account and its version."""
+    if seen.customer is None:
+        return 0, 0
+    facts = seen.customer.facts
+    return facts.account_id, facts.account_version
 
 
 def _accounts_of(commit: Commit) -> list[int]:

@@ -19,7 +19,7 @@ from rewards.refusal import Reason, Refusal
 from server.lookups import Seen, Wanted
 from server.pipeline import Pipeline
 from server.store.commits import WrittenBatch
-from server.store.facts import KnownKey
+from server.store.facts import KnownCustomer, KnownKey
 from server.till.context import Context
 from server.till.durable import Decided, run_durable
 from tests import make
@@ -86,6 +86,55 @@ def test_a_refusal_stands_where_nothing_is_committed() -> None:
     """Nothing is there: the refusal is the call's own."""
     with pytest.raises(Refusal, match="spent it"):
         _run(ERRORS[0], is_committed=False)
+
+
+class _MovingLookups:
+    """Sees the customer on an account that changes with each of the first looks."""
+
+    def __init__(self, changes: int) -> None:
+        self._changes = changes
+        self.looks = 0
+
+    async def look_up(self, wanted: Wanted, deadline_s: float) -> Seen:
+        """Give what is seen."""
+        version = min(self.looks, self._changes)
+        self.looks += 1
+        facts = make.customer(account_id=7, account_version=version)
+        return Seen({}, KnownCustomer(facts, {}))
+
+
+class _Spending(_Operation):
+    """Is refused on every version of the account but one."""
+
+    def __init__(self, possible_at: int) -> None:
+        super().__init__(ERRORS[0])
+        self._possible_at = possible_at
+
+    async def decide(self, seen: Seen, deadline_s: float) -> Decided:
+        """Spend what is there."""
+        assert seen.customer is not None
+        if seen.customer.facts.account_version == self._possible_at:
+            return Decided(None, b"spent")
+        return await super().decide(seen, deadline_s)
+
+
+def _spend(changes: int, possible_at: int) -> tuple[bytes, int]:
+    context: Any = _Context(is_committed=False)
+    context.lookups = _MovingLookups(changes)
+    return asyncio.run(run_durable(context, _Spending(possible_at), 0.0)), context.lookups.looks
+
+
+def test_a_refusal_does_not_stand_on_an_account_that_has_changed_meanwhile() -> None:
+    """A merge may have emptied it between the look-up and what the decision read."""
+    assert _spend(changes=2, possible_at=2) == (b"spent", 3)
+    assert _spend(changes=3, possible_at=2) == (b"spent", 3)
+
+
+@pytest.mark.parametrize("changes", [0, 1, 2, 1_000])
+def test_it_does_stand_once_the_account_stays_or_keeps_changing(changes: int) -> None:
+    """Not for ever."""
+    with pytest.raises(Refusal, match="spent it"):
+        _spend(changes, possible_at=-1)
 
 
 WRITTEN_S = 5.0
