@@ -83,11 +83,11 @@ async def find_party(connection: AnyConnection, name: CustomerName) -> Party:
         member = await find_member(connection, name)
         account = await read_account_state(connection, member.account_id)
         assert account is not None, "a customer has an account"
+        holdings = await read_holdings(connection, account.account_id)
+        # Last: whoever is still there has been so while all that is theirs was read.
         members = await read_members(connection, account.account_id)
-        # A customer who moved before the version was read is looked for again.
         if any(one.customer_id == member.customer_id for one in members):
-            break
-    return Party(member, account, members, await read_holdings(connection, account.account_id))
+            return Party(member, account, members, holdings)
 
 
 async def find_member(connection: AnyConnection, name: CustomerName) -> Member:

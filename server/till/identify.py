@@ -15,6 +15,7 @@ from server.lookups import Wanted
 from server.store.database import RetryError
 from server.store.facts import read_answers
 from server.store.holdings import read_holdings
+from server.store.membership import read_member_by_id
 from server.texts import Speaker
 from server.till.context import Context, voice_of
 from server.till.durable import look_up_in_time
@@ -39,25 +40,32 @@ async def identify(context: Context, request: pb.IdentifyRequest, deadline_s: fl
     )
     context.reference.store(chain_id, store_id)
     wanted = Wanted((), (identifier.identifier_hash,))
-    seen = await look_up_in_time(context, wanted, deadline_s)
-    if seen.customer is None:
-        return pb.IdentifyResponse(state=answer_pb2.CUSTOMER_STATE_UNKNOWN).SerializeToString()
-    facts = seen.customer.facts
-    try:
-        async with asyncio.timeout_at(deadline_s):
-            name, owned = await _name_and_owned(context, facts)
-    except (TimeoutError, RetryError):
-        text = "the database cannot be reached; nothing is recorded"
-        raise Refusal(Reason.STORE_UNAVAILABLE, text) from None
-    return _response(context, chain_id, store_id, facts, name, owned)
+    known = None
+    while known is None:
+        seen = await look_up_in_time(context, wanted, deadline_s)
+        if seen.customer is None:
+            return pb.IdentifyResponse(state=answer_pb2.CUSTOMER_STATE_UNKNOWN).SerializeToString()
+        facts = seen.customer.facts
+        try:
+            async with asyncio.timeout_at(deadline_s):
+                known = await _name_and_owned(context, facts)
+        except (TimeoutError, RetryError):
+            text = "the database cannot be reached; nothing is recorded"
+            raise Refusal(Reason.STORE_UNAVAILABLE, text) from None
+    return _response(context, chain_id, store_id, facts, *known)
 
 
 async def _name_and_owned(
     context: Context, facts: CustomerFacts
-) -> tuple[str, tuple[Position, ...]]:
+) -> tuple[str, tuple[Position, ...]] | None:
+    """None: the customer has moved to another account since they were looked up."""
     async with context.database.reading() as connection:
         answers = await read_answers(connection, facts.account_id, facts.customer_id, _NAME_FIELDS)
         holdings = await read_holdings(connection, facts.account_id)
+        if not holdings.lots:
+            member = await read_member_by_id(connection, facts.customer_id)
+            if member is not None and member.account_id != facts.account_id:
+                return None
     surname = answers.get("surname", "")
     initial = f"{surname[0]}." if surname else ""
     return f"{answers.get('first_name', '')} {initial}".strip(), positions(
