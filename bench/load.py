@@ -120,7 +120,7 @@ async def _run_together(target: str, bodies: Sequence[bytes]) -> None:
 
 def _answers_in(message: bytes) -> tuple[int, bool]:
     """How many checkouts a message answers; whether the server takes several calls in one."""
-    parts = split(message)
+    parts = split(message, IN_FLIGHT)
     assert parts is not None, "a server sends messages"
     answers = [content for number, content in parts if number == _MORE]
     if parts[0][0] == pb.SessionResponse.CORRELATION_ID_FIELD_NUMBER:

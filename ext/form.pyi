@@ -3,7 +3,7 @@ from typing import Any
 
 _Field = tuple[int, int, int, int, int, "Form | None"]
 
-def split(message: bytes) -> list[tuple[int, int | bytes]] | None: ...
+def split(message: bytes, most: int) -> list[tuple[int, int | bytes]] | None: ...
 
 class Form:
     absent: Any

@@ -18,7 +18,9 @@ cdef enum:
     NUMBERS_MAX = 64
     VARINT_BITS = 64
     WIRE_VARINT = 0
+    WIRE_FIXED_64 = 1
     WIRE_OCTETS = 2
+    WIRE_FIXED_32 = 5
 
 cdef enum Kind:
     NUMBER    # an integer or enum, as a signed one of 64 bits
@@ -39,30 +41,38 @@ cdef struct Field:
     int64_t each_most
 
 
-def split(bytes message not None):
+def split(bytes message not None, Py_ssize_t most):
     """Split a message into its fields, as they stand, without knowing them.
 
     Args:
         message: whatever was sent.
+        most: fields beyond one more than so many are not looked at.
 
     Returns:
-        (number, value) of each field: an int of 64 bits without sign, or bytes. None if the
-        message is not whole, or has fields of other wire types.
+        (number, value) of each field: an int of 64 bits without sign, or bytes; those of a fixed
+        width are left out. None if the message is not whole, or has groups.
     """
     cdef Place at = <Place> PyBytes_AS_STRING(message)
     cdef Place end = at + len(message)
-    cdef uint64_t tag, number
+    cdef uint64_t tag, number, wire
     cdef list found = []
-    while at < end:
+    while at < end and len(found) <= most:
         at = _varint(at, end, &tag)
         if at == NULL:
             return None
+        wire = tag & 7
+        if wire == WIRE_FIXED_32 or wire == WIRE_FIXED_64:
+            number = 4 if wire == WIRE_FIXED_32 else 8
+            if number > <uint64_t> (end - at):
+                return None
+            at += number
+            continue
         at = _varint(at, end, &number)
         if at == NULL:
             return None
-        if tag & 7 == WIRE_VARINT:
+        if wire == WIRE_VARINT:
             found.append((tag >> 3, number))
-        elif tag & 7 == WIRE_OCTETS and number <= <uint64_t> (end - at):
+        elif wire == WIRE_OCTETS and number <= <uint64_t> (end - at):
             found.append((tag >> 3, PyBytes_FromStringAndSize(<char *> at, <Py_ssize_t> number)))
             at += number
         else:

@@ -11,11 +11,14 @@ from ext.form import split
 from loyalty.v1 import receipt_pb2
 from loyalty.v1 import till_service_pb2 as pb
 from rewards.refusal import Reason, Refusal
+from server.codec import check
 from server.codec.message import parsed, spliced, varint
 from server.codec.shape import shape_of
 from server.till_servicer import FORMS
 
 TIMEOUT_MS_MAX = 600_000
+CALLS_MAX = 4_096
+"""Calls, and fields around them, of one message: it is taken in without a turn of the loop."""
 
 Till = tuple[str, str]
 """Store and till; the store alone, or neither, where a call names no more."""
@@ -128,27 +131,47 @@ def read_content(body: bytes) -> Content:
     Returns:
         One entry or more; of a call that cannot be taken why, with its id where that can be read.
     """
-    parts = split(body)
+    parts = split(body, CALLS_MAX)
     if parts is None:
         return _read_by_stubs(body)
-    if len(parts) <= _ALONE:
-        return Content([_formed(parts) or _read_one(body)])
+    alone = _formed(parts)
+    if alone is not None:
+        return Content([alone])
+    if len(parts) > CALLS_MAX:
+        return Content([_too_many(_id_in(parts), len(parts))])
     own = [part for part in parts if part[0] not in (_MORE, _TAKES_MORE)]
-    calls = [_formed(own) or _read_one(b"".join(map(_spelled, own)))]
+    own_body = body if len(own) == len(parts) else b"".join(map(_spelled, own))
+    calls = [_formed(own) or _read_one(own_body)]
     for number, content in parts:
         if number == _MORE and isinstance(content, bytes):
-            calls.append(_formed(split(content)) or _read_one(content, is_inner=True))
+            formed = _formed(split(content, _ALONE))
+            calls.append(formed or _read_one(content, is_inner=True))
     return Content(calls, (_TAKES_MORE, 1) in parts)
 
 
 def _read_by_stubs(body: bytes) -> Content:
-    """Read a message with fields that are unknown here."""
+    """Read a message with groups, or one that is not whole."""
     try:
         request = parsed(pb.SessionRequest, body)
     except Refusal as refusal:
         return Content([Unfit(0, refusal)])
+    if len(request.more) >= CALLS_MAX:
+        return Content([_too_many(request.correlation_id, len(request.more) + 1)])
     calls = [_frame(request), *(_frame(one, is_inner=True) for one in request.more)]
     return Content(calls, request.takes_more)
+
+
+def _too_many(correlation_id: int, actual: int) -> Unfit:
+    try:
+        check.refuse_count("more", actual, CALLS_MAX)
+    except Refusal as refusal:
+        return Unfit(correlation_id, refusal)
+
+
+def _id_in(parts: list[_Part] | None) -> int:
+    """The id of a call that is not read as a whole; 0 if it has none."""
+    ids = [content for number, content in parts or () if number == _HEAD[0]]
+    return next((one for one in reversed(ids) if isinstance(one, int)), 0)
 
 
 def _read_one(body: bytes, is_inner: bool = False) -> Frame | Unfit:
@@ -156,7 +179,7 @@ def _read_one(body: bytes, is_inner: bool = False) -> Frame | Unfit:
     try:
         return _frame(parsed(pb.SessionRequest, body), is_inner)
     except Refusal as refusal:
-        return Unfit(0, refusal)
+        return Unfit(_id_in(split(body, CALLS_MAX)), refusal)
 
 
 def _spelled(part: _Part) -> bytes:
@@ -202,8 +225,9 @@ def _problem(request: pb.SessionRequest, is_inner: bool) -> Refusal | None:
         return Refusal(Reason.FIELD_REQUIRED, f"{missing} is required", fields=fields)
     if not 1 <= request.timeout_ms <= TIMEOUT_MS_MAX:
         text = f"{request.timeout_ms} is not within 1 to {TIMEOUT_MS_MAX}"
+        bounds = {"min": "1", "max": str(TIMEOUT_MS_MAX), "actual": str(request.timeout_ms)}
         fields = (("timeout_ms", text),)
-        return Refusal(Reason.OUT_OF_RANGE, f"timeout_ms: {text}", fields=fields)
+        return Refusal(Reason.OUT_OF_RANGE, f"timeout_ms: {text}", bounds, fields)
     if is_inner and request.more:
         text = "a call in `more` has none of its own"
         return Refusal(Reason.INCONSISTENT, text, fields=(("more", text),))

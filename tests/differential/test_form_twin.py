@@ -381,16 +381,33 @@ def test_canary_a_wrong_bound_is_noticed() -> None:
     assert lax.read(receipt_pb2.Sale(cash_rounding_minor=10_001).SerializeToString()) == (10_001,)
 
 
-@pytest.mark.parametrize("body", [b"\x08", b"\x0a\x05abc", b"\x0d\x01\x02\x03\x04", b"\x80"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x08",
+        b"\x0a\x05abc",
+        b"\x0d\x01\x02\x03",
+        b"\x09\x01\x02\x03\x04\x05\x06\x07",
+        b"\x0b",
+        b"\x80",
+    ],
+)
 def test_what_cannot_be_split(body: bytes) -> None:
-    assert split(body) is None
+    assert split(body, 9) is None
+
+
+def test_fields_of_a_fixed_width_are_left_out_and_too_many_not_looked_at() -> None:
+    assert split(b"\x0d1234\x08\x05\x0912345678", 9) == [(1, 5)]
+    fields = b"\x08\x05" * 5
+    assert [len(split(fields + b"\xff", most) or ()) for most in (0, 3, 4)] == [1, 4, 5]
+    assert split(fields + b"\xff", 5) is None
 
 
 def test_a_split_keeps_every_field() -> None:
     body = till_service_pb2.SessionRequest(
         correlation_id=2**64 - 1, timeout_ms=5, release=till_service_pb2.ReleaseRequest()
     ).SerializeToString()
-    assert split(body) == [(1, 2**64 - 1), (2, 5), (8, b"")]
+    assert split(body, 3) == [(1, 2**64 - 1), (2, 5), (8, b"")]
 
 
 @pytest.mark.parametrize(

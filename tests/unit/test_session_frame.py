@@ -4,11 +4,14 @@ import pytest
 
 from loyalty.v1 import till_service_pb2 as pb
 from rewards.refusal import Reason
-from server.session_frame import Content, Frame, Unfit, read_content
+from server.codec.message import spliced
+from server.session_frame import CALLS_MAX, Content, Frame, Unfit, read_content
 from tests.serving import checkout_request
 
 UNKNOWN_FIXED_32 = b"\xfd\x07\x01\x02\x03\x04"
-"""Field 127, which no stub knows, of a kind that splitting leaves to the stubs."""
+"""Field 127, which no stub knows."""
+UNKNOWN_GROUP = b"\xfb\x07\xfc\x07"
+"""The same, of a kind that splitting leaves to the stubs."""
 
 
 def checkout(number: int) -> pb.SessionRequest:
@@ -43,7 +46,7 @@ def shown(content: Content) -> list[tuple[int, str]]:
 
 
 @pytest.mark.parametrize("first", GOOD)
-@pytest.mark.parametrize("behind", [b"", UNKNOWN_FIXED_32])
+@pytest.mark.parametrize("behind", [b"", UNKNOWN_FIXED_32, UNKNOWN_GROUP])
 def test_each_call_reads_as_it_does_alone(first: pb.SessionRequest, behind: bytes) -> None:
     message = pb.SessionRequest.FromString(first.SerializeToString())
     message.more.extend(GOOD)
@@ -70,7 +73,7 @@ def test_what_is_wrong_with_one_harms_no_other(first: pb.SessionRequest) -> None
     ]
 
 
-@pytest.mark.parametrize("behind", [b"", UNKNOWN_FIXED_32])
+@pytest.mark.parametrize("behind", [b"", UNKNOWN_FIXED_32, UNKNOWN_GROUP])
 def test_who_takes_several_answers_says_so(behind: bytes) -> None:
     message = pb.SessionRequest.FromString(checkout(1).SerializeToString())
     message.takes_more = True
@@ -94,3 +97,37 @@ def test_an_answer_is_spelled_as_the_stubs_do(correlation_id: int) -> None:
     answer = pb.CheckoutResponse(result=pb.DURABLE_RESULT_COMMITTED, fingerprint=b"f")
     told = pb.SessionResponse(correlation_id=correlation_id, checkout=answer).SerializeToString()
     assert frame.known.spelled(correlation_id, answer.SerializeToString()) == told
+
+
+@pytest.mark.parametrize("behind", [b"", UNKNOWN_GROUP])
+def test_a_message_of_too_many_calls_is_refused_at_once(behind: bytes) -> None:
+    """Each call costs the loop time before anybody else has a turn."""
+    most = checkout(1).SerializeToString() + inner(b"") * (CALLS_MAX - 4)
+    assert len(read_content(most + behind).calls) == CALLS_MAX - 3
+    (only,) = read_content(most + inner(b"") * 4 + behind).calls
+    assert isinstance(only, Unfit)
+    assert (only.correlation_id, only.refusal.reason) == (1, Reason.LIMIT_EXCEEDED)
+    assert only.refusal.metadata["max"] == str(CALLS_MAX)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_call_that_cannot_be_read_is_told_by_its_id(inside: bool) -> None:
+    """Whoever asked waits for that id."""
+    bad = b"\x08\x2a\x10\x01" + spliced(
+        pb.SessionRequest.BREAK_OFF_FIELD_NUMBER, b"\x0a\x03\xed\xa0\x80"
+    )
+    told = read_content(checkout(1).SerializeToString() + inner(bad) if inside else bad).calls[-1]
+    assert isinstance(told, Unfit)
+    assert (told.correlation_id, told.refusal.reason) == (42, Reason.MALFORMED_MESSAGE)
+
+
+def test_a_short_message_keeps_the_calls_behind_its_own() -> None:
+    short = pb.SessionRequest(correlation_id=3, checkout=pb.CheckoutRequest())
+    content = read_content(short.SerializeToString() + inner(checkout(8).SerializeToString()))
+    assert shown(content) == [(3, Reason.OUT_OF_RANGE), (8, "Checkout")]
+
+
+def test_a_number_out_of_range_is_told_with_its_bounds() -> None:
+    (only,) = read_content(WITHOUT_TIME.SerializeToString()).calls
+    assert isinstance(only, Unfit)
+    assert only.refusal.metadata == {"min": "1", "max": "600000", "actual": "0"}

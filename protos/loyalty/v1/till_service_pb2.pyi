@@ -2047,8 +2047,8 @@ class SessionRequest(_message.Message):
     def close_shift(self) -> Global___CloseShiftRequest: ...
     @_builtins.property
     def more(self) -> _containers.RepeatedCompositeFieldContainer[Global___SessionRequest]:
-        """Optional. Further calls, as many as a message may hold, each with id, time and call and without
-        `more`. Only to a server that has said `takes_more` on this stream.
+        """Optional, up to 4,000. Further calls, each with id, time and call and without `more`. Only to a
+        server that has said `takes_more` on this stream.
         """
 
     def __init__(
