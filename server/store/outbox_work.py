@@ -139,10 +139,14 @@ DELETE_RECEIPTS = "delete from outbox_receipt where phone_hash = $1 and provider
 
 DROP_RECEIPTS = "delete from outbox_receipt where received_at_us < $1"
 
+# Held, because parts are read after it: two who change parts and state would else each miss what
+# the other has not committed yet. Whoever holds a message asks for no phone, part or customer that
+# somebody who waits for the message could hold: there is no circle.
 SELECT_STANDING = """
 select state, attempt, part_count, window_end_us
   from outbox_message
  where message_id = $1
+   for update
 """
 
 SELECT_WAITING = """
@@ -380,7 +384,7 @@ async def read_parts(connection: AnyConnection, message_id: bytes) -> list[Part]
 
 
 async def read_standing(connection: AnyConnection, message_id: bytes) -> Standing | None:
-    """Read how a message stands."""
+    """Read how a message stands, and let nobody else change that until the transaction ends."""
     row = await connection.fetchrow(SELECT_STANDING, message_id)
     if row is None:
         return None
