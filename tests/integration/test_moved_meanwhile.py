@@ -10,9 +10,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from server.store import facts, membership
+from server.store import facts, membership, recipients
 from server.store.facts import read_owners
 from server.store.membership import read_member_by_hash, read_member_by_id
+from server.store.recipients import Addressee, read_addressee
 from tests.serving import CHAIN, test_program
 
 CUSTOMER_ID, MOVES = 7, 5
@@ -21,9 +22,21 @@ MOVE = """
 with moved as (update customer set account_id = account_id + 1),
      noted as (insert into membership (customer_id, account_id)
                select customer_id, account_id + 1 from customer
-               on conflict (customer_id) do update set account_id = excluded.account_id)
+               on conflict (customer_id) do update set account_id = excluded.account_id),
+     answered as (update profile_answer set account_id = account_id + 1)
 update identifier set account_id = account_id + 1
 """
+ANSWER = """
+insert into profile_answer (account_id, customer_id, field_code, answered_at_us, value, channel,
+                            key_id, cashier_id)
+values ($1, $1, 'mobile', 1, '+79160000001', 1, '', '')
+"""
+SAY_WHERE = (
+    facts.SELECT_IDENTIFIERS,
+    membership.SELECT_OWNER,
+    membership.SELECT_PLACE,
+    recipients.SELECT_RECIPIENT,
+)
 
 
 class Moving:
@@ -44,8 +57,7 @@ class Moving:
 
     async def _then_moved(self, query: str, reading: Awaitable[object]) -> object:
         found = await reading
-        says_where = (facts.SELECT_IDENTIFIERS, membership.SELECT_OWNER, membership.SELECT_PLACE)
-        if query in says_where and self.moves_left:
+        if query in SAY_WHERE and self.moves_left:
             self.moves_left -= 1
             await self._connection.execute(MOVE)
         return found
@@ -56,7 +68,9 @@ async def moving(place_with: Callable[[Any], dict[str, str]]) -> AsyncIterator[A
     """One customer with one identifier, on the way."""
     connection = await asyncpg.connect(place_with(test_program())["LOYALTY_DSN"], timeout=10)
     try:
-        await connection.execute("truncate customer, identifier, membership, account")
+        await connection.execute(
+            "truncate customer, identifier, membership, account, profile_answer"
+        )
         for number in range(MOVES + 1):
             await connection.execute(
                 "insert into account (account_id, version, kind, chain_id) values ($1, 0, 1, $2)",
@@ -69,6 +83,7 @@ async def moving(place_with: Callable[[Any], dict[str, str]]) -> AsyncIterator[A
         await connection.execute(
             membership.INSERT_IDENTIFIERS, [DIGEST], [1], [CUSTOMER_ID], [CUSTOMER_ID]
         )
+        await connection.execute(ANSWER, CUSTOMER_ID)
         yield Moving(connection, MOVES)
     finally:
         await connection.close()
@@ -95,3 +110,10 @@ async def test_for_a_sale(moving: Any) -> None:
     assert moving.moves_left == 0
     assert identifiers == {DIGEST: (CUSTOMER_ID + MOVES, CUSTOMER_ID)}
     assert list(customers) == [(CUSTOMER_ID + MOVES, CUSTOMER_ID)]
+
+
+async def test_for_a_message(moving: Any) -> None:
+    found = await read_addressee(moving, CUSTOMER_ID, ["mobile"])
+    assert found == Addressee("ru", {"mobile": "+79160000001"})
+    assert moving.moves_left == 0
+    assert await read_addressee(moving, CUSTOMER_ID + 1, ["mobile"]) is None
