@@ -7,6 +7,7 @@ two statements, until it is done or waits for a lock.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ import pytest
 
 from rewards.commit import MessageFigure
 from rewards.outbox import MessageState
-from server.sms.transport import Accepted, Delivery, Fate, Submission, TakeDelivery
+from server.sms.recipient import phone_hash_of
+from server.sms.transport import Accepted, Delivery, Fate, Submission, TakeDelivery, Unsure
 from server.sms.worker import Worker
-from server.store import outbox_work
+from server.store import outbox_work, recipients
 from server.store.database import Database
-from tests.outbox import SEED, SEED_PHONES, new_message, worker_context, write_messages
+from tests.outbox import HOUR_US, SEED, SEED_PHONES, new_message, worker_context, write_messages
+from tests.serving import CHAIN
 
 START_US = 1_790_000_000_000_000
 PHONE = "+79160000001"
@@ -34,10 +37,11 @@ Meeting = Callable[[], Awaitable[None]]
 
 
 class Gateway:
-    """Takes every part."""
+    """Takes every part, unless it is told to say that it does not know."""
 
     def __init__(self) -> None:
         self.taken: list[str] = []
+        self.is_unsure = False
 
     @property
     def is_ready(self) -> bool:
@@ -55,6 +59,8 @@ class Gateway:
         return []
 
     async def submit(self, submission: Submission) -> Fate:
+        if self.is_unsure:
+            return Unsure("lost")
         self.taken.append(submission.submission_id)
         return Accepted(f"a{len(self.taken)}")
 
@@ -108,6 +114,7 @@ class World:
         self.watcher = watcher
         self.gateway = Gateway()
         self.now_us = START_US
+        self.context = worker_context(self.clock, database)
 
     def clock(self) -> int:
         return self.now_us
@@ -124,6 +131,12 @@ class World:
         figures = figures or (MessageFigure("points", "points", 100),)
         await write_messages(self.dsn, (new_message(1, 1, self.now_us, figures),))
 
+    async def stop(self, chain_id: str, phone: str) -> None:
+        """Put a phone on a chain's stop list, as the back office does."""
+        phone_hash = phone_hash_of(self.context, phone)
+        async with self.database.reading() as connection:
+            await recipients.set_stop(connection, chain_id, phone_hash, self.now_us, "")
+
     async def go_on(self, task: "asyncio.Task[None]") -> None:
         """Let a task run until it is done or waits for a lock of the database."""
         async with asyncio.timeout(WAIT_S):
@@ -132,6 +145,10 @@ class World:
 
     async def standing(self) -> MessageState:
         return MessageState(await self.watcher.fetchval("select state from outbox_message"))
+
+    async def notes(self) -> list[str]:
+        rows = await self.watcher.fetch("select note from outbox_change order by turn")
+        return [row[0] for row in rows]
 
     async def part_states(self) -> list[int]:
         rows = await self.watcher.fetch("select state from outbox_part order by part")
@@ -189,3 +206,22 @@ async def test_two_receipts_at_once_that_do_not_say_whose_they_are(world: World)
     assert len(told) == 1
     assert await world.part_states() == [2] * count
     assert await world.standing() == MessageState.DELIVERED
+
+
+@pytest.mark.parametrize("is_resend", [False, True])
+async def test_a_stop_after_the_stop_list_was_read(world: World, is_resend: bool) -> None:
+    """It ends as if the stop had been there before; stops of another phone or chain are none."""
+    await world.stop(CHAIN, "+79160000002")
+    await world.stop("other", PHONE)
+    await world.queue()
+    if is_resend:
+        world.gateway.is_unsure = True
+        assert await world.worker().run() == 1
+        assert (await world.notes())[-1] == "uncertain: lost"
+        world.gateway.is_unsure = False
+        world.now_us += HOUR_US
+    meeting = partial(world.stop, CHAIN, PHONE)
+    assert await world.met(recipients.SELECT_STOP, meeting).run() == 1
+    assert world.gateway.taken == []
+    assert await world.standing() == MessageState.STOPPED
+    assert (await world.notes())[-1] == "the phone is on the stop list"
