@@ -1,17 +1,69 @@
-"""Messages put into the outbox of a test's database, each in the transaction of a commit."""
+"""Messages put into the outbox of a test's database, each in the transaction of a commit.
+
+And what a worker needs that is to see to them without a server.
+"""
+
+from collections.abc import Callable
+from typing import Any, cast
 
 import asyncpg
 
 from rewards.commit import Commit, CommitKey, KeyKind, MessageFigure, NewMessage
 from rewards.notice import TEMPLATE_REWARD, window_end_of
 from rewards.sale import derived_key_id
+from server.reference import StoreInfo
 from server.store.commits import write_batch
+from server.till.context import Context
+from tests import make
 from tests.pg import run_apart
 from tests.serving import CHAIN, STORE
 
 HOUR_US = 3_600_000_000
 PHONE = "+79161234567"
 POINTS = MessageFigure("points", "points", 12_000)
+SEED = """
+insert into customer (account_id, customer_id, chain_id, customer_number, state, language_code,
+                      segments, field_state)
+select n, n, 'test', n::text, 1, 'ru', '{}', '{}' from generate_series(1, 2) n
+"""
+SEED_PHONES = """
+insert into profile_answer (account_id, customer_id, field_code, answered_at_us, value, channel,
+                            key_id, cashier_id)
+select n, n, 'mobile', 1, '+7916000000' || n, 1, '', '' from generate_series(1, 2) n
+"""
+"""With SEED, two customers for a worker without a server."""
+
+_PROGRAM = make.rules(profile_fields=(make.field("mobile", check="phone"),))
+_STORE_INFO = StoreInfo(make.store_record(chain_id=CHAIN, store_id=STORE))
+
+
+class _Reference:
+    """The rules and the store of a worker without a server."""
+
+    def rules_at(self, chain_id: str, at_us: int) -> Any:
+        return _PROGRAM
+
+    async def rules_of(self, chain_id: str, version: int) -> Any:
+        return _PROGRAM
+
+    def store(self, chain_id: str, store_id: str) -> StoreInfo:
+        return _STORE_INFO
+
+
+def worker_context(clock: Callable[[], int], database: Any) -> Context:
+    """What a worker needs, and nothing else."""
+    return Context(
+        clock=clock,
+        reference=cast(Any, _Reference()),
+        lookups=cast(Any, None),
+        pipeline=cast(Any, None),
+        patient=cast(Any, None),
+        database=database,
+        signer=cast(Any, None),
+        hash_identifier=make.hash_identifier,
+        evaluate=cast(Any, None),
+        budgets=cast(Any, None),
+    )
 
 
 def new_message(

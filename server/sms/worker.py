@@ -22,6 +22,7 @@ from rewards.outbox import (
     PutOff,
     Seen,
     Send,
+    Verdict,
     judge,
     over_cap,
 )
@@ -222,14 +223,19 @@ class Worker:
         ):
             return
         rules = self._context.reference.rules_at(claimed.chain_id, now_us)
-        address = await read_recipient(self._context, claimed, rules.program)
-        seen = Seen(claimed.state, claimed.window_end_us, claimed.stop_note)
-        messages = rules.program.messages
-        verdict = judge(seen, claimed.figures, address.recipient, messages, now_us)
+        address, verdict = await self._judged(claimed, rules)
         if not isinstance(verdict, Send):
             await self._follow(claimed, verdict)
         elif self._transport.is_ready:
             await self._send(claimed, verdict, address, rules)
+
+    async def _judged(self, claimed: Claimed, rules: ProgramRules) -> tuple[Address, Verdict]:
+        """Look whom it is for, and decide what becomes of it."""
+        address = await read_recipient(self._context, claimed, rules.program)
+        seen = Seen(claimed.state, claimed.window_end_us, claimed.stop_note)
+        messages = rules.program.messages
+        now_us = self._context.clock()
+        return address, judge(seen, claimed.figures, address.recipient, messages, now_us)
 
     async def _follow(self, claimed: Claimed, verdict: PutOff | End) -> None:
         """End it, or put it off in the state in which it is."""
@@ -269,6 +275,11 @@ class Worker:
         async with self._context.database.reading() as connection:
             others = await begin_sending(connection, claimed, sending, cap)
         if others is None:
+            # What came between, as a stop, ends it as if it had been there before. One that
+            # somebody else has by now stays as it is.
+            _, anew = await self._judged(claimed, rules)
+            if not isinstance(anew, Send):
+                await self._follow(claimed, anew)
             return
         if others:
             await self._follow(claimed, over_cap(others, messages, claimed.window_end_us))

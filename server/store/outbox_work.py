@@ -40,14 +40,17 @@ returning m.message_id, m.receipt_id, m.chain_id, m.store_id, m.customer_id, m.r
           m.retries, m.body, m.part_count, m.reference, m.phone_hash, m.begun_at_us, m.stop_note
 """
 
+# The phone may have come on the stop list since the message was judged.
 BEGIN_SENDING = """
 with begun as (
-    update outbox_message
+    update outbox_message m
        set state = 2, turn = turn + 1, attempt = attempt + 1, changed_at_us = $6, due_at_us = $7,
            resends = resends + case when $5 then 1 else 0 end,
            body = $8, part_count = $9, reference = $10, phone_hash = $11,
            begun_at_us = case when phone_hash = $11 then begun_at_us else $6 end
      where message_id = $1 and claim_id = $2 and state = $3 and attempt = $4 and stop_note = ''
+       and not exists (select from outbox_stop s
+                        where s.chain_id = m.chain_id and s.phone_hash = $11)
     returning message_id, turn, attempt
 )
 insert into outbox_change (message_id, turn, state, changed_at_us, note)
@@ -139,10 +142,14 @@ DELETE_RECEIPTS = "delete from outbox_receipt where phone_hash = $1 and provider
 
 DROP_RECEIPTS = "delete from outbox_receipt where received_at_us < $1"
 
+# Held, because parts are read after it: two who change parts and state would else each miss what
+# the other has not committed yet. Whoever holds a message asks for no phone, part or customer that
+# somebody who waits for the message could hold: there is no circle.
 SELECT_STANDING = """
 select state, attempt, part_count, window_end_us
   from outbox_message
  where message_id = $1
+   for update
 """
 
 SELECT_WAITING = """
@@ -307,7 +314,7 @@ async def begin_sending(
 
     Returns:
         Nothing if it is recorded; when others went out to the customer, if those are too many;
-        None if it is not as it was seen any more.
+        None if it is not as it was seen any more, or its phone has come on the stop list.
     """
     most, since_us = cap
     async with connection.transaction():
@@ -380,7 +387,7 @@ async def read_parts(connection: AnyConnection, message_id: bytes) -> list[Part]
 
 
 async def read_standing(connection: AnyConnection, message_id: bytes) -> Standing | None:
-    """Read how a message stands."""
+    """Read how a message stands, and let nobody else change that until the transaction ends."""
     row = await connection.fetchrow(SELECT_STANDING, message_id)
     if row is None:
         return None

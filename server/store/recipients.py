@@ -84,12 +84,19 @@ class ComeBack(Struct, frozen=True):
 async def read_addressee(
     connection: AnyConnection, customer_id: int, field_codes: Sequence[str]
 ) -> Addressee | None:
-    """Read a customer's language and answers; None if there is no such customer any more."""
+    """Read a customer's language and answers; None if there is no such customer any more.
+
+    Answers move to another account with their customer: both are read again, until the customer is
+    where the answers were looked for.
+    """
     row = await connection.fetchrow(SELECT_RECIPIENT, customer_id)
-    if row is None:
-        return None
-    answers = await read_answers(connection, row["account_id"], customer_id, field_codes)
-    return Addressee(row["language_code"], answers)
+    while row is not None:
+        account_id = row["account_id"]
+        answers = await read_answers(connection, account_id, customer_id, field_codes)
+        row = await connection.fetchrow(SELECT_RECIPIENT, customer_id)
+        if row is not None and row["account_id"] == account_id:
+            return Addressee(row["language_code"], answers)
+    return None
 
 
 async def read_come_back(

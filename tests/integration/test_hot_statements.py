@@ -48,6 +48,7 @@ BILLING_TABLES = (
     "outbox_change",
     "outbox_part",
     "outbox_receipt",
+    "outbox_stop",
     "membership",
 )
 
@@ -110,6 +111,9 @@ FILL = (
          from generate_series(1, $1::bigint / 50) n""",
     """insert into outbox_receipt
        select n::text, key_16(n), 2, n, ''
+         from generate_series(1, $1::bigint / 50) n""",
+    """insert into outbox_stop
+       select 'c', key_16(n), n, ''
          from generate_series(1, $1::bigint / 50) n""",
     "insert into membership select n, n from generate_series(1, $1::bigint / 50) n",
     """insert into receipt_statement

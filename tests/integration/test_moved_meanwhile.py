@@ -16,9 +16,10 @@ from loyalty.v1 import till_service_pb2 as pb
 from server.customer_reference import CustomerName, find_party
 from server.main import composed
 from server.settings import Settings
-from server.store import facts, holdings, membership
+from server.store import facts, holdings, membership, recipients
 from server.store.facts import read_owners
 from server.store.membership import read_member_by_hash, read_member_by_id
+from server.store.recipients import Addressee, read_addressee
 from server.till.identify import identify
 from tests.accounts import identifier
 from tests.serving import CHAIN, STORE, test_program
@@ -47,6 +48,11 @@ insert into lot (account_id, lot_id, asset_code, granted_minor, remaining_minor,
 select account_id, $1, 'points', 5, 5, 0, 4102444800000000, 1, '', 1
   from customer where customer_number = '1'
 """
+ANSWER = """
+insert into profile_answer (account_id, customer_id, field_code, answered_at_us, value, channel,
+                            key_id, cashier_id)
+values ($1, $1, 'mobile', 1, '+79160000001', 1, '', '')
+"""
 
 
 class Moving:
@@ -59,6 +65,7 @@ class Moving:
             facts.SELECT_IDENTIFIERS,
             membership.SELECT_OWNER,
             membership.SELECT_PLACE,
+            recipients.SELECT_RECIPIENT,
         )
 
     async def fetch(self, query: str, *arguments: object) -> object:
@@ -83,7 +90,9 @@ async def moving(place_with: Callable[[Any], dict[str, str]]) -> AsyncIterator[A
     """One customer with one identifier, on the way."""
     connection = await asyncpg.connect(place_with(test_program())["LOYALTY_DSN"], timeout=10)
     try:
-        await connection.execute("truncate customer, identifier, membership, account, lot")
+        await connection.execute(
+            "truncate customer, identifier, membership, account, lot, profile_answer"
+        )
         await connection.execute(
             "insert into account (account_id, version, kind, chain_id) values ($1, 0, 1, $2)",
             CUSTOMER_ID,
@@ -96,6 +105,7 @@ async def moving(place_with: Callable[[Any], dict[str, str]]) -> AsyncIterator[A
             membership.INSERT_IDENTIFIERS, [DIGEST], [1], [CUSTOMER_ID], [CUSTOMER_ID]
         )
         await connection.execute(GRANT, LOT_ID)
+        await connection.execute(ANSWER, CUSTOMER_ID)
         yield Moving(connection, MOVES)
     finally:
         await connection.close()
@@ -157,3 +167,10 @@ async def test_by_identify(place: dict[str, str], monkeypatch: pytest.MonkeyPatc
     assert moves == MOVES
     assert before.balances[0].amount_minor == 5
     assert after == before
+
+
+async def test_for_a_message(moving: Any) -> None:
+    found = await read_addressee(moving, CUSTOMER_ID, ["mobile"])
+    assert found == Addressee("ru", {"mobile": "+79160000001"})
+    assert moving.moves_left == 0
+    assert await read_addressee(moving, CUSTOMER_ID + 1, ["mobile"]) is None

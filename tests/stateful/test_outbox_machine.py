@@ -8,7 +8,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -17,7 +17,6 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from rewards.commit import MessageFigure
 from rewards.outbox import FOLLOWING, MessageState
-from server.reference import StoreInfo
 from server.sms.transport import (
     Accepted,
     Delivery,
@@ -29,10 +28,7 @@ from server.sms.transport import (
 )
 from server.sms.worker import Worker
 from server.store.database import Database
-from server.till.context import Context
-from tests import make
-from tests.outbox import new_message, write_messages
-from tests.serving import CHAIN, STORE
+from tests.outbox import SEED, SEED_PHONES, new_message, worker_context, write_messages
 
 START_US = 1_790_000_000_000_000
 MINUTE_US = 60_000_000
@@ -40,19 +36,7 @@ UNCERTAIN_MINUTES = 10
 CUSTOMERS = (1, 2)
 SHORT = (MessageFigure("points", "points", 100),)
 LONG = tuple(MessageFigure("status", "", 1, f"статус «{n:040d}»", number=-1 - n) for n in range(3))
-PROGRAM = make.rules(profile_fields=(make.field("mobile", check="phone"),))
-STORE_INFO = StoreInfo(make.store_record(chain_id=CHAIN, store_id=STORE))
 TABLES = "outbox_message, outbox_change, outbox_part, outbox_receipt, commit_key"
-SEED = """
-insert into customer (account_id, customer_id, chain_id, customer_number, state, language_code,
-                      segments, field_state)
-select n, n, 'test', n::text, 1, 'ru', '{}', '{}' from generate_series(1, 2) n
-"""
-SEED_PHONES = """
-insert into profile_answer (account_id, customer_id, field_code, answered_at_us, value, channel,
-                            key_id, cashier_id)
-select n, n, 'mobile', 1, '+7916000000' || n, 1, '', '' from generate_series(1, 2) n
-"""
 
 BEHAVIOURS = (
     "ok", "ok", "told first", "busy", "taken, unsure", "lost, unsure", "taken, dies", "dies",
@@ -116,19 +100,6 @@ class Gateway:
         return Unsure("lost")
 
 
-class Reference:
-    """The rules and the store of the test."""
-
-    def rules_at(self, chain_id: str, at_us: int) -> Any:
-        return PROGRAM
-
-    async def rules_of(self, chain_id: str, version: int) -> Any:
-        return PROGRAM
-
-    def store(self, chain_id: str, store_id: str) -> StoreInfo:
-        return STORE_INFO
-
-
 class Place:
     """A database with two customers, for all examples."""
 
@@ -172,18 +143,7 @@ class Outbox(RuleBasedStateMachine):
 
     def new_worker(self) -> Worker:
         self.number += 1
-        context = Context(
-            clock=self.clock,
-            reference=cast(Any, Reference()),
-            lookups=cast(Any, None),
-            pipeline=cast(Any, None),
-            patient=cast(Any, None),
-            database=self.place.database,
-            signer=cast(Any, None),
-            hash_identifier=make.hash_identifier,
-            evaluate=cast(Any, None),
-            budgets=cast(Any, None),
-        )
+        context = worker_context(self.clock, self.place.database)
         uncertain_s = UNCERTAIN_MINUTES * 60.0
         own = self.number.to_bytes(16, "big")
         worker = Worker(context, self.gateway, 1.0, uncertain_s, own)
