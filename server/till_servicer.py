@@ -6,7 +6,7 @@ stored answers leave byte for byte.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import structlog
@@ -157,8 +157,9 @@ def unary_handlers(calls: TillCalls) -> "dict[str, grpc.RpcMethodHandler[bytes, 
 
 def _unary(calls: TillCalls, name: str) -> Unary:
     async def handle(body: bytes, context: UnaryContext) -> bytes:
-        left_s = context.time_remaining()
-        budget_s = min(left_s or TIMEOUT_DEFAULT_S, TIMEOUT_MAX_S)
+        # None is no deadline, which the stubs of gRPC do not know.
+        left_s = cast("float | None", context.time_remaining())
+        budget_s = min(TIMEOUT_DEFAULT_S if left_s is None else left_s, TIMEOUT_MAX_S)
         deadline_s = asyncio.get_running_loop().time() + budget_s - ANSWER_RESERVE_S
         try:
             return await calls.answer(name, read_request(name, body), deadline_s)

@@ -22,6 +22,7 @@ from rewards.earning import post_grants
 from rewards.evaluate import Evaluated
 from rewards.facts import Facts
 from rewards.journal import Journal
+from rewards.outcome import counts_for_nothing
 from rewards.refusal import Reason, Refusal
 from rewards.ruleset import ProgramRules
 from rewards.sale import (
@@ -159,7 +160,11 @@ async def checkout(
     Raises:
         Refusal: nothing is recorded, unless it says RESULT_UNKNOWN.
     """
-    operation = CheckoutOperation(context, read_command(context, request))
+    command = read_command(context, request)
+    if command.outcome is not None and counts_for_nothing(command.outcome):
+        text = "a closed receipt was sold: Void undoes one, Forward says that it was not sold"
+        check.refuse_inconsistent("outcome", text)
+    operation = CheckoutOperation(context, command)
     answer = await run_durable(context, operation, deadline_s)
     context.budgets.close_later(operation.held)
     return answer

@@ -24,7 +24,9 @@ def coupons_to_hold(
     for one in facts.coupons:
         if one.code in codes and one.code and not one.state:
             picks = held.setdefault(one.account_id, {})
-            picks[one.asset_code] = (*picks.get(one.asset_code, ()), (one.lot_id, 1))
+            # A code may be shown twice, spelled in two ways.
+            own = dict(picks.get(one.asset_code, ())) | {one.lot_id: 1}
+            picks[one.asset_code] = tuple(own.items())
     return {
         account_id: tuple(
             Hold(hold_id, code, len(picks), picks, expires_at_us) for code, picks in found.items()

@@ -244,6 +244,18 @@ def test_bad_sales_are_refused_and_nothing_is_lost(stub: Any, name: str) -> None
     assert stub.Checkout(checkout_request(1)).result == pb.DURABLE_RESULT_COMMITTED
 
 
+@pytest.mark.parametrize("name", ["NOT_SOLD", "UNKNOWN"])
+def test_what_was_not_sold_is_no_closed_receipt(stub: Any, name: str) -> None:
+    """It would earn: Void undoes a sale, Forward says that there was none."""
+    request = checkout_request(1)
+    request.closed = True
+    request.outcome.kind = receipt_pb2.OutcomeKind.Value(f"OUTCOME_KIND_{name}")
+    request.outcome.number = 1
+    code, found, _ = refusal(stub.Checkout, request)
+    assert (code, found) == (grpc.StatusCode.INVALID_ARGUMENT, "INCONSISTENT")
+    assert stub.Checkout(checkout_request(1)).result == pb.DURABLE_RESULT_COMMITTED
+
+
 def test_unknown_sku_is_priced_as_sent(stub: Any) -> None:
     """An article that the feed does not know is sold as sent, flagged, and earns."""
     unknown = sale("card8", lines=1)

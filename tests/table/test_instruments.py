@@ -38,6 +38,7 @@ from rewards.ruleset import ProgramRules
 from rewards.sale import LineKind, TenderKind
 from rewards.trace import Condition, TraceOutcome
 from server.evaluator import kernel_evaluator
+from server.till.instrument_holds import coupons_to_hold
 from tests import make
 
 SERIES = tuple(CouponSeries(code) for code in ("a", "b"))
@@ -350,3 +351,11 @@ def test_a_coupon_that_is_given_back_can_be_used_again() -> None:
     back.give_back(A, [(LOT, 1)])
     free = back.lots()[0]
     assert state_of(Holdings((free,)), A, [free], make.NOON_US) == USABLE
+
+
+def test_a_coupon_that_is_shown_in_two_spellings_is_held_once() -> None:
+    shown = (coupon("a", "ABC"), coupon("a", "abc"), coupon("a", "xyz", lot_id=OTHER_LOT))
+    facts = replace(make.facts(), coupons=shown)
+    held = coupons_to_hold(facts, ("ABC", "abc", "xyz"), BASKET, 1)
+    picks = ((LOT, 1), (OTHER_LOT, 1))
+    assert held == {1: (Hold(BASKET, coupon_asset("a"), 2, picks, 1),)}
