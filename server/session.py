@@ -71,7 +71,7 @@ class _Session:
         self._more = asyncio.Event()
         self._room = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
-        self._by_till: dict[Till, int] = {}
+        self._by_till: dict[Till | None, int] = {}
         self._together = False
         self._loop = asyncio.get_running_loop()
 
@@ -149,7 +149,7 @@ class _Session:
         """Start one call, if there is room for it."""
         till = frame.known.till_of(frame.call)
         in_flight = self._by_till.get(till, 0)
-        if in_flight >= IN_FLIGHT_TILL_MAX:
+        if in_flight >= IN_FLIGHT_TILL_MAX and till is not None:
             self._refuse(frame.correlation_id, _too_many("till", IN_FLIGHT_TILL_MAX))
         elif len(self._running) >= IN_FLIGHT_SESSION_MAX:
             self._refuse(frame.correlation_id, _too_many("session", IN_FLIGHT_SESSION_MAX))
@@ -158,7 +158,7 @@ class _Session:
             deadline_s = self._loop.time() + frame.timeout_ms / 1_000 - ANSWER_RESERVE_S
             self._running.add(self._loop.create_task(self._answer(frame, deadline_s, till)))
 
-    async def _answer(self, frame: Frame, deadline_s: float, till: Till) -> None:
+    async def _answer(self, frame: Frame, deadline_s: float, till: Till | None) -> None:
         try:
             answer = await self._calls.answer(frame.known.name, frame.call, deadline_s)
         except Refusal as refusal:
@@ -168,7 +168,7 @@ class _Session:
         finally:
             self._done(till)
 
-    def _done(self, till: Till) -> None:
+    def _done(self, till: Till | None) -> None:
         """Make room for the next call. The running task leaves by itself: no callback, no turn."""
         task = asyncio.current_task(self._loop)
         assert task is not None, "a call runs as a task"

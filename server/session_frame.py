@@ -20,8 +20,8 @@ TIMEOUT_MS_MAX = 600_000
 CALLS_MAX = 4_096
 """Calls, and fields around them, of one message: it is taken in without a turn of the loop."""
 
-Till = tuple[str, str]
-"""Store and till; the store alone, or neither, where a call names no more."""
+Till = tuple[str, str, str]
+"""Chain, store and till."""
 _Part = tuple[int, int | bytes]
 """Number and content of a field."""
 _SIGNED_MAX = 2**63 - 1
@@ -52,19 +52,16 @@ class CallKind:
         return self._spell(correlation_id, answer)
 
 
-def _till_reader(kind: type[Message]) -> Callable[[Any], Till]:
-    """How to read the till of a request: from its receipt key, its sale's header, or itself."""
+def _till_reader(kind: type[Message]) -> Callable[[Any], Till | None]:
+    """How to read the till of a request: of its receipt key or its sale's header; or that none is."""
     place, fields = "", kind.DESCRIPTOR.fields_by_name
     if "receipt_key" in fields:
         place, fields = "receipt_key.", receipt_pb2.ReceiptKey.DESCRIPTOR.fields_by_name
     elif "sale" in fields:
         place, fields = "sale.header.", receipt_pb2.Header.DESCRIPTOR.fields_by_name
     if "till_id" in fields:
-        return attrgetter(f"{place}store_id", f"{place}till_id")
-    if "store_id" in fields:
-        store_of = attrgetter(f"{place}store_id")
-        return lambda call: (store_of(call), "")
-    return lambda call: ("", "")
+        return attrgetter(f"{place}chain_id", f"{place}store_id", f"{place}till_id")
+    return lambda call: None
 
 
 def _calls() -> dict[str, CallKind]:

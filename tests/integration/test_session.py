@@ -15,8 +15,11 @@ from google.rpc.error_details_pb2 import ErrorInfo
 
 from loyalty.v1 import till_service_pb2 as pb
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
+from tests.accounts import identifier
 from tests.serving import (
+    CHAIN,
     PROGRAM,
+    STORE,
     checkout_request,
     publish,
     receipt_key,
@@ -161,6 +164,21 @@ def test_a_till_has_bounded_calls_in_flight(place: dict[str, str], log_dir: Path
     refused = {why for why in by_id.values() if why}
     assert refused <= {"TOO_MANY_IN_FLIGHT"}
     assert list(by_id.values()).count("") >= 17
+
+
+def test_calls_that_name_no_till_are_not_counted_as_one(
+    place: dict[str, str], log_dir: Path
+) -> None:
+    """Customers are identified at all tills of a store at once."""
+    calls = []
+    for n in range(1, 101):
+        request = pb.SessionRequest(correlation_id=n, timeout_ms=30_000)
+        asked = pb.IdentifyRequest(chain_id=CHAIN, store_id=STORE, identifier=identifier("card1"))
+        request.identify.CopyFrom(asked)
+        calls.append(request.SerializeToString())
+    with serving(place, log_dir) as servers:
+        found = asyncio.run(converse(servers[0].target, calls, len(calls)))
+    assert {reason(response) for response in found} == {""}
 
 
 async def _until_go_away(call: Any, answered: set[int], sent: AsyncIterator[int]) -> None:
