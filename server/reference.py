@@ -189,6 +189,8 @@ class Reference:
         self._store_change = 0
         self._product_change = 0
         self._loop: asyncio.Task[None] | None = None
+        self._refreshing = asyncio.Lock()
+        self._begun = self._loaded = 0
         self.asked_at_us = 0
 
     def start(self) -> None:
@@ -207,12 +209,22 @@ class Reference:
         return self._clock() - self.asked_at_us < PUBLISH_LEAD_US
 
     async def refresh(self) -> None:
-        """Load what is new."""
-        asked_at_us = self._clock()
-        await self._refresh_stores()
-        await self._refresh_products()
-        await self._refresh_rulesets(asked_at_us)
-        self.asked_at_us = asked_at_us
+        """Load what is new: all that was in the database when this was called.
+
+        One at a time: each goes on from where the last one has come to. Who had to wait and finds
+        that one was begun since then, and has succeeded, does not ask the database again.
+        """
+        begun_before = self._begun
+        async with self._refreshing:
+            if self._loaded > begun_before:
+                return
+            self._begun += 1
+            asked_at_us = self._clock()
+            await self._refresh_stores()
+            await self._refresh_products()
+            await self._refresh_rulesets(asked_at_us)
+            self.asked_at_us = asked_at_us
+            self._loaded = self._begun
 
     def store(self, chain_id: str, store_id: str) -> StoreInfo:
         """Find a store.

@@ -53,7 +53,7 @@ class CallKind:
 
 
 def _till_reader(kind: type[Message]) -> Callable[[Any], Till | None]:
-    """How to read the till of a request: of its receipt key or its sale's header; or that none is."""
+    """How to read the till of a request, by its key or its sale's header; None: it names none."""
     place, fields = "", kind.DESCRIPTOR.fields_by_name
     if "receipt_key" in fields:
         place, fields = "receipt_key.", receipt_pb2.ReceiptKey.DESCRIPTOR.fields_by_name

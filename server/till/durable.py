@@ -181,6 +181,14 @@ class _Taken:
         self._desk.settle(self.uses, was_written=not (refused or passed))
 
 
+class _NothingToWriteError(Exception):
+    """Ends the transaction of a call that goes alone: all is done already, this is the answer."""
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__("there is nothing left to write")
+        self.answer = answer
+
+
 async def _alone(
     context: Context, operation: Operation, account_ids: list[int], deadline_s: float
 ) -> bytes:
@@ -194,7 +202,9 @@ async def _alone(
             # Another copy of the call was first while this one waited for the lock.
             raise KeysTakenError(frozenset({own_key_id}))
         decided = await operation.decide(seen, deadline_s)
-        assert decided.commit is not None, "what was decided twice wrote something"
+        if decided.commit is None:
+            # What came in between has settled it.
+            raise _NothingToWriteError(decided.answer)
         taken.uses = decided.commit.budget_uses
         if asyncio.get_running_loop().time() > deadline_s:
             text = "no time was left before the write; nothing is recorded"
@@ -207,6 +217,8 @@ async def _alone(
             with taken:
                 await context.database.write_alone(account_ids, decide)
             return answer
+        except _NothingToWriteError as nothing:
+            return nothing.answer
         except LeaseClosedError:
             continue
         except KeysTakenError:

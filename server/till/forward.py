@@ -8,6 +8,7 @@ from server.codec.sale_form import ReadForward
 from server.store.database import RetryError
 from server.store.forwarded import Parked
 from server.till.advice import Advised, advice_of
+from server.till.catching_up import NOT_HEARD_OF, catch_up
 from server.till.context import Context
 from server.till.durable import run_durable
 from server.till.forward_back import ForwardedRefund, ForwardedVoid, RefundAdvice
@@ -16,7 +17,9 @@ from server.till.parked import settle_parked
 from server.till.quarantine import QUARANTINED, put_in_quarantine
 
 ATTEMPTS = 2
-"""A fault that the state of this instant has caused is gone at the second look."""
+"""A fault that the state of this instant has caused is gone at the second look; so is what this
+process had not heard of."""
+LOOKED_AT_AGAIN = NOT_HEARD_OF | {Reason.INTERNAL}
 
 _log = structlog.get_logger(__name__)
 
@@ -30,15 +33,18 @@ async def forward(
         Refusal: nothing is recorded, unless it says RESULT_UNKNOWN: send it again. What sending
             again does not help is in quarantine, and acknowledged.
     """
-    problem = None
+    problem: Refusal | None = None
     for _ in range(ATTEMPTS):
         try:
+            if problem is not None and problem.reason in NOT_HEARD_OF:
+                # Once it is acknowledged the spool forgets it.
+                await catch_up(context, deadline_s)
             return await taken(context, advice_of(context, request), deadline_s)
         except Refusal as refusal:
             if refusal.reason not in QUARANTINED:
                 raise
             problem = refusal
-            if refusal.reason is not Reason.INTERNAL:
+            if refusal.reason not in LOOKED_AT_AGAIN:
                 break
         except RetryError as error:
             text = "the database cannot be reached just now: send it again"

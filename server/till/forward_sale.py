@@ -94,14 +94,24 @@ async def forward_sale(
     while True:
         try:
             return await run_durable(context, forward, deadline_s), forward.waiting
-        except UndoFirstError:
+        except UndoFirstError as first:
             # Its own commit: sold anew it reads the accounts as that has left them. Whoever dies in
             # between is sent the statement again, and goes on from here.
-            await run_durable(context, UndoOperation(context, advice), deadline_s)
+            undoing = UndoOperation(context, advice, first.turn)
+            await run_durable(context, undoing, deadline_s)
 
 
 class UndoFirstError(Exception):
-    """What was settled by lines must be undone before it is sold anew."""
+    """What was settled by lines must be undone before it is sold anew.
+
+    Attributes:
+        turn: of the receipt, that the undoing is to take.
+    """
+
+    def __init__(self, turn: int) -> None:
+        """Keep the turn."""
+        super().__init__("what was settled by lines is to be undone first")
+        self.turn = turn
 
 
 class ForwardOperation:
@@ -169,14 +179,14 @@ class ForwardOperation:
         plan = plan_of(standing, forwarded.outcome)
         if plan == Plan.SETTLED:
             return Decided(None, acknowledged(ForwardState.ALREADY_SETTLED))
+        turn = len(history) + (len(original.returns) if original is not None else 0)
         if plan == Plan.UNDO_AND_SELL:
-            raise UndoFirstError
+            raise UndoFirstError(turn)
         if plan == Plan.SELL:
             commit, statement, base = await self._sold(seen, deadline_s, is_new=original is None)
         else:
             assert original is not None, "only what is known is settled"
             commit, statement, base = self._settled(plan, original)
-        turn = len(history) + (len(original.returns) if original is not None else 0)
         return self._decided(commit, statement, base, known, len(history), turn)
 
     async def _original(
@@ -321,27 +331,39 @@ def _noted(original: Original, forwarded: Forwarded) -> tuple[ExceptionEntry, ..
 class UndoOperation:
     """Undoes what a statement had settled by lines, before a later one is sold anew."""
 
-    def __init__(self, context: Context, advice: SaleAdvice) -> None:
-        """Say what to look up: the key of the undoing, the receipt's.
+    def __init__(self, context: Context, advice: SaleAdvice, turn: int) -> None:
+        """Say what to look up: the key of the undoing, the receipt's, its void's.
 
         Args:
             context: ports.
             advice: what is sold anew then.
+            turn: of the receipt, by which that was decided.
         """
         self._context = context
         self._advice = advice
-        self._key_id = forwarded_undo_key(advice.forwarded)
-        self.wanted = Wanted((self._key_id, advice.forwarded.key_id), (), can_wait=True)
+        self._turn = turn
+        self._key_id = forwarded_undo_key(advice.forwarded, turn)
+        key_id = advice.forwarded.key_id
+        self._void_key_id = void_key_id_of(key_id)
+        self.wanted = Wanted((self._key_id, key_id, self._void_key_id), (), can_wait=True)
 
     async def settled(self, known: KnownKey, seen: Seen, deadline_s: float) -> bytes:
         """It is undone."""
         return b""
 
     async def decide(self, seen: Seen, deadline_s: float) -> Decided:
-        """Undo what is left; the number in force stays."""
+        """Undo what is left; the number in force stays.
+
+        Nothing is undone if anything has happened to the receipt since that was called for: a later
+        number, goods that came back, or a void may want what is there now to stay.
+        """
         context, forwarded = self._context, self._advice.forwarded
         known = seen.keys[forwarded.key_id]
         original = await read_original(context, forwarded.key, forwarded.key_id, known, deadline_s)
+        turn = len(original.returns) + len(original.history)
+        # A void takes the turn and is not counted. What comes after these reads takes it as well.
+        if turn != self._turn or self._void_key_id in seen.keys:
+            return Decided(None, b"")
         now_us = context.clock()
         last = original.history[-1].statement
         commit = Commit(
@@ -371,9 +393,13 @@ class UndoOperation:
         return Decided(replace(commit, statements=(entry,)), b"")
 
 
-def forwarded_undo_key(forwarded: Forwarded) -> bytes:
-    """The key under which what was settled is undone before a statement is sold anew."""
-    return derived_key_id(b"forward undo", forwarded.own_key_id)
+def forwarded_undo_key(forwarded: Forwarded, turn: int) -> bytes:
+    """The key under which what was settled is undone before a statement is sold anew.
+
+    Of each turn it is another: a lower number may be sold between the undoing and the sale, and is
+    undone then, too.
+    """
+    return derived_key_id(b"forward undo", forwarded.own_key_id, turn.to_bytes(4, "big"))
 
 
 class ForwardedCheckout(CheckoutOperation):

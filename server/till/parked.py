@@ -16,6 +16,7 @@ from server.store.facts import KnownKey
 from server.store.forwarded import Parked
 from server.till.advice import advice_from_pb
 from server.till.break_off import void_key_id_of
+from server.till.catching_up import NOT_HEARD_OF, catch_up
 from server.till.context import Context
 from server.till.durable import Decided, Operation, run_durable
 from server.till.forward_back import (
@@ -57,8 +58,7 @@ async def settle_one(context: Context, parked: Parked, deadline_s: float) -> Non
     own_key_id = unpark_key_of(parked.forward_key_id)
     try:
         waiting = Waiting(parked.forward_key_id, own_key_id)
-        operation = operation_of(context, request, waiting)
-        await run_durable(context, operation, deadline_s)
+        await _settle(context, request, waiting, deadline_s)
     except Refusal as problem:
         if problem.reason not in QUARANTINED:
             raise
@@ -66,6 +66,23 @@ async def settle_one(context: Context, parked: Parked, deadline_s: float) -> Non
             return
         given_up = GivingUp(context, parked, own_key_id, request, problem)
         await run_durable(context, given_up, deadline_s)
+
+
+async def _settle(
+    context: Context, request: pb.ForwardRequest, waiting: Waiting, deadline_s: float
+) -> None:
+    """Settle it; what is not known here may have been there since the last poll: once again.
+
+    Raises:
+        Refusal: as `settle_one`, and what it cannot be settled for.
+    """
+    try:
+        await run_durable(context, operation_of(context, request, waiting), deadline_s)
+    except Refusal as problem:
+        if problem.reason not in NOT_HEARD_OF:
+            raise
+        await catch_up(context, deadline_s)
+        await run_durable(context, operation_of(context, request, waiting), deadline_s)
 
 
 def operation_of(context: Context, request: pb.ForwardRequest, waiting: Waiting) -> Operation:

@@ -3,25 +3,31 @@
 Method: an operation that decides on a state in which the other copy has been committed already,
 although the look-up of its key, a moment before, did not see it.
 
-And: a batch of what nobody waits for keeps no till waiting.
+And: a batch of what nobody waits for keeps no till waiting; and under the account's lock a call may
+find that nothing is left to write.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
-from rewards.commit import Commit, CommitKey, KeyKind
+from rewards.commit import AccountChange, Commit, CommitKey, KeyKind
 from rewards.journal import AlreadyPostedError
 from rewards.ledger import transfer_id_of
 from rewards.refusal import Reason, Refusal
+from server.budgets import Desk
 from server.lookups import Seen, Wanted
 from server.pipeline import Pipeline
 from server.store.commits import WrittenBatch
+from server.store.database import Database
 from server.store.facts import KnownCustomer, KnownKey
 from server.till.context import Context
-from server.till.durable import Decided, run_durable
+from server.till.durable import ROUNDS_TOGETHER, Decided, run_durable
 from tests import make
 from tests.unit.virtual_time import run_virtually, virtual_loop
 
@@ -203,3 +209,82 @@ def test_a_till_does_not_wait_for_a_batch_that_nobody_waits_for() -> None:
         return found
 
     assert run_virtually(run) == pytest.approx([WRITTEN_S, WRITTEN_S / 2])
+
+
+ACCOUNT_ID = 7
+ALREADY = b"settled already"
+
+
+class _Losing(_Store):
+    """Another process is always a version ahead."""
+
+    async def write(self, batch: Sequence[Commit]) -> WrittenBatch:
+        """Lose it all."""
+        return WrittenBatch((), tuple(range(len(batch))))
+
+
+class _Overtaken(_Sale):
+    """Wants something written until its account is locked; then another has settled it."""
+
+    def __init__(self) -> None:
+        super().__init__("overtaken", can_wait=False)
+        self.decided = 0
+
+    async def decide(self, seen: Seen, deadline_s: float) -> Decided:
+        """Want nothing written once it goes alone."""
+        self.decided += 1
+        if self.decided > ROUNDS_TOGETHER + 1:
+            return Decided(None, ALREADY)
+        decided = await super().decide(seen, deadline_s)
+        assert decided.commit is not None
+        change = AccountChange(ACCOUNT_ID, 0)
+        return replace(decided, commit=replace(decided.commit, accounts=(change,)))
+
+
+class _Connection:
+    """Finds nothing, and says what becomes of its transaction."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def acquire(self) -> Any:
+        """As a pool of one."""
+        return self._acquired()
+
+    @asynccontextmanager
+    async def _acquired(self) -> AsyncIterator["_Connection"]:
+        yield self
+
+    def transaction(self) -> "_Connection":
+        """Be the transaction as well."""
+        return self
+
+    async def start(self) -> None:
+        self.told.append("start")
+
+    async def commit(self) -> None:
+        self.told.append("commit")
+
+    async def rollback(self) -> None:
+        self.told.append("rollback")
+
+    async def fetch(self, query: str, *arguments: object) -> list[object]:
+        return []
+
+    async def fetchrow(self, query: str, *arguments: object) -> None:
+        return None
+
+
+def test_what_is_settled_by_the_time_of_the_lock_is_answered_and_not_written() -> None:
+    async def run() -> tuple[bytes, list[str]]:
+        context, connection = cast("Any", _Context(is_committed=False)), _Connection()
+        context.pipeline = Pipeline(_Losing())
+        context.pipeline.start()
+        context.budgets = Desk(cast("Any", None), lambda: 0, bytes)
+        context.database = Database("", Path(), "test")
+        context.database._pool = connection
+        answer = await run_durable(context, _Overtaken(), asyncio.get_running_loop().time() + 60.0)
+        await context.pipeline.drain()
+        return answer, connection.told
+
+    assert run_virtually(run) == (ALREADY, ["start", "rollback"])
