@@ -32,8 +32,8 @@ TEXT_CODE_MAX = 128
 TEXT_ANSWER_MAX = 512
 LANGUAGE_MAX = 35
 TOKEN_BYTES_MAX = 524_288
-"""A receipt of LINES_MAX lines that are all changed, with ids of 64 characters of 4 bytes each, has a
-token of some 276,000 bytes."""
+"""A receipt of LINES_MAX lines that are all changed has a token of some 84,000 bytes; of 270,000
+where each of the 64 characters of an id takes four."""
 
 BENEFITS_MAX = 8
 """Benefits of one promotion."""
