@@ -94,6 +94,14 @@ async def quote(context: Context, request: pb.QuoteRequest | ReadQuote, deadline
     view = replace(view, held_cards=quoted.held_cards)
     expires_at_us = token.expires_at_us if token else now_us + TOKEN_LIFE_US
     new_token = _token(quoted, basket_id, decision.evaluation, expires_at_us)
+    if quoted.seen is None and token is not None:
+        # Nothing was written: the basket still holds what its last token says.
+        new_token = replace(
+            new_token,
+            hold_ids=token.hold_ids,
+            bearers=token.bearers,
+            holds_budgets=token.holds_budgets,
+        )
     back = await returns.preview(scene, now_us, deadline_s - FACTS_RESERVE_S)
     await step_with(quoted.seen)
     return _RESPONSE(
@@ -168,6 +176,8 @@ async def _held(
         now_us = context.clock()
         seen = await _facts_in_time(scene, basket_id, deadline_s)
         seen, facts = await _gathered(scene, seen, deadline_s)
+        if seen is None and (reserved.wishes or reserved.coupon_codes or reserved.cards):
+            raise _nothing_held()
         basket = instruments.Basket(hold_id_of(basket_id), now_us, cards=tuple(reserved.cards))
         facts, looked = await _with_instruments(scene, facts, basket, deadline_s)
         paying, facts = await _paying(scene, facts, reserved, basket_id, now_us, deadline_s)
