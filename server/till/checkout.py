@@ -15,6 +15,7 @@ from rewards.commit import AccountChange, Commit, CommitKey, ExceptionEntry, Key
 from rewards.decide import (
     Decision,
     Difference,
+    DifferenceReason,
     differences,
     outcome_differs,
 )
@@ -528,11 +529,13 @@ class CheckoutOperation:
     def _differences(
         self, evaluation: Evaluated, frozen: Frozen, exceptions: list[ExceptionEntry]
     ) -> tuple[Difference, ...]:
-        command, token = self._command, frozen.token
+        command, token = self._command, frozen.told
         if token is None:
             return ()
         same_sale = token.fingerprint == command.fingerprint
         found = differences(command.sale, evaluation, token.lines, same_sale)
+        if frozen.token is None:
+            found = tuple([one._replace(reason=DifferenceReason.TOKEN_NOT_USED) for one in found])
         risen = next((difference for difference in found if difference.rises), None)
         if risen is not None:
             metadata = {

@@ -125,6 +125,25 @@ def test_bad_tokens(stub: Any, clock_file: Path, kind: str, closed: bool) -> Non
     assert found[:2] == (grpc.StatusCode.NOT_FOUND, "RECEIPT_NOT_FOUND")
 
 
+def test_a_fact_says_what_differs_from_a_quote_that_has_expired(
+    stub: Any, clock_file: Path
+) -> None:
+    """It was paid by that quote; the token is not used, and what it said is not forgotten."""
+    token = quote(stub).token
+    set_offset(clock_file, HOUR_US + 1_000_000)
+    request = checkout_request(1, "card1", closed=True, basket_id=BASKET, token=token)
+    line = request.sale.lines[1]
+    line.unit_price_scaled, line.amount_minor = 10_500, 21_000
+    with_totals(request.sale)
+    sold = stub.Checkout(request)
+    found = [(one.line_id, one.quoted_minor, one.amount_minor) for one in sold.differs_from_quote]
+    assert found == [("2", 18_000, 18_900)]
+    (difference,) = sold.differs_from_quote
+    assert difference.reason == pb.DIFFERENCE_REASON_TOKEN_NOT_USED
+    kinds = {entry.kind for entry in sold.exceptions}
+    assert kinds == {pb.EXCEPTION_KIND_TOKEN, pb.EXCEPTION_KIND_PRICE_ROSE}
+
+
 def test_an_expired_quote_is_refreshed(stub: Any, clock_file: Path) -> None:
     """Within the hour a token keeps its instant; after it a Quote says PRICES_REFRESHED."""
     first = quote(stub)
