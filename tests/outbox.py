@@ -3,7 +3,7 @@
 And what a worker needs that is to see to them without a server.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import asyncpg
@@ -12,6 +12,7 @@ from rewards.commit import Commit, CommitKey, KeyKind, MessageFigure, NewMessage
 from rewards.notice import TEMPLATE_REWARD, window_end_of
 from rewards.sale import derived_key_id
 from server.reference import StoreInfo
+from server.sms.transport import Delivery, TakeDelivery
 from server.store.commits import write_batch
 from server.till.context import Context
 from tests import make
@@ -35,6 +36,30 @@ select n, n, 'mobile', 1, '+7916000000' || n, 1, '', '' from generate_series(1, 
 
 _PROGRAM = make.rules(profile_fields=(make.field("mobile", check="phone"),))
 _STORE_INFO = StoreInfo(make.store_record(chain_id=CHAIN, store_id=STORE))
+
+
+class OpenGateway:
+    """What a gateway of the tests says that is always there and is never asked."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def must_be_asked(self) -> bool:
+        """No."""
+        return False
+
+    def start(self, take: TakeDelivery) -> None:
+        """Nothing is to be connected."""
+
+    async def stop(self) -> None:
+        """Nothing is to be disconnected."""
+
+    async def ask(self, provider_ids: Sequence[str]) -> list[Delivery]:
+        """Nothing is known."""
+        return []
 
 
 class _Reference:

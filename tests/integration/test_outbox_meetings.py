@@ -6,7 +6,7 @@ two statements, until it is done or waits for a lock.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,19 @@ import pytest
 from rewards.commit import MessageFigure
 from rewards.outbox import MessageState
 from server.sms.recipient import phone_hash_of
-from server.sms.transport import Accepted, Delivery, Fate, Submission, TakeDelivery, Unsure
+from server.sms.transport import Accepted, Delivery, Fate, Submission, Unsure
 from server.sms.worker import Worker
 from server.store import outbox_work, recipients
 from server.store.database import Database
-from tests.outbox import HOUR_US, SEED, SEED_PHONES, new_message, worker_context, write_messages
+from tests.outbox import (
+    HOUR_US,
+    SEED,
+    SEED_PHONES,
+    OpenGateway,
+    new_message,
+    worker_context,
+    write_messages,
+)
 from tests.serving import CHAIN
 
 START_US = 1_790_000_000_000_000
@@ -36,27 +44,12 @@ WAIT_S = 20.0
 Meeting = Callable[[], Awaitable[None]]
 
 
-class Gateway:
+class Gateway(OpenGateway):
     """Takes every part, unless it is told to say that it does not know."""
 
     def __init__(self) -> None:
         self.taken: list[str] = []
         self.is_unsure = False
-
-    @property
-    def is_ready(self) -> bool:
-        return True
-
-    @property
-    def must_be_asked(self) -> bool:
-        return False
-
-    def start(self, take: TakeDelivery) -> None: ...
-
-    async def stop(self) -> None: ...
-
-    async def ask(self, provider_ids: Sequence[str]) -> list[Delivery]:
-        return []
 
     async def submit(self, submission: Submission) -> Fate:
         if self.is_unsure:

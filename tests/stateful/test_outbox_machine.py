@@ -6,7 +6,6 @@ where it asks for the time, which it does between any two things it does, or ins
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from server.sms.transport import (
 )
 from server.sms.worker import Worker
 from server.store.database import Database
-from tests.outbox import SEED, SEED_PHONES, new_message, worker_context, write_messages
+from tests.outbox import SEED, SEED_PHONES, OpenGateway, new_message, worker_context, write_messages
 
 START_US = 1_790_000_000_000_000
 MINUTE_US = 60_000_000
@@ -47,7 +46,7 @@ class DiedError(BaseException):
     """The process is gone: nothing of it runs any more, no handler either."""
 
 
-class Gateway:
+class Gateway(OpenGateway):
     """Takes parts and remembers them; behaves as it is told, then well.
 
     Attributes:
@@ -63,21 +62,8 @@ class Gateway:
         self.ids = 0
         self.troubles = 0
 
-    @property
-    def is_ready(self) -> bool:
-        return True
-
-    @property
-    def must_be_asked(self) -> bool:
-        return False
-
     def start(self, take: TakeDelivery) -> None:
         self.take = take
-
-    async def stop(self) -> None: ...
-
-    async def ask(self, provider_ids: Sequence[str]) -> list[Delivery]:
-        return []
 
     async def submit(self, submission: Submission) -> Fate:
         behaviour = self.behaviours.pop(0) if self.behaviours else "ok"
