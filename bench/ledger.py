@@ -148,7 +148,7 @@ class Tills:
                 " from generate_series(1, $1::bigint) n",
                 len(self._versions),
             )
-        await self._ledger.desk.meet([self._budget])
+        await self._ledger.desk.meet([self._budget], asyncio.get_running_loop().time() + WAIT_S)
 
     async def sell(self, receipts: int, is_hot: bool) -> float:
         """Sell from all tills at once; gives postings a second."""

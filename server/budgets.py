@@ -227,15 +227,21 @@ class Desk:
             missing and not left for missing, left in zip(shortage.missing, free, strict=True)
         )
 
-    async def meet(self, budgets: Iterable[Budget]) -> None:
+    async def meet(self, budgets: Iterable[Budget], deadline_s: float) -> None:
         """Read what is left of budgets that this process has not met.
+
+        Args:
+            budgets: by the program in use.
+            deadline_s: the loop's time at which waiting ends.
 
         Raises:
             RetryError: the database cannot be reached just now.
+            TimeoutError: the time is up.
         """
         new = [one for one in budgets if self._stock(one).free is None]
         if new:
-            self._note_free(await self._store.left_of(new))
+            async with asyncio.timeout_at(deadline_s):
+                self._note_free(await self._store.left_of(new))
 
     def _stock(self, budget: Budget) -> _Stock:
         stock = self._stocks.get(budget.budget_id)

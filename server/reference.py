@@ -186,6 +186,7 @@ class Reference:
         self._catalogues: dict[str, Catalogue] = {}
         self._live: list[tuple[int, Ruleset]] = []
         self._old: OrderedDict[int, Ruleset] = OrderedDict()
+        self._loading: dict[int, asyncio.Task[Ruleset]] = {}
         self._store_change = 0
         self._product_change = 0
         self._loop: asyncio.Task[None] | None = None
@@ -198,10 +199,11 @@ class Reference:
         self._loop = asyncio.create_task(self._poll(), name="reference")
 
     async def stop(self) -> None:
-        """Stop polling."""
-        if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
+        """Stop polling and loading."""
+        working = [*self._loading.values(), *([] if self._loop is None else [self._loop])]
+        for task in working:
+            task.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
 
     @property
     def is_current(self) -> bool:
@@ -269,12 +271,23 @@ class Reference:
         Raises:
             Refusal: NO_RULESET.
         """
+        found = self.rules_at_hand(chain_id, version)
+        if found is None:
+            found = _of_chain(await self._old_version(version), chain_id)
+        return found
+
+    def rules_at_hand(self, chain_id: str, version: int) -> ProgramRules | None:
+        """The chain's rules at a version; None if it has to be loaded.
+
+        Raises:
+            Refusal: NO_RULESET.
+        """
         for _, ruleset in self._live:
             if ruleset.version == version:
                 return _of_chain(ruleset, chain_id)
         old = self._old.get(version)
         if old is None:
-            old = await self._load_old(version)
+            return None
         self._old.move_to_end(version)
         return _of_chain(old, chain_id)
 
@@ -295,6 +308,22 @@ class Reference:
                 _log.warning("reference_not_refreshed", error=str(error))
                 # Perhaps nobody calls for a while, and an embedded database is started by us alone.
                 await self._source.recover()
+
+    async def _old_version(self, version: int) -> Ruleset:
+        """Load an old version, once for all who ask meanwhile.
+
+        It goes on when they give up: who asks again finds it.
+        """
+        loading = self._loading.get(version)
+        if loading is None:
+            loading = self._loading[version] = asyncio.create_task(self._load_old(version))
+            loading.add_done_callback(self._note_loaded)
+        return await asyncio.shield(loading)
+
+    def _note_loaded(self, loading: "asyncio.Task[Ruleset]") -> None:
+        self._loading = {key: one for key, one in self._loading.items() if one is not loading}
+        if not loading.cancelled():
+            loading.exception()  # perhaps nobody waits for it any more
 
     async def _load_old(self, version: int) -> Ruleset:
         record = await self._source.version_of(version)

@@ -18,12 +18,17 @@ from server.texts import Speaker
 
 
 class Skipped(Struct, frozen=True):
-    """Why a set is not complete; SET_REASON_UNSPECIFIED is that it is, or is switched off."""
+    """Why a set is not complete; SET_REASON_UNSPECIFIED is that it is, or is switched off.
+
+    Attributes:
+        has_rewards: with a reason for rewards, those that could be decided are there.
+    """
 
     lines: pb.SetReason.ValueType = pb.SET_REASON_UNSPECIFIED
     rewards: pb.SetReason.ValueType = pb.SET_REASON_UNSPECIFIED
     prompts: pb.SetReason.ValueType = pb.SET_REASON_UNSPECIFIED
     items: pb.SetReason.ValueType = pb.SET_REASON_UNSPECIFIED
+    has_rewards: bool = False
 
 
 class Voice(Struct, frozen=True):

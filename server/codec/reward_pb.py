@@ -75,9 +75,9 @@ def spell_rewards(asked: Asked) -> tuple[bytes, list[bytes]]:
     Returns:
         The set, and the texts that say it on the slip.
     """
-    reason, slip, assets = asked.skipped.rewards, asked.voice.slip, asked.program.assets
-    status = spell_status(reason)
-    if reason:
+    skipped, slip, assets = asked.skipped, asked.voice.slip, asked.program.assets
+    status = spell_status(skipped.rewards, skipped.has_rewards)
+    if skipped.rewards and not skipped.has_rewards:
         return _REWARD_SET(status, [], []), []
     texts: list[bytes] = []
     grants = asked.decision.evaluation.grants

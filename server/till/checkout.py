@@ -32,7 +32,6 @@ from rewards.sale import (
     ReceiptKey,
     Sale,
     SaleMode,
-    derived_key_id,
     encode_sale,
     fingerprint_of,
     key_id_of,
@@ -55,8 +54,9 @@ from server.till import instruments, quotas, returns, spending
 from server.till.context import Context, check_currency
 from server.till.durable import Decided, run_durable
 from server.till.history import forwarded_refusal, last_statement, stands_as_answered
-from server.till.holds import hold_id_of, versions_in_time
+from server.till.holds import basket_key_id_of, basket_sold, hold_id_of, versions_in_time
 from server.till.merged import account_today
+from server.till.old_rules import rules_of_version
 from server.till.refund_answer import spell_exceptions, spell_returns
 from server.till.step import step_with
 from server.till.stored import stored_checkout
@@ -199,7 +199,7 @@ def read_command(context: Context, request: pb.CheckoutRequest | ReadCheckout) -
         key=key,
         key_id=key_id_of(key),
         basket_id=basket_id,
-        basket_key_id=derived_key_id(b"basket", basket_id) if basket_id else b"",
+        basket_key_id=basket_key_id_of(basket_id),
         sale=sale,
         encoded_sale=encoded_sale,
         fingerprint=fingerprint_of(encoded_sale),
@@ -471,7 +471,8 @@ class CheckoutOperation:
             return Frozen(reference.rules_at(chain_id, now_us), now_us, None, None)
         try:
             token = await self._usable_token(account_id, now_us, deadline_s)
-            rules = await reference.rules_of(chain_id, token.ruleset_version)
+            version = token.ruleset_version
+            rules = await rules_of_version(reference, chain_id, version, deadline_s)
         except Refusal as problem:
             if problem.reason is Reason.DEADLINE_PASSED:
                 raise
@@ -503,10 +504,7 @@ class CheckoutOperation:
         """What an open receipt is refused for, and a closed one is recorded with."""
         command = self._command
         if command.basket_id and command.basket_key_id in seen.keys:
-            # A basket's key keeps the receipt it was sold as in place of a fingerprint.
-            sold_as = seen.keys[command.basket_key_id].fingerprint.hex()
-            text = f"the basket was sold before, as receipt {sold_as}"
-            refusal = Refusal(Reason.BASKET_SOLD, text, {"receipt_id": sold_as})
+            refusal = basket_sold(seen.keys[command.basket_key_id])
             self._except(exceptions, ExceptionKind.BASKET_SOLD, refusal)
 
     def _except_instruments(

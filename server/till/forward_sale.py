@@ -59,6 +59,7 @@ from server.till.context import Context
 from server.till.durable import Decided, run_durable
 from server.till.forward_command import Forwarded, acknowledged, check_instant
 from server.till.history import base_of, is_sale, read_history, turn_key
+from server.till.old_rules import in_time, rules_of_version
 from server.till.original import Original, evaluator_of, read_original, stated_live
 from server.till.supersede import lower, turned, undo_all
 
@@ -485,13 +486,14 @@ class ForwardedCheckout(CheckoutOperation):
         if self._command.signed_token:
             try:
                 token = await self._usable_token(account_id, 0, deadline_s)
-                rules = await reference.rules_of(chain_id, token.ruleset_version)
+                version = token.ruleset_version
+                rules = await rules_of_version(reference, chain_id, version, deadline_s)
                 return Frozen(rules, token.instant_us, token, None, token)
             except Refusal as refusal:
                 if refusal.reason in (Reason.DEADLINE_PASSED, Reason.STORE_UNAVAILABLE):
                     raise
                 problem = refusal
-        rules = await reference.rules_in_force(chain_id, self._at_us)
+        rules = await in_time(reference.rules_in_force(chain_id, self._at_us), deadline_s)
         return Frozen(rules, self._at_us, None, problem)
 
     async def _facts(

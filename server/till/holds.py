@@ -17,7 +17,7 @@ from rewards.spending import Purse
 from server.pipeline import VersionLost
 from server.store.commits import PartlyLostError
 from server.store.database import RetryError
-from server.store.facts import AnyConnection, read_account
+from server.store.facts import AnyConnection, KnownKey, read_account
 from server.till.context import Context
 
 MINUTE_US = 60_000_000
@@ -30,6 +30,22 @@ DecideHolds = Callable[[], Awaitable[Commit | None]]
 def hold_id_of(basket_id: bytes) -> bytes:
     """Under which id a basket holds: 16 bytes; empty without a basket."""
     return derived_key_id(b"hold", basket_id) if basket_id else b""
+
+
+def basket_key_id_of(basket_id: bytes) -> bytes:
+    """The key that a basket takes when it is sold: 16 bytes; empty without a basket."""
+    return derived_key_id(b"basket", basket_id) if basket_id else b""
+
+
+def basket_sold(known: KnownKey) -> Refusal:
+    """Why a basket cannot be sold or hold anything: it was sold.
+
+    Args:
+        known: the basket's key, which keeps the receipt it was sold as in place of a fingerprint.
+    """
+    sold_as = known.fingerprint.hex()
+    text = f"the basket was sold before, as receipt {sold_as}"
+    return Refusal(Reason.BASKET_SOLD, text, {"receipt_id": sold_as})
 
 
 def holds_for(purse: Purse, spends: Iterable[Spent], expires_at_us: int) -> tuple[Hold, ...]:

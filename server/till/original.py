@@ -52,6 +52,7 @@ from server.store.refunds import (
 from server.till.break_off import void_key_id_of
 from server.till.context import Context
 from server.till.history import base_of, is_sale, read_history, turn_key
+from server.till.old_rules import rules_of_version
 from server.till.stored import stored_checkout
 
 
@@ -292,7 +293,8 @@ async def read_original(
         *[one.forward_key_id for one in history if one.base_key_id == base.key_id],
     ]
     facts = facts_of(stored)
-    rules = await context.reference.rules_of(key.chain_id, stored.ruleset_version)
+    version = stored.ruleset_version
+    rules = await rules_of_version(context.reference, key.chain_id, version, deadline_s)
     while True:
         try:
             async with asyncio.timeout_at(deadline_s), context.database.reading() as connection:

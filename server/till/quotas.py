@@ -64,6 +64,7 @@ class Kept(Struct, frozen=True):
         budget_uses: what was taken of budgets; whoever does not commit it must give it back.
         account_uses: what is to be counted on the customer's account.
         overrun: promotions, by number, that gave more than was left, as shown before.
+        is_whole: nothing was left out because it could not be read in time.
     """
 
     facts: Facts
@@ -72,6 +73,7 @@ class Kept(Struct, frozen=True):
     budget_uses: tuple[BudgetUse, ...] = ()
     account_uses: tuple[PromotionUse, ...] = ()
     overrun: frozenset[int] = frozenset()
+    is_whole: bool = True
 
     def shown_by(self, rules: ProgramRules) -> Shown:
         """What a token keeps of it."""
@@ -112,8 +114,7 @@ async def decide(scene: work.Scene, facts: Facts, asking: Asking, deadline_s: fl
     place, program = scene.sale.header.store_id, scene.rules.program
     bounds = tuple(bound_of(program, n, place, facts.store.local_day) for n in numbers)
     if not asking.takes:
-        limits, exactly = await _shown_limits(scene, facts, bounds, deadline_s)
-        return _decided(scene, facts, limits, asking, exactly)
+        return await _shown(scene, facts, bounds, asking, deadline_s)
     try:
         limits = _Limits(bounds, await _left_for_customer(scene, facts, bounds, deadline_s))
         return await _take(scene, facts, limits, asking, deadline_s)
@@ -122,18 +123,19 @@ async def decide(scene: work.Scene, facts: Facts, asking: Asking, deadline_s: fl
         raise Refusal(Reason.DEADLINE_PASSED, text) from None
 
 
-async def _shown_limits(
-    scene: work.Scene, facts: Facts, bounds: tuple[Bound, ...], deadline_s: float
-) -> tuple[_Limits, frozenset[bytes]]:
+async def _shown(
+    scene: work.Scene, facts: Facts, bounds: tuple[Bound, ...], asking: Asking, deadline_s: float
+) -> Kept:
     """What a Quote shows; without time for it only what is at hand, and nothing for a customer."""
     budgets = [budget for bound in bounds for budget in bound.budgets]
     try:
         for_customer = await _left_for_customer(scene, facts, bounds, deadline_s)
-        await scene.context.budgets.meet(budgets)
+        await scene.context.budgets.meet(budgets, deadline_s)
     except (TimeoutError, RetryError):
-        nothing = (NOTHING,) * len(bounds)
-        return _Limits(bounds, nothing), frozenset(budget.budget_id for budget in budgets)
-    return _Limits(bounds, for_customer), frozenset()
+        nothing = _Limits(bounds, (NOTHING,) * len(bounds))
+        at_hand = [budget.budget_id for budget in budgets]
+        return replace(_decided(scene, facts, nothing, asking, at_hand), is_whole=False)
+    return _decided(scene, facts, _Limits(bounds, for_customer), asking, ())
 
 
 async def _take(

@@ -32,11 +32,14 @@ from server.till import instruments, quotas, returns, spending
 from server.till.context import Context, check_currency
 from server.till.holds import (
     MINUTE_US,
+    basket_key_id_of,
+    basket_sold,
     hold_id_of,
     holding_commit,
     versions_in_time,
     write_holds,
 )
+from server.till.old_rules import rules_of_version
 from server.till.refund_answer import spell_exceptions, spell_returns
 from server.till.reservation import Reserved, reserved_by, wanted_holds
 from server.till.step import step_with
@@ -81,13 +84,13 @@ async def quote(context: Context, request: pb.QuoteRequest | ReadQuote, deadline
     now_us = context.clock()
     token = _still_good(context, request.token, basket_id, now_us)
     at_us = token.instant_us if token else now_us
-    rules = await _rules(context, sale.header.chain_id, token, at_us)
+    rules = await _rules(context, sale.header.chain_id, token, at_us, deadline_s)
     check_currency(store, rules.program, sale.header.currency_code)
     scene = work.scene_of(context, store, rules, sale, at_us)
     quoted = await _held(scene, reserved, basket_id, deadline_s)
     scene, facts, decision = quoted.scene, quoted.kept.facts, quoted.kept.decision
     await step_with(quoted.seen)
-    decision, skipped = _with_extras(scene, facts, decision, quoted.seen, deadline_s)
+    decision, skipped = _with_extras(scene, facts, decision, quoted, deadline_s)
     hints = find_hints(rules, sale, facts, decision.evaluation)
     asked = work.asked_of(scene, facts, decision, skipped, basket_id, hints)
     view = spending.view_of(scene, facts, decision, True, quoted.held_until)
@@ -128,11 +131,12 @@ def _still_good(
 
 
 async def _rules(
-    context: Context, chain_id: str, token: QuoteToken | None, at_us: int
+    context: Context, chain_id: str, token: QuoteToken | None, at_us: int, deadline_s: float
 ) -> ProgramRules:
     if token is None:
         return context.reference.rules_at(chain_id, at_us)
-    return await context.reference.rules_of(chain_id, token.ruleset_version)
+    version = token.ruleset_version
+    return await rules_of_version(context.reference, chain_id, version, deadline_s)
 
 
 class Quoted(NamedTuple):
@@ -174,18 +178,24 @@ async def _held(
     async def decide_once() -> Commit | None:
         nonlocal quoted
         now_us = context.clock()
-        seen = await _facts_in_time(scene, basket_id, deadline_s)
+        seen = await _facts_in_time(scene, reserved, basket_id, deadline_s)
         seen, facts = await _gathered(scene, seen, deadline_s)
         if seen is None and (reserved.wishes or reserved.coupon_codes or reserved.cards):
             raise _nothing_held()
         basket = instruments.Basket(hold_id_of(basket_id), now_us, cards=tuple(reserved.cards))
-        facts, looked = await _with_instruments(scene, facts, basket, deadline_s)
-        paying, facts = await _paying(scene, facts, reserved, basket_id, now_us, deadline_s)
+        facts, looked, saw_codes = await _with_instruments(
+            scene, facts, basket, reserved, deadline_s
+        )
+        paying, facts, saw_purse = await _paying(
+            scene, facts, reserved, basket_id, now_us, deadline_s
+        )
         is_live = scene.sale.header.mode != SaleMode.TRAINING
         held = seen.leases if seen is not None else ()
         takes = reserved.budgets and is_live and seen is not None
         await step_with(seen)
-        kept = await quotas.decide(paying, facts, quotas.Asking(takes, held), deadline_s)
+        until_s = deadline_s if takes else deadline_s - FACTS_RESERVE_S
+        kept = await quotas.decide(paying, facts, quotas.Asking(takes, held), until_s)
+        kept = replace(kept, is_whole=kept.is_whole and saw_codes and saw_purse)
         if takes or (held and is_live):
             end_us = now_us + scene.rules.program.hold_minutes * MINUTE_US
             await _hold_budgets(context, basket_id, kept, held, end_us, deadline_s)
@@ -256,25 +266,36 @@ async def _paying(
     basket_id: bytes,
     now_us: int,
     deadline_s: float,
-) -> tuple[work.Scene, Facts]:
-    """What the customer may spend and wants to; nothing is offered if there is no time to look."""
+) -> tuple[work.Scene, Facts, bool]:
+    """What the customer may spend and wants to, and whether there was time to look.
+
+    Raises:
+        Refusal: there was none, and something is to be held.
+    """
     wishes = spending.joined(reserved.wishes, spending.automatic(scene, facts))
     shows = spending.may_spend(scene.rules.program, facts)
     hold_id = hold_id_of(basket_id)
     if not facts.customer.account_id:
-        return scene, facts
+        return scene, facts, True
     try:
-        return await spending.prepare(
+        scene, facts = await spending.prepare(
             scene, facts, wishes, hold_id, now_us, False, shows, deadline_s - FACTS_RESERVE_S
         )
     except TimeoutError:
         if not reserved.wishes:
-            return scene, facts
+            return scene, facts, False
         raise _nothing_held() from None
+    return scene, facts, True
 
 
-async def _facts_in_time(scene: work.Scene, basket_id: bytes, deadline_s: float) -> Seen | None:
-    """The customer's facts, and what the basket holds; None if there was no time for them."""
+async def _facts_in_time(
+    scene: work.Scene, reserved: Reserved, basket_id: bytes, deadline_s: float
+) -> Seen | None:
+    """The customer's facts, and what the basket holds; None if there was no time for them.
+
+    Raises:
+        Refusal: BASKET_SOLD, where something is to be held.
+    """
     hashes = work.identifier_hashes(scene.sale)
     program = scene.rules.program
     may_hold = bool(program.spend_rules or program.coupon_series or program.gift_asset)
@@ -283,11 +304,16 @@ async def _facts_in_time(scene: work.Scene, basket_id: bytes, deadline_s: float)
     lease_hold_ids = (hold_id_of(basket_id),) if has_limits else ()
     if not hashes and not hold_ids and not lease_hold_ids:
         return Seen({}, None)
-    wanted = Wanted((), hashes, hold_ids=hold_ids, lease_hold_ids=lease_hold_ids)
+    # A Checkout may overtake the Quote of its basket: nothing would free what is held then.
+    key_ids = (basket_key_id_of(basket_id),) if any(reserved) else ()
+    wanted = Wanted(key_ids, hashes, hold_ids=hold_ids, lease_hold_ids=lease_hold_ids)
     try:
-        return await scene.context.lookups.look_up(wanted, deadline_s - FACTS_RESERVE_S)
+        seen = await scene.context.lookups.look_up(wanted, deadline_s - FACTS_RESERVE_S)
     except TimeoutError:
         return None
+    for known in seen.keys.values():
+        raise basket_sold(known)
+    return seen
 
 
 async def _gathered(
@@ -301,19 +327,26 @@ async def _gathered(
 
 
 async def _with_instruments(
-    scene: work.Scene, facts: Facts, basket: instruments.Basket, deadline_s: float
-) -> tuple[Facts, instruments.Looked]:
-    """The facts with coupons and gift cards; without them if there is no time.
+    scene: work.Scene,
+    facts: Facts,
+    basket: instruments.Basket,
+    reserved: Reserved,
+    deadline_s: float,
+) -> tuple[Facts, instruments.Looked, bool]:
+    """The facts with coupons and gift cards, and whether there was time to look at them.
 
     Raises:
-        Refusal: there is no time, and cards are to be held.
+        Refusal: there was none, and some are to be held.
     """
     try:
-        return await instruments.look_at(scene, facts, basket, deadline_s - FACTS_RESERVE_S)
+        facts, looked = await instruments.look_at(
+            scene, facts, basket, deadline_s - FACTS_RESERVE_S
+        )
     except TimeoutError:
-        if not basket.cards:
-            return facts, instruments.NOTHING_LOOKED
+        if not reserved.cards and not reserved.coupon_codes:
+            return facts, instruments.NOTHING_LOOKED, False
         raise _nothing_held() from None
+    return facts, looked, True
 
 
 def _nothing_held() -> Refusal:
@@ -322,12 +355,15 @@ def _nothing_held() -> Refusal:
 
 
 def _with_extras(
-    scene: work.Scene, facts: Facts, decision: Decision, seen: Seen | None, deadline_s: float
+    scene: work.Scene, facts: Facts, decision: Decision, quoted: Quoted, deadline_s: float
 ) -> tuple[Decision, Skipped]:
     """Spend the time that is left after lines and rewards by priority: prompts, cross-sell."""
+    seen = quoted.seen
     if seen is None:
         return decision, Skipped(_NO_FACTS, _NO_FACTS, _NO_FACTS, _NO_FACTS)
     skipped = Skipped()
+    if not quoted.kept.is_whole:
+        skipped = Skipped(_NO_FACTS, _NO_FACTS, has_rewards=True)
     if not facts.customer.account_id:
         skipped = replace(skipped, prompts=_NO_CUSTOMER)
     elif _has_time(deadline_s):

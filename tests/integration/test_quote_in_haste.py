@@ -1,4 +1,4 @@
-"""A Quote that had no time for the customer's facts forgets nothing that its basket holds."""
+"""A Quote without time says so, forgets nothing that its basket holds, and holds nothing late."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -6,20 +6,33 @@ from typing import Any
 
 import pytest
 
+from loyalty.v1 import answer_pb2
 from loyalty.v1 import till_service_pb2 as pb
 from rewards.refusal import Reason, Refusal
 from server.main import composed
 from server.settings import Settings
+from server.till import instruments, spending
 from server.till.checkout import checkout
 from server.till.context import Context
 from server.till.quote import quote
 from tests.serving import PROGRAM, checkout_request, receipt_key, sale, test_program
 
 BASKET = b"b" * 16
+LIMITED = {**PROGRAM["promotions"][0], "limits": {"total_times": 100}}
+OF_A_SERIES: dict[str, Any] = {
+    "promotion_id": "half",
+    "names": [{"language_code": "ru", "text": "half"}],
+    "lane": "price",
+    "conditions": [{"code": "coupon", "series": ["half"]}],
+    "gives": [{"code": "percent_off", "rate_bp": 5_000}],
+}
 RULES: dict[str, Any] = {
-    "promotions": [PROGRAM["promotions"][1]],
+    "promotions": [PROGRAM["promotions"][1], LIMITED, OF_A_SERIES],
+    "coupon_series": [{"series_code": "half", "valid_days": 7}],
     "spend_rules": [{"asset_code": "points", "step_minor": 100, "value_minor": 100}],
 }
+WHOLE = (answer_pb2.SET_COMPLETENESS_COMPLETE, answer_pb2.SET_REASON_UNSPECIFIED)
+IN_PART = (answer_pb2.SET_COMPLETENESS_PARTIAL, answer_pb2.SET_REASON_FACTS_UNAVAILABLE)
 LATER_S = 60.0
 
 
@@ -36,11 +49,16 @@ def _later_s() -> float:
     return asyncio.get_running_loop().time() + LATER_S
 
 
+async def _answered(context: Context, **fields: Any) -> pb.QuoteResponse:
+    """A quote of a receipt with a coupon."""
+    request = pb.QuoteRequest(basket_id=BASKET, sale=sale("card1"), **fields)
+    request.sale.header.coupon_codes.append("ABC")
+    return pb.QuoteResponse.FromString(await quote(context, request, _later_s()))
+
+
 async def _quoted(context: Context, **fields: Any) -> bytes:
     """The token of a quote."""
-    request = pb.QuoteRequest(basket_id=BASKET, sale=sale("card1"), **fields)
-    body = await quote(context, request, _later_s())
-    return pb.QuoteResponse.FromString(body).token
+    return (await _answered(context, **fields)).token
 
 
 async def _holds(context: Context) -> int:
@@ -49,7 +67,7 @@ async def _holds(context: Context) -> int:
         return count
 
 
-async def _no_time(*looked_up: object) -> None:
+async def _no_time(*asked: object) -> None:
     raise TimeoutError
 
 
@@ -83,3 +101,82 @@ async def test_what_is_to_be_held_is_not_dropped_without_a_word(
             await _quoted(context, reserve=reserve)
         assert refused.value.reason is Reason.DEADLINE_PASSED
     assert await _quoted(context, reserve=pb.Reservation(budgets=True))
+
+
+def _coupons_late(context: Context, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(instruments, "look_at", _no_time)
+
+
+def _points_late(context: Context, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(spending, "prepare", _no_time)
+
+
+def _limits_late(context: Context, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(context.budgets, "meet", _no_time)
+
+
+@pytest.mark.parametrize("make_late", [_coupons_late, _points_late, _limits_late])
+async def test_what_was_not_read_in_time_leaves_lines_and_rewards_partial(
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+    make_late: Callable[[Context, pytest.MonkeyPatch], None],
+) -> None:
+    make_late(context, monkeypatch)
+    answer = (await _answered(context)).answer
+    assert _status(answer.lines) == _status(answer.rewards) == IN_PART
+    assert len(answer.rewards.rewards) == 1
+    assert _status(answer.cross_sell) == WHOLE
+
+
+async def test_a_quote_with_time_is_complete(context: Context) -> None:
+    answer = (await _answered(context)).answer
+    assert _status(answer.lines) == _status(answer.rewards) == WHOLE
+
+
+def _status(part: Any) -> tuple[int, int]:
+    return part.status.completeness, part.status.reason
+
+
+async def test_coupons_to_hold_that_were_not_read_are_not_dropped_without_a_word(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _coupons_late(context, monkeypatch)
+    with pytest.raises(Refusal) as refused:
+        await _quoted(context, reserve=pb.Reservation(coupon_codes=["ABC"]))
+    assert refused.value.reason is Reason.DEADLINE_PASSED
+
+
+async def test_a_basket_that_was_sold_holds_nothing_more(context: Context) -> None:
+    token = await _quoted(context)
+    request = pb.CheckoutRequest(
+        receipt_key=receipt_key(2), sale=sale("card1"), basket_id=BASKET, token=token
+    )
+    sold = pb.CheckoutResponse.FromString(await checkout(context, request, _later_s()))
+    for reserve in (_points(), pb.Reservation(budgets=True)):
+        with pytest.raises(Refusal) as refused:
+            await _quoted(context, reserve=reserve)
+        assert refused.value.reason is Reason.BASKET_SOLD
+        assert refused.value.metadata["receipt_id"] == sold.receipt_id.hex()
+    assert await _holds(context) == 0
+    assert (await _answered(context)).answer.lines.lines
+
+
+async def test_a_checkout_that_overtakes_the_quote_of_its_basket_leaves_nothing_held(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = await _quoted(context)
+    request = pb.CheckoutRequest(
+        receipt_key=receipt_key(2), sale=sale("card1"), basket_id=BASKET, token=token
+    )
+    submit = context.pipeline.submit
+
+    async def sold_meanwhile(*commit: Any) -> Any:
+        monkeypatch.setattr(context.pipeline, "submit", submit)
+        await checkout(context, request, _later_s())
+        return await submit(*commit)
+
+    monkeypatch.setattr(context.pipeline, "submit", sold_meanwhile)
+    with pytest.raises(Refusal) as refused:
+        await _quoted(context, reserve=_points())
+    assert refused.value.reason is Reason.BASKET_SOLD
+    assert await _holds(context) == 0

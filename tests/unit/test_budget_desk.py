@@ -160,7 +160,7 @@ async def test_a_basket_finds_at_any_desk_what_it_holds() -> None:
     assert await scene.desk.hold(HOLD, await scene.taken(), (), 1_000)
     other = scene.another()
     held = await other.held(HOLD)
-    await other.meet([scene.budget])
+    await other.meet([scene.budget], LATE_S)
     assert other.left(scene.budget) == Amount(0, NO_LIMIT)
     assert other.left(scene.budget, held=held) == Amount(1, NO_LIMIT)
     uses, shortages = other.take(scene.want(5), held)
@@ -280,13 +280,24 @@ async def test_a_lease_that_was_found_closed_is_not_dealt_from() -> None:
 
 
 @virtually
+async def test_a_quote_waits_for_what_is_left_no_longer_than_it_has_time() -> None:
+    scene = Scene(5)
+    scene.store.delay_s = 10.0
+    with pytest.raises(TimeoutError):
+        await scene.desk.meet([scene.budget], deadline_s=asyncio.get_running_loop().time() + 1.0)
+    scene.store.delay_s = 0.0
+    await scene.desk.meet([scene.budget], LATE_S)
+    assert scene.desk.left(scene.budget).times == 5
+
+
+@virtually
 async def test_a_quote_reads_what_is_left_once() -> None:
     scene = Scene(5)
     other = scene.another()
     for _ in range(3):
         await scene.taken()
     for _ in range(4):
-        await other.meet([scene.budget])
+        await other.meet([scene.budget], LATE_S)
     assert scene.store.calls.count("left_of") == 1
     assert other.left(scene.budget).times == 5 - scene.leased.times
 

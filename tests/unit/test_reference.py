@@ -6,8 +6,10 @@ from collections.abc import Sequence
 import pytest
 
 from rewards.product import Product
+from rewards.refusal import Reason, Refusal
 from server.reference import Reference
 from server.store.feeds import StoreRecord, VersionRecord
+from server.till.old_rules import rules_of_version
 
 CHAIN, CALLERS = "chain", 10
 
@@ -18,11 +20,12 @@ class _Source:
     Attributes:
         looks: of how many refreshes the first step was begun.
         at_once: how many of them at most were under way together.
+        old_looks: how often an old version was looked for.
     """
 
     def __init__(self) -> None:
         self.stores: list[str] = []
-        self.looks = self.at_once = 0
+        self.looks = self.at_once = self.old_looks = 0
         self.failing = False
         self.looked, self.free = asyncio.Event(), asyncio.Event()
         self._under_way = 0
@@ -53,7 +56,10 @@ class _Source:
         return ()
 
     async def version_of(self, version: int) -> VersionRecord | None:
-        """Have none."""
+        """Have none, as is found out when it is let go on."""
+        self.old_looks += 1
+        self.looked.set()
+        await self.free.wait()
         return None
 
     async def content_of(self, version: int) -> bytes:
@@ -98,3 +104,30 @@ async def test_one_that_fails_tells_nobody_that_all_is_loaded() -> None:
     source.failing = False
     await reference.refresh()
     assert source.looks == 2 + CALLERS
+
+
+async def test_an_old_version_is_loaded_once_and_goes_on_when_one_gives_up() -> None:
+    source = _Source()
+    reference = Reference(source, lambda: 0)
+    patient = asyncio.create_task(reference.rules_of(CHAIN, 7))
+    await source.looked.wait()
+    with pytest.raises(Refusal) as hasty:
+        await rules_of_version(reference, CHAIN, 7, deadline_s=0.0)
+    assert hasty.value.reason is Reason.DEADLINE_PASSED
+    source.free.set()
+    with pytest.raises(Refusal) as told:
+        await patient
+    assert (told.value.reason, source.old_looks) == (Reason.NO_RULESET, 1)
+    with pytest.raises(Refusal):
+        await reference.rules_of(CHAIN, 7)
+    assert source.old_looks == 2, "what could not be loaded is looked for again"
+
+
+async def test_what_is_being_loaded_ends_with_the_process() -> None:
+    source = _Source()
+    reference = Reference(source, lambda: 0)
+    waiting = asyncio.create_task(reference.rules_of(CHAIN, 7))
+    await source.looked.wait()
+    await reference.stop()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
