@@ -305,14 +305,15 @@ async def _facts_in_time(
     if not hashes and not hold_ids and not lease_hold_ids:
         return Seen({}, None)
     # A Checkout may overtake the Quote of its basket: nothing would free what is held then.
-    key_ids = (basket_key_id_of(basket_id),) if any(reserved) else ()
+    basket_key_id = basket_key_id_of(basket_id)
+    key_ids = (basket_key_id,) if any(reserved) else ()
     wanted = Wanted(key_ids, hashes, hold_ids=hold_ids, lease_hold_ids=lease_hold_ids)
     try:
         seen = await scene.context.lookups.look_up(wanted, deadline_s - FACTS_RESERVE_S)
     except TimeoutError:
         return None
-    for known in seen.keys.values():
-        raise basket_sold(known)
+    if basket_key_id in seen.keys:
+        raise basket_sold(seen.keys[basket_key_id])
     return seen
 
 
