@@ -211,6 +211,19 @@ async def test_what_was_in_already_is_a_mending_that_stands(office: Office) -> N
     assert await office.points() == EARNED
 
 
+async def test_a_row_that_was_decided_without_its_key_decides_too(office: Office) -> None:
+    """A server of an earlier build writes the row alone."""
+
+    async def drop() -> None:
+        await office.sql("update quarantined_receipt set state = 3, changed_by = 'old'")
+
+    office.at_write(drop)
+    facts = await office.refused(office.mend(sale(1)))
+    assert facts == {"state": "DROPPED", "changed_by": "old"}
+    assert await office.points() == 0
+    assert (await office.refused(office.drop()))["changed_by"] == "old"
+
+
 async def test_a_training_receipt_ends_it_once(office: Office) -> None:
     """Nothing is ever written of such a receipt."""
     request = sale(1)
