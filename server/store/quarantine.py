@@ -83,8 +83,15 @@ class Quarantined(Struct, frozen=True):
     note: str
 
 
-async def write_quarantined(connection: AnyConnection, commits: Sequence[Commit]) -> None:
-    """Write what could not be taken."""
+async def write_quarantined(
+    connection: AnyConnection, commits: Sequence[Commit]
+) -> frozenset[bytes]:
+    """Write what could not be taken, and what is decided about that.
+
+    Returns:
+        The first key of each commit that decides about an entry which does not wait; if there are
+        any, the transaction must be rolled back.
+    """
     rows = [
         (
             commit.keys[0].key_id,
@@ -104,6 +111,8 @@ async def write_quarantined(connection: AnyConnection, commits: Sequence[Commit]
     ]
     if rows:
         await connection.fetch(INSERT_QUARANTINED, *zip(*rows, strict=True))
+    deciding = tuple(having(commits, "decisions"))
+    return await _write_decisions(connection, deciding) if deciding else frozenset()
 
 
 async def read_quarantined(connection: AnyConnection, quarantine_id: bytes) -> Quarantined | None:
@@ -132,25 +141,20 @@ async def count_waiting(connection: AnyConnection, most: int) -> int:
     return found
 
 
-async def write_decisions(connection: AnyConnection, commits: Sequence[Commit]) -> frozenset[bytes]:
-    """Write what is decided; answer the first key of each commit whose entry does not wait."""
-    deciding = [
-        (commit, one, commit.recorded_at_us)
-        for commit in having(commits, "decisions")
-        for one in commit.decisions
-    ]
-    decided = await decide(connection, [(one, at_us) for _, one, at_us in deciding])
-    return frozenset(
-        commit.keys[0].key_id for commit, one, _ in deciding if one.quarantine_id not in decided
-    )
-
-
 async def decide(
     connection: AnyConnection, decisions: Sequence[tuple[QuarantineDecision, int]]
 ) -> set[bytes]:
     """Decide on entries, each at an instant; answer those that had waited, the others stay."""
-    if not decisions:
-        return set()
     rows = [(*astuple(one), at_us) for one, at_us in decisions]
     found = await connection.fetch(DECIDE, *zip(*rows, strict=True))
     return {row[0] for row in found}
+
+
+async def _write_decisions(
+    connection: AnyConnection, commits: Sequence[Commit]
+) -> frozenset[bytes]:
+    own = [(commit, one) for commit in commits for one in commit.decisions]
+    decided = await decide(connection, [(one, commit.recorded_at_us) for commit, one in own])
+    return frozenset(
+        commit.keys[0].key_id for commit, one in own if one.quarantine_id not in decided
+    )
