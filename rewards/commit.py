@@ -43,6 +43,8 @@ class KeyKind(IntEnum):
     STATEMENT = 19
     """What a till stated by Forward, where nothing new was sold."""
     QUARANTINE = 20
+    QUARANTINE_DECISION = 21
+    """Whether a receipt in quarantine is mended, and by what, or dropped: once."""
 
 
 KINDS_WITH_RECEIPT = frozenset(
@@ -372,6 +374,20 @@ class QuarantineEntry(Struct, frozen=True, gc=False):
     size_bytes: int
 
 
+class QuarantineDecision(Struct, frozen=True, gc=False):
+    """What becomes of an entry of the quarantine; nothing is written if it does not wait any more.
+
+    Attributes:
+        state: as QuarantineState of the contract.
+        by: who decided, and why in `note`.
+    """
+
+    quarantine_id: bytes
+    state: int
+    by: str
+    note: str
+
+
 class LinkEvent(IntEnum):
     """What poor links bring about, for their report."""
 
@@ -401,6 +417,7 @@ class Commit(Struct, frozen=True, gc=False):
         undone_key_ids: of receipts whose money transfers are cancelled if nobody has sent them.
         transfer_cuts: what comes off money transfers that nobody has sent.
         unparked: keys of what waited for its sale and does not wait any more.
+        decisions: of entries of the quarantine; all of them or nothing of the commit.
         messages: to customers.
         silenced_key_ids: of receipts whose messages stop, if nobody has sent them: a later outcome
             counts, and perhaps says nothing. Those of `undone_key_ids` stop too.
@@ -427,6 +444,7 @@ class Commit(Struct, frozen=True, gc=False):
     parked: tuple[ParkedEntry, ...] = ()
     unparked: tuple[bytes, ...] = ()
     quarantined: tuple[QuarantineEntry, ...] = ()
+    decisions: tuple[QuarantineDecision, ...] = ()
     link_events: tuple[LinkEntry, ...] = ()
     messages: tuple[NewMessage, ...] = ()
     silenced_key_ids: tuple[bytes, ...] = ()

@@ -35,6 +35,11 @@ def normal_answer(field: ProfileField, value: str, region: str, path: str) -> st
     return found
 
 
+def is_kept(field: ProfileField, value: str) -> bool:
+    """Whether rules may ask about this answer: it is one of a closed set."""
+    return field.check in KEPT_CHECKS and _CHECKS[field.check](field, value, "") is not None
+
+
 def _text(field: ProfileField, value: str, region: str) -> str | None:
     return value or None
 

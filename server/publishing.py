@@ -7,6 +7,7 @@ program are not even parsed here.
 
 import asyncio
 
+import structlog
 from msgspec import Struct
 
 from rewards.catalogue_check import figures_of
@@ -47,6 +48,8 @@ from server.store.rulesets import (
 
 PROBLEMS_SAID_MAX = 20
 """A refusal travels in trailers, which are small; planning and validating list every problem."""
+
+_log = structlog.get_logger(__name__)
 
 
 class Plan(Struct, frozen=True):
@@ -139,8 +142,7 @@ class Publishing:
             if draft.problems:
                 raise invalid_program(draft.problems)
             async with self._one:
-                await self._keep_answers(worker)
-                return await self._publish(publication, lambda v, c: _build(worker, v, c))
+                return await self._publish(worker, publication, lambda v, c: _build(worker, v, c))
 
     async def roll_back(self, wanted: RollBack) -> VersionHead:
         """Publish the content of an old version as a new one.
@@ -164,8 +166,7 @@ class Publishing:
             if draft.problems:
                 raise invalid_program(draft.problems)
             async with self._one:
-                await self._keep_answers(worker)
-                return await self._publish(publication, build)
+                return await self._publish(worker, publication, build)
 
     async def plan(self, body: bytes) -> Plan:
         """Say what publishing a program, or rolling back to a version, would change.
@@ -252,7 +253,21 @@ class Publishing:
         assert content is not None, "versions are never removed"
         return content
 
-    async def _publish(self, publication: Publication, build: BuildVersion) -> VersionHead:
+    async def _publish(
+        self, worker: Worker, publication: Publication, build: BuildVersion
+    ) -> VersionHead:
+        """Publish; rules may ask about answers that came before their field had a closed set."""
+        closed = await self._newly_closed(worker)
+        await self._keep_answers(closed)
+        head = await self._added(publication, build)
+        try:
+            # Answers that came in meanwhile. Who has loaded the version keeps them by itself.
+            await self._keep_answers(closed)
+        except (RetryError, TimeoutError) as error:
+            _log.warning("answers_not_kept", version=head.version, error=str(error))
+        return head
+
+    async def _added(self, publication: Publication, build: BuildVersion) -> VersionHead:
         try:
             return await rulesets.publish(self._database, publication, build, self._clock)
         except EffectiveTooEarlyError as error:
@@ -262,12 +277,14 @@ class Publishing:
             text = "the version may have been published: look at the ruleset before trying again"
             raise Refusal(Reason.RESULT_UNKNOWN, text) from error
 
-    async def _keep_answers(self, worker: Worker) -> None:
-        """Let rules ask about answers that came before their field had a closed set."""
+    async def _newly_closed(self, worker: Worker) -> tuple[tuple[str, str], ...]:
+        """Fields that the draft gives a closed set of answers, as (chain, field)."""
         heads = await rulesets.versions_before(self._database, 0, 1)
         content = await self._content(heads[0] if heads else None)
         request = ClosedRequest(content, KEPT_CHECKS)
-        closed = await worker.ask(request, tuple[tuple[str, str], ...])
+        return await worker.ask(request, tuple[tuple[str, str], ...])
+
+    async def _keep_answers(self, closed: tuple[tuple[str, str], ...]) -> None:
         for chain_id in sorted({chain for chain, _ in closed}):
             codes = sorted(code for chain, code in closed if chain == chain_id)
             await keep_values(self._database, chain_id, codes)

@@ -4,10 +4,9 @@ from datetime import UTC, date, datetime
 
 from loyalty.v1 import forward_pb2 as pb
 from loyalty.v1 import till_service_pb2 as till_pb
-from rewards.commit import LinkEvent
+from rewards.commit import LinkEvent, QuarantineDecision
 from rewards.limits import INSTANT_US_MAX
 from rewards.outcome import DAY_US, SECOND_US
-from rewards.refusal import Reason, Refusal
 from rewards.sale import derived_key_id
 from server.codec import check
 from server.codec.message import parsed
@@ -15,18 +14,15 @@ from server.store.forwarded import read_link_report
 from server.store.quarantine import (
     DROPPED,
     MENDED,
-    WAITING,
     Quarantined,
-    decide_quarantined,
     read_body,
     read_page,
-    read_quarantined,
 )
-from server.till.advice import advice_from_pb
+from server.till.advice import Advised, advice_from_pb
 from server.till.context import Context
-from server.till.durable import run_durable
 from server.till.forward import taken
 from server.till.forward_back import Waiting
+from server.till.mending import Claim, entry_of_id
 from server.till.parked import operation_of, unpark_key_of
 from server.till.quarantine import unhidden
 
@@ -35,7 +31,8 @@ PAGE_TOKEN_MAX = 128
 NOTE_MAX = 256
 REPORT_DAYS_MAX = 366
 _FIRST = (INSTANT_US_MAX + 1, b"")
-_NAMES = {WAITING: "WAITING", MENDED: "MENDED", DROPPED: "DROPPED"}
+_DROP = derived_key_id(b"drop")
+"""One drop is like another."""
 
 
 async def list_quarantined(
@@ -92,10 +89,12 @@ async def mend_quarantined(
     if not request.HasField("request"):
         check.refuse_required("request")
     found = await _found(context, request.quarantine_id)
-    _check_open(found, MENDED)
-    answer = await _mended(unhidden(context), found, request.request, deadline_s)
-    # What was forwarded is so for ever: whoever dies here mends again, and comes here again.
-    decided = await _decided(context, found, MENDED, by, note)
+    advice = advice_from_pb(unhidden(context), request.request)
+    decision = QuarantineDecision(found.quarantine_id, MENDED, by, note)
+    claim = Claim(context, decision, advice.forwarded.own_key_id)
+    answer = await _mended(unhidden(context), claim, advice, request, deadline_s)
+    # Whoever dies here mends again: what was forwarded is so for ever, and this is what is left.
+    decided = await claim.decided(deadline_s)
     response = pb.MendQuarantinedResponse()
     response.forwarded.ParseFromString(answer)
     _fill(response.receipt, decided)
@@ -113,8 +112,8 @@ async def drop_quarantined(
     by = check.text_of(request.dropped_by, "dropped_by")
     note = check.text_of(request.note, "note", NOTE_MAX)
     found = await _found(context, request.quarantine_id)
-    _check_open(found, DROPPED)
-    decided = await _decided(context, found, DROPPED, by, note)
+    decision = QuarantineDecision(found.quarantine_id, DROPPED, by, note)
+    decided = await Claim(context, decision, _DROP).decided(deadline_s)
     response = pb.DropQuarantinedResponse()
     _fill(response.receipt, decided)
     return response.SerializeToString()
@@ -155,56 +154,24 @@ async def get_forward_report(
 
 
 async def _mended(
-    context: Context, found: Quarantined, request: till_pb.ForwardRequest, deadline_s: float
+    context: Context,
+    claim: Claim,
+    advice: Advised,
+    request: pb.MendQuarantinedRequest,
+    deadline_s: float,
 ) -> bytes:
     """Forward the corrected receipt; of what had waited for its sale, settle that."""
-    advice = advice_from_pb(context, request)
     parked_key_id = advice.forwarded.own_key_id
-    if found.quarantine_id != unpark_key_of(parked_key_id):
-        return await taken(context, advice, deadline_s)
-    own_key_id = derived_key_id(b"mend", found.quarantine_id)
-    operation = operation_of(context, request, Waiting(parked_key_id, own_key_id))
-    return await run_durable(context, operation, deadline_s)
+    if request.quarantine_id != unpark_key_of(parked_key_id):
+        return await taken(context, advice, deadline_s, claim.run)
+    own_key_id = derived_key_id(b"mend", request.quarantine_id)
+    operation = operation_of(context, request.request, Waiting(parked_key_id, own_key_id))
+    return await claim.run(context, operation, deadline_s)
 
 
 async def _found(context: Context, quarantine_id: bytes) -> Quarantined:
     check.id_of(quarantine_id, "quarantine_id")
-    async with context.database.reading() as connection:
-        found = await read_quarantined(connection, quarantine_id)
-    if found is None:
-        metadata = {"quarantine_id": quarantine_id.hex()}
-        text = "nothing is in quarantine under this id"
-        raise Refusal(Reason.QUARANTINED_NOT_FOUND, text, metadata)
-    return found
-
-
-def _check_open(found: Quarantined, state: int) -> None:
-    """Hold an entry to what may still be decided; the same decision again is no other one.
-
-    Raises:
-        Refusal: QUARANTINE_STATE.
-    """
-    if found.state not in (WAITING, state):
-        metadata = {"state": _NAMES[found.state], "changed_by": found.changed_by}
-        text = f"it is {_NAMES[found.state]} already"
-        raise Refusal(Reason.QUARANTINE_STATE, text, metadata)
-
-
-async def _decided(
-    context: Context, found: Quarantined, state: int, by: str, note: str
-) -> Quarantined:
-    """Write a decision; of two at once the first one stands.
-
-    Raises:
-        Refusal: QUARANTINE_STATE if somebody has decided otherwise meanwhile.
-    """
-    quarantine_id = found.quarantine_id
-    async with context.database.reading() as connection:
-        await decide_quarantined(connection, quarantine_id, state, context.clock(), by, note)
-        now = await read_quarantined(connection, quarantine_id)
-    assert now is not None, "what is kept in quarantine stays there"
-    _check_open(now, state)
-    return now
+    return await entry_of_id(context, quarantine_id)
 
 
 def _before(token: str) -> tuple[int, bytes]:

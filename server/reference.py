@@ -252,6 +252,14 @@ class Reference:
                 return _of_chain(ruleset, chain_id)
         raise Refusal(Reason.NO_RULESET, "no ruleset is in force: publish a program")
 
+    def rules_to_come(self, chain_id: str, at_us: int) -> list[ProgramRules]:
+        """The chain's rules of the versions that are published and not in force at an instant."""
+        return [
+            ruleset.by_chain[chain_id]
+            for effective_at_us, ruleset in self._live
+            if effective_at_us > at_us and chain_id in ruleset.by_chain
+        ]
+
     async def rules_in_force(self, chain_id: str, at_us: int) -> ProgramRules:
         """The chain's rules that were in force at an instant, however long ago.
 

@@ -1,6 +1,7 @@
 """What a customer may see of an account: balance, what ends when, entries, at any instant."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 
 import msgspec
 from msgspec import Struct
@@ -13,9 +14,11 @@ from rewards.limits import INSTANT_US_MAX
 from rewards.refusal import Refusal
 from rewards.statement import Due, Position, positions
 from server.codec import check
+from server.customer_id import ID_MAX
 from server.customer_reference import CustomerName, customer_name_from_pb, find_member, find_party
 from server.store.facts import AnyConnection
-from server.store.membership import count_identifiers
+from server.store.membership import Member, count_identifiers
+from server.store.refunds import read_owner
 from server.store.statements import (
     Entry,
     Place,
@@ -64,23 +67,32 @@ async def get_balance(context: Context, request: pb.GetBalanceRequest, deadline_
         Refusal: CUSTOMER_NOT_FOUND, or a bad request.
     """
     name = _customer(context, request.chain_id, request.customer)
-    now_us = context.clock()
     at_us = check.number_of(request.at_us, "at_us", 0, INSTANT_US_MAX)
     known_at_us = check.number_of(request.known_at_us, "known_at_us", 0, INSTANT_US_MAX)
-    response = pb.GetBalanceResponse(at_us=at_us or now_us)
+    if at_us:
+        return await _past_balance(context, name, at_us, known_at_us)
+    now_us = context.clock()
+    response = pb.GetBalanceResponse(at_us=now_us)
     async with context.database.reading() as connection:
-        if at_us:
-            member = await find_member(connection, name)
-            past = await read_balances_at(
-                connection, member.account_id, at_us, known_at_us or now_us
-            )
-            for asset_code, amount_minor in past.items():
-                response.past.add(asset_code=asset_code, amount_minor=amount_minor)
-            return response.SerializeToString()
         party = await find_party(connection, name)
     response.positions.extend(
         _positions_pb(context, name.chain_id, positions(party.holdings, now_us))
     )
+    return response.SerializeToString()
+
+
+async def _past_balance(
+    context: Context, name: CustomerName, at_us: int, known_at_us: int
+) -> bytes:
+    """What a customer owned at an instant; 0 is known now."""
+    response = pb.GetBalanceResponse(at_us=at_us)
+    async with one_moment(context) as connection:
+        member = await find_member(connection, name)
+        # After the customer is found: a merge that has brought them there is recorded by then.
+        known_at_us = known_at_us or context.clock()
+        past = await read_balances_at(connection, member.account_id, at_us, known_at_us)
+    for asset_code, amount_minor in past.items():
+        response.past.add(asset_code=asset_code, amount_minor=amount_minor)
     return response.SerializeToString()
 
 
@@ -90,24 +102,29 @@ async def get_statement(
     """List what changed a customer's account, a page at a time.
 
     Raises:
-        Refusal: CUSTOMER_NOT_FOUND, or a bad request.
+        Refusal: CUSTOMER_NOT_FOUND, or a bad request; INCONSISTENT with a token of an account that
+            the customer has left.
     """
     name = _customer(context, request.chain_id, request.customer)
     from_us = check.number_of(request.from_us, "from_us", 0, INSTANT_US_MAX)
     to_us = check.number_of(request.to_us, "to_us", 0, INSTANT_US_MAX) or INSTANT_US_MAX
     known_at_us = check.number_of(request.known_at_us, "known_at_us", 0, INSTANT_US_MAX)
     size = check.number_of(request.page_size, "page_size", 0, PAGE_MAX) or PAGE_DEFAULT
-    after = place_from_token(request.page_token)
-    response = pb.GetStatementResponse(known_at_us=known_at_us or context.clock())
-    async with context.database.reading() as connection:
+    begun = walk_from_token(request.page_token, known_at_us)
+    async with one_moment(context) as connection:
         member = await find_member(connection, name)
+        if begun is not None:
+            await _check_had(connection, begun, member)
+        # After the customer is found: a merge that has brought them there is recorded by then.
+        walk = begun or Walk(member.account_id, known_at_us or context.clock(), Place())
+        response = pb.GetStatementResponse(known_at_us=walk.known_at_us)
         entries = await read_entries(
-            connection, member.account_id, from_us, to_us, response.known_at_us, after, size + 1
+            connection, walk.account_id, from_us, to_us, walk.known_at_us, walk.after, size + 1
         )
         for entry in entries[:size]:
             response.entries.append(await _entry_pb(connection, entry))
     if len(entries) > size:
-        response.next_page_token = token_of(entries[size - 1])
+        response.next_page_token = token_of(walk, entries[size - 1])
     return response.SerializeToString()
 
 
@@ -120,7 +137,7 @@ async def get_customer(
         Refusal: CUSTOMER_NOT_FOUND, or a bad request.
     """
     name = _customer(context, request.chain_id, request.customer)
-    async with context.database.reading() as connection:
+    async with one_moment(context) as connection:
         party = await find_party(connection, name)
         counts = await count_identifiers(connection, party.account.account_id)
     household = party.account.kind == AccountKind.HOUSEHOLD
@@ -142,28 +159,69 @@ async def get_customer(
     return response.SerializeToString()
 
 
-def token_of(entry: Entry) -> str:
+@asynccontextmanager
+async def one_moment(context: Context) -> AsyncIterator[AnyConnection]:
+    """A connection on which all reads see one moment, whoever is merged meanwhile."""
+    async with (
+        context.database.reading() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        yield connection
+
+
+class Walk(Struct, frozen=True):
+    """The pages of one statement: of which account, by what was known when, after which entry."""
+
+    account_id: int
+    known_at_us: int
+    after: Place
+
+
+def token_of(walk: Walk, entry: Entry) -> str:
     """Spell where the next page begins."""
-    return f"{entry.effective_at_us}.{entry.transfer_id.hex()}.{entry.asset_code}"
+    place = f"{entry.effective_at_us}.{entry.transfer_id.hex()}.{entry.asset_code}"
+    return f"{walk.account_id}.{walk.known_at_us}.{place}"
 
 
-def place_from_token(token: str) -> Place:
-    """Read where a page begins; empty is the beginning.
+def walk_from_token(token: str, known_at_us: int) -> Walk | None:
+    """Read where a page goes on; None is a beginning.
+
+    Args:
+        token: as it was sent.
+        known_at_us: as it was sent; 0 is that of the page before.
 
     Raises:
-        Refusal: it is no token of this call.
+        Refusal: it is no token of this call, or of another `known_at_us`.
     """
     if not token:
-        return Place()
+        return None
     check.text_of(token, "page_token", PAGE_TOKEN_MAX)
-    effective_at_us, _, rest = token.partition(".")
-    transfer_id, _, asset_code = rest.partition(".")
     try:
-        place = Place(int(effective_at_us), bytes.fromhex(transfer_id), asset_code)
+        account_id, begun_at_us, effective_at_us, transfer_id, asset_code = token.split(".", 4)
+        after = Place(int(effective_at_us), bytes.fromhex(transfer_id), asset_code)
+        walk = Walk(int(account_id), int(begun_at_us), after)
     except ValueError:
         check.refuse_inconsistent("page_token", "is none that this call answered")
-    check.number_of(place.effective_at_us, "page_token", 0, INSTANT_US_MAX)
-    return place
+    check.number_of(walk.account_id, "page_token", 1, ID_MAX)
+    check.number_of(walk.known_at_us, "page_token", 1, INSTANT_US_MAX)
+    check.number_of(walk.after.effective_at_us, "page_token", 0, INSTANT_US_MAX)
+    if known_at_us not in (0, walk.known_at_us):
+        check.refuse_inconsistent("known_at_us", "is not that of the page before")
+    return walk
+
+
+async def _check_had(connection: AnyConnection, walk: Walk, member: Member) -> None:
+    """Hold a token to an account that has become the customer's, by merges or without.
+
+    Raises:
+        Refusal: INCONSISTENT, which names the token.
+    """
+    if walk.account_id == member.account_id:
+        return
+    owner = await read_owner(connection, walk.account_id)
+    if owner is None or owner.account_id != member.account_id:
+        text = "is of an account that is not the customer's any more: begin again without it"
+        check.refuse_inconsistent("page_token", text)
 
 
 def _customer(context: Context, chain_id: str, reference: pb.CustomerReference) -> CustomerName:

@@ -197,7 +197,8 @@ async def write_batch(connection: AnyConnection, commits: Sequence[Commit]) -> W
         await budgets.write_uses(connection, chosen)
         await refunds.write_returns(connection, chosen)
         await forwarded.write_forwarded(connection, chosen)
-        await quarantine.write_quarantined(connection, chosen)
+        if taken := await quarantine.write_quarantined(connection, chosen):
+            raise KeysTakenError(taken)
         await _insert_exceptions(connection, chosen)
         await _insert_answers(connection, chosen)
     lost = {*range(len(commits))}.difference(won)

@@ -40,18 +40,24 @@ returning m.message_id, m.receipt_id, m.chain_id, m.store_id, m.customer_id, m.r
           m.retries, m.body, m.part_count, m.reference, m.phone_hash, m.begun_at_us, m.stop_note
 """
 
-# The phone may have come on the stop list since the message was judged.
+# The phone may have come on the stop list since the message was judged. A statement that waits for
+# its row goes on with what it saw of other tables before: so this one passes a row that is locked.
 BEGIN_SENDING = """
-with begun as (
+with own as materialized (
+    select message_id from outbox_message where message_id = $1 for update skip locked
+),
+begun as (
     update outbox_message m
        set state = 2, turn = turn + 1, attempt = attempt + 1, changed_at_us = $6, due_at_us = $7,
            resends = resends + case when $5 then 1 else 0 end,
            body = $8, part_count = $9, reference = $10, phone_hash = $11,
            begun_at_us = case when phone_hash = $11 then begun_at_us else $6 end
-     where message_id = $1 and claim_id = $2 and state = $3 and attempt = $4 and stop_note = ''
+      from own
+     where m.message_id = own.message_id
+       and claim_id = $2 and state = $3 and attempt = $4 and stop_note = ''
        and not exists (select from outbox_stop s
                         where s.chain_id = m.chain_id and s.phone_hash = $11)
-    returning message_id, turn, attempt
+    returning m.message_id, turn, attempt
 )
 insert into outbox_change (message_id, turn, state, changed_at_us, note)
 select message_id, turn, 2, $6,
@@ -325,21 +331,31 @@ async def begin_sending(
             )
             if len(found) >= most:
                 return [row[0] for row in found]
-        begun = await connection.fetch(
-            BEGIN_SENDING,
-            claimed.message_id,
-            sending.claim_id,
-            claimed.state,
-            claimed.attempt,
-            sending.is_resend,
-            sending.at_us,
-            sending.due_at_us,
-            sending.body,
-            sending.part_count,
-            sending.reference,
-            sending.phone_hash,
-        )
+        begun = await _begun(connection, claimed, sending)
+        if not begun:
+            # Somebody may have had the row: with it, what stands there now is seen.
+            await connection.fetchrow(SELECT_STANDING, claimed.message_id)
+            begun = await _begun(connection, claimed, sending)
     return [] if begun else None
+
+
+async def _begun(connection: AnyConnection, claimed: Claimed, sending: Sending) -> bool:
+    """Record it if nobody has the row, and it is as it was seen."""
+    begun = await connection.fetch(
+        BEGIN_SENDING,
+        claimed.message_id,
+        sending.claim_id,
+        claimed.state,
+        claimed.attempt,
+        sending.is_resend,
+        sending.at_us,
+        sending.due_at_us,
+        sending.body,
+        sending.part_count,
+        sending.reference,
+        sending.phone_hash,
+    )
+    return bool(begun)
 
 
 async def move_message(

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
-from rewards.commit import Commit, having
+from rewards.commit import Commit, QuarantineDecision, having
 from server.store.pool import Connection, PooledConnection
 
 AnyConnection = Connection | PooledConnection
@@ -40,17 +41,25 @@ SELECT_WAITING = """
 select count(*) from (select from quarantined_receipt where state = 1 limit $1) as waiting
 """
 
-# Of two that decide one does.
+# Of two that decide one does: the second waits for the row, and finds it decided.
 DECIDE = """
-update quarantined_receipt
-   set state = $2, changed_at_us = $3, changed_by = $4, note = $5
- where quarantine_id = $1 and state = 1
+update quarantined_receipt q
+   set state = decision.state,
+       changed_at_us = decision.at_us,
+       changed_by = decision.changed_by,
+       note = decision.note
+  from unnest($1::bytea[], $2::smallint[], $3::text[], $4::text[], $5::bigint[])
+    as decision (quarantine_id, state, changed_by, note, at_us)
+ where q.quarantine_id = decision.quarantine_id
+   and q.state = 1
+returning q.quarantine_id
 """
 
 WRITE_STATEMENTS = {
     "INSERT_QUARANTINED": INSERT_QUARANTINED,
     "SELECT_QUARANTINED": SELECT_QUARANTINED,
     "SELECT_WAITING": SELECT_WAITING,
+    "DECIDE": DECIDE,
 }
 """What Forward runs for what it cannot take."""
 
@@ -74,8 +83,15 @@ class Quarantined(Struct, frozen=True):
     note: str
 
 
-async def write_quarantined(connection: AnyConnection, commits: Sequence[Commit]) -> None:
-    """Write what could not be taken."""
+async def write_quarantined(
+    connection: AnyConnection, commits: Sequence[Commit]
+) -> frozenset[bytes]:
+    """Write what could not be taken, and what is decided about that.
+
+    Returns:
+        The first key of each commit that decides about an entry which does not wait; if there are
+        any, the transaction must be rolled back.
+    """
     rows = [
         (
             commit.keys[0].key_id,
@@ -95,6 +111,8 @@ async def write_quarantined(connection: AnyConnection, commits: Sequence[Commit]
     ]
     if rows:
         await connection.fetch(INSERT_QUARANTINED, *zip(*rows, strict=True))
+    deciding = tuple(having(commits, "decisions"))
+    return await _write_decisions(connection, deciding) if deciding else frozenset()
 
 
 async def read_quarantined(connection: AnyConnection, quarantine_id: bytes) -> Quarantined | None:
@@ -123,8 +141,20 @@ async def count_waiting(connection: AnyConnection, most: int) -> int:
     return found
 
 
-async def decide_quarantined(
-    connection: AnyConnection, quarantine_id: bytes, state: int, at_us: int, by: str, note: str
-) -> None:
-    """Mend or drop an entry that waits; one that was decided on before stays as it is."""
-    await connection.execute(DECIDE, quarantine_id, state, at_us, by, note)
+async def decide(
+    connection: AnyConnection, decisions: Sequence[tuple[QuarantineDecision, int]]
+) -> set[bytes]:
+    """Decide on entries, each at an instant; answer those that had waited, the others stay."""
+    rows = [(*astuple(one), at_us) for one, at_us in decisions]
+    found = await connection.fetch(DECIDE, *zip(*rows, strict=True))
+    return {row[0] for row in found}
+
+
+async def _write_decisions(
+    connection: AnyConnection, commits: Sequence[Commit]
+) -> frozenset[bytes]:
+    own = [(commit, one) for commit in commits for one in commit.decisions]
+    decided = await decide(connection, [(one, commit.recorded_at_us) for commit, one in own])
+    return frozenset(
+        commit.keys[0].key_id for commit, one in own if one.quarantine_id not in decided
+    )

@@ -5,6 +5,7 @@ the account's lock. A taken key means: answer what the key stands for.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from msgspec import Struct
@@ -49,6 +50,10 @@ class Operation(Protocol):
 
     async def decide(self, seen: Seen, deadline_s: float) -> Decided:
         """Decide; raises Refusal."""
+
+
+Run = Callable[[Context, Operation, float], Awaitable[bytes]]
+"""What carries an operation out, as `run_durable` does."""
 
 
 async def run_durable(context: Context, operation: Operation, deadline_s: float) -> bytes:

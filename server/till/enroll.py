@@ -37,6 +37,7 @@ from server.till.submit_profile import (
     answers_digest,
     answers_from_pb,
     checked_answers,
+    fields_to_come,
     stored_answers,
 )
 
@@ -181,7 +182,11 @@ class EnrollOperation:
             new_accounts=(self._account(enrolled),) if is_new else (),
             receipt=StoredReceipt(command.key_id, rules.version, now_us, request, b"", answer),
             answers=stored_answers(
-                enrolled.customer_id, answers, pb.PROFILE_CHANNEL_TILL, command.cashier_id
+                enrolled.customer_id,
+                answers,
+                pb.PROFILE_CHANNEL_TILL,
+                command.cashier_id,
+                fields_to_come(context, command.chain_id, now_us),
             ),
             new_customers=(self._customer(enrolled),) if is_new else (),
             new_identifiers=identifiers,

@@ -10,7 +10,7 @@ from server.store.forwarded import Parked
 from server.till.advice import Advised, advice_of
 from server.till.catching_up import NOT_HEARD_OF, catch_up
 from server.till.context import Context
-from server.till.durable import run_durable
+from server.till.durable import Run, run_durable
 from server.till.forward_back import ForwardedRefund, ForwardedVoid, RefundAdvice
 from server.till.forward_sale import SaleAdvice, forward_sale
 from server.till.parked import settle_parked
@@ -59,20 +59,28 @@ async def forward(
     return await put_in_quarantine(context, request, problem, deadline_s)
 
 
-async def taken(context: Context, advice: Advised, deadline_s: float) -> bytes:
+async def taken(
+    context: Context, advice: Advised, deadline_s: float, run: Run | None = None
+) -> bytes:
     """Record, settle or park what was forwarded.
+
+    Args:
+        context: ports.
+        advice: what was forwarded.
+        deadline_s: the loop's time past which nothing is written.
+        run: carries out what becomes of it; without one `run_durable`.
 
     Raises:
         Refusal: also for what belongs into quarantine.
     """
     if isinstance(advice, SaleAdvice):
-        answer, waiting = await forward_sale(context, advice, deadline_s)
+        answer, waiting = await forward_sale(context, advice, deadline_s, run)
         if waiting:
             await _settle_waiting(context, waiting, deadline_s)
         return answer
     if isinstance(advice, RefundAdvice):
-        return await run_durable(context, ForwardedRefund(context, advice), deadline_s)
-    return await run_durable(context, ForwardedVoid(context, advice), deadline_s)
+        return await (run or run_durable)(context, ForwardedRefund(context, advice), deadline_s)
+    return await (run or run_durable)(context, ForwardedVoid(context, advice), deadline_s)
 
 
 async def _settle_waiting(context: Context, waiting: tuple[Parked, ...], deadline_s: float) -> None:

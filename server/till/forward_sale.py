@@ -56,7 +56,7 @@ from server.till import instruments
 from server.till.break_off import void_key_id_of
 from server.till.checkout import CheckoutCommand, CheckoutOperation, ExceptionKind, Frozen, Sold
 from server.till.context import Context
-from server.till.durable import Decided, run_durable
+from server.till.durable import Decided, Run, run_durable
 from server.till.forward_command import Forwarded, acknowledged, check_instant
 from server.till.history import base_of, is_sale, read_history, turn_key
 from server.till.old_rules import in_time, rules_of_version
@@ -78,9 +78,15 @@ class SaleAdvice(Struct, frozen=True):
 
 
 async def forward_sale(
-    context: Context, advice: SaleAdvice, deadline_s: float
+    context: Context, advice: SaleAdvice, deadline_s: float, run: Run | None = None
 ) -> tuple[bytes, tuple[Parked, ...]]:
     """Record or settle a forwarded sale; durable when this returns.
+
+    Args:
+        context: ports.
+        advice: the checked request.
+        deadline_s: the loop's time past which nothing is written.
+        run: carries its operations out; without one `run_durable`.
 
     Returns:
         The acknowledgement, and what had waited for the sale when it was looked up.
@@ -94,12 +100,13 @@ async def forward_sale(
     forward = ForwardOperation(context, advice)
     while True:
         try:
-            return await run_durable(context, forward, deadline_s), forward.waiting
+            answer = await (run or run_durable)(context, forward, deadline_s)
+            return answer, forward.waiting
         except UndoFirstError as first:
             # Its own commit: sold anew it reads the accounts as that has left them. Whoever dies in
             # between is sent the statement again, and goes on from here.
             undoing = UndoOperation(context, advice, first.turn)
-            await run_durable(context, undoing, deadline_s)
+            await (run or run_durable)(context, undoing, deadline_s)
 
 
 class UndoFirstError(Exception):

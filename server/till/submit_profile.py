@@ -17,7 +17,7 @@ from rewards.sale import derived_key_id, fingerprint_of
 from server.codec import check
 from server.codec.sale_pb import identifier_from_pb
 from server.lookups import Seen, Wanted
-from server.profile_answer import KEPT_CHECKS, normal_answer
+from server.profile_answer import is_kept, normal_answer
 from server.reference import StoreInfo
 from server.store.facts import KnownKey
 from server.till.context import Context, voice_of
@@ -132,16 +132,40 @@ def _region(time_zone: str) -> str:
     return found
 
 
+def fields_to_come(context: Context, chain_id: str, at_us: int) -> tuple[ProfileField, ...]:
+    """Fields of the chain's programs that are published and not in force at an instant."""
+    coming = context.reference.rules_to_come(chain_id, at_us)
+    return tuple(compiled.field for rules in coming for compiled in rules.program.fields)
+
+
 def stored_answers(
-    customer_id: int, answers: Sequence[tuple[ProfileField, str]], channel: int, cashier_id: str
+    customer_id: int,
+    answers: Sequence[tuple[ProfileField, str]],
+    channel: int,
+    cashier_id: str,
+    to_come: Sequence[ProfileField],
 ) -> tuple[StoredAnswer, ...]:
-    """Make checked answers ready to be written; `channel` is a ProfileChannel."""
+    """Make checked answers ready to be written.
+
+    Args:
+        customer_id: whose.
+        answers: with the fields that are in force.
+        channel: a ProfileChannel.
+        cashier_id: who asked.
+        to_come: fields of later versions, whose rules may ask about an answer of theirs.
+    """
+    kept = {
+        (field.field_code, value)
+        for field, value in answers
+        for one in (field, *to_come)
+        if one.field_code == field.field_code and is_kept(one, value)
+    }
     return tuple(
         StoredAnswer(
             customer_id=customer_id,
             field_code=field.field_code,
             value=value,
-            kept_value=value if field.check in KEPT_CHECKS else None,
+            kept_value=value if (field.field_code, value) in kept else None,
             channel=channel,
             cashier_id=cashier_id,
         )
@@ -196,7 +220,13 @@ class ProfileOperation:
             recorded_at_us=now_us,
             accounts=(AccountChange(facts.account_id, facts.account_version),),
             receipt=StoredReceipt(command.key_id, rules.version, now_us, request, b"", answer),
-            answers=stored_answers(facts.customer_id, answers, command.channel, command.cashier_id),
+            answers=stored_answers(
+                facts.customer_id,
+                answers,
+                command.channel,
+                command.cashier_id,
+                fields_to_come(context, command.chain_id, now_us),
+            ),
         )
         return Decided(commit, answer)
 

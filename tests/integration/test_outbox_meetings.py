@@ -130,7 +130,7 @@ class World:
         async with self.database.reading() as connection:
             await recipients.set_stop(connection, chain_id, phone_hash, self.now_us, "")
 
-    async def go_on(self, task: "asyncio.Task[None]") -> None:
+    async def go_on(self, task: "asyncio.Task[Any]") -> None:
         """Let a task run until it is done or waits for a lock of the database."""
         async with asyncio.timeout(WAIT_S):
             while not task.done() and not await self.watcher.fetchval(IS_WAITING):
@@ -218,3 +218,31 @@ async def test_a_stop_after_the_stop_list_was_read(world: World, is_resend: bool
     assert world.gateway.taken == []
     assert await world.standing() == MessageState.STOPPED
     assert (await world.notes())[-1] == "the phone is on the stop list"
+
+
+@pytest.mark.parametrize("is_stopped", [True, False])
+@pytest.mark.parametrize("is_changed", [False, True])
+async def test_a_stop_while_the_message_waits_for_its_own_row(
+    world: World, is_changed: bool, is_stopped: bool
+) -> None:
+    """Whoever has the row leaves it as it was, or writes it anew. Waiting alone stops nothing."""
+    await world.queue()
+    holder = await asyncpg.connect(world.dsn, timeout=10)
+    try:
+        holding = holder.transaction()
+
+        async def hold() -> None:
+            await holding.start()
+            await holder.execute("update outbox_message set changed_at_us = changed_at_us")
+
+        sending = asyncio.create_task(world.met(recipients.SELECT_STOP, hold).run())
+        await world.go_on(sending)
+        assert not sending.done()
+        await world.stop(CHAIN if is_stopped else "other", PHONE)
+        await (holding.commit() if is_changed else holding.rollback())
+        assert await sending == 1
+    finally:
+        await holder.close()
+    assert len(world.gateway.taken) == (0 if is_stopped else 1)
+    assert await world.standing() == (MessageState.STOPPED if is_stopped else MessageState.SENT)
+    assert ("the phone is on the stop list" in await world.notes()) == is_stopped

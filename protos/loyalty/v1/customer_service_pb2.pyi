@@ -295,13 +295,17 @@ class GetStatementRequest(_message.Message):
     to_us: _builtins.int
     """Optional. Up to when, UTC microseconds, not included; 0 is all."""
     known_at_us: _builtins.int
-    """Optional. By what was recorded up to here, UTC microseconds; 0 is now. With the same instant
-    a statement reads the same for ever.
+    """Optional. By what was recorded up to here, UTC microseconds; 0 is now, with page_token what the
+    page before was asked with. With the same instant a statement of the same account reads the
+    same for ever.
     """
     page_size: _builtins.int
     """Optional. Entries a page, at most 500; 0 is 100."""
     page_token: _builtins.str
-    """Optional. As the page before answered it; empty begins."""
+    """Optional. As the page before answered it; empty begins. It belongs to the account on which it
+    was begun: after a merge the pages go on with that one's own history. INCONSISTENT, naming this
+    field, if the customer has left that account (a household): begin again.
+    """
     @_builtins.property
     def customer(self) -> Global___CustomerReference:
         """Required. Who."""

@@ -166,7 +166,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_QUARANTINED_NOT_FOUND: _ErrorReason.ValueType  # 82
     """NOT_FOUND: nothing is in quarantine under this id."""
     ERROR_REASON_QUARANTINE_STATE: _ErrorReason.ValueType  # 83
-    """FAILED_PRECONDITION: it was mended or dropped before. Metadata: state, changed_by."""
+    """FAILED_PRECONDITION: it was mended, with another receipt, or dropped before. Metadata: state
+    (MENDED, DROPPED; MENDING: a mending with another receipt has begun and has not ended),
+    changed_by.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons for a refusal, with the status code each comes with."""
@@ -311,5 +314,8 @@ clock_offset_us, now_us, limit (FUTURE, AGE, TOLERANCE).
 ERROR_REASON_QUARANTINED_NOT_FOUND: ErrorReason.ValueType  # 82
 """NOT_FOUND: nothing is in quarantine under this id."""
 ERROR_REASON_QUARANTINE_STATE: ErrorReason.ValueType  # 83
-"""FAILED_PRECONDITION: it was mended or dropped before. Metadata: state, changed_by."""
+"""FAILED_PRECONDITION: it was mended, with another receipt, or dropped before. Metadata: state
+(MENDED, DROPPED; MENDING: a mending with another receipt has begun and has not ended),
+changed_by.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

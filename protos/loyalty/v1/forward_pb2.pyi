@@ -238,7 +238,9 @@ Global___GetQuarantinedResponse: _TypeAlias = GetQuarantinedResponse  # noqa: Y0
 
 @_typing.final
 class MendQuarantinedRequest(_message.Message):
-    """Forwards a corrected receipt in the stead of one in quarantine. Repeating it is safe."""
+    """Forwards a corrected receipt in the stead of one in quarantine. Repeating it is safe; an entry is
+    mended once, with one receipt: another one, or a drop, is refused, and nothing of it is recorded.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -304,7 +306,9 @@ Global___MendQuarantinedResponse: _TypeAlias = MendQuarantinedResponse  # noqa: 
 
 @_typing.final
 class DropQuarantinedRequest(_message.Message):
-    """Decides that a receipt in quarantine is nothing. Repeating it is safe."""
+    """Decides that a receipt in quarantine is nothing. Repeating it is safe; one that was mended is
+    refused.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
