@@ -18,7 +18,7 @@ from pos_sim.cash_server import spool_rows
 from pos_sim.cash_server.answer import CashServerError
 from pos_sim.cash_server.ceiling import Ceilings
 from pos_sim.cash_server.entry import Entry, Kind
-from pos_sim.cash_server.forwarding import ForwardRule
+from pos_sim.cash_server.forwarding import FAULTS_MAX, ForwardRule
 from pos_sim.cash_server.link_health import RushRule
 from pos_sim.cash_server.relay import Call, Rules
 from pos_sim.cash_server.run import CashServer, CashSettings
@@ -144,6 +144,36 @@ async def test_one_that_is_refused_does_not_block_those_behind_it(tmp_path: Path
     assert tally["forwarded"] == 3
     assert tally["set_aside"] == 1
     assert counts["forward"] == 5
+
+
+async def test_one_that_cannot_be_spelled_does_not_block_others(tmp_path: Path) -> None:
+    """A field that no version of the contract has, of a kind that it never has, is set aside."""
+    fake = FakeServer()
+    odd = fact(1)
+    odd.MergeFromString(b"\xfb\x3e\xfc\x3e")  # group 1007, with nothing in it
+    async with serving(fake) as target, cash_server(tmp_path / "spool", target) as cash:
+        for one in (odd, fact(2), fact(3, "t2")):
+            assert (await ask(cash, "checkout", one)).result == pb.DURABLE_RESULT_SPOOLED
+        await until(lambda: len(cash.backlog) == 0)
+        tally = await cash.spool.do(spool_rows.read_tally)
+    assert (tally["set_aside"], tally["forwarded"], len(fake.forwarded)) == (1, 2, 2)
+
+
+async def test_only_faults_of_the_server_are_counted_as_such(tmp_path: Path) -> None:
+    """A fact that the link has failed many times is not set aside for one fault."""
+
+    def before(call: str, count: int) -> None:
+        if count <= 2 * FAULTS_MAX:
+            raise FakeError(grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
+        if count < 3 * FAULTS_MAX:
+            raise FakeError(grpc.StatusCode.INTERNAL, "INTERNAL")
+
+    fake = FakeServer(faults=Faults(before=before))
+    async with serving(fake) as target, cash_server(tmp_path / "spool", target) as cash:
+        await ask(cash, "checkout", fact(1))
+        await until(lambda: len(cash.backlog) == 0)
+        tally = await cash.spool.do(spool_rows.read_tally)
+    assert (tally.get("set_aside"), tally["forwarded"]) == (None, 1)
 
 
 async def test_an_outcome_that_was_said_beforehand_is_forwarded(tmp_path: Path) -> None:
