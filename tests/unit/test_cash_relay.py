@@ -1,6 +1,7 @@
 """A cash server in this process against a server that errs on demand: what tills are told."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -83,6 +84,22 @@ def fact(number: int, till: str = "t1", kind: int = PLAIN, outcome: int = 1) -> 
     made.closed = True
     made.outcome.kind, made.outcome.number = kind, outcome  # type: ignore[assignment]
     return made
+
+
+def unsaid(number: int) -> pb.CheckoutRequest:
+    made = request(number)
+    made.closed = True
+    return made
+
+
+def said_beforehand(number: int) -> pb.CheckoutRequest:
+    made = request(number)
+    made.outcome.kind, made.outcome.number = PLAIN, 1
+    return made
+
+
+DIFFERENTLY_FORWARDED = pytest.mark.parametrize("made", [said_beforehand(1), unsaid(1)])
+"""Forwarded, these say PLAIN; a till that was answered live has sold as it was answered."""
 
 
 async def fill(spool: Spool) -> None:
@@ -178,9 +195,7 @@ async def test_only_faults_of_the_server_are_counted_as_such(tmp_path: Path) -> 
 
 async def test_an_outcome_that_was_said_beforehand_is_forwarded(tmp_path: Path) -> None:
     """The till says in its request what it will have done, hears nothing, and says no more."""
-    fake, port = FakeServer(), free_port()
-    early = request(1)
-    early.outcome.kind, early.outcome.number = PLAIN, 1
+    fake, port, early = FakeServer(), free_port(), said_beforehand(1)
     async with cash_server(tmp_path / "spool", f"127.0.0.1:{port}") as cash:
         reason, metadata, _ = await refused(ask(cash, "checkout", early))
         assert (reason, metadata["kept"]) == ("LINK_BROKEN_OFF", "yes")
@@ -188,6 +203,68 @@ async def test_an_outcome_that_was_said_beforehand_is_forwarded(tmp_path: Path) 
             await until(lambda: len(fake.forwarded) == 1)
     assert fake.forwarded[0].outcome == early.outcome
     assert fake.calls["break_off"] == 0
+
+
+@DIFFERENTLY_FORWARDED
+async def test_a_crash_after_an_answer_states_nothing_else(
+    made: pb.CheckoutRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left to do later is lost with the process; the till has its answer by then."""
+    async with serving(FakeServer()) as target, cash_server(tmp_path / "spool", target) as cash:
+        monkeypatch.setattr(cash.spool, "do_later", lambda work: None)
+        assert (await ask(cash, "checkout", made)).result == pb.DURABLE_RESULT_COMMITTED
+        assert await cash.spool.do(spool_rows.read_unsettled) == []
+
+
+async def test_a_crash_after_a_refusal_states_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def before(call: str, count: int) -> None:
+        raise FakeError(grpc.StatusCode.FAILED_PRECONDITION, "PRICE_WOULD_RISE")
+
+    fake = FakeServer(faults=Faults(before=before))
+    async with serving(fake) as target, cash_server(tmp_path / "spool", target) as cash:
+        monkeypatch.setattr(cash.spool, "do_later", lambda work: None)
+        with pytest.raises(RefusedError):
+            await ask(cash, "checkout", said_beforehand(1))
+        assert await cash.spool.do(spool_rows.read_unsettled) == []
+
+
+async def test_an_answer_that_the_spool_would_contradict_is_not_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk gets full while the server answers: the till is told what will be forwarded."""
+
+    async def full(work: object) -> None:
+        raise SpoolError("full")
+
+    def before(call: str, count: int) -> None:
+        if call == "checkout":
+            monkeypatch.setattr(cash.spool, "do", full)
+
+    fake = FakeServer(faults=Faults(before=before))
+    async with serving(fake) as target, cash_server(tmp_path / "spool", target) as cash:
+        reason, metadata, _ = await refused(ask(cash, "checkout", said_beforehand(1)))
+        assert (reason, metadata) == ("LINK_BROKEN_OFF", {"result": "UNKNOWN", "kept": "yes"})
+        monkeypatch.undo()
+        await until(lambda: len(fake.forwarded) == 1)
+    assert fake.forwarded[0].outcome == said_beforehand(1).outcome
+
+
+@DIFFERENTLY_FORWARDED
+async def test_what_the_disk_takes_too_late_was_answered_live(
+    made: pb.CheckoutRequest, tmp_path: Path
+) -> None:
+    """A disk that is slow, not full: the call goes live without it, and is kept all the same."""
+    fake, is_free = FakeServer(), threading.Event()
+    async with serving(fake) as target, cash_server(tmp_path / "spool", target) as cash:
+        cash.spool.do_later(lambda rows: is_free.wait(PATIENCE_S))
+        assert (await ask(cash, "checkout", made)).result == pb.DURABLE_RESULT_COMMITTED
+        is_free.set()
+        async with asyncio.timeout(PATIENCE_S):
+            while await cash.spool.do(spool_rows.read_unsettled):
+                pass  # it is kept at first, and forgotten behind that
+    assert fake.forwarded == []
 
 
 async def test_the_server_is_not_told_of_an_outcome_that_is_yet_to_be(tmp_path: Path) -> None:
@@ -198,8 +275,7 @@ async def test_the_server_is_not_told_of_an_outcome_that_is_yet_to_be(tmp_path: 
             heard.append(request)
             return super().checkout(request)
 
-    early = request(1)
-    early.outcome.kind, early.outcome.number = PLAIN, 1
+    early = said_beforehand(1)
     async with serving(Listening()) as target, cash_server(tmp_path / "spool", target) as cash:
         sold = await ask(cash, "checkout", early)
         assert sold.result == pb.DURABLE_RESULT_COMMITTED
