@@ -165,5 +165,9 @@ class Expiry:
 
 
 def expiry_key_id_of(account_id: int, version: int) -> bytes:
-    """The key of an expiry: one for each version of an account."""
-    return derived_key_id(b"expiry", account_id.to_bytes(8, "big"), version.to_bytes(8, "big"))
+    """The key of an expiry: one for each version of an account.
+
+    Ids of bearers' accounts are below 0.
+    """
+    account = account_id.to_bytes(8, "big", signed=True)
+    return derived_key_id(b"expiry", account, version.to_bytes(8, "big"))

@@ -5,6 +5,8 @@ from collections import deque
 from msgspec import Struct
 
 KEPT = 8
+OPEN_LONGEST_US = 86_400_000_000
+"""So long a receipt may have been open, suspended ones among them."""
 
 
 class Sample(Struct, frozen=True):
@@ -60,13 +62,19 @@ class TillOffsets:
     def seen(self, till: str, opened_us: int, now_us: int) -> None:
         """A till has opened a receipt by its clock: it did so before now, not after.
 
+        If it would have been open for longer than receipts are, by what is held of a clock that was
+        ahead, that clock has been set since.
+
         Args:
             till: Which.
             opened_us: When, by the till's clock.
             now_us: Our clock.
         """
-        if opened_us > now_us - self.offset_us(till):
+        offset_us = self.offset_us(till)
+        if opened_us > now_us - offset_us:
             self._by_till[till] = now_us - opened_us
+        elif offset_us < 0 and opened_us < now_us - offset_us - OPEN_LONGEST_US:
+            self._by_till[till] = min(0, now_us - opened_us)
 
     def offset_us(self, till: str) -> int:
         """Our clock minus the till's, microseconds."""

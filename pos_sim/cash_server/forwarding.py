@@ -100,6 +100,7 @@ class Forwarding:
         self._width = Width(rule.at_once, rule.aim_s)
         self._under_way = 0
         self._failures: Counter[int] = Counter()
+        self._faults: Counter[int] = Counter()
         self.last_error = ""
 
     async def run(self) -> None:
@@ -114,6 +115,9 @@ class Forwarding:
         not_before_s = 0.0
         try:
             not_before_s = await self._deliver(item)
+        except Exception as error:  # one that fails in whatever way must not take others with it
+            _log.exception("not_forwarded", entry_id=item.entry_id, till=item.till)
+            not_before_s = self._failed(item, f"a fault of ours: {error!r}", 0.0)
         finally:
             self._under_way -= 1
             self._backlog.give_back(item, not_before_s)
@@ -168,14 +172,25 @@ class Forwarding:
 
     def _refused(self, item: Item, refusal: Refusal) -> float:
         """Try again later what may succeed then; set aside what cannot: it blocks nobody."""
-        may_succeed = refusal.is_passing or refusal.reason in LATER
         if refusal.is_passing:
             self._width.lost()
-        if may_succeed or (refusal.is_fault and self._failures[item.entry_id] + 1 < FAULTS_MAX):
+        if refusal.is_passing or refusal.reason in LATER:
             return self._put_off(item, str(refusal), refusal.retry_after_s)
-        _log.warning("set_aside", entry_id=item.entry_id, till=item.till, why=str(refusal))
-        self.last_error = str(refusal)
-        self._settle(item, State.SET_ASIDE, str(refusal))
+        if refusal.is_fault:
+            return self._failed(item, str(refusal), refusal.retry_after_s)
+        return self._set_aside(item, str(refusal))
+
+    def _failed(self, item: Item, why: str, at_least_s: float) -> float:
+        """Somebody is at fault: try again a few times, however often the link has failed before."""
+        self._faults[item.entry_id] += 1
+        if self._faults[item.entry_id] < FAULTS_MAX:
+            return self._put_off(item, why, at_least_s)
+        return self._set_aside(item, why)
+
+    def _set_aside(self, item: Item, why: str) -> float:
+        _log.warning("set_aside", entry_id=item.entry_id, till=item.till, why=why)
+        self.last_error = why
+        self._settle(item, State.SET_ASIDE, why)
         return 0.0
 
     def _put_off(self, item: Item, why: str, at_least_s: float) -> float:
@@ -194,6 +209,7 @@ class Forwarding:
     def _done(self, item: Item) -> None:
         self._backlog.drop(item.entry_id)
         self._failures.pop(item.entry_id, None)
+        self._faults.pop(item.entry_id, None)
 
     def _write(self, entry: Entry) -> tuple[str, bytes]:
         """The call that settles an entry."""

@@ -1,7 +1,9 @@
 """What becomes of a till's call: answered live in time, or broken off and kept."""
 
 import asyncio
+import sqlite3
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import grpc
@@ -30,6 +32,7 @@ ONLY_FORWARDED: Mapping[Kind, frozenset[str]] = {
 """Refusals of a fact after which the server still takes it forwarded."""
 DISK_SHARE = 0.5
 """Of a call's time: so long the disk is waited for."""
+_Admitting = asyncio.Future[spool_rows.Admitted]
 ENDED = frozenset({ReceiptState.RECEIPT_STATE_COMMITTED, ReceiptState.RECEIPT_STATE_VOIDED})
 
 
@@ -63,6 +66,18 @@ class Call(Struct, frozen=True):
     request: Any
     until_s: float
     till_clock_us: int = 0
+
+
+class _SlowDiskError(SpoolError):
+    """The disk takes too long to keep a call.
+
+    Attributes:
+        work: Ends when it has it.
+    """
+
+    def __init__(self, work: _Admitting) -> None:
+        super().__init__("the disk is too slow")
+        self.work = work
 
 
 class Relay:
@@ -111,7 +126,7 @@ class Relay:
         try:
             admitted = await self._admit(entry, call)
         except SpoolError as error:
-            return await self._without_spool(entry, call, str(error))
+            return await self._without_spool(entry, call, error)
         if admitted.way == Way.TRY:
             assert admitted.entry is not None, "what is tried is kept"
             return await self._try(admitted.entry, call)
@@ -138,16 +153,24 @@ class Relay:
         patience_s = DISK_SHARE * self._left_s(call, asyncio.get_running_loop().time())
         done, _ = await asyncio.wait([work], timeout=patience_s)
         if not done:
-            work.add_done_callback(self._kept_late)
-            raise SpoolError("the disk is too slow")
+            raise _SlowDiskError(work)
         return work.result()
 
-    def _kept_late(self, work: asyncio.Future[spool_rows.Admitted]) -> None:
-        """The disk had it after all when nobody waited any more: as if it had been broken off."""
+    def _kept_late(self, is_answered: bool, work: _Admitting) -> None:
+        """The disk had it after all when nobody waited any more.
+
+        Args:
+            is_answered: The server has answered it meanwhile; else it is broken off.
+            work: Is done.
+        """
         if work.cancelled() or work.exception() is not None:
             return
         entry = work.result().entry
-        if entry is not None:
+        if entry is None:
+            return
+        if is_answered and entry.state == State.LIVE:
+            self._spool.do_later(lambda rows: spool_rows.forget(rows, entry, False))
+        else:
             self._spool.do_later(lambda rows: spool_rows.give_up(rows, entry))
             self._wait(entry)
 
@@ -159,25 +182,58 @@ class Relay:
         except RefusedError as error:
             if entry.is_fact and error.refusal.reason in ONLY_FORWARDED.get(entry.kind, ()):
                 return self._give_up(entry, call)
-            self._spool.do_later(lambda rows: spool_rows.forget(rows, entry, False))
+            if not await self._forget(entry, call, with_requests=False):
+                return self._give_up(entry, call)
             raise
         except LinkLostError:
             return self._give_up(entry, call)
+        else:
+            if not await self._ended(entry, call, response):
+                return self._give_up(entry, call)
+            return response
         finally:
             self._backlog.ended(entry.till, entry.entry_id)
             self.changed.set()
-        self._ended(entry, response)
-        return response
 
-    def _ended(self, entry: Entry, response: Message) -> None:
-        """Forget what was answered live; a key that the till has closed is remembered."""
-        if isinstance(response, BreakOffResponse) and response.state not in ENDED:
-            now_us = self._clock()
-            self._spool.do_later(
-                lambda rows: spool_rows.settle(rows, entry.entry_id, State.FENCED, "", now_us)
-            )
-        else:
-            self._spool.do_later(lambda rows: spool_rows.forget(rows, entry, True))
+    async def _ended(self, entry: Entry, call: Call, response: Message) -> bool:
+        """Forget what was answered live; a key that the till has closed is remembered.
+
+        Returns:
+            As `_forget`.
+        """
+        if not isinstance(response, BreakOffResponse) or response.state in ENDED:
+            return await self._forget(entry, call, with_requests=True)
+        now_us = self._clock()
+        self._spool.do_later(
+            lambda rows: spool_rows.settle(rows, entry.entry_id, State.FENCED, "", now_us)
+        )
+        return True
+
+    async def _forget(self, entry: Entry, call: Call, with_requests: bool) -> bool:
+        """Forget what was answered live.
+
+        Later is soon enough, unless the entry, left behind by a crash, would be forwarded as sold
+        otherwise than the till is told now: then the till is told when it is forgotten.
+
+        Returns:
+            Whether the till may be told; not if the entry stays, because the disk is full.
+        """
+
+        def work(rows: sqlite3.Connection) -> None:
+            spool_rows.forget(rows, entry, with_requests)
+
+        if not _is_forwarded_otherwise(entry, call.request):
+            self._spool.do_later(work)
+            return True
+        forgetting = asyncio.ensure_future(self._spool.do(work))
+        patience_s = self._rules.reserve_s + self._left_s(call, asyncio.get_running_loop().time())
+        done, _ = await asyncio.wait([forgetting], timeout=patience_s)
+        if done:
+            return forgetting.exception() is None
+        # The disk is slow, and has it next; the till has no time left to wait for that.
+        forgetting.add_done_callback(_swallow)
+        self._spool.do_later(work)
+        return True
 
     def _give_up(self, entry: Entry, call: Call) -> Message:
         """Break a call off that was sent: the spool has it, and settles it later."""
@@ -211,16 +267,20 @@ class Relay:
         waiting, now_us = self._backlog.waiting(), self._clock()
         return find_reached(self._rules.ceilings, waiting, entry.amount_minor, now_us)
 
-    async def _without_spool(self, entry: Entry, call: Call, why: str) -> Message:
+    async def _without_spool(self, entry: Entry, call: Call, error: SpoolError) -> Message:
         """The disk is full: the sale goes on, but the till is told to keep what is not answered."""
         is_sent = not self._health.is_rush and not entry.is_advice
+        is_answered = is_sent
         try:
             if is_sent:
                 return await self._ask(entry, call)
         except LinkLostError:
-            pass
+            is_answered = False
+        finally:
+            if isinstance(error, _SlowDiskError):
+                error.work.add_done_callback(partial(self._kept_late, is_answered))
         if entry.is_fact:
-            raise answer.not_kept(why)
+            raise answer.not_kept(str(error))
         raise self._broken_off(entry, call, is_kept=False, is_sent=is_sent)
 
     async def _pass_on(self, call: Call) -> Message:
@@ -301,6 +361,21 @@ def _differs(kind: Kind, request: Any) -> bool:
     if kind != Kind.CHECKOUT or not request.closed or not request.HasField("outcome"):
         return False
     return bool(request.outcome.kind != OutcomeKind.OUTCOME_KIND_AS_ANSWERED)
+
+
+def _is_forwarded_otherwise(entry: Entry, request: Any) -> bool:
+    """Whether forwarding an entry would say that it was sold otherwise than it is answered."""
+    if entry.kind != Kind.CHECKOUT:
+        return False
+    if entry.has_outcome:
+        return bool(request.outcome.kind != OutcomeKind.OUTCOME_KIND_AS_ANSWERED)
+    return entry.is_fact and not request.token
+
+
+def _swallow(work: "asyncio.Future[None]") -> None:
+    """Take note of an end that nobody waits for any more."""
+    if not work.cancelled():
+        work.exception()
 
 
 def _amount_of(kind: Kind, request: Any) -> int:

@@ -18,6 +18,8 @@ from pos_sim.refusal import DETAILS_KEY, RefusedError
 SERVICE = "loyalty.v1.TillService"
 CLOCK_KEY = "loyalty-till-clock-us"
 """Metadata of a unary call: what the till's clock shows, UTC microseconds."""
+CLOCK_DIGITS_MAX = 16
+"""Of UTC microseconds, up to the year 2286."""
 TIMEOUT_DEFAULT_S = 2.25
 TIMEOUT_MS_MAX = 600_000
 IN_FLIGHT_MAX = 4_096
@@ -225,6 +227,12 @@ async def _abort(context: _Context, error: CashServerError | RefusedError) -> Ne
 
 def _till_clock_us(context: _Context) -> int:
     for key, value in context.invocation_metadata() or ():
-        if key == CLOCK_KEY and isinstance(value, str) and value.isdigit():
-            return int(value)
+        if key == CLOCK_KEY and isinstance(value, str):
+            return read_clock_us(value)
     return 0
+
+
+def read_clock_us(value: str) -> int:
+    """Read what a till says its clock shows; 0 if that is no instant, as if it had said nothing."""
+    is_number = value.isascii() and value.isdigit() and len(value) <= CLOCK_DIGITS_MAX
+    return int(value) if is_number else 0

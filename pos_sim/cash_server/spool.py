@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -121,9 +122,8 @@ class Spool:
             connection.execute("begin immediate")
             results = [job.work(connection) for job in jobs]
             connection.execute("commit")
-        except sqlite3.Error as error:
-            if connection.in_transaction:
-                connection.execute("rollback")
+        except Exception as error:  # of whatever kind: all others need this thread
+            self._roll_back()
             self.last_error = str(error)
             if is_alone or len(jobs) == 1:
                 self._fail(jobs[0], error)
@@ -131,9 +131,15 @@ class Spool:
         self._tell([(job.future, result) for job, result in zip(jobs, results, strict=True)])
         return True
 
-    def _fail(self, job: _Job[Any], error: sqlite3.Error) -> None:
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            with suppress(sqlite3.Error):  # then it is still open, and the next one rolls back
+                self._connection.execute("rollback")
+
+    def _fail(self, job: _Job[Any], error: Exception) -> None:
         if job.future is None:
-            self._overdue.append(job)
+            if isinstance(error, sqlite3.Error):  # else it would fail the same way for ever
+                self._overdue.append(job)
             return
         failure = SpoolError(str(error))
         self._loop.call_soon_threadsafe(_set_failure, job.future, failure)

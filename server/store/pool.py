@@ -30,6 +30,8 @@ RETRY_CLASSES: Final = frozenset(
     }
 )
 UNIQUE_VIOLATION: Final = "23505"
+READ_ONLY: Final = "25006"
+"""A write at a standby that is not promoted yet, or a primary that is one no more."""
 
 # asyncpg has no class of its own for a connection that is gone, only these words; its other
 # InterfaceErrors are misuse, and repeating misuse would hide the bug.
@@ -196,7 +198,7 @@ def _classify_sqlstate(error: asyncpg.PostgresError, key_constraints: frozenset[
         return "conflict"
     if sqlstate[:2] in POISON_CLASSES:
         return "poison"
-    if sqlstate[:2] in RETRY_CLASSES:
+    if sqlstate[:2] in RETRY_CLASSES or sqlstate == READ_ONLY:
         return "retry"
     # A migration under a running server: asyncpg prepares anew, but not inside a transaction.
     if isinstance(error, asyncpg.exceptions.InvalidCachedStatementError):

@@ -14,6 +14,7 @@ import pytest
 
 from loyalty.v1 import answer_pb2, receipt_pb2
 from loyalty.v1 import back_office_service_pb2 as bo
+from loyalty.v1 import ledger_pb2 as lg
 from loyalty.v1 import till_service_pb2 as pb
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
 from server.clock import set_offset, system_clock
@@ -191,6 +192,18 @@ def test_an_expired_coupon(tills: list[Any], office: Any, clock_file: Path) -> N
     set_offset(clock_file, 2 * DAY_US)
     late = tills[0].Checkout(asked(2, "later"))
     assert (to_pay(late), states(late)) == (FULL, [answer_pb2.COUPON_STATE_EXPIRED])
+
+
+def test_what_has_expired_leaves_the_accounts_of_bearers(
+    tills: list[Any], office: Any, clock_file: Path
+) -> None:
+    """The job takes it out, once: it is owed to nobody any more."""
+    imported(office, "used", "late", "later", expires_at_us=system_clock() + DAY_US)
+    tills[0].Checkout(asked(1, "used"))
+    set_offset(clock_file, 2 * DAY_US)
+    done = office.ExpireLots(lg.ExpireLotsRequest())
+    assert [(one.asset_code, one.amount_minor) for one in done.amounts] == [("coupon.half", 2)]
+    assert office.ExpireLots(lg.ExpireLotsRequest()).accounts == 0
 
 
 def test_the_coupon_for_the_next_visit(tills: list[Any]) -> None:

@@ -42,6 +42,7 @@ def server_error(sqlstate: str, constraint: str | None = None) -> asyncpg.Postgr
         ("57P01", "retry"),  # admin shutdown
         ("57P02", "retry"),  # crash shutdown
         ("57P03", "retry"),  # cannot connect now: starting up or in recovery
+        ("25006", "retry"),  # read-only transaction: a standby that is not promoted yet
         ("25P02", "fatal"),  # in failed transaction
         ("26000", "fatal"),  # unknown prepared statement
         ("28P01", "fatal"),  # invalid password

@@ -1,6 +1,7 @@
 """A cash server in this process against a server that errs on demand: what tills are told."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -18,7 +19,7 @@ from pos_sim.cash_server import spool_rows
 from pos_sim.cash_server.answer import CashServerError
 from pos_sim.cash_server.ceiling import Ceilings
 from pos_sim.cash_server.entry import Entry, Kind
-from pos_sim.cash_server.forwarding import ForwardRule
+from pos_sim.cash_server.forwarding import FAULTS_MAX, ForwardRule
 from pos_sim.cash_server.link_health import RushRule
 from pos_sim.cash_server.relay import Call, Rules
 from pos_sim.cash_server.run import CashServer, CashSettings
@@ -85,6 +86,22 @@ def fact(number: int, till: str = "t1", kind: int = PLAIN, outcome: int = 1) -> 
     return made
 
 
+def unsaid(number: int) -> pb.CheckoutRequest:
+    made = request(number)
+    made.closed = True
+    return made
+
+
+def said_beforehand(number: int) -> pb.CheckoutRequest:
+    made = request(number)
+    made.outcome.kind, made.outcome.number = PLAIN, 1
+    return made
+
+
+DIFFERENTLY_FORWARDED = pytest.mark.parametrize("made", [said_beforehand(1), unsaid(1)])
+"""Forwarded, these say PLAIN; a till that was answered live has sold as it was answered."""
+
+
 async def fill(spool: Spool) -> None:
     """Take all the room there is, also on pages that are begun."""
     size, count = 100_000, 0
@@ -146,11 +163,39 @@ async def test_one_that_is_refused_does_not_block_those_behind_it(tmp_path: Path
     assert counts["forward"] == 5
 
 
+async def test_one_that_cannot_be_spelled_does_not_block_others(tmp_path: Path) -> None:
+    """A field that no version of the contract has, of a kind that it never has, is set aside."""
+    fake = FakeServer()
+    odd = fact(1)
+    odd.MergeFromString(b"\xfb\x3e\xfc\x3e")  # group 1007, with nothing in it
+    async with serving(fake) as target, cash_server(tmp_path / "spool", target) as cash:
+        for one in (odd, fact(2), fact(3, "t2")):
+            assert (await ask(cash, "checkout", one)).result == pb.DURABLE_RESULT_SPOOLED
+        await until(lambda: len(cash.backlog) == 0)
+        tally = await cash.spool.do(spool_rows.read_tally)
+    assert (tally["set_aside"], tally["forwarded"], len(fake.forwarded)) == (1, 2, 2)
+
+
+async def test_only_faults_of_the_server_are_counted_as_such(tmp_path: Path) -> None:
+    """A fact that the link has failed many times is not set aside for one fault."""
+
+    def before(call: str, count: int) -> None:
+        if count <= 2 * FAULTS_MAX:
+            raise FakeError(grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
+        if count < 3 * FAULTS_MAX:
+            raise FakeError(grpc.StatusCode.INTERNAL, "INTERNAL")
+
+    fake = FakeServer(faults=Faults(before=before))
+    async with serving(fake) as target, cash_server(tmp_path / "spool", target) as cash:
+        await ask(cash, "checkout", fact(1))
+        await until(lambda: len(cash.backlog) == 0)
+        tally = await cash.spool.do(spool_rows.read_tally)
+    assert (tally.get("set_aside"), tally["forwarded"]) == (None, 1)
+
+
 async def test_an_outcome_that_was_said_beforehand_is_forwarded(tmp_path: Path) -> None:
     """The till says in its request what it will have done, hears nothing, and says no more."""
-    fake, port = FakeServer(), free_port()
-    early = request(1)
-    early.outcome.kind, early.outcome.number = PLAIN, 1
+    fake, port, early = FakeServer(), free_port(), said_beforehand(1)
     async with cash_server(tmp_path / "spool", f"127.0.0.1:{port}") as cash:
         reason, metadata, _ = await refused(ask(cash, "checkout", early))
         assert (reason, metadata["kept"]) == ("LINK_BROKEN_OFF", "yes")
@@ -158,6 +203,68 @@ async def test_an_outcome_that_was_said_beforehand_is_forwarded(tmp_path: Path) 
             await until(lambda: len(fake.forwarded) == 1)
     assert fake.forwarded[0].outcome == early.outcome
     assert fake.calls["break_off"] == 0
+
+
+@DIFFERENTLY_FORWARDED
+async def test_a_crash_after_an_answer_states_nothing_else(
+    made: pb.CheckoutRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left to do later is lost with the process; the till has its answer by then."""
+    async with serving(FakeServer()) as target, cash_server(tmp_path / "spool", target) as cash:
+        monkeypatch.setattr(cash.spool, "do_later", lambda work: None)
+        assert (await ask(cash, "checkout", made)).result == pb.DURABLE_RESULT_COMMITTED
+        assert await cash.spool.do(spool_rows.read_unsettled) == []
+
+
+async def test_a_crash_after_a_refusal_states_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def before(call: str, count: int) -> None:
+        raise FakeError(grpc.StatusCode.FAILED_PRECONDITION, "PRICE_WOULD_RISE")
+
+    fake = FakeServer(faults=Faults(before=before))
+    async with serving(fake) as target, cash_server(tmp_path / "spool", target) as cash:
+        monkeypatch.setattr(cash.spool, "do_later", lambda work: None)
+        with pytest.raises(RefusedError):
+            await ask(cash, "checkout", said_beforehand(1))
+        assert await cash.spool.do(spool_rows.read_unsettled) == []
+
+
+async def test_an_answer_that_the_spool_would_contradict_is_not_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk gets full while the server answers: the till is told what will be forwarded."""
+
+    async def full(work: object) -> None:
+        raise SpoolError("full")
+
+    def before(call: str, count: int) -> None:
+        if call == "checkout":
+            monkeypatch.setattr(cash.spool, "do", full)
+
+    fake = FakeServer(faults=Faults(before=before))
+    async with serving(fake) as target, cash_server(tmp_path / "spool", target) as cash:
+        reason, metadata, _ = await refused(ask(cash, "checkout", said_beforehand(1)))
+        assert (reason, metadata) == ("LINK_BROKEN_OFF", {"result": "UNKNOWN", "kept": "yes"})
+        monkeypatch.undo()
+        await until(lambda: len(fake.forwarded) == 1)
+    assert fake.forwarded[0].outcome == said_beforehand(1).outcome
+
+
+@DIFFERENTLY_FORWARDED
+async def test_what_the_disk_takes_too_late_was_answered_live(
+    made: pb.CheckoutRequest, tmp_path: Path
+) -> None:
+    """A disk that is slow, not full: the call goes live without it, and is kept all the same."""
+    fake, is_free = FakeServer(), threading.Event()
+    async with serving(fake) as target, cash_server(tmp_path / "spool", target) as cash:
+        cash.spool.do_later(lambda rows: is_free.wait(PATIENCE_S))
+        assert (await ask(cash, "checkout", made)).result == pb.DURABLE_RESULT_COMMITTED
+        is_free.set()
+        async with asyncio.timeout(PATIENCE_S):
+            while await cash.spool.do(spool_rows.read_unsettled):
+                pass  # it is kept at first, and forgotten behind that
+    assert fake.forwarded == []
 
 
 async def test_the_server_is_not_told_of_an_outcome_that_is_yet_to_be(tmp_path: Path) -> None:
@@ -168,8 +275,7 @@ async def test_the_server_is_not_told_of_an_outcome_that_is_yet_to_be(tmp_path: 
             heard.append(request)
             return super().checkout(request)
 
-    early = request(1)
-    early.outcome.kind, early.outcome.number = PLAIN, 1
+    early = said_beforehand(1)
     async with serving(Listening()) as target, cash_server(tmp_path / "spool", target) as cash:
         sold = await ask(cash, "checkout", early)
         assert sold.result == pb.DURABLE_RESULT_COMMITTED

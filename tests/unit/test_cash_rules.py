@@ -13,8 +13,10 @@ from pos_sim.cash_server.clock_offset import Sample, ServerOffset, TillOffsets
 from pos_sim.cash_server.entry import Entry, Kind, Known, State, Way, find_way, is_stated_by
 from pos_sim.cash_server.link_health import LinkHealth, RushRule
 from pos_sim.cash_server.pace import NARROWEST, Pace, Width, backoff_s
+from pos_sim.cash_server.service import read_clock_us
 
 OWN, OTHER = b"own", b"other"
+HOUR_US = 3_600_000_000
 
 
 def entry(kind: Kind, is_fact: bool) -> Entry:
@@ -314,3 +316,29 @@ def test_a_till_has_not_opened_a_receipt_in_the_future() -> None:
     tills.told("a", till_us=700, now_us=1_000)
     assert tills.offset_us("a") == 300
     assert tills.offset_us("b") == 0
+
+
+def test_a_till_whose_clock_was_set_right_is_believed_again() -> None:
+    """One receipt of a clock that was years ahead is no reason to hold it so for ever."""
+    tills, now_us = TillOffsets(), 1_790_000_000_000_000
+    tills.seen("a", opened_us=2 * now_us, now_us=now_us)
+    tills.seen("a", opened_us=now_us - 5, now_us=now_us)
+    assert tills.offset_us("a") == 0
+    # An hour ahead, it may as well have been open for an hour.
+    tills.seen("a", opened_us=now_us + HOUR_US, now_us=now_us)
+    tills.seen("a", opened_us=now_us, now_us=now_us)
+    assert tills.offset_us("a") == -HOUR_US
+
+
+@pytest.mark.parametrize(
+    ("said", "clock_us"),
+    [
+        ("1790000000000000", 1_790_000_000_000_000),
+        ("9" * 19, 0),
+        ("\N{SUPERSCRIPT TWO}", 0),
+        ("-1", 0),
+        ("", 0),
+    ],
+)
+def test_a_clock_that_shows_no_instant_says_nothing(said: str, clock_us: int) -> None:
+    assert read_clock_us(said) == clock_us

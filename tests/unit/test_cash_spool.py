@@ -18,6 +18,7 @@ from pos_sim.cash_server.spool import Spool, SpoolError
 from pos_sim.cash_server.status import read_status
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 30.0
 WRITE_AND_WAIT = """
 import asyncio, sys
 from pathlib import Path
@@ -112,6 +113,22 @@ async def test_what_must_be_done_in_the_end_is_done_when_there_is_room(tmp_path:
     await spool.do(spool_rows.read_words)
     words = await spool.do(spool_rows.read_words)
     assert len(words["large"]) == 120_000
+    await spool.close()
+
+
+async def test_what_can_never_be_stored_fails_alone(tmp_path: Path) -> None:
+    """No fault of one operation, of whatever kind, ends the thread that all others need."""
+    spool = Spool(tmp_path / "spool")
+    spool.do_later(lambda rows: 1 // 0)
+    async with asyncio.timeout(PATIENCE_S):
+        failed, other = await asyncio.gather(
+            admit(spool, replace(entry(1), sold_at_us=2**63)),
+            admit(spool, entry(2)),
+            return_exceptions=True,
+        )
+        assert isinstance(failed, SpoolError)
+        assert isinstance(other, spool_rows.Admitted)
+        assert await unsettled(spool) == [(1, State.LIVE)]
     await spool.close()
 
 
