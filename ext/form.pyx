@@ -17,6 +17,9 @@ cdef enum:
     FIELDS_MAX = 32
     NUMBERS_MAX = 64
     VARINT_BITS = 64
+    # Stubs take no more for a tag or length, however small its number is.
+    SHORT_BITS = 5 * 7
+    NUMBER_BITS = 29
     WIRE_VARINT = 0
     WIRE_FIXED_64 = 1
     WIRE_OCTETS = 2
@@ -57,8 +60,8 @@ def split(bytes message not None, Py_ssize_t most):
     cdef uint64_t tag, number, wire
     cdef list found = []
     while at < end and len(found) <= most:
-        at = _varint(at, end, &tag)
-        if at == NULL:
+        at = _short(at, end, &tag)
+        if at == NULL or not 0 < tag >> 3 < 1 << NUMBER_BITS:
             return None
         wire = tag & 7
         if wire == WIRE_FIXED_32 or wire == WIRE_FIXED_64:
@@ -67,7 +70,7 @@ def split(bytes message not None, Py_ssize_t most):
                 return None
             at += number
             continue
-        at = _varint(at, end, &number)
+        at = _varint(at, end, &number) if wire == WIRE_VARINT else _short(at, end, &number)
         if at == NULL:
             return None
         if wire == WIRE_VARINT:
@@ -148,7 +151,7 @@ cdef class Form:
         cdef Py_ssize_t place
         cdef Field *field
         while at < end:
-            at = _varint(at, end, &tag)
+            at = _short(at, end, &tag)
             if at == NULL or tag >> 3 >= NUMBERS_MAX:
                 return None
             place = self.places[tag >> 3]
@@ -156,7 +159,7 @@ cdef class Form:
                 return None
             field = &self.fields[place]
             wire = WIRE_VARINT if field.kind <= FLAG else WIRE_OCTETS
-            at = _varint(at, end, &number)
+            at = _varint(at, end, &number) if wire == WIRE_VARINT else _short(at, end, &number)
             if at == NULL or tag & 7 != wire:
                 return None
             if field.kind <= FLAG:
@@ -274,6 +277,21 @@ cdef Place _varint(Place at, Place end, uint64_t *number) noexcept:
         # The tenth byte has room for one bit.
         if shift == VARINT_BITS - 1 and byte > 1:
             return NULL
+        found |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            number[0] = found
+            return at
+        shift += 7
+    return NULL
+
+
+cdef Place _short(Place at, Place end, uint64_t *number) noexcept:
+    """Read a tag or length; NULL if it is not whole or has more than five bytes."""
+    cdef int shift = 0
+    cdef uint64_t found = 0, byte
+    while at < end and shift < SHORT_BITS:
+        byte = at[0]
+        at += 1
         found |= (byte & 0x7F) << shift
         if byte < 0x80:
             number[0] = found
