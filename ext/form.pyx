@@ -31,6 +31,7 @@ cdef enum Kind:
     FLAG      # a bool
     TEXT      # a str without NUL; bounds are characters
     OCTETS    # bytes; bounds are their count
+    RAW       # a message as its bytes; bounds are their count
     MESSAGE   # a message of another form; with least 1 it must be there
     TEXTS     # a tuple of str of 1 to `each_most` characters; bounds are their count
     MESSAGES  # a tuple of messages of another form; bounds are their count
@@ -167,7 +168,7 @@ cdef class Form:
             elif number > <uint64_t> (end - at):
                 return None
             else:
-                if field.kind >= MESSAGE and not self.repeated & _bit(place) and (
+                if field.kind >= RAW and not self.repeated & _bit(place) and (
                     seen & _bit(place)
                 ):
                     return None
@@ -194,7 +195,7 @@ cdef class Form:
             return _text(at, end, field.least, field.most)
         if field.kind == TEXTS:
             return _text(at, end, 1, field.each_most)
-        if field.kind == OCTETS:
+        if field.kind == OCTETS or field.kind == RAW:
             if not field.least <= end - at <= field.most:
                 return None
             return PyBytes_FromStringAndSize(<char *> at, end - at)
@@ -236,7 +237,7 @@ cdef object _blank(Kind kind, object form):
         return ()
     if kind == MESSAGE:
         return (<Form> form).absent
-    if kind == OCTETS:
+    if kind == OCTETS or kind == RAW:
         return b""
     if kind == TEXT:
         return ""
