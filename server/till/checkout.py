@@ -44,7 +44,13 @@ from server.codec import check
 from server.codec.answer_pb import spell_answer
 from server.codec.asked import Skipped
 from server.codec.sale_form import ReadCheckout, sale_of
-from server.codec.sale_pb import outcome_from_pb, receipt_key_from_pb, sale_from_pb
+from server.codec.sale_pb import (
+    check_choices,
+    check_stated_lines,
+    outcome_from_pb,
+    receipt_key_from_pb,
+    sale_from_pb,
+)
 from server.codec.shape import shape_of
 from server.lookups import Seen, Wanted
 from server.store.budget_holds import HeldLease
@@ -186,7 +192,7 @@ def read_command(context: Context, request: pb.CheckoutRequest | ReadCheckout) -
         key = receipt_key_from_pb(request.receipt_key)
         sale = sale_from_pb(request.sale, context.hash_identifier)
         check.number_of(request.attempt, "attempt", 0, limits.ATTEMPT_MAX)
-        check.count_of(len(request.choices), "choices", limits.CHOICES_MAX)
+        check_choices(request.choices)
         outcome = outcome_from_pb(request.outcome) if request.HasField("outcome") else None
     _check_place(key, sale)
     basket_id = request.basket_id
@@ -194,6 +200,8 @@ def read_command(context: Context, request: pb.CheckoutRequest | ReadCheckout) -
         check.id_of(basket_id, "basket_id")
     if outcome is not None and not request.closed:
         check.refuse_inconsistent("outcome", "only a closed receipt has an outcome")
+    if outcome is not None and outcome.lines:
+        check_stated_lines(outcome, sale)
     encoded_sale = encode_sale(sale)
     return CheckoutCommand(
         key=key,

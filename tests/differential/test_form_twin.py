@@ -232,6 +232,19 @@ def test_of_lines_that_do_not_fit_the_same_is_said_first(two: Sequence[Misfit]) 
     assert advised(read_spooled) == advised(spooled)
 
 
+@pytest.mark.parametrize("line_id", ["1", "nope"])
+def test_of_an_outcome_that_does_not_fit_the_same_is_said(line_id: str) -> None:
+    request = full_checkout(64)
+    request.outcome.lines.add(line_id=line_id)
+    read, spooled = read_checkout(request.SerializeToString()), forwarded(request)
+    assert read is not None
+    assert not isinstance(told(request), CheckoutCommand)
+    assert told(read) == told(request)
+    read_spooled = read_forward(spooled.SerializeToString())
+    assert read_spooled is not None
+    assert advised(read_spooled) == advised(spooled) == told(request)
+
+
 @given(n=st.integers(0, 255), data=st.data())
 def test_damaged_bytes(n: int, data: st.DataObject) -> None:
     body = bytearray(full_checkout(n).SerializeToString())
