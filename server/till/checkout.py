@@ -65,7 +65,7 @@ from server.till.holds import hold_id_of, versions_in_time
 from server.till.merged import account_today
 from server.till.refund_answer import spell_exceptions, spell_returns
 from server.till.step import step_with
-from server.till.stored import stored_checkout
+from server.till.stored import first_answer
 from server.till.tiers import bought_by
 from server.token import QuoteToken
 
@@ -265,16 +265,11 @@ class CheckoutOperation:
         if known.kind == KeyKind.FENCE:
             text = "the key was closed by BreakOff: send the receipt by Forward"
             raise Refusal(Reason.BROKEN_OFF, text, {"receipt_id": self._command.key_id.hex()})
-        stored = await stored_checkout(self._context, self._command.key_id, known, deadline_s)
-        if known.fingerprint != self._command.fingerprint:
-            metadata = {
-                "receipt_id": self._command.key_id.hex(),
-                "fingerprint": known.fingerprint.hex(),
-                "committed_at_us": str(stored.recorded_at_us),
-            }
-            text = "the key is committed with another sale"
-            raise Refusal(Reason.KEY_CONFLICT, text, metadata)
-        return stored.answer
+        key_id, fingerprint = self._command.key_id, self._command.fingerprint
+        other = "the key is committed with another sale"
+        return await first_answer(
+            self._context, key_id, known, fingerprint, other, deadline_s, key_id
+        )
 
     async def decide(self, seen: Seen, deadline_s: float) -> Decided:
         """Decide the sale at the quote's frozen instant, or now.
