@@ -16,7 +16,10 @@ from libc.string cimport memchr
 cdef enum:
     FIELDS_MAX = 32
     NUMBERS_MAX = 64
-    VARINT_BITS = 64
+    VALUE_BYTES = 10
+    # Stubs take no more for a tag or length, however small its number is.
+    SHORT_BYTES = 5
+    NUMBER_BITS = 29
     WIRE_VARINT = 0
     WIRE_FIXED_64 = 1
     WIRE_OCTETS = 2
@@ -28,6 +31,7 @@ cdef enum Kind:
     FLAG      # a bool
     TEXT      # a str without NUL; bounds are characters
     OCTETS    # bytes; bounds are their count
+    RAW       # a message as its bytes; bounds are their count
     MESSAGE   # a message of another form; with least 1 it must be there
     TEXTS     # a tuple of str of 1 to `each_most` characters; bounds are their count
     MESSAGES  # a tuple of messages of another form; bounds are their count
@@ -55,10 +59,11 @@ def split(bytes message not None, Py_ssize_t most):
     cdef Place at = <Place> PyBytes_AS_STRING(message)
     cdef Place end = at + len(message)
     cdef uint64_t tag, number, wire
+    cdef int most_bytes
     cdef list found = []
     while at < end and len(found) <= most:
-        at = _varint(at, end, &tag)
-        if at == NULL:
+        at = _varint(at, end, SHORT_BYTES, &tag)
+        if at == NULL or not 0 < tag >> 3 < 1 << NUMBER_BITS:
             return None
         wire = tag & 7
         if wire == WIRE_FIXED_32 or wire == WIRE_FIXED_64:
@@ -67,7 +72,8 @@ def split(bytes message not None, Py_ssize_t most):
                 return None
             at += number
             continue
-        at = _varint(at, end, &number)
+        most_bytes = VALUE_BYTES if wire == WIRE_VARINT else SHORT_BYTES
+        at = _varint(at, end, most_bytes, &number)
         if at == NULL:
             return None
         if wire == WIRE_VARINT:
@@ -146,17 +152,21 @@ cdef class Form:
         cdef list values = self.blank.copy()
         cdef uint64_t seen = 0, sent = 0, tag, number, wire
         cdef Py_ssize_t place
+        cdef int most_bytes
         cdef Field *field
         while at < end:
-            at = _varint(at, end, &tag)
+            at = _varint(at, end, SHORT_BYTES, &tag)
             if at == NULL or tag >> 3 >= NUMBERS_MAX:
                 return None
             place = self.places[tag >> 3]
             if place < 0:
                 return None
             field = &self.fields[place]
-            wire = WIRE_VARINT if field.kind <= FLAG else WIRE_OCTETS
-            at = _varint(at, end, &number)
+            if field.kind <= FLAG:
+                wire, most_bytes = WIRE_VARINT, VALUE_BYTES
+            else:
+                wire, most_bytes = WIRE_OCTETS, SHORT_BYTES
+            at = _varint(at, end, most_bytes, &number)
             if at == NULL or tag & 7 != wire:
                 return None
             if field.kind <= FLAG:
@@ -164,7 +174,7 @@ cdef class Form:
             elif number > <uint64_t> (end - at):
                 return None
             else:
-                if field.kind >= MESSAGE and not self.repeated & _bit(place) and (
+                if field.kind >= RAW and not self.repeated & _bit(place) and (
                     seen & _bit(place)
                 ):
                     return None
@@ -191,7 +201,7 @@ cdef class Form:
             return _text(at, end, field.least, field.most)
         if field.kind == TEXTS:
             return _text(at, end, 1, field.each_most)
-        if field.kind == OCTETS:
+        if field.kind == OCTETS or field.kind == RAW:
             if not field.least <= end - at <= field.most:
                 return None
             return PyBytes_FromStringAndSize(<char *> at, end - at)
@@ -233,7 +243,7 @@ cdef object _blank(Kind kind, object form):
         return ()
     if kind == MESSAGE:
         return (<Form> form).absent
-    if kind == OCTETS:
+    if kind == OCTETS or kind == RAW:
         return b""
     if kind == TEXT:
         return ""
@@ -264,15 +274,25 @@ cdef object _text(Place at, Place end, int64_t least, int64_t most):
     return text if least <= len(<str> text) <= most else None
 
 
-cdef Place _varint(Place at, Place end, uint64_t *number) noexcept:
-    """Read a varint of at most 64 bits; NULL if it is not whole or has more."""
-    cdef int shift = 0
+cdef inline Place _varint(Place at, Place end, int most_bytes, uint64_t *number) noexcept:
+    """Read a varint; NULL if it is not whole, or has more than 64 bits or so many bytes."""
+    # Nearly all have one byte.
+    if at < end and at[0] < 0x80:
+        number[0] = at[0]
+        return at + 1
+    return _long_varint(at, end, most_bytes, number)
+
+
+cdef Place _long_varint(Place at, Place end, int most_bytes, uint64_t *number) noexcept:
+    cdef int shift = 0, read
     cdef uint64_t found = 0, byte
-    while at < end:
+    for read in range(1, most_bytes + 1):
+        if at == end:
+            return NULL
         byte = at[0]
         at += 1
         # The tenth byte has room for one bit.
-        if shift == VARINT_BITS - 1 and byte > 1:
+        if read == VALUE_BYTES and byte > 1:
             return NULL
         found |= (byte & 0x7F) << shift
         if byte < 0x80:

@@ -23,7 +23,7 @@ from server.reference import StoreInfo
 from server.store.facts import KnownKey
 from server.till.context import Context
 from server.till.durable import Decided, run_durable
-from server.till.stored import stored_checkout
+from server.till.stored import first_answer
 
 _ENCODER = msgspec.msgpack.Encoder()
 
@@ -96,10 +96,9 @@ class GoodwillOperation:
         Raises:
             Refusal: KEY_CONFLICT if it was another gesture.
         """
-        if known.fingerprint != self._command.fingerprint:
-            raise Refusal(Reason.KEY_CONFLICT, "the goodwill id was used for another gesture")
-        stored = await stored_checkout(self._context, self._command.key_id, known, deadline_s)
-        return stored.answer
+        key_id, fingerprint = self._command.key_id, self._command.fingerprint
+        other = "the goodwill id was used for another gesture"
+        return await first_answer(self._context, key_id, known, fingerprint, other, deadline_s)
 
     async def decide(self, seen: Seen, deadline_s: float) -> Decided:
         """Grant a lot at the chain's own cost.

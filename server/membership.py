@@ -28,7 +28,7 @@ from server.lookups import Seen, Wanted
 from server.store.facts import KnownKey
 from server.till.context import Context
 from server.till.durable import Decided, run_durable
-from server.till.stored import stored_checkout
+from server.till.stored import first_answer
 
 _ENCODER = msgspec.msgpack.Encoder()
 _COMMITTED = till_pb.DURABLE_RESULT_COMMITTED
@@ -131,10 +131,9 @@ class _Operation:
         Raises:
             Refusal: KEY_CONFLICT if it was about other customers.
         """
-        if known.fingerprint != self._command.fingerprint:
-            raise Refusal(Reason.KEY_CONFLICT, "the id was used for other customers")
-        stored = await stored_checkout(self._context, self._command.key_id, known, deadline_s)
-        return stored.answer
+        key_id, fingerprint = self._command.key_id, self._command.fingerprint
+        other = "the id was used for other customers"
+        return await first_answer(self._context, key_id, known, fingerprint, other, deadline_s)
 
     def _decided(
         self,

@@ -127,6 +127,7 @@ def read_content(body: bytes) -> Content:
 
     Returns:
         One entry or more; of a call that cannot be taken why, with its id where that can be read.
+        None where it says `takes_more` alone.
     """
     parts = split(body, CALLS_MAX)
     if parts is None:
@@ -138,12 +139,15 @@ def read_content(body: bytes) -> Content:
         return Content([_too_many(_id_in(parts), len(parts))])
     own = [part for part in parts if part[0] not in (_MORE, _TAKES_MORE)]
     own_body = body if len(own) == len(parts) else b"".join(map(_spelled, own))
+    takes_more = bool(_last_number(parts, _TAKES_MORE))
     calls = [_formed(own) or _read_one(own_body)]
+    if takes_more and isinstance(calls[0], Unfit) and _says_that_alone(body):
+        return Content([], takes_more)
     for number, content in parts:
         if number == _MORE and isinstance(content, bytes):
             formed = _formed(split(content, _ALONE))
             calls.append(formed or _read_one(content, is_inner=True))
-    return Content(calls, (_TAKES_MORE, 1) in parts)
+    return Content(calls, takes_more)
 
 
 def _read_by_stubs(body: bytes) -> Content:
@@ -152,10 +156,24 @@ def _read_by_stubs(body: bytes) -> Content:
         request = parsed(pb.SessionRequest, body)
     except Refusal as refusal:
         return Content([Unfit(0, refusal)])
+    if _has_that_alone(request):
+        return Content([], takes_more=True)
     if len(request.more) >= CALLS_MAX:
         return Content([_too_many(request.correlation_id, len(request.more) + 1)])
     calls = [_frame(request), *(_frame(one, is_inner=True) for one in request.more)]
     return Content(calls, request.takes_more)
+
+
+def _says_that_alone(body: bytes) -> bool:
+    try:
+        return _has_that_alone(parsed(pb.SessionRequest, body))
+    except Refusal:
+        return False
+
+
+def _has_that_alone(request: pb.SessionRequest) -> bool:
+    """Whether nothing but `takes_more` is said, of what this version knows."""
+    return [field.number for field, _ in request.ListFields()] == [_TAKES_MORE]
 
 
 def _too_many(correlation_id: int, actual: int) -> Unfit:
@@ -167,8 +185,13 @@ def _too_many(correlation_id: int, actual: int) -> Unfit:
 
 def _id_in(parts: list[_Part] | None) -> int:
     """The id of a call that is not read as a whole; 0 if it has none."""
-    ids = [content for number, content in parts or () if number == _HEAD[0]]
-    return next((one for one in reversed(ids) if isinstance(one, int)), 0)
+    return _last_number(parts or [], _HEAD[0])
+
+
+def _last_number(parts: list[_Part], wanted: int) -> int:
+    """The value of a field that has one: of several the last counts, as for protobuf; 0 if none."""
+    found = [content for number, content in parts if number == wanted]
+    return next((one for one in reversed(found) if isinstance(one, int)), 0)
 
 
 def _read_one(body: bytes, is_inner: bool = False) -> Frame | Unfit:

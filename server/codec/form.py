@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 
 from ext.form import Form
 
-_NUMBER, _ZIGZAG, _FLAG, _TEXT, _OCTETS, _MESSAGE, _TEXTS, _MESSAGES = range(8)
+_NUMBER, _ZIGZAG, _FLAG, _TEXT, _OCTETS, _RAW, _MESSAGE, _TEXTS, _MESSAGES = range(9)
 """As `Kind` in `ext/form.pyx`."""
 _KINDS = {
     FieldDescriptor.TYPE_INT64: _NUMBER,
@@ -88,6 +88,6 @@ def form_of(
 
 def _kind(known: Any, field: Field) -> int:
     if field.is_raw:
-        return _OCTETS
+        return _RAW
     kind = _KINDS[known.type]
     return _REPEATED[kind] if known.is_repeated else kind

@@ -158,6 +158,33 @@ def _outcome_line(line: pb.OutcomeLine, n: int) -> tuple[str, int]:
     )
 
 
+def check_stated_lines(outcome: Outcome, sale: Sale) -> None:
+    """Hold the lines of an outcome to those of its sale: each at most once.
+
+    Raises:
+        Refusal: names the field.
+    """
+    known = sale.columns.line_ids
+    left = set(known)
+    for n, (line_id, _) in enumerate(outcome.lines):
+        if line_id not in left:
+            text = "is stated twice" if line_id in known else "no such line"
+            check.refuse_inconsistent(f"outcome.lines[{n}].line_id", text)
+        left.remove(line_id)
+
+
+def check_choices(choices: Sequence[pb.Choice]) -> None:
+    """Hold choices that the customer made to their limits; nothing reads them yet.
+
+    Raises:
+        Refusal: names the field.
+    """
+    check.count_of(len(choices), "choices", limits.CHOICES_MAX)
+    for n, choice in enumerate(choices):
+        check.text_of(choice.promotion_id, f"choices[{n}].promotion_id")
+        check.text_of(choice.option_id, f"choices[{n}].option_id")
+
+
 def _header_from_pb(header: pb.Header, hash_identifier: HashIdentifier) -> Header:
     """Read the header. The checks stand inline, as those of a line do."""
     parts = _HEADER_PARTS(header)

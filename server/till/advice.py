@@ -5,7 +5,6 @@ from msgspec.structs import replace
 from loyalty.v1 import till_service_pb2 as pb
 from rewards.limits import TEXT_ID_MAX
 from rewards.outcome import Advice
-from rewards.sale import OutcomeKind
 from server.codec import check
 from server.codec.sale_form import ReadCheckout, ReadForward
 from server.till import checkout, refund
@@ -77,11 +76,6 @@ def _sale(
     context: Context, paid: pb.CheckoutRequest | ReadCheckout, forwarded: Forwarded
 ) -> SaleAdvice:
     command = checkout.read_command(context, paid)
-    if forwarded.outcome.kind == OutcomeKind.OTHER:
-        known = {line.line_id for line in command.sale.lines}
-        stated = [line_id for line_id, _ in forwarded.outcome.lines]
-        if len(set(stated)) != len(stated) or not known.issuperset(stated):
-            check.refuse_inconsistent("outcome.lines", "names a line twice, or none of the sale")
     return SaleAdvice(forwarded, replace(command, key_id=forwarded.own_key_id))
 
 

@@ -43,7 +43,13 @@ from server.codec import check
 from server.codec.answer_pb import spell_answer
 from server.codec.asked import Skipped
 from server.codec.sale_form import ReadCheckout, sale_of
-from server.codec.sale_pb import outcome_from_pb, receipt_key_from_pb, sale_from_pb
+from server.codec.sale_pb import (
+    check_choices,
+    check_stated_lines,
+    outcome_from_pb,
+    receipt_key_from_pb,
+    sale_from_pb,
+)
 from server.codec.shape import shape_of
 from server.lookups import Seen, Wanted
 from server.store.budget_holds import HeldLease
@@ -59,7 +65,7 @@ from server.till.merged import account_today
 from server.till.old_rules import rules_of_version
 from server.till.refund_answer import spell_exceptions, spell_returns
 from server.till.step import step_with
-from server.till.stored import stored_checkout
+from server.till.stored import first_answer
 from server.till.tiers import bought_by
 from server.token import QuoteToken
 
@@ -186,7 +192,7 @@ def read_command(context: Context, request: pb.CheckoutRequest | ReadCheckout) -
         key = receipt_key_from_pb(request.receipt_key)
         sale = sale_from_pb(request.sale, context.hash_identifier)
         check.number_of(request.attempt, "attempt", 0, limits.ATTEMPT_MAX)
-        check.count_of(len(request.choices), "choices", limits.CHOICES_MAX)
+        check_choices(request.choices)
         outcome = outcome_from_pb(request.outcome) if request.HasField("outcome") else None
     _check_place(key, sale)
     basket_id = request.basket_id
@@ -194,6 +200,8 @@ def read_command(context: Context, request: pb.CheckoutRequest | ReadCheckout) -
         check.id_of(basket_id, "basket_id")
     if outcome is not None and not request.closed:
         check.refuse_inconsistent("outcome", "only a closed receipt has an outcome")
+    if outcome is not None and outcome.lines:
+        check_stated_lines(outcome, sale)
     encoded_sale = encode_sale(sale)
     return CheckoutCommand(
         key=key,
@@ -257,16 +265,11 @@ class CheckoutOperation:
         if known.kind == KeyKind.FENCE:
             text = "the key was closed by BreakOff: send the receipt by Forward"
             raise Refusal(Reason.BROKEN_OFF, text, {"receipt_id": self._command.key_id.hex()})
-        stored = await stored_checkout(self._context, self._command.key_id, known, deadline_s)
-        if known.fingerprint != self._command.fingerprint:
-            metadata = {
-                "receipt_id": self._command.key_id.hex(),
-                "fingerprint": known.fingerprint.hex(),
-                "committed_at_us": str(stored.recorded_at_us),
-            }
-            text = "the key is committed with another sale"
-            raise Refusal(Reason.KEY_CONFLICT, text, metadata)
-        return stored.answer
+        key_id, fingerprint = self._command.key_id, self._command.fingerprint
+        other = "the key is committed with another sale"
+        return await first_answer(
+            self._context, key_id, known, fingerprint, other, deadline_s, key_id
+        )
 
     async def decide(self, seen: Seen, deadline_s: float) -> Decided:
         """Decide the sale at the quote's frozen instant, or now.

@@ -32,7 +32,7 @@ from server.store.facts import KnownKey, read_identifiers
 from server.store.membership import read_member_by_id
 from server.till.context import Context, voice_of
 from server.till.durable import Decided, run_durable
-from server.till.stored import stored_checkout
+from server.till.stored import first_answer
 from server.till.submit_profile import (
     answers_digest,
     answers_from_pb,
@@ -153,10 +153,9 @@ class EnrollOperation:
         Raises:
             Refusal: KEY_CONFLICT if it was another enrolment.
         """
-        if known.fingerprint != self._command.fingerprint:
-            raise Refusal(Reason.KEY_CONFLICT, "the enrolment id was used for another enrolment")
-        stored = await stored_checkout(self._context, self._command.key_id, known, deadline_s)
-        return stored.answer
+        key_id, fingerprint = self._command.key_id, self._command.fingerprint
+        other = "the enrolment id was used for another enrolment"
+        return await first_answer(self._context, key_id, known, fingerprint, other, deadline_s)
 
     async def decide(self, seen: Seen, deadline_s: float) -> Decided:
         """Record who is new.

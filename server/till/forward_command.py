@@ -10,7 +10,7 @@ from rewards.outcome import Advice, ForwardState, Statement, instant_limit
 from rewards.refusal import Reason, Refusal
 from rewards.sale import Outcome, ReceiptKey, derived_key_id, key_id_of
 from server.codec import check
-from server.codec.sale_pb import outcome_from_pb, receipt_key_from_pb
+from server.codec.sale_pb import check_choices, outcome_from_pb, receipt_key_from_pb
 from server.till.context import Context
 
 _OFFSET_US_MAX = limits.INSTANT_US_MAX
@@ -90,7 +90,7 @@ def forwarded_from_pb(request: pb.ForwardRequest, advice: Advice) -> Forwarded:
     sold_at_us = check.number_of(request.sold_at_us, "sold_at_us", 1, limits.INSTANT_US_MAX)
     offset_us = request.clock_offset_us
     check.number_of(offset_us, "clock_offset_us", -_OFFSET_US_MAX, _OFFSET_US_MAX)
-    check.count_of(len(request.choices), "choices", limits.CHOICES_MAX)
+    check_choices(request.choices)
     return forwarded_of(key, outcome, sold_at_us, offset_us, advice)
 
 

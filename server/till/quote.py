@@ -22,7 +22,7 @@ from server.codec import check
 from server.codec.answer_pb import spell_answer
 from server.codec.asked import Skipped
 from server.codec.sale_form import ReadQuote, sale_of
-from server.codec.sale_pb import sale_from_pb
+from server.codec.sale_pb import check_choices, sale_from_pb
 from server.codec.shape import shape_of
 from server.lookups import Seen, Wanted
 from server.store.budget_holds import HeldLease
@@ -75,7 +75,7 @@ async def quote(context: Context, request: pb.QuoteRequest | ReadQuote, deadline
     basket_id = check.id_of(request.basket_id, "basket_id")
     reserved = reserved_by(request.reserve)
     check.number_of(request.attempt, "attempt", 0, limits.ATTEMPT_MAX)
-    check.count_of(len(request.choices), "choices", limits.CHOICES_MAX)
+    check_choices(request.choices)
     if isinstance(request, ReadQuote):
         sale = sale_of(request.sale, context.hash_identifier)
     else:

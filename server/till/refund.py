@@ -22,7 +22,7 @@ from server.till.history import forwarded_refusal, last_statement
 from server.till.original import read_original, sold_key
 from server.till.refund_answer import fill_returned, fill_unsettled
 from server.till.returns import NO_ORIGINAL
-from server.till.stored import stored_checkout
+from server.till.stored import first_answer
 
 _ENCODER = msgspec.msgpack.Encoder()
 
@@ -140,19 +140,16 @@ class RefundOperation:
         Raises:
             Refusal: BROKEN_OFF or KEY_CONFLICT.
         """
-        metadata = {"receipt_id": self._command.key_id.hex()}
         last = await last_statement(self._context, self._command.key_id, deadline_s)
         if last is not None:
             raise forwarded_refusal(self._command.key_id, last)
         if known.kind == KeyKind.FENCE:
+            metadata = {"receipt_id": self._command.key_id.hex()}
             raise Refusal(Reason.BROKEN_OFF, "the key was closed by BreakOff", metadata)
-        stored = await stored_checkout(self._context, self._command.key_id, known, deadline_s)
-        if known.fingerprint != self._fingerprint:
-            metadata["fingerprint"] = known.fingerprint.hex()
-            metadata["committed_at_us"] = str(stored.recorded_at_us)
-            text = "the key is committed with another refund or sale"
-            raise Refusal(Reason.KEY_CONFLICT, text, metadata)
-        return stored.answer
+        key_id, other = self._command.key_id, "the key is committed with another refund or sale"
+        return await first_answer(
+            self._context, key_id, known, self._fingerprint, other, deadline_s, key_id
+        )
 
     async def decide(self, seen: Seen, deadline_s: float) -> Decided:
         """Decide what is paid back, taken back and given back.

@@ -39,3 +39,35 @@ async def stored_checkout(
         if row is None:
             raise Refusal(Reason.INTERNAL, f"the row of key {key_id.hex()} is missing")
         return row
+
+
+async def first_answer(
+    context: Context,
+    key_id: bytes,
+    known: KnownKey,
+    fingerprint: bytes,
+    other: str,
+    deadline_s: float,
+    receipt_id: bytes = b"",
+) -> bytes:
+    """The answer that a key got when it was committed, if it was with the same.
+
+    Args:
+        context: ports.
+        key_id: 16 bytes.
+        known: what the key is known to stand for.
+        fingerprint: of what is asked now.
+        other: says that the key was committed with something else.
+        deadline_s: the loop's time at which waiting ends.
+        receipt_id: of a receipt, to be named in a refusal.
+
+    Raises:
+        Refusal: KEY_CONFLICT with what is committed and when; as `stored_checkout`.
+    """
+    stored = await stored_checkout(context, key_id, known, deadline_s)
+    if known.fingerprint == fingerprint:
+        return stored.answer
+    metadata = {"receipt_id": receipt_id.hex()} if receipt_id else {}
+    metadata["fingerprint"] = known.fingerprint.hex()
+    metadata["committed_at_us"] = str(stored.recorded_at_us)
+    raise Refusal(Reason.KEY_CONFLICT, other, metadata)

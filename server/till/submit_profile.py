@@ -22,7 +22,7 @@ from server.reference import StoreInfo
 from server.store.facts import KnownKey
 from server.till.context import Context, voice_of
 from server.till.durable import Decided, run_durable
-from server.till.stored import stored_checkout
+from server.till.stored import first_answer
 
 _ENCODER = msgspec.msgpack.Encoder()
 _CHANNEL_LAST = 4
@@ -193,11 +193,9 @@ class ProfileOperation:
         Raises:
             Refusal: KEY_CONFLICT if the answers were others.
         """
-        if known.fingerprint != self._command.fingerprint:
-            text = "the submission id was used for other answers"
-            raise Refusal(Reason.KEY_CONFLICT, text)
-        stored = await stored_checkout(self._context, self._command.key_id, known, deadline_s)
-        return stored.answer
+        key_id, fingerprint = self._command.key_id, self._command.fingerprint
+        other = "the submission id was used for other answers"
+        return await first_answer(self._context, key_id, known, fingerprint, other, deadline_s)
 
     async def decide(self, seen: Seen, deadline_s: float) -> Decided:
         """Record the answers.

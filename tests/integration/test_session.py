@@ -89,12 +89,15 @@ def together(messages: Sequence[pb.SessionRequest], takes_more: bool) -> bytes:
     return joined.SerializeToString()
 
 
-async def converse_together(target: str, body: bytes, answers: int) -> list[pb.SessionResponse]:
-    """Send one message, then read until there are so many answers: the messages that came."""
+async def converse_together(
+    target: str, bodies: Sequence[bytes], answers: int
+) -> list[pb.SessionResponse]:
+    """Send messages, then read until there are so many answers: the messages that came."""
     found: list[pb.SessionResponse] = []
     async with grpc.aio.insecure_channel(target) as channel:
         call: Any = channel.stream_stream("/loyalty.v1.TillService/Session")()
-        await call.write(body)
+        for body in bodies:
+            await call.write(body)
         while sum(1 for _ in answers_of(found)) < answers:
             found.append(pb.SessionResponse.FromString(await call.read()))
         await call.done_writing()
@@ -117,8 +120,8 @@ def test_calls_of_one_message_are_answered_each_and_together_to_who_takes_that(
     calls = [bad if n == POISONED else message(n) for n in range(100)]
     with serving(place, log_dir) as servers:
         target = servers[0].target
-        first = asyncio.run(converse_together(target, together(calls, takes_more=True), 100))
-        again = asyncio.run(converse_together(target, together(calls, takes_more=False), 100))
+        first = asyncio.run(converse_together(target, [together(calls, takes_more=True)], 100))
+        again = asyncio.run(converse_together(target, [together(calls, takes_more=False)], 100))
     by_id = {one.correlation_id: one for one in answers_of(first)}
     assert reason(by_id[POISONED + 1]) == "BAD_TEXT"
     sold = [one for one in by_id.values() if not one.HasField("status")]
@@ -130,6 +133,16 @@ def test_calls_of_one_message_are_answered_each_and_together_to_who_takes_that(
     alone = {one.correlation_id: one for one in again}
     for one in sold:
         assert alone[one.correlation_id].checkout == one.checkout
+
+
+def test_who_takes_several_answers_may_say_so_alone(place: dict[str, str], log_dir: Path) -> None:
+    """Nothing is refused: the first answer is that of the call behind it."""
+    bodies = [pb.SessionRequest(takes_more=True), message(3)]
+    spelled = [body.SerializeToString() for body in bodies]
+    with serving(place, log_dir) as servers:
+        found = asyncio.run(converse_together(servers[0].target, spelled, 1))
+    assert [(one.correlation_id, reason(one)) for one in answers_of(found)] == [(4, "")]
+    assert sum(one.takes_more for said in found for one in (said, *said.more)) == 1
 
 
 def test_messages_out_of_bounds(place: dict[str, str], log_dir: Path) -> None:

@@ -275,6 +275,20 @@ def test_what_was_not_sold_is_no_closed_receipt(stub: Any, name: str) -> None:
     assert stub.Checkout(checkout_request(1)).result == pb.DURABLE_RESULT_COMMITTED
 
 
+@pytest.mark.parametrize("line_id", ["1", "none"])
+def test_an_outcome_states_each_line_once(stub: Any, line_id: str) -> None:
+    """Of two amounts one would be told the back office, of another receipt's line none."""
+    request = checkout_request(1, closed=True)
+    request.outcome.kind, request.outcome.number = receipt_pb2.OUTCOME_KIND_OTHER, 1
+    request.outcome.lines.add(line_id="1", amount_minor=5)
+    request.outcome.lines.add(line_id=line_id, amount_minor=6)
+    code, found, metadata = refusal(stub.Checkout, request)
+    assert (code, found) == (grpc.StatusCode.INVALID_ARGUMENT, "INCONSISTENT")
+    assert metadata["result"] == "REFUSED"
+    del request.outcome.lines[1]
+    assert stub.Checkout(request).result == pb.DURABLE_RESULT_COMMITTED
+
+
 def test_unknown_sku_is_priced_as_sent(stub: Any) -> None:
     """An article that the feed does not know is sold as sent, flagged, and earns."""
     unknown = sale("card8", lines=1)

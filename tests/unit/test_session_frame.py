@@ -4,7 +4,7 @@ import pytest
 
 from loyalty.v1 import till_service_pb2 as pb
 from rewards.refusal import Reason
-from server.codec.message import spliced
+from server.codec.message import spliced, varint
 from server.session_frame import CALLS_MAX, Content, Frame, Unfit, read_content
 from tests.serving import checkout_request
 
@@ -79,6 +79,55 @@ def test_who_takes_several_answers_says_so(behind: bytes) -> None:
     message.takes_more = True
     assert read_content(message.SerializeToString() + behind).takes_more
     assert not read_content(checkout(1).SerializeToString() + behind).takes_more
+
+
+TAKES_MORE = pb.SessionRequest(takes_more=True).SerializeToString()
+UNKNOWN_NUMBER = b"\xf8\x07\x05"
+"""The same field, of a kind that splitting finds."""
+BEHIND = [b"", UNKNOWN_FIXED_32, UNKNOWN_NUMBER, UNKNOWN_GROUP]
+
+
+@pytest.mark.parametrize("behind", BEHIND)
+def test_a_message_may_say_that_alone(behind: bytes) -> None:
+    """Nobody waits for an answer to it, so that a refusal would be told of another call."""
+    content = read_content(TAKES_MORE + behind)
+    assert (content.calls, content.takes_more) == ([], True)
+
+
+@pytest.mark.parametrize("behind", BEHIND)
+@pytest.mark.parametrize(
+    ("beside", "told"),
+    [
+        (b"", [(0, Reason.FIELD_REQUIRED)]),
+        (b"\xa0\x01\x00", [(0, Reason.FIELD_REQUIRED)]),
+        (TAKES_MORE + b"\x10\x05", [(0, Reason.FIELD_REQUIRED)]),
+        (TAKES_MORE + b"\x08\x09", [(9, Reason.FIELD_REQUIRED)]),
+        (TAKES_MORE + by_stubs(9).SerializeToString(), [(9, "Identify")]),
+        (
+            TAKES_MORE + inner(by_stubs(9).SerializeToString()),
+            [(0, Reason.FIELD_REQUIRED), (9, "Identify")],
+        ),
+        (TAKES_MORE + inner(TAKES_MORE), [(0, Reason.FIELD_REQUIRED)] * 2),
+    ],
+)
+def test_whatever_else_lacks_its_call_is_refused(
+    beside: bytes, told: list[tuple[int, str]], behind: bytes
+) -> None:
+    assert shown(read_content(beside + behind)) == told
+
+
+@pytest.mark.parametrize("behind", ["", "unknown group"])
+@pytest.mark.parametrize(
+    ("said", "takes_more"), [((1, 0), False), ((0, 1), True), ((2,), True), ((2**40,), True)]
+)
+def test_the_last_that_is_said_of_it_counts(
+    said: tuple[int, ...], takes_more: bool, behind: str
+) -> None:
+    spelled = [b"\xa0\x01" + varint(one) for one in said]
+    body = b"".join([checkout(1).SerializeToString(), *spelled])
+    read = read_content(body + (UNKNOWN_GROUP if behind else b""))
+    assert read.takes_more is takes_more
+    assert pb.SessionRequest.FromString(body).takes_more is takes_more
 
 
 def test_noise_is_one_call_that_is_none() -> None:

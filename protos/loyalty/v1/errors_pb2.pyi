@@ -58,8 +58,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_PRICE_WOULD_RISE: _ErrorReason.ValueType  # 15
     """FAILED_PRECONDITION: a price would rise against the quote: quote again."""
     ERROR_REASON_KEY_CONFLICT: _ErrorReason.ValueType  # 16
-    """ALREADY_EXISTS: the key is committed with another sale. Metadata: receipt_id,
-    fingerprint (what is committed), committed_at_us.
+    """ALREADY_EXISTS: the key, or the id of a submission, enrolment, gesture or merge, is committed
+    with something else. Metadata: fingerprint (what is committed), committed_at_us; of a receipt
+    also receipt_id.
     """
     ERROR_REASON_BROKEN_OFF: _ErrorReason.ValueType  # 17
     """FAILED_PRECONDITION: the key was closed by BreakOff; the receipt must come by Forward."""
@@ -206,8 +207,9 @@ ERROR_REASON_TOKEN_EXPIRED: ErrorReason.ValueType  # 14
 ERROR_REASON_PRICE_WOULD_RISE: ErrorReason.ValueType  # 15
 """FAILED_PRECONDITION: a price would rise against the quote: quote again."""
 ERROR_REASON_KEY_CONFLICT: ErrorReason.ValueType  # 16
-"""ALREADY_EXISTS: the key is committed with another sale. Metadata: receipt_id,
-fingerprint (what is committed), committed_at_us.
+"""ALREADY_EXISTS: the key, or the id of a submission, enrolment, gesture or merge, is committed
+with something else. Metadata: fingerprint (what is committed), committed_at_us; of a receipt
+also receipt_id.
 """
 ERROR_REASON_BROKEN_OFF: ErrorReason.ValueType  # 17
 """FAILED_PRECONDITION: the key was closed by BreakOff; the receipt must come by Forward."""

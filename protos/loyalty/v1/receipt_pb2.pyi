@@ -862,7 +862,7 @@ class OutcomeLine(_message.Message):
     LINE_ID_FIELD_NUMBER: _builtins.int
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     line_id: _builtins.str
-    """Required. The line."""
+    """Required. A line of the sale, 1 to 64 characters; each is stated once at most."""
     amount_minor: _builtins.int
     """Required. What was paid for it, minor units, 0 to 10^12."""
     def __init__(

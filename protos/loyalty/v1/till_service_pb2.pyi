@@ -2012,7 +2012,9 @@ class SessionRequest(_message.Message):
     timeout_ms: _builtins.int
     """Required. Time left for this call, milliseconds, 1 to 600000."""
     takes_more: _builtins.bool
-    """Optional. On this stream answers may come in one message from now on."""
+    """Optional. On this stream answers may come in one message from now on. With a call or alone;
+    alone it is heard, and nothing but the server's own `takes_more` answers it.
+    """
     @_builtins.property
     def identify(self) -> Global___IdentifyRequest: ...
     @_builtins.property
