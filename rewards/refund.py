@@ -75,14 +75,12 @@ class PointsBack(Struct, frozen=True):
     Attributes:
         paid_minor: all that was paid with it, minor units of the asset.
         value_minor: the same as money.
-        before_minor: of it what falls on what earlier refunds returned.
-        upto_minor: the same with this refund.
+        upto_minor: of it what falls on what has been returned up to this refund.
     """
 
     asset_code: str
     paid_minor: int
     value_minor: int
-    before_minor: int
     upto_minor: int
 
 
@@ -100,7 +98,7 @@ class PaidBack(Struct, frozen=True):
 
 
 class Clawed(Struct, frozen=True):
-    """Money that a promotion's policy keeps back, minor units."""
+    """Money that a promotion's policy keeps back, minor units; below 0 it lets go of some again."""
 
     number: int
     amount_minor: int
@@ -132,14 +130,16 @@ class Refund(Struct, frozen=True):
     """The difference that a refund makes.
 
     Attributes:
+        clawed: by promotion how much more it keeps back than before; together with earlier
+            refunds no more than is printed on what is kept.
         pay_back_minor: money back: the printed prices less what is kept back; 0 or more.
-        short_minor: what should be kept back beyond the printed prices.
-        grants: all that the sale gave, for telling which lots the rewards are.
+        short_minor: what should be kept back by now, and is not: the printed prices are too low.
         points: what was paid with the customer's own assets.
+        sold: the whole sale, evaluated.
         before: what was kept until now, evaluated.
         after: what is kept from now on, evaluated.
         freed: by promotion what of all it gave comes back: with its pieces, kept back, or taken
-            back; minor units of money.
+            back; minor units of money. Below 0 it gives more again than it did before.
         paid: what all tenders together have paid.
     """
 
@@ -149,12 +149,17 @@ class Refund(Struct, frozen=True):
     costs: tuple[ReturnedCost, ...]
     pay_back_minor: int
     short_minor: int
-    grants: tuple[Grant, ...]
     points: tuple[PointsBack, ...]
+    sold: Evaluation
     before: Evaluation
     after: Evaluation
     freed: Mapping[int, int]
     paid: PaidBack = PaidBack()
+
+    @property
+    def grants(self) -> tuple[Grant, ...]:
+        """All that the sale gave, for telling which lots the rewards are."""
+        return self.sold.grants
 
     @property
     def printed_minor(self) -> int:
@@ -185,6 +190,7 @@ def decide_refund(
     paid: Mapping[str, int] | None = None,
     may_refuse: bool = True,
     is_plain: bool = False,
+    kept_back_minor: int = 0,
 ) -> Refund | RefundRefusal:
     """Decide a refund of part or all of a receipt.
 
@@ -199,6 +205,7 @@ def decide_refund(
             of a promotion is on them, so that none keeps money back.
         may_refuse: promotions may forbid it; they may not once it is a fact.
         is_plain: nothing of the customer's own assets has paid for it after all.
+        kept_back_minor: what earlier refunds have paid back less than their printed prices.
 
     Returns:
         The difference to what is left before it; or why it is not possible. All refunds of a
@@ -220,20 +227,20 @@ def decide_refund(
     lines = _refunded(sale, prices, before, now)
     clawed = _clawed(promotions, kept_before, kept_after) if paid is None else ()
     printed_minor = sum([line.amount_minor for line in lines])
-    clawed_minor = sum([one.amount_minor for one in clawed])
-    taken = _taken(promotions, kept_before, kept_after)
+    keeps_minor = _keeps_back(promotions, kept_after) if paid is None else 0
+    due_minor = printed_minor + kept_back_minor - keeps_minor
     return Refund(
         lines,
         clawed,
-        taken,
+        _taken(promotions, kept_before, kept_after),
         _costs(promotions, kept_before.evaluation, kept_after.evaluation),
-        max(0, printed_minor - clawed_minor),
-        max(0, clawed_minor - printed_minor),
-        sold.grants,
-        () if is_plain else _points(facts, prices, before, after),
+        max(0, due_minor),
+        max(0, -due_minor),
+        () if is_plain else _points(facts, prices, after),
+        sold,
         kept_before.evaluation,
         kept_after.evaluation,
-        _freed(kept_before, kept_after, clawed, taken),
+        _freed(promotions, sold, kept_before, kept_after, clawed),
         PaidBack(
             sum([price.amount_minor for price in prices.values()]),
             _paid_of(prices, before),
@@ -489,7 +496,7 @@ def _part_of_line(amount_minor: int, quantity_milli: int, outcome: LineOutcome) 
 
 
 def _points(
-    facts: Facts, prices: Mapping[str, LineOutcome], before: Quantities, after: Quantities
+    facts: Facts, prices: Mapping[str, LineOutcome], returned: Quantities
 ) -> tuple[PointsBack, ...]:
     """What of each payment with an asset falls on what is returned.
 
@@ -500,8 +507,7 @@ def _points(
             spent.asset_code,
             spent.amount_minor,
             spent.value_minor,
-            _worth(spent, prices, before),
-            _worth(spent, prices, after),
+            _worth(spent, prices, returned),
         )
         for spent in facts.spends
         if spent.value_minor
@@ -555,11 +561,17 @@ def _clawed(
 ) -> tuple[Clawed, ...]:
     lost_before, lost_after = _unfounded(before), _unfounded(after)
     found = []
-    for number in sorted(lost_after):
-        amount_minor = lost_after[number] - lost_before.get(number, 0)
-        if amount_minor > 0 and promotions[number].policy.refund == "claw_back":
+    for number in sorted({*lost_before, *lost_after}):
+        amount_minor = lost_after.get(number, 0) - lost_before.get(number, 0)
+        if amount_minor and _claws_back(promotions[number]):
             found.append(Clawed(number, amount_minor))
     return tuple(found)
+
+
+def _keeps_back(promotions: Sequence[CompiledPromotion], kept: _Kept) -> int:
+    """What all refunds up to one together keep back, minor units: 0 once all has come back."""
+    lost = _unfounded(kept)
+    return sum([minor for number, minor in lost.items() if _claws_back(promotions[number])])
 
 
 def _taken(
@@ -575,18 +587,27 @@ def _taken(
 
 
 def _freed(
-    before: _Kept, after: _Kept, clawed: Sequence[Clawed], taken: Sequence[TakenReward]
+    promotions: Sequence[CompiledPromotion],
+    sold: Evaluation,
+    before: _Kept,
+    after: _Kept,
+    clawed: Sequence[Clawed],
 ) -> dict[int, int]:
     """By promotion the money's worth that it does not give any more."""
     freed = {n: minor - after.printed.get(n, 0) for n, minor in before.printed.items()}
     for one in clawed:
         freed[one.number] = freed.get(one.number, 0) + one.amount_minor
-    grants = {(grant.number, grant.place): grant for grant in before.evaluation.grants}
-    for reward in taken:
-        grant = grants[reward.number, reward.place]
-        worth_minor = floor_div(grant.value_minor * reward.amount_minor, grant.amount_minor)
-        freed[reward.number] = freed.get(reward.number, 0) + worth_minor
+    for grant in sold.grants:
+        if promotions[grant.number].policy.refund != "waive":
+            worth_minor = _worth_of(grant, before) - _worth_of(grant, after)
+            freed[grant.number] = freed.get(grant.number, 0) + worth_minor
     return freed
+
+
+def _worth_of(grant: Grant, kept: _Kept) -> int:
+    """What is kept of a reward is worth, minor units of money."""
+    amount_minor = kept.rewards.get((grant.number, grant.place), 0)
+    return floor_div(grant.value_minor * amount_minor, grant.amount_minor)
 
 
 def _costs(

@@ -145,11 +145,13 @@ class PointsPart(Struct, frozen=True):
 
     Attributes:
         share: what is paid back in points, and what would be if nothing were kept back.
+        given: by asset what of the points paid with came back before with goods.
     """
 
     money_minor: int
     by_points_minor: int
     share: tuple[int, int] = (0, 0)
+    given: Mapping[str, int] = {}
 
 
 def claims_of(
@@ -195,18 +197,37 @@ def claims_of_void(
     return tuple(found)
 
 
-def pay_back(refund: Refund) -> PointsPart:
+def pay_back(refund: Refund, returns: Iterable[ReturnRecord] = ()) -> PointsPart:
     """Part what is paid back as the sale was paid: cumulatively exact over all its refunds.
 
     Args:
         refund: as decided; what it keeps back lowers the money first.
+        returns: earlier ones; points that they kept back are due still.
 
     Returns:
         Money and points; they sum to what is paid back.
     """
-    due_minor = sum([one.upto_minor - one.before_minor for one in refund.points])
+    given: dict[str, int] = {}
+    by_points_minor = 0
+    for record in returns:
+        by_points_minor += record.by_points_minor
+        for promotion_id, asset_code, minor in record.given:
+            if not promotion_id:
+                given[asset_code] = given.get(asset_code, 0) + minor
+    due_minor = max(0, sum([one.upto_minor for one in refund.points]) - by_points_minor)
     part_minor = min(due_minor, refund.pay_back_minor)
-    return PointsPart(refund.pay_back_minor - part_minor, part_minor, (part_minor, due_minor))
+    money_minor = refund.pay_back_minor - part_minor
+    return PointsPart(money_minor, part_minor, (part_minor, due_minor), given)
+
+
+def kept_back_by(returns: Iterable[ReturnRecord]) -> int:
+    """What returns have paid back less than their printed prices, minor units of money."""
+    kept_minor = 0
+    for record in returns:
+        kept_minor += sum([minor for _, _, minor in record.lines])
+        kept_minor -= record.pay_back_minor + record.by_points_minor
+        kept_minor -= sum([minor for _, minor in record.to_cards])
+    return kept_minor
 
 
 def comebacks_of(
@@ -445,8 +466,8 @@ def _points_back(points: PointsBack, part: PointsPart) -> int:
     if not due_minor:
         return 0
     upto_minor = floor_div(points.paid_minor * points.upto_minor, points.value_minor)
-    before_minor = floor_div(points.paid_minor * points.before_minor, points.value_minor)
-    return floor_div((upto_minor - before_minor) * part_minor, due_minor)
+    given_minor = part.given.get(points.asset_code, 0)
+    return max(0, floor_div((upto_minor - given_minor) * part_minor, due_minor))
 
 
 def _cut(picks: Iterable[Pick], before_minor: int, amount_minor: int) -> list[Pick]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from rewards.commit import BudgetUse, PromotionUse
 from rewards.evaluate import Evaluated
-from rewards.facts import Facts
+from rewards.facts import NO_ACCOUNT, Facts
 from rewards.quota import (
     NOTHING,
     Amount,
@@ -24,7 +24,7 @@ from rewards.quota import (
 )
 from rewards.refund import Refund
 from rewards.ruleset import CompiledProgram
-from rewards.settling import Comeback
+from rewards.settling import Claim, Comeback
 from rewards.spend_posting import counted_by, spending_uses
 from rewards.spending import spend_use_id
 
@@ -52,18 +52,23 @@ class Counted(NamedTuple):
 
 
 def uses_back_of_refund(
-    sale: Counted, refund: Refund, comebacks: Iterable[Comeback], is_gone: bool
+    sale: Counted,
+    refund: Refund,
+    claims: Iterable[Claim],
+    comebacks: Iterable[Comeback],
+    is_gone: bool,
 ) -> UsesBack:
     """What a refund gives back.
 
     Args:
         sale: as it was counted.
         refund: as decided.
+        claims: what of rewards has lost its ground, no lot beyond its grant.
         comebacks: what of the customer's assets comes back.
         is_gone: all that was sold has come back with it.
     """
     times = 1 if is_gone else 0
-    counted = uses_of(sale.program, refund.before)
+    counted = uses_of(sale.program, refund.sold)
     back = {n: Amount(times, refund.freed.get(n, 0)) for n in counted}
     back = {n: amount for n, amount in back.items() if amount != NOTHING}
     bounds = [
@@ -71,8 +76,10 @@ def uses_back_of_refund(
     ]
     wanted = budgets_given_back(bounds, back, {})
     taken: dict[str, int] = {}
-    for reward in refund.rewards:
-        taken[reward.asset_code] = taken.get(reward.asset_code, 0) + reward.amount_minor
+    for claim in claims:
+        account_id, _ = claim.granted.place
+        code = claim.granted.lot.asset_code if account_id > NO_ACCOUNT else ""
+        taken[code] = taken.get(code, 0) + claim.amount_minor
     spent: dict[str, int] = {}
     for one in comebacks:
         if not one.spending.promotion_id:

@@ -32,6 +32,7 @@ from rewards.settling import (
     ReturnRecord,
     claims_of,
     comebacks_of,
+    kept_back_by,
     pay_back,
 )
 from rewards.transfer import cuts_of
@@ -131,10 +132,12 @@ def return_goods(
         raise cards.problems[0]
     exceptions = tuple(exception_of(problem) for problem in (*problems, *cards.problems))
     spent = [(b.owner.account_ids[0], one) for b in original.bearers for one in b.spendings]
-    to_cards, part = card_parts(decided, pay_back(decided), spent, original.records)
+    part = pay_back(decided, original.return_records)
+    to_cards, part = card_parts(decided, part, spent, original.records)
     program, records = original.rules.program, original.records
     lots = [granted for touched in original.accounts for granted in touched.granted]
-    claims = (*claims_of(decided, program, lots, records), *instead, *cards.claims)
+    rewards = claims_of(decided, program, lots, records)
+    claims = (*rewards, *instead, *cards.claims)
     customer = original.customer
     spendings = customer.spendings if customer is not None else ()
     comebacks = comebacks_of(decided, program, part, spendings, records)
@@ -148,7 +151,7 @@ def return_goods(
     returned = {line.line_id: line.quantity_milli for line in decided.lines}
     is_gone = original.gone_with(returned)
     uncount = uncounted(original) if is_gone else None
-    uses = uses_back_of_refund(original.counted, decided, comebacks, is_gone)
+    uses = uses_back_of_refund(original.counted, decided, rewards, comebacks, is_gone)
     return Returned(
         original,
         now_us,
@@ -200,12 +203,19 @@ def _decided(
             return None
     args = (original.rules, original.sale, original.facts, before, now, evaluator_of(context))
     is_plain = original.by_lines is not None and original.by_lines.outcome.kind == OutcomeKind.PLAIN
-    decided = decide_refund(*args, original.paid, is_plain=is_plain)
+    kept_minor = kept_back_by(original.return_records)
+    decided = decide_refund(*args, original.paid, is_plain=is_plain, kept_back_minor=kept_minor)
     if isinstance(decided, RefundRefusal):
         problems.append(_refusal(original, decided))
         if not closed:
             raise problems[-1]
-        decided = decide_refund(*args, original.paid, may_refuse=False, is_plain=is_plain)
+        decided = decide_refund(
+            *args,
+            original.paid,
+            may_refuse=False,
+            is_plain=is_plain,
+            kept_back_minor=kept_minor,
+        )
     assert not isinstance(decided, RefundRefusal), "what fits is refused by promotions alone"
     return decided
 

@@ -163,7 +163,12 @@ class Original(NamedTuple):
     def records(self) -> tuple[ReturnRecord, ...]:
         """What statements and returns did to what was posted."""
         settled = [one.settled for one in self.statements]
-        return (*settled, *[one.record for one in self.returns])
+        return (*settled, *self.return_records)
+
+    @property
+    def return_records(self) -> tuple[ReturnRecord, ...]:
+        """What returns alone did."""
+        return tuple([one.record for one in self.returns])
 
     @property
     def returned(self) -> dict[str, int]:

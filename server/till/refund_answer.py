@@ -172,7 +172,7 @@ def _say_money(response: pb.RefundResponse, cashier: Speaker, slip: Speaker) -> 
         text=cashier.say("cashier_pay_back", amount=cashier.money(response.amount_minor)),
     )
     response.texts.add(place=_SLIP, style=_EMPHASIS, text=slip.say("slip_paid_back", amount=amount))
-    if response.kept_back_minor:
+    if response.kept_back_minor > 0:
         kept = slip.money(response.kept_back_minor)
         text = slip.say("slip_kept_back", amount=kept)
         response.texts.add(place=_SLIP, style=_EMPHASIS, text=text)

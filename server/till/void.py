@@ -181,7 +181,9 @@ def _uses_back(context: Context, original: Original) -> UsesBack:
     customer = original.customer
     spendings = customer.spendings if customer is not None else ()
     comebacks = comebacks_of_void(spendings, original.records)
-    return uses_back_of_refund(original.counted, decided, comebacks, is_gone=True)
+    granted = [one for touched in original.accounts for one in touched.granted]
+    claims = claims_of_void(granted, original.records)
+    return uses_back_of_refund(original.counted, decided, claims, comebacks, is_gone=True)
 
 
 def _settled(context: Context, original: Original, key_id: bytes, now_us: int) -> tuple[Moved, ...]:

@@ -114,6 +114,11 @@ def test_ten_percent_from_a_threshold_and_return_below_it(shop: Shop, policy: st
     # 800.00 are kept; they were sold at 720.00 and cost 800.00 without the promotion.
     assert back.kept_back_minor == (8_000 if policy == "claw-back" else 0)
     assert back.amount_minor == 36_000 - back.kept_back_minor
+    # With the rest all that was paid is back.
+    pieces = [shop.refund(number, 1, {"sku1": 1_000}) for number in (3, 4)]
+    assert back.amount_minor + sum(one.amount_minor for one in pieces) == 108_000
+    kept_minor = sum(one.kept_back_minor for one in pieces)
+    assert kept_minor == -back.kept_back_minor
 
 
 def test_the_same_refund_sent_twice(shop: Shop) -> None:

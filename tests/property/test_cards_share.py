@@ -15,7 +15,8 @@ AMOUNTS = st.integers(1, 10_000)
 
 def refund(whole_minor: int, before_minor: int, upto_minor: int) -> Refund:
     paid = PaidBack(whole_minor, before_minor, upto_minor)
-    return Refund((), (), (), (), upto_minor - before_minor, 0, (), (), NOTHING, NOTHING, {}, paid)
+    none = (NOTHING, NOTHING, NOTHING)
+    return Refund((), (), (), (), upto_minor - before_minor, 0, (), *none, {}, paid)
 
 
 @given(st.lists(AMOUNTS, min_size=1, max_size=6), st.lists(AMOUNTS, max_size=3), st.data())

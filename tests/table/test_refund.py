@@ -3,12 +3,14 @@
 from collections.abc import Collection
 
 import pytest
+from msgspec.structs import replace
 
 from rewards.allocate import allocate
 from rewards.authored import ProductSet
 from rewards.benefit import CheapestFree, CouponReward, PercentOff, ReceiptDiscount
+from rewards.condition import ReceiptAmount
 from rewards.evaluate import Evaluation, evaluate
-from rewards.facts import Facts
+from rewards.facts import Facts, Spent
 from rewards.program import Cost, Policy, Promotion
 from rewards.refund import (
     Clawed,
@@ -22,6 +24,7 @@ from rewards.refund import (
 )
 from rewards.ruleset import ProgramRules
 from rewards.sale import Line, Sale, Tender, TenderKind
+from rewards.settling import ReturnRecord, Spending, comebacks_of, kept_back_by, pay_back
 from tests import make
 
 
@@ -74,15 +77,83 @@ def test_the_two_paid_of_three_with_money_clawed_back() -> None:
     assert refund.pay_back_minor == 300
 
 
+def one_after_another(
+    promotions: list[Promotion],
+    lines: list[Line],
+    *steps: dict[str, int],
+    facts: Facts = make.facts(),  # noqa: B008 - immutable
+) -> list[Refund]:
+    """Refunds of one receipt, each knowing what those before it have kept back."""
+    before: dict[str, int] = {}
+    kept_minor, found = 0, []
+    for now in steps:
+        refund = decide_refund(
+            make.rules(*promotions),
+            make.sale(*lines),
+            facts,
+            before,
+            now,
+            by_reference,
+            kept_back_minor=kept_minor,
+        )
+        assert isinstance(refund, Refund)
+        found.append(refund)
+        kept_minor += refund.printed_minor - refund.pay_back_minor
+        before = {key: before.get(key, 0) + now.get(key, 0) for key in {*before, *now}}
+    return found
+
+
 def test_money_is_clawed_back_once_over_several_refunds() -> None:
-    lines = [make.line("tea", 3, 300)]
-    first = refunded([CLAWED], lines, {"tea": 1_000})
-    second = refunded([CLAWED], lines, {"tea": 1_000}, before={"tea": 1_000})
-    third = refunded([CLAWED], lines, {"tea": 1_000}, before={"tea": 2_000})
-    paid_back = [one.pay_back_minor for one in (first, second, third)]
-    # Two kept pieces lose 200 of discount; later the rest of it comes back with its pieces.
-    assert paid_back[0] == 0
-    assert sum(paid_back) <= 600
+    """Two kept pieces lose 200 of discount; with each of them half of it is let go again."""
+    piece = {"tea": 1_000}
+    found = one_after_another([CLAWED], [make.line("tea", 3, 300)], piece, piece, piece)
+    assert [one.pay_back_minor for one in found] == [0, 300, 300]
+    assert [one.clawed for one in found] == [
+        (Clawed(0, 200),),
+        (Clawed(0, -100),),
+        (Clawed(0, -100),),
+    ]
+    assert [one.freed for one in found] == [{0: 300}, {0: 0}, {0: 0}]
+
+
+def test_what_was_paid_with_points_and_kept_back_is_not_paid_out_in_money() -> None:
+    facts = replace(make.facts(), spends=(Spent("points", 6_000, 600, True, 0),))
+    piece = {"tea": 1_000}
+    lines, took = [make.line("tea", 3, 300)], Spending("", "points", ((b"lot", 6_000),))
+    records: list[ReturnRecord] = []
+    for refund in one_after_another([CLAWED], lines, piece, piece, piece, facts=facts):
+        part = pay_back(refund, records)
+        program = make.rules(CLAWED).program
+        given = [one.amount_minor for one in comebacks_of(refund, program, part, [took], records)]
+        printed = tuple((one.line_id, one.quantity_milli, one.amount_minor) for one in refund.lines)
+        back = tuple(("", "points", minor) for minor in given)
+        records.append(ReturnRecord(printed, part.money_minor, part.by_points_minor, back))
+    assert [(one.pay_back_minor, one.by_points_minor) for one in records] == [
+        (0, 0),
+        (0, 300),
+        (0, 300),
+    ]
+    assert sum(minor for one in records for _, _, minor in one.given) == 6_000
+    assert kept_back_by(records[:1]) == 200
+    assert kept_back_by(records) == 0
+
+
+def test_what_could_not_be_kept_back_is_not_paid_out_later() -> None:
+    """Half off from 951 on: with the salt 475 lose their ground, but only 25 were paid for it."""
+    half = make.promotion(
+        "half",
+        PercentOff(5_000),
+        conditions=(ReceiptAmount(951),),
+        policy=Policy(refund="claw_back"),
+    )
+    lines = [make.line("tea", 3, 300), make.line("salt", 1, 51)]
+    found = one_after_another(
+        [half], lines, {"salt": 1_000}, {"tea": 1_000}, {"tea": 1_000}, {"tea": 1_000}
+    )
+    printed = [one.printed_minor for one in found]
+    assert found[0].short_minor == 450 - printed[0]
+    assert [one.pay_back_minor for one in found] == [0, 0, 175, 300]
+    assert sum(printed) == 475
 
 
 @pytest.mark.parametrize(("now", "paid"), [(1_000, 34), (2_000, 67), (3_000, 100)])

@@ -1,15 +1,19 @@
 """What comes back of limits over many receipts: all with a void, with a refund what it frees."""
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from rewards.benefit import ReceiptDiscount
 from rewards.commit import BudgetUse, PromotionUse
+from rewards.condition import ReceiptAmount
 from rewards.facts import Quota, Spent
-from rewards.program import EarnBound, Limits, SpendRule
+from rewards.ledger import OwnedLot
+from rewards.program import EarnBound, Limits, Policy, SpendRule
 from rewards.quota import Amount, NetUse, bound_of
 from rewards.refund import Refund, decide_refund
 from rewards.ruleset import ProgramRules
-from rewards.settling import Comeback, Spending
+from rewards.settling import Claim, Comeback, GrantedLot, Spending
 from rewards.spend_posting import spending_uses
 from rewards.uses_back import Counted, UsesBack, uses_back_of_refund, uses_back_of_void
 from tests import make
@@ -42,10 +46,17 @@ SPENT = Comeback(Spending("", "points", ()), 30)
 COST = Comeback(Spending("tenth", "points", ()), 99)
 
 
-def back(milli: int, *comebacks: Comeback, is_gone: bool = False) -> UsesBack:
+def claim(minor: int, account_id: int = 7, asset_code: str = "points") -> Claim:
+    lot = OwnedLot(b"lot", asset_code, minor, 0)
+    return Claim(GrantedLot(lot, minor, account_id), minor)
+
+
+def back(
+    milli: int, *comebacks: Comeback, is_gone: bool = False, claims: Sequence[Claim] = ()
+) -> UsesBack:
     refund = decide_refund(RULES, SALE, FACTS, {}, {"tea": milli}, by_reference)
     assert isinstance(refund, Refund)
-    return uses_back_of_refund(COUNTED, refund, comebacks, is_gone)
+    return uses_back_of_refund(COUNTED, refund, claims, comebacks, is_gone)
 
 
 def budget_use(minor: int, is_overrun: bool = False) -> BudgetUse:
@@ -66,11 +77,10 @@ def test_all_of_it_frees_the_receipt_too() -> None:
 
 
 def test_bounds_of_spending_and_earning_get_back_what_came_back() -> None:
-    """173 were earned; one piece alone costs 100 less 10 and 7, so that 90 have lost their ground.
-
-    What a promotion had cost is no spending of the customer's.
-    """
-    taken = {use.promotion_id: use for use in back(1_000, SPENT, SPENT, COST).account_uses[1:]}
+    """Points that lost their ground count, not what a bearer has; nor what a promotion had cost."""
+    claims = [claim(60), claim(30), claim(500, account_id=-7)]
+    found = back(1_000, SPENT, SPENT, COST, claims=claims)
+    taken = {use.promotion_id: use for use in found.account_uses[1:]}
     earn, spend = sorted(taken)
     assert (taken[spend].period, taken[spend].times, taken[spend].amount_minor) == (
         "2026-11-22",
@@ -79,7 +89,8 @@ def test_bounds_of_spending_and_earning_get_back_what_came_back() -> None:
     )
     assert taken[earn].period == "2026"
     assert taken[earn].amount_minor == -90
-    assert [use.times for use in back(2_000, SPENT, is_gone=True).account_uses] == [-1, -1, -1]
+    all_gone = back(2_000, SPENT, is_gone=True, claims=claims)
+    assert [use.times for use in all_gone.account_uses] == [-1, -1, -1]
 
 
 def test_who_spent_and_was_taken_nothing_gets_no_bound_back() -> None:
@@ -88,7 +99,7 @@ def test_who_spent_and_was_taken_nothing_gets_no_bound_back() -> None:
     rules = make.rules(TENTH)
     refund = decide_refund(rules, SALE, FACTS, {}, {"tea": 1_000}, by_reference)
     assert isinstance(refund, Refund)
-    found = uses_back_of_refund(counted, refund, (), False)
+    found = uses_back_of_refund(counted, refund, (), (), False)
     assert found.account_uses == (PromotionUse("tenth", "2026-11", 0, -10),)
 
 
@@ -108,3 +119,26 @@ def test_what_counts_against_bounds_of_a_customer() -> None:
     sold = by_reference(RULES, SALE, FACTS, None)
     (earned,) = spending_uses(RULES.program, FACTS, sold)
     assert (earned.period, earned.times, earned.amount_minor) == ("2026", 1, 173)
+
+
+def test_what_has_lost_its_ground_before_the_last_return_is_counted_no_more() -> None:
+    """With the first piece of two the discount is lost, with the second one the sale."""
+    pair = make.promotion(
+        "pair",
+        ReceiptDiscount(amount_minor=30),
+        conditions=(ReceiptAmount(150),),
+        policy=Policy(refund="claw_back"),
+        limits=Limits(customer_times=3, customer_period="month"),
+    )
+    rules = make.rules(pair)
+    facts = make.facts(quotas=(Quota("pair", 3, -1, -1),))
+    counted = COUNTED._replace(program=rules.program, nets=(), facts=facts)
+    found = []
+    for before, is_gone in (({}, False), ({"tea": 1_000}, True)):
+        refund = decide_refund(rules, SALE, facts, before, {"tea": 1_000}, by_reference)
+        assert isinstance(refund, Refund)
+        found.append(uses_back_of_refund(counted, refund, (), (), is_gone).account_uses)
+    assert found == [
+        (PromotionUse("pair", "2026-11", 0, -30),),
+        (PromotionUse("pair", "2026-11", -1, 0),),
+    ]

@@ -1446,9 +1446,11 @@ class RefundResponse(_message.Message):
     by_points_minor: _builtins.int
     """What comes back in points, as money, minor units."""
     kept_back_minor: _builtins.int
-    """What promotions whose ground is lost keep back by their policy, minor units."""
+    """What promotions whose ground is lost keep back by their policy, minor units. Below 0: what
+    earlier refunds kept back, and is paid back now that the pieces it stood for come back too.
+    """
     short_minor: _builtins.int
-    """What they should keep back beyond what the lines were sold for, minor units."""
+    """What all refunds so far should keep back beyond what the lines were sold for, minor units."""
     decided_at_us: _builtins.int
     """When it was decided, UTC microseconds."""
     by_gift_cards_minor: _builtins.int
