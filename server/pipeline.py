@@ -223,7 +223,8 @@ class Pipeline:
         except Exception as error:
             _log.exception("batch_failed", commits=len(batch))
             text = f"a fault of the server: {type(error).__name__}"
-            self._refuse_all(batch, Refusal(Reason.INTERNAL, text))
+            left = [entry for entry in batch if self._leaders.get(entry.key_id) is entry]
+            await self._part(left, Refusal(Reason.INTERNAL, text))
 
     async def _write_all(self, batch: list[_Entry]) -> None:
         while batch:
@@ -235,7 +236,10 @@ class Pipeline:
                 fate = LEASE_CLOSED if isinstance(error, LeaseClosedError) else VERSION_LOST
                 batch = self._settle_partly_lost(batch, error.lost, fate)
             except PoisonError as error:
-                await self._bisect(batch, error)
+                if len(batch) == 1:
+                    _log.error("poisoned_commit", key_id=batch[0].key_id.hex(), error=str(error))
+                text = "the server made something that cannot be stored; nothing is recorded"
+                await self._part(batch, Refusal(Reason.INTERNAL, text))
                 return
             except RetryError as error:
                 batch = await self._after_failure(batch, error)
@@ -269,12 +273,10 @@ class Pipeline:
             self._release(batch[n], fate)
         return [entry for n, entry in enumerate(batch) if n not in lost]
 
-    async def _bisect(self, batch: list[_Entry], error: PoisonError) -> None:
-        """Part a batch that holds a commit which can never be stored."""
-        if len(batch) == 1:
-            _log.error("poisoned_commit", key_id=batch[0].key_id.hex(), error=str(error))
-            text = "the server made something that cannot be stored; nothing is recorded"
-            self._refuse_all(batch, Refusal(Reason.INTERNAL, text))
+    async def _part(self, batch: list[_Entry], refusal: Refusal) -> None:
+        """Halve a batch of which something cannot be written, until that one is alone."""
+        if len(batch) <= 1:
+            self._refuse_all(batch, refusal)
             return
         middle = len(batch) >> 1
         await self._write(batch[:middle])

@@ -27,6 +27,7 @@ class FakeStore:
     Attributes:
         faults: what happens to the next writes; then nothing does.
         poisoned: keys of commits that can never be stored.
+        faulty: keys of commits at which the server itself fails.
         holding: writes wait while it is set.
         written: commits in the order in which they became durable.
         batches: what was asked to be written, in order.
@@ -37,6 +38,7 @@ class FakeStore:
         self.faults: deque[Fault] = deque()
         self.read_faults: deque[Exception] = deque()
         self.poisoned: set[bytes] = set()
+        self.faulty: set[bytes] = set()
         self.written: list[Commit] = []
         self.batches: list[list[Commit]] = []
         self.in_flight: list[Commit] = []
@@ -76,6 +78,8 @@ class FakeStore:
             raise RetryError("rolled back", fate_unknown=False)
         if fault is Fault.BUG:
             raise LookupError("nobody thought of this")
+        if any(key.key_id in self.faulty for commit in commits for key in commit.keys):
+            raise AssertionError("one of them cannot be written")
         held = [[self._version_holds(change) for change in c.accounts] for c in commits]
         partly = frozenset(n for n, own in enumerate(held) if any(own) and not all(own))
         if partly:

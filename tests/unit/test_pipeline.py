@@ -292,11 +292,14 @@ def test_a_basket_is_sold_once_when_two_receipts_of_it_come_at_once() -> None:
 # --- poison and failures ------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("kind", ["poisoned", "faulty"])
 @pytest.mark.parametrize("bad", [(0,), (77,), (199,), (0, 199), (3, 4, 150)])
-def test_a_poisoned_commit_in_a_batch_of_200_harms_no_other(bad: tuple[int, ...]) -> None:
+def test_a_poisoned_commit_in_a_batch_of_200_harms_no_other(
+    bad: tuple[int, ...], kind: str
+) -> None:
     async def scenario(bench: Bench) -> None:
         chosen = commits(200)
-        bench.store.poisoned.update(chosen[n].keys[0].key_id for n in bad)
+        getattr(bench.store, kind).update(chosen[n].keys[0].key_id for n in bad)
         outcomes = await bench.submit_all(*chosen)
         expected: list[Outcome] = [COMMITTED] * 200
         for n in bad:
@@ -375,11 +378,20 @@ def test_another_server_wrote_the_key_meanwhile(fault: Fault) -> None:
     play(scenario)
 
 
-def test_a_fault_that_nobody_thought_of_ends_its_batch_and_no_other() -> None:
+def test_a_fault_that_nobody_thought_of_and_that_stays_refuses_the_batch_and_no_other() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.store.faults.extend([Fault.BUG] * 5)
+        assert await bench.submit_all(*commits(3)) == [Reason.INTERNAL] * 3
+        assert [len(batch) for batch in bench.store.batches] == [3, 1, 2, 1, 1]
+        assert await bench.still_works()
+
+    play(scenario)
+
+
+def test_a_fault_that_nobody_thought_of_once_refuses_nobody() -> None:
     async def scenario(bench: Bench) -> None:
         bench.store.faults.append(Fault.BUG)
-        assert await bench.submit_all(*commits(3)) == [Reason.INTERNAL] * 3
-        assert await bench.still_works()
+        assert await bench.submit_all(*commits(3)) == [COMMITTED] * 3
 
     play(scenario)
 
