@@ -16,6 +16,8 @@ from rewards.sale import derived_key_id
 
 _COUPON_PREFIX = "coupon."
 _TIER_PREFIX = "tier."
+_DRAW_PREFIX = "draw."
+_PRIZE_PREFIX = "prize."
 _CODE_BYTES = 10
 """80 bits: nobody finds a code by trying."""
 _ACCOUNT_BYTES = 8
@@ -59,10 +61,17 @@ def counted_asset(benefit: Benefit) -> str:
         case Status():
             return tier_asset(benefit.tier_code)
         case DrawEntries():
-            return f"draw.{benefit.draw_code}"
+            return f"{_DRAW_PREFIX}{benefit.draw_code}"
         case Prize():
-            return f"prize.{benefit.pool_code}"
+            return f"{_PRIZE_PREFIX}{benefit.pool_code}"
     return ""
+
+
+def noun_of(asset_code: str) -> str:
+    """What an asset counts that is none of the program's: the noun by which texts write it."""
+    if asset_code.startswith(_DRAW_PREFIX):
+        return "entry"
+    return "prize" if asset_code.startswith(_PRIZE_PREFIX) else "coupon"
 
 
 def tier_asset(tier_code: str) -> str:

@@ -8,6 +8,8 @@ QUANTITY_MILLI_MAX = 10_000_000
 AMOUNT_MINOR_MAX = 10**12
 REWARD_MINOR_MAX = AMOUNT_MINOR_MAX
 """Most that one reward comes to, and is worth: what a rate gives above it is not given."""
+ENTRIES_MAX = 2**32 - 1
+"""Most entries to a draw by one reward: an answer counts them with 32 bits."""
 UNIT_PRICE_SCALED_MAX = 10**15
 UNIT_PRICE_SCALE_MAX = 6
 TENDERS_MAX = 50

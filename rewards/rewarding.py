@@ -23,7 +23,7 @@ from rewards.benefit import (
     Status,
 )
 from rewards.facts import Facts
-from rewards.limits import MILLI, REWARD_MINOR_MAX
+from rewards.limits import ENTRIES_MAX, MILLI, REWARD_MINOR_MAX
 from rewards.rounding import RATE_BP_ONE, divide, floor_div, share_bp
 from rewards.ruleset import CompiledProgram, CompiledPromotion
 from rewards.sale import Sale, TenderKind
@@ -137,7 +137,7 @@ def _all_of(
         case DrawEntries():
             base = base_minor(shares, payment)
             steps = floor_div(base, benefit.for_each_minor) if benefit.for_each_minor else 1
-            return benefit.count * steps if base else 0
+            return min(ENTRIES_MAX, benefit.count * steps) if base else 0
         case CouponReward() | Prize():
             return benefit.count
         case GiftCertificate():

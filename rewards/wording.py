@@ -34,6 +34,7 @@ FIGURES: dict[str, frozenset[str]] = {
     "slip_taken_back_points": frozenset({"amount", "asset"}),
     "slip_taken_back_deferred_discount": frozenset({"amount"}),
     "slip_taken_back_coupon": frozenset({"count"}),
+    "slip_taken_back_status": frozenset({"tier"}),
     "slip_given_back_points": frozenset({"amount", "asset"}),
     "slip_given_back_deferred_discount": frozenset({"amount"}),
     "slip_given_back_coupon": frozenset({"count"}),

@@ -135,6 +135,7 @@ BUILT_IN: Final[Mapping[str, Mapping[str, str]]] = {
         "en": "Card for earning only: nothing can be spent",
     },
     "slip_taken_back_coupon": {"ru": "Отозвано: {count}", "en": "Taken back: {count}"},
+    "slip_taken_back_status": {"ru": "Отозван статус: {tier}", "en": "Taken back: status {tier}"},
     "slip_given_back_points": {
         "ru": "Возвращено: {amount} {asset}",
         "en": "Given back: {amount} {asset}",

@@ -39,13 +39,15 @@ from server.parking import Parking
 from server.pipeline import Pipeline
 from server.reference import POLL_S, Prepare, Reference
 from server.session import GO_AWAY_GRACE_MS, Sessions
-from server.settings import Settings, read_settings
+from server.settings import PREFIX, Settings, read_settings
 from server.sms.choice import transport_of
 from server.sms.worker import Worker
 from server.store.database import Database
+from server.store.embedded import EmbeddedPostgresError
 from server.store.feeds import Feeds
+from server.store.inspection import UnreachableError, inspect_database
 from server.store.leases import BudgetLeases
-from server.store.migrate import migrate
+from server.store.migrate import MigrationError, migrate
 from server.store.partitions import ensure_partitions
 from server.store.secrets import shared_secrets
 from server.till.context import Context, Evaluate
@@ -123,7 +125,7 @@ async def composed(settings: Settings) -> AsyncIterator[Context]:
     """Open the database and start what works on it; close it all in reverse."""
     clock = _clock(settings)
     database = Database(settings.dsn or None, settings.data_dir, "loyalty-server")
-    await migrate(await database.ensure_running())
+    await _make_ready(database)
     await database.open()
     try:
         await ensure_partitions(database, clock())
@@ -157,6 +159,23 @@ async def composed(settings: Settings) -> AsyncIterator[Context]:
         await database.close()
 
 
+async def _make_ready(database: Database) -> None:
+    """Start the database if it is embedded, and bring its schema to what this build expects.
+
+    Raises:
+        SystemExit: it cannot be used; the message says why and what to do.
+    """
+    try:
+        dsn = await database.ensure_running()
+        await inspect_database(dsn)
+        await migrate(dsn)
+    except UnreachableError as error:
+        advice = "see that LOYALTY_DSN is right; loyaltyctl doctor looks for the cause"
+        raise SystemExit(f"the database cannot be reached: {error}; {advice}") from None
+    except (EmbeddedPostgresError, MigrationError) as error:
+        raise SystemExit(str(error)) from None
+
+
 def _settle_memory() -> None:
     """Take what lives for ever out of the collector's sight, and let it run less often.
 
@@ -171,7 +190,11 @@ def _settle_memory() -> None:
 def _clock(settings: Settings) -> Clock:
     if not settings.clock_file:
         return system_clock
-    return shifted_clock(Path(settings.clock_file))
+    try:
+        return shifted_clock(Path(settings.clock_file))
+    except OSError as error:
+        reason = f"{settings.clock_file} cannot be used: {error.strerror}"
+        raise SystemExit(f"{PREFIX}CLOCK_FILE: {reason}") from None
 
 
 def _evaluator(settings: Settings) -> tuple[Evaluate, Prepare]:

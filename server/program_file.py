@@ -40,18 +40,20 @@ def read_program(path: Path) -> Program:
         ProgramFileError: it cannot be read, is no TOML, or a key is unknown, missing, of the
             wrong type or out of its range.
     """
-    tree = _parse(path, _read_text(path))
     try:
-        return shape_program(_with_texts(tree))
+        return shape_program(_with_texts(_parse(path, _read_text(path))))
     except ProgramShapeError as error:
         raise ProgramFileError(path, error.problem.path, error.problem.reason) from None
+    except RecursionError:
+        raise ProgramFileError(path, "", "is nested too deeply") from None
 
 
 def _read_text(path: Path) -> str:
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
             raise ProgramFileError(path, "", "is larger than 64 MiB")
-        return path.read_text(encoding="utf-8")
+        # Editors of Windows put a mark of three bytes before the text.
+        return path.read_text(encoding="utf-8").removeprefix("\ufeff")
     except OSError as error:
         raise ProgramFileError(path, "", error.strerror or str(error)) from None
     except UnicodeDecodeError as error:
@@ -65,8 +67,9 @@ def _parse(path: Path, text: str) -> dict[str, object]:
         match = _TOML_PLACE.match(str(error))
         place, reason = (match["place"], match["reason"]) if match else ("", str(error))
         raise ProgramFileError(path, place, f"is no TOML: {reason}") from None
-    except RecursionError:
-        raise ProgramFileError(path, "", "is nested too deeply") from None
+    except ValueError:
+        # What Python says of a number of thousands of digits; tomllib does not say where it is.
+        raise ProgramFileError(path, "", "holds a number that is too long to be read") from None
 
 
 def _with_texts(node: object) -> object:

@@ -12,6 +12,8 @@ from msgspec import inspect
 from rewards.program import Program
 from rewards.program_check import Problem
 
+SHOWN_CHARACTERS_MAX = 200
+"""Of a value that is wrong, in the reason."""
 _AT = re.compile(r"^(?P<reason>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 _NAMED_KEY = re.compile(r"^Object (missing required|contains unknown) field `(.*)`$", re.DOTALL)
@@ -69,12 +71,22 @@ def _missing_reason(kind: inspect.Type | None, key: str) -> str:
 def _with_choices(reason: str, kind: inspect.Type | None, value: object) -> str:
     """Add what is allowed where a closed set of words is."""
     if isinstance(kind, inspect.LiteralType):
-        return f"{value!r} is not one of: {', '.join(map(str, kind.values))}"
+        return f"{_shown(value)} is not one of: {', '.join(map(str, kind.values))}"
     reason = reason.replace("`", "").replace(" | null", "")
     if isinstance(kind, inspect.UnionType):
         return f"{reason}; its code is one of: {', '.join(_tags_of(kind))}"
-    found = "" if isinstance(value, dict | list) or value is None else f", found {value!r}"
+    found = "" if isinstance(value, dict | list) or value is None else f", found {_shown(value)}"
     return reason + found
+
+
+def _shown(value: object) -> str:
+    """The value as an author wrote it, as far as a line holds it."""
+    try:
+        text = repr(value)
+    except ValueError:
+        # Python does not spell a number of thousands of digits; as a hexadecimal one it is read.
+        return "a number of thousands of digits"
+    return text if len(text) <= SHOWN_CHARACTERS_MAX else f"{text[:SHOWN_CHARACTERS_MAX]}..."
 
 
 def _look_up(path: str, tree: object) -> tuple[inspect.Type | None, object]:

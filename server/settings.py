@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 PREFIX = "LOYALTY_"
+PORT_MAX = 65_535
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,7 +41,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     clock_file: str = ""
     evaluator: Literal["kernel", "reference"] = "kernel"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    drain_s: float = 10.0
+    drain_s: Annotated[float, Meta(ge=0.0, le=86_400.0)] = 10.0
     expiry_s: Annotated[float, Meta(ge=0.0, le=86_400.0)] = 60.0
     parking_s: Annotated[float, Meta(ge=0.0, le=86_400.0)] = 10.0
     sms_transport: Literal["none", "file", "smpp", "http"] = "none"
@@ -69,9 +70,27 @@ def read_settings(environment: dict[str, str] | None = None) -> Settings:
         if PREFIX + field.name.upper() in values
     }
     try:
-        return msgspec.convert(found, Settings, strict=False, dec_hook=_path)
+        settings = msgspec.convert(found, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
-        raise SystemExit(f"settings ({PREFIX}...): {error}") from None
+        reason, _, name = str(error).rpartition(" - at `$.")
+        variable = PREFIX + name.rstrip("`").upper()
+        raise SystemExit(f"{variable}: {reason.replace('`', '')}") from None
+    _check_listen(settings.listen)
+    return settings
+
+
+def _check_listen(listen: str) -> None:
+    """Refuse what gRPC does not: it takes 99999 for some other port, and 0 for any."""
+    host, _, port = listen.rpartition(":")
+    if not host or not is_port(port):
+        reason = f"{listen!r} is no address and port; for example 127.0.0.1:50051"
+        raise SystemExit(f"{PREFIX}LISTEN: {reason}")
+
+
+def is_port(text: str) -> bool:
+    """Whether it is the number of a TCP port."""
+    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(PORT_MAX))
+    return is_number and 1 <= int(text) <= PORT_MAX
 
 
 def _path(kind: type, value: object) -> object:

@@ -45,6 +45,10 @@ def main() -> None:
     except CtlError as error:
         say_error(error)
         sys.exit(error.exit_code)
+    except UnicodeEncodeError as error:
+        # What a shell passes on byte by byte, Python holds as halves of characters.
+        say_error(CtlError(f"a word of the command is not UTF-8: {error.object!a}"))
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,8 @@ def customer_service(target: str) -> Iterator[CustomerServiceStub]:
 
 @contextlib.contextmanager
 def _channel(target: str) -> Iterator[grpc.Channel]:
+    if not target:
+        raise CtlError("--target is empty: name host:port of a server")
     options = [
         ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
         ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),

@@ -13,7 +13,10 @@ from server.ctl.plan import show_plan
 from server.ctl.published import problem_line, shortened, user, wait_until_in_force
 from server.ctl.say import CtlError, say_table
 
-Version = Annotated[int, typer.Argument(min=1, help="its content is published again")]
+VERSION_MAX = 2**63 - 1
+Version = Annotated[
+    int, typer.Argument(min=1, max=VERSION_MAX, help="its content is published again")
+]
 Only = Annotated[str, typer.Option("--program", help="only this program of it; else all it held")]
 Yes = Annotated[bool, typer.Option("--yes", help="do not ask")]
 

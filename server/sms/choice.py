@@ -1,6 +1,6 @@
 """The transport that the settings choose."""
 
-from server.settings import PREFIX, Settings
+from server.settings import PREFIX, Settings, is_port
 from server.sms.file import FileTransport
 from server.sms.gateway import HttpTransport
 from server.sms.smpp import SmppLink, SmppTransport
@@ -27,7 +27,7 @@ def transport_of(settings: Settings) -> Transport | None:
 
 def _link_of(settings: Settings) -> SmppLink:
     host, _, port = settings.sms_url.rpartition(":")
-    if not host or not port.isdecimal():
+    if not host or not is_port(port):
         raise SystemExit(f"{PREFIX}SMS_URL: host:port of the SMSC is needed")
     if not settings.sms_sender:
         raise SystemExit(f"{PREFIX}SMS_SENDER is needed")

@@ -6,7 +6,7 @@ from typing import Any
 from loyalty.v1 import answer_pb2
 from loyalty.v1 import till_service_pb2 as pb
 from rewards.commit import ExceptionEntry
-from rewards.instrument import is_coupon
+from rewards.instrument import is_tier, noun_of, tier_of
 from rewards.program import Asset
 from rewards.ruleset import CompiledProgram
 from rewards.settling import SettledAsset
@@ -152,11 +152,18 @@ def _say_asset(
         if not minor:
             continue
         asset = program.assets.get(settled.asset_code)
-        if is_coupon(settled.asset_code) or asset is None:
-            text = slip.say(f"{text_code}_coupon", count=slip.counted("coupon", minor))
+        if asset is None:
+            text = _counted_said(slip, text_code, minor, settled.asset_code)
         else:
             text = _amount_said(slip, text_code, minor, asset)
         response.texts.add(place=_SLIP, style=_EMPHASIS, text=text)
+
+
+def _counted_said(slip: Speaker, text_code: str, minor: int, asset_code: str) -> str:
+    """Of what is no asset of the program: a tier, or a number of coupons, prizes or entries."""
+    if is_tier(asset_code):
+        return slip.say(f"{text_code}_status", tier=tier_of(asset_code))
+    return slip.say(f"{text_code}_coupon", count=slip.counted(noun_of(asset_code), minor))
 
 
 def _amount_said(slip: Speaker, text_code: str, minor: int, asset: Asset) -> str:

@@ -98,6 +98,28 @@ def test_an_instant_needs_its_offset(at: str) -> None:
     assert "is not an instant: write now, or for example" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("program", "rollback", "9" * 23), "Invalid value for 'version'"),
+        (
+            ("program", "history", "a\udcffb"),
+            "error: a word of the command is not UTF-8: 'a\\udcffb'",
+        ),
+        (
+            ("program", "status", "--target", "a\udcffb"),
+            "error: a word of the command is not UTF-8",
+        ),
+        (("program", "status", "--target", ""), "error: --target is empty"),
+    ],
+    ids=["number", "bytes", "bytes of a target", "empty target"],
+)
+def test_words_that_cannot_be_sent(words: tuple[str, ...], said: str) -> None:
+    done = ctl(*words)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
 def test_nobody_at_the_target() -> None:
     done = ctl("program", "status", "--target", "127.0.0.1:1")
     assert done.returncode == 2

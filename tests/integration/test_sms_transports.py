@@ -240,6 +240,7 @@ def test_the_settings_choose() -> None:
     [
         (Settings(sms_transport="smpp", sms_sender="SHOP"), "SMS_URL"),
         (Settings(sms_transport="smpp", sms_url="host:port", sms_sender="SHOP"), "SMS_URL"),
+        (Settings(sms_transport="smpp", sms_url="host:99999", sms_sender="SHOP"), "SMS_URL"),
         (Settings(sms_transport="smpp", sms_url="host:2775"), "SMS_SENDER"),
         (Settings(sms_transport="http", sms_url="gateway"), "SMS_URL"),
     ],

@@ -48,12 +48,19 @@ DRAW = promotion(
     lane="reward",
     conditions=[{"code": "trigger", "any_of": ["draw"]}],
 )
+PRIZE = promotion(
+    "prize",
+    {"code": "prize", "pool_code": "toys", "count": 2},
+    lane="reward",
+    conditions=[{"code": "trigger", "any_of": ["prize"]}],
+)
 TIERS = test_program(
     promotions=[
         for_tier("gold", 5_000),
         for_tier("silver", 1_000),
         GIVEN,
         DRAW,
+        PRIZE,
         PROGRAM["promotions"][1],
     ],
     tier_rules=[
@@ -96,9 +103,11 @@ def quoted(till: Any, card: str = "card1") -> int:
     return amount
 
 
-def voided(till: Any, number: int) -> None:
+def voided(till: Any, number: int) -> list[str]:
+    """Void; give the texts."""
     key = receipt_key(number)
-    till.Void(pb.VoidRequest(receipt_key=key, reason_code="ERROR", cashier_id="c1"))
+    void = till.Void(pb.VoidRequest(receipt_key=key, reason_code="ERROR", cashier_id="c1"))
+    return [one.text for one in void.texts]
 
 
 def test_turnover_makes_a_tier(till: Any, clock_file: Path) -> None:
@@ -189,3 +198,14 @@ def test_entries_to_a_draw_are_kept_and_undone(till: Any) -> None:
     bought(till, 1, "draw")
     voided(till, 1)
     assert quoted(till) == FULL
+
+
+def test_what_is_taken_back_is_called_by_its_name(till: Any) -> None:
+    """The slip of a void calls neither entries to a draw nor a tier coupons."""
+    said = {}
+    for number, trigger in enumerate(("draw", "prize", "gold"), 1):
+        bought(till, number, trigger, card=f"card{number}")
+        said[trigger] = voided(till, number)
+    assert "Отозвано: 3 шанса" in said["draw"]
+    assert "Отозвано: 2 приза" in said["prize"]
+    assert "Отозван статус: gold" in said["gold"]

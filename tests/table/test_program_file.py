@@ -182,6 +182,18 @@ WRONG = {
         "promotions[0].when.from_date",
         "Expected str, got datetime",
     ),
+    "hexadecimal number without end": (
+        "1000",
+        "0x" + "f" * 5_000,
+        "promotions[0].gives[0].rate_bp",
+        "found a number of thousands of digits",
+    ),
+    "long text for a number": (
+        "1000",
+        f'"{"9" * 5_000}"',
+        "promotions[0].gives[0].rate_bp",
+        "found '" + "9" * 199 + "...",
+    ),
     "no TOML": ('chain_id = "chain"', "chain_id = ", "line 3, column 12", "is no TOML"),
     "key twice": (
         'chain_id = "chain"',
@@ -229,3 +241,27 @@ def test_a_file_that_is_not_utf8(tmp_path: Path) -> None:
     file.write_bytes(b'program_id = "\xff"')
     with pytest.raises(ProgramFileError, match="byte 14: is not UTF-8"):
         read_program(file)
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    """As editors of Windows write it."""
+    file = tmp_path / "program.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + VALID.replace("\n", "\r\n").encode())
+    assert read_program(file).program_id == "demo"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (".".join(["a"] * 2_000) + " = 1", "is nested too deeply"),
+        ("a = " + "[" * 2_000 + "]" * 2_000, "is nested too deeply"),
+        ("prompts_max = " + "9" * 5_000, "holds a number that is too long to be read"),
+    ],
+    ids=["dotted keys", "arrays", "number"],
+)
+def test_a_file_beyond_what_can_be_read(tmp_path: Path, text: str, reason: str) -> None:
+    file = tmp_path / "program.toml"
+    file.write_text(f"{text}\n{VALID}")
+    with pytest.raises(ProgramFileError) as refused:
+        read_program(file)
+    assert str(refused.value) == f"{file}: {reason}"

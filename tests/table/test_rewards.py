@@ -325,6 +325,7 @@ def test_money_to_come(gives: Any, price: int, earned: list[int]) -> None:
         (DrawEntries("draw", 5), 100, [5]),
         (DrawEntries("draw", for_each_minor=500), 1_999, [3]),
         (DrawEntries("draw", 2, 500), 1_000, [4]),
+        (DrawEntries("draw", 1_000, 1), 100_000_000, [2**32 - 1]),
         (DrawEntries("draw", for_each_minor=500), 499, []),
         (DrawEntries("draw"), 0, []),
         (CouponReward("next"), 0, []),
