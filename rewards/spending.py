@@ -89,6 +89,7 @@ class Shortfall(NamedTuple):
     """A wish that the rules, or what is there, do not cover; minor units of the asset.
 
     Attributes:
+        asked_minor: without a rule what was tendered, minor units of money.
         no_rule: it is a tender, and the program has no rule by which the asset is one.
     """
 
@@ -302,8 +303,9 @@ def _shortfalls(
         is_whole = not wish.tender_minor or value_minor == wish.tender_minor
         if not wish.is_automatic and (amount_minor < wish.amount_minor or not is_whole):
             no_rule = bool(wish.tender_minor) and not wish.amount_minor
+            asked_minor = wish.tender_minor if no_rule else wish.amount_minor
             most_minor = 0 if no_rule else most.get(wish.asset_code, 0)
-            found.append(Shortfall(wish.asset_code, wish.amount_minor, most_minor, no_rule))
+            found.append(Shortfall(wish.asset_code, asked_minor, most_minor, no_rule))
     return tuple(found)
 
 

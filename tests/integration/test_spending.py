@@ -393,6 +393,15 @@ def test_over_the_balance(stub: Any, world: World) -> None:
     assert balance(stub) == 1_000
 
 
+def test_points_that_are_no_tender_say_what_was_tendered(stub: Any, world: World) -> None:
+    world.publish(spend_rules=[POINTS])
+    world.earn(stub, "card1", 1, 10_000)
+    request = checkout(number=2, sale=paid_by_points(sale("card1"), 500))
+    reason, facts = refusal(stub.Checkout, request)
+    assert reason == "SPEND_NOT_POSSIBLE"
+    assert (facts["asked_minor"], facts["most_minor"]) == ("500", "0")
+
+
 def test_a_tender(stub: Any, world: World) -> None:
     """Held by a quote, paid by a tender: lines cost what they cost, the rest earns."""
     world.publish(spend_rules=[{**POINTS, "mode": "tender", "share_max_bp": 5_000}])
