@@ -51,7 +51,8 @@ class Listeners:
             try:
                 server.add_insecure_port(listen)
             except RuntimeError:
-                raise SystemExit(f"cannot listen on {listen}: is the port taken?") from None
+                reason = "is the port taken, and is the address one of this machine?"
+                raise SystemExit(f"cannot listen on {listen}: {reason}") from None
 
     async def start(self) -> None:
         """Answer."""

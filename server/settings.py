@@ -95,5 +95,7 @@ def is_port(text: str) -> bool:
 
 def _path(kind: type, value: object) -> object:
     if kind is Path and isinstance(value, str):
+        if not value:
+            raise ValueError("is empty: name a directory, or leave it unset")
         return Path(value)
     raise NotImplementedError(f"no setting is of type {kind.__name__}")

@@ -7,6 +7,7 @@ from server.settings import Settings, read_settings
 WRONG = {
     "LOYALTY_DRAIN_S": ["-5", "nan", "inf", "soon", ""],
     "LOYALTY_EXPIRY_S": ["-1", "nan", "86401"],
+    "LOYALTY_DATA_DIR": [""],
     "LOYALTY_EVALUATOR": ["Kernel"],
     "LOYALTY_LOG_LEVEL": ["loud"],
     "LOYALTY_LISTEN": [
