@@ -57,6 +57,7 @@ from server.token import TokenSigner
 
 BACK_OFFICE = back_office_service_pb2.DESCRIPTOR.services_by_name["BackOfficeService"].full_name
 PARTITION_CHECK_S = 3_600.0
+PARTITION_RETRY_S = 30.0
 STOP_GRACE_S = 1.0
 GC_THRESHOLDS = (50_000, 20, 50)
 
@@ -128,7 +129,7 @@ async def composed(settings: Settings) -> AsyncIterator[Context]:
     await _make_ready(database)
     await database.open()
     try:
-        await ensure_partitions(database, clock())
+        await _make_partitions(database, clock())
         evaluator, prepare_rules = _evaluator(settings)
         reference = Reference(Feeds(database), clock, prepare_rules)
         await reference.refresh()
@@ -269,16 +270,23 @@ def _add_services(
 async def _watch(context: Context, health: health_aio.HealthServicer) -> None:
     """Keep health true to the facts, and partitions ahead of the calendar."""
     loop = asyncio.get_running_loop()
-    partitions_at_s = loop.time() + PARTITION_CHECK_S
+    partitions_at_s = loop.time()
     while True:
         await asyncio.sleep(POLL_S)
         await _report_health(context, health)
         if loop.time() >= partitions_at_s:
-            partitions_at_s = loop.time() + PARTITION_CHECK_S
-            try:
-                await ensure_partitions(context.database, context.clock())
-            except Exception as error:
-                _log.warning("partitions_not_made", error=str(error))
+            are_made = await _make_partitions(context.database, context.clock())
+            partitions_at_s = loop.time() + (PARTITION_CHECK_S if are_made else PARTITION_RETRY_S)
+
+
+async def _make_partitions(database: Database, now_us: int) -> bool:
+    """Make what is missing, and say whether all is there; a receipt without one is kept apart."""
+    try:
+        await ensure_partitions(database, now_us)
+    except Exception as error:
+        _log.warning("partitions_not_made", error=str(error))
+        return False
+    return True
 
 
 async def _report_health(context: Context, health: health_aio.HealthServicer) -> None:

@@ -2,6 +2,8 @@
 
 from datetime import UTC, date, datetime, timedelta
 
+import asyncpg
+
 from rewards.rounding import floor_div
 from server.store.database import Database
 
@@ -9,8 +11,14 @@ EPOCH = date(1970, 1, 1)
 MONTHS_AHEAD = 2
 LONGEST_MONTH = timedelta(days=32)
 
+# Commits queue behind who waits for the lock that a new partition takes.
+WAIT_BRIEFLY = "set local lock_timeout = '200ms'"
 LOCK_PARTITIONS = "select pg_advisory_xact_lock(hashtext('receipt-partitions'))"
 SELECT_PARTITION = "select to_regclass($1) is not null"
+
+
+class PartitionsBusyError(Exception):
+    """Somebody reads receipts for long, an audit or a dump: try again later."""
 
 
 async def ensure_partitions(database: Database, now_us: int) -> list[str]:
@@ -22,13 +30,19 @@ async def ensure_partitions(database: Database, now_us: int) -> list[str]:
     Args:
         database: open and migrated.
         now_us: the clock, UTC microseconds.
+
+    Raises:
+        PartitionsBusyError: some are missing, and cannot be made just now.
     """
     first = datetime.fromtimestamp(floor_div(now_us, 1_000_000), UTC).date().replace(day=1)
     made = []
     for _ in range(MONTHS_AHEAD + 1):
         after = (first + LONGEST_MONTH).replace(day=1)
-        if await _make(database, first, after):
-            made.append(_name(first))
+        try:
+            if await _make(database, first, after):
+                made.append(_name(first))
+        except asyncpg.LockNotAvailableError as error:
+            raise PartitionsBusyError(f"{_name(first)}: {error}") from error
         first = after
     return made
 
@@ -40,6 +54,7 @@ def _name(first: date) -> str:
 async def _make(database: Database, first: date, after: date) -> bool:
     start, end = (first - EPOCH).days, (after - EPOCH).days
     async with database.reading() as connection, connection.transaction():
+        await connection.execute(WAIT_BRIEFLY)
         await connection.execute(LOCK_PARTITIONS)
         if await connection.fetchval(SELECT_PARTITION, _name(first)):
             return False
