@@ -81,6 +81,9 @@ class Upstream:
             RefusedError: The server understood and refused.
             LinkLostError: No answer came in time.
         """
+        if round(1_000 * budget_s) < ATTEMPT_MS_MIN:
+            # Nothing is sent: a till that never leaves time must not cut off all the others.
+            raise LinkLostError("no time was left")
         first = crc32(till.encode())
         links = [self._live[(first + n) % len(self._live)] for n in range(len(self._live))]
         try:

@@ -62,7 +62,9 @@ def upstream(*streams: Stream) -> tuple[Upstream, LinkHealth]:
     return made, health
 
 
-def asked(*streams: Stream) -> tuple[Message | Exception, float, LinkHealth]:
+def asked(
+    *streams: Stream, budget_s: float = BUDGET_S
+) -> tuple[Message | Exception, float, LinkHealth]:
     """Ask once; how that ended, after how many seconds."""
 
     async def main() -> tuple[Message | Exception, float, LinkHealth]:
@@ -71,7 +73,7 @@ def asked(*streams: Stream) -> tuple[Message | Exception, float, LinkHealth]:
         began_s = loop.time()
         ended: Message | Exception
         try:
-            ended = await made.ask(till_of(len(streams)), "identify", REQUEST, BUDGET_S)
+            ended = await made.ask(till_of(len(streams)), "identify", REQUEST, budget_s)
         except (LinkLostError, RefusedError) as error:
             ended = error
         assert [one.under_way for one in streams] == [0] * len(streams)
@@ -129,6 +131,14 @@ def test_with_all_streams_silent_the_call_ends_in_time() -> None:
     assert isinstance(ended, LinkLostError)
     assert round(took_s, 3) == BUDGET_S
     assert health.is_rush
+
+
+def test_a_till_that_leaves_no_time_says_nothing_of_the_link() -> None:
+    stream = Stream(0.0)
+    ended, took_s, health = asked(stream, budget_s=0.0)
+    assert isinstance(ended, LinkLostError)
+    assert (took_s, stream.asked) == (0.0, 0)
+    assert not health.is_rush
 
 
 def test_with_all_streams_broken_nobody_waits_for_the_end() -> None:
