@@ -148,33 +148,47 @@ async def look_up_in_time(context: Context, wanted: Wanted, deadline_s: float) -
     try:
         return await context.lookups.look_up(wanted, deadline_s)
     except TimeoutError:
-        text = "no time was left before the write; nothing is recorded"
-        raise Refusal(Reason.DEADLINE_PASSED, text) from None
+        raise _no_time() from None
+
+
+def _no_time() -> Refusal:
+    text = "no time was left before the write; nothing is recorded"
+    return Refusal(Reason.DEADLINE_PASSED, text)
 
 
 async def _run_alone(
     context: Context, operation: Operation, account_ids: list[int], deadline_s: float
 ) -> bytes:
     """Decide while the account is locked. Shielded: the caller's end does not reach the write."""
-    work = asyncio.ensure_future(_alone(context, operation, account_ids, deadline_s))
+    taken = _Taken(context.budgets)
+    work = asyncio.ensure_future(_alone(context, operation, account_ids, deadline_s, taken))
     try:
         async with asyncio.timeout_at(deadline_s):
             return await asyncio.shield(work)
     except TimeoutError:
         work.add_done_callback(_swallow)
+        if not taken.may_be_written:
+            # It waits for the lock, and decides nothing when it has it after the deadline.
+            raise _no_time() from None
         text = "the write was sent, its fate is not known: ask again with the same key"
         raise Refusal(Reason.RESULT_UNKNOWN, text) from None
 
 
 class _Taken:
-    """What a commit that goes alone took of budgets; there again unless it may be written."""
+    """What a commit that goes alone took of budgets; there again unless it may be written.
+
+    Attributes:
+        may_be_written: a commit was decided, and has been written or may be.
+    """
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self.uses: tuple[BudgetUse, ...] = ()
+        self.may_be_written = False
 
     def __enter__(self) -> None:
         self.uses = ()
+        self.may_be_written = False
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, LeaseClosedError):
@@ -184,6 +198,7 @@ class _Taken:
         )
         passed = isinstance(error, Refusal) and error.reason in NOT_WRITTEN
         self._desk.settle(self.uses, was_written=not (refused or passed))
+        self.may_be_written = self.may_be_written and not refused
 
 
 class _NothingToWriteError(Exception):
@@ -195,9 +210,13 @@ class _NothingToWriteError(Exception):
 
 
 async def _alone(
-    context: Context, operation: Operation, account_ids: list[int], deadline_s: float
+    context: Context,
+    operation: Operation,
+    account_ids: list[int],
+    deadline_s: float,
+    taken: _Taken,
 ) -> bytes:
-    answer, taken = b"", _Taken(context.budgets)
+    answer = b""
 
     async def decide(connection: AnyConnection) -> Commit:
         nonlocal answer
@@ -211,10 +230,9 @@ async def _alone(
             # What came in between has settled it.
             raise _NothingToWriteError(decided.answer)
         taken.uses = decided.commit.budget_uses
-        if asyncio.get_running_loop().time() > deadline_s:
-            text = "no time was left before the write; nothing is recorded"
-            raise Refusal(Reason.DEADLINE_PASSED, text)
-        answer = decided.answer
+        if asyncio.get_running_loop().time() >= deadline_s:
+            raise _no_time()
+        answer, taken.may_be_written = decided.answer, True
         return decided.commit
 
     while True:

@@ -3,8 +3,8 @@
 Method: an operation that decides on a state in which the other copy has been committed already,
 although the look-up of its key, a moment before, did not see it.
 
-And: a batch of what nobody waits for keeps no till waiting; and under the account's lock a call may
-find that nothing is left to write.
+And: a batch of what nobody waits for keeps no till waiting; under the account's lock a call may
+find that nothing is left to write; whose time is up before it had the lock has written nothing.
 """
 
 import asyncio
@@ -288,3 +288,64 @@ def test_what_is_settled_by_the_time_of_the_lock_is_answered_and_not_written() -
         return answer, connection.told
 
     assert run_virtually(run) == (ALREADY, ["start", "rollback"])
+
+
+class _Contended(_Sale):
+    """Changes an account that somebody else is always a version ahead on."""
+
+    async def decide(self, seen: Seen, deadline_s: float) -> Decided:
+        """Want it changed."""
+        decided = await super().decide(seen, deadline_s)
+        assert decided.commit is not None
+        change = AccountChange(ACCOUNT_ID, 0)
+        return replace(decided, commit=replace(decided.commit, accounts=(change,)))
+
+
+class _Locked:
+    """A database whose lock, and then whose write, takes its time."""
+
+    def __init__(self, lock_s: float, write_s: float) -> None:
+        self._lock_s, self._write_s = lock_s, write_s
+        self.written: list[Commit] = []
+        self.refused: list[Reason] = []
+
+    async def write_alone(self, account_ids: object, decide: Any) -> None:
+        """Lock, decide, write."""
+        await asyncio.sleep(self._lock_s)
+        try:
+            commit = await decide(_Connection())
+        except Refusal as refusal:
+            self.refused.append(refusal.reason)
+            raise
+        await asyncio.sleep(self._write_s)
+        self.written.append(commit)
+
+
+@pytest.mark.parametrize(
+    ("lock_s", "write_s", "reason", "is_written"),
+    [
+        (100.0, 0.0, Reason.DEADLINE_PASSED, False),
+        (60.0, 0.0, Reason.DEADLINE_PASSED, False),
+        (1.0, 100.0, Reason.RESULT_UNKNOWN, True),
+    ],
+)
+def test_whose_time_is_up_before_the_lock_is_had_writes_nothing(
+    lock_s: float, write_s: float, reason: Reason, is_written: bool
+) -> None:
+    async def run() -> tuple[Reason, _Locked]:
+        context, database = cast("Any", _Context(is_committed=False)), _Locked(lock_s, write_s)
+        context.pipeline = Pipeline(_Losing())
+        context.pipeline.start()
+        context.budgets = Desk(cast("Any", None), lambda: 0, bytes)
+        context.database = database
+        until_s = asyncio.get_running_loop().time() + 60.0
+        with pytest.raises(Refusal) as refused:
+            await run_durable(context, _Contended("contended", can_wait=False), until_s)
+        await asyncio.sleep(300.0)
+        await context.pipeline.drain()
+        return refused.value.reason, database
+
+    told, database = run_virtually(run)
+    assert told is reason
+    assert bool(database.written) is is_written
+    assert database.refused == ([] if is_written else [Reason.DEADLINE_PASSED])
