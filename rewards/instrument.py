@@ -50,6 +50,14 @@ def is_coupon(asset_code: str) -> bool:
     return asset_code.startswith(_COUPON_PREFIX)
 
 
+def is_counted(asset_code: str) -> bool:
+    """Whether an asset is none of the program's: coupons, tiers, entries and prizes have no worth.
+
+    A dot is in no code of an asset that a program lists.
+    """
+    return "." in asset_code
+
+
 def series_of(asset_code: str) -> str:
     """The series of a coupon's asset."""
     return asset_code.removeprefix(_COUPON_PREFIX)

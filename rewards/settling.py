@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from rewards.benefit import Benefit, CouponReward, GiftCertificate
 from rewards.facts import AssetWindow
-from rewards.instrument import counted_asset, coupon_asset, is_coupon
+from rewards.instrument import counted_asset, coupon_asset, is_counted, is_coupon
 from rewards.journal import Journal
 from rewards.ledger import Book, Funding, Hold, Holdings, LotKind, OwnedLot, Pick, part_of
 from rewards.picking import live_holds, pick_any
@@ -339,7 +339,8 @@ class _Settling:
             lot.book,
         )
         taken_minor = own_minor + rest_minor - picked.missing_minor
-        may_owe = self._standing.claw_back_debt and not is_coupon(lot.asset_code)
+        # A debt of a tier would eat the next one that is given.
+        may_owe = self._standing.claw_back_debt and not is_counted(lot.asset_code)
         owed_minor = picked.missing_minor if may_owe else 0
         if owed_minor:
             self._owe(lot, owed_minor, claim.before_minor + taken_minor)

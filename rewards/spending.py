@@ -196,7 +196,8 @@ def decide_spending(
         wishes: at most one an asset.
         purse: what the account holds.
         evaluate: the kernel or the reference.
-        is_fact: it is paid: wishes are spent as far as lines can take them, whatever the rules say.
+        is_fact: it is paid: what was asked for is spent as far as lines can take it, whatever the
+            rules say.
 
     Returns:
         The evaluation, what may be spent, and what of the wishes is not covered.
@@ -210,7 +211,7 @@ def decide_spending(
     spends = _settled(till, fitting, wishes, plain, evaluate) if wishes else ()
     short = _shortfalls(wishes, spends, offers)
     if is_fact and short:
-        spends = till.forced(wishes, plain)
+        spends = till.forced(_asked_for(wishes, spends), plain)
     if not spends:
         return SpendDecision(bounded(plain, facts), facts, offers, short)
     facts = replace(facts, spends=spends)
@@ -290,6 +291,15 @@ def _settled(
             return spends
         spends = fitted
     return ()
+
+
+def _asked_for(wishes: Sequence[Wish], spends: Sequence[Spent]) -> list[Wish]:
+    """Wishes as a fact has spent them: nobody asked for what goes by itself, so it owes nothing."""
+    amounts = {one.asset_code: one.amount_minor for one in spends}
+    return [
+        wish._replace(amount_minor=amounts.get(wish.asset_code, 0)) if wish.is_automatic else wish
+        for wish in wishes
+    ]
 
 
 def _shortfalls(

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from rewards.evaluate import Evaluated
 from rewards.program import TierRule
-from rewards.sale import LineAction, LineKind, Sale
+from rewards.rounding import floor_div
+from rewards.sale import Line, LineAction, LineKind, Sale
 
 _NO_GOODS = (LineKind.GIFT_CARD, LineKind.DEPOSIT)
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
@@ -62,16 +63,34 @@ def best_tier(rules: Sequence[TierRule], candidates: Sequence[str]) -> str:
 
 def turnover_of(sale: Sale, evaluation: Evaluated) -> Turnover:
     """What a receipt adds: what is paid for goods, without gift cards and deposits."""
-    amount_minor = sum(
+    return Turnover(sum([minor for _, minor in _counted(sale, evaluation)]), 1)
+
+
+def turnover_gone(sale: Sale, evaluation: Evaluated, returned: Mapping[str, int]) -> int:
+    """What of a receipt's turnover falls on what has come back, minor units.
+
+    It is of what was counted, whatever is paid back: points that paid for a line are none of it.
+
+    Args:
+        sale: as it was scanned.
+        evaluation: as it was sold.
+        returned: all that has come back, thousandths by line_id.
+    """
+    return sum(
         [
-            outcome.amount_minor
-            for line, outcome in zip(sale.lines, evaluation.outcomes, strict=True)
-            if outcome is not None
-            and line.kind not in _NO_GOODS
-            and line.action != LineAction.RETURN
+            floor_div(minor * returned.get(line.line_id, 0), line.quantity_milli)
+            for line, minor in _counted(sale, evaluation)
         ]
     )
-    return Turnover(amount_minor, 1)
+
+
+def _counted(sale: Sale, evaluation: Evaluated) -> list[tuple[Line, int]]:
+    """The lines that count, with what is paid for each."""
+    return [
+        (line, outcome.amount_minor)
+        for line, outcome in zip(sale.lines, evaluation.outcomes, strict=True)
+        if outcome is not None and line.kind not in _NO_GOODS and line.action != LineAction.RETURN
+    ]
 
 
 def _held(

@@ -8,6 +8,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from rewards.commit import KINDS_WITH_RECEIPT
+from server.store.audit_beside import BESIDE
 from server.store.database import Database
 from server.store.facts import AnyConnection
 
@@ -437,8 +438,10 @@ async def audit_ledger(database: Database, at_us: int) -> Audit:
         budgets, miscounted = await _ask(connection, AUDIT_BUDGETS)
         statements, unstored = await _ask(connection, AUDIT_STATEMENTS)
         receipts, accounts, unmatched = await _ask(connection, AUDIT_RECEIPTS, kinds)
+        beside = [await _ask(connection, statement) for statement in BESIDE]
     problems = [*unbalanced, *different, *overdrawn, *unposted, *overheld, *left]
     problems += [*miscounted, *unstored, *unmatched]
+    problems += [text for _, found in beside for text in found]
     if not postings:
         problems.insert(0, "the ledger is empty: there is no posting to prove anything by")
     return Audit(

@@ -12,7 +12,8 @@ from server.store.pool import Connection, PooledConnection
 
 AnyConnection = Connection | PooledConnection
 
-# A lease that has been closed is not there for anybody any more.
+# A lease that has been closed is not there for anybody any more, nor what another copy of the
+# receipt has used of what its basket held: whoever comes too late looks again.
 USE_LEASES = """
 update budget_lease l
    set used_times = l.used_times + used.times,
@@ -22,6 +23,8 @@ update budget_lease l
  where l.budget_id = used.budget_id
    and l.lease_id = used.lease_id
    and l.is_open
+   and (l.times < 0 or l.used_times + used.times <= l.times)
+   and (l.amount_minor < 0 or l.used_minor + used.minor <= l.amount_minor)
 returning l.lease_id
 """
 
@@ -65,7 +68,8 @@ async def use_leases(connection: AnyConnection, commits: Sequence[Commit]) -> fr
     """Count what commits use on their leases.
 
     Returns:
-        Positions of the commits that name a lease which is closed; if there are any, roll back.
+        Positions of the commits that name a lease which is closed or used up; if there are any,
+        roll back.
     """
     by_lease: dict[tuple[bytes, bytes], list[int]] = {}
     for commit in having(commits, "budget_uses"):

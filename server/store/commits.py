@@ -152,7 +152,7 @@ class PartlyLostError(Exception):
 
 
 class LeaseClosedError(PartlyLostError):
-    """Some commits use a lease of a budget that has been closed; roll back as for a part lost."""
+    """Some commits use a lease that has been closed or used up; roll back as for a part lost."""
 
 
 class WrittenBatch(Struct, frozen=True):

@@ -164,11 +164,7 @@ def return_goods(
         (_entry(original, decided, part, claims, comebacks, moved, to_cards),),
         uses.budget_uses,
         exceptions,
-        back_of_refund(
-            original,
-            [(line.line_id, line.amount_minor) for line in decided.lines],
-            is_gone=is_gone,
-        ),
+        back_of_refund(original, decided.sold, returned, is_gone=is_gone),
         cuts_of(program, decided, original.base_key_id, original.facts.customer.customer_id),
         codes_of(context, original, to_cards),
     )

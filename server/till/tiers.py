@@ -72,7 +72,7 @@ def brought_back(
     Args:
         program: by which it was sold.
         facts: of the sale.
-        amount_minor: what the goods that come back were paid for.
+        amount_minor: what of the turnover of the sale falls on what comes back.
         is_gone: all that was sold has come back.
     """
     if not program.tier_rules or not facts.customer.account_id:

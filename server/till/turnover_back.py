@@ -1,26 +1,29 @@
 """What a refund or a void takes off the turnover of its customer, on the local day of the sale."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
+from rewards.evaluate import Evaluated
 from rewards.refund import Evaluator
-from rewards.sale import LineKind
+from rewards.tier import turnover_gone, turnover_of
 from server.till.original import Original
 from server.till.tiers import TurnoverChange, brought_back
 
-_NO_GOODS = (LineKind.GIFT_CARD, LineKind.DEPOSIT)
-
 
 def back_of_refund(
-    original: Original, lines: Iterable[tuple[str, int]], *, is_gone: bool
+    original: Original, sold: Evaluated, now: Mapping[str, int], *, is_gone: bool
 ) -> tuple[TurnoverChange, ...]:
-    """What a refund takes off.
+    """What a refund takes off: with all others no more than the sale has added.
 
     Args:
         original: the sale.
-        lines: (line_id, what comes back was sold for in minor units).
+        sold: as it was decided.
+        now: what comes back, thousandths by line_id.
         is_gone: all that was sold has come back.
     """
-    amount_minor = _goods_minor(original, lines)
+    before = original.returned
+    upto = {line_id: before.get(line_id, 0) + now.get(line_id, 0) for line_id in {*before, *now}}
+    gone_minor = turnover_gone(original.sale, sold, before)
+    amount_minor = turnover_gone(original.sale, sold, upto) - gone_minor
     program = original.rules.program
     return brought_back(program, original.facts, amount_minor, is_gone=is_gone)
 
@@ -32,21 +35,11 @@ def back_of_void(original: Original, evaluate: Evaluator) -> tuple[TurnoverChang
         original: the sale.
         evaluate: says what its lines were sold for.
     """
-    program = original.rules.program
+    program, sale = original.rules.program, original.sale
     if not program.tier_rules:
         return ()
-    evaluation = evaluate(original.rules, original.sale, original.facts, None)
-    sold = [
-        (line.line_id, decided.amount_minor)
-        for line, decided in zip(original.sale.lines, evaluation.outcomes, strict=True)
-        if decided is not None
-    ]
-    back = [(line_id, minor) for record in original.records for line_id, _, minor in record.lines]
-    left_minor = _goods_minor(original, sold) - _goods_minor(original, back)
+    sold = evaluate(original.rules, sale, original.facts, None)
+    gone_minor = turnover_gone(sale, sold, original.returned)
+    left_minor = turnover_of(sale, sold).amount_minor - gone_minor
     was_gone = bool(original.returns) and original.gone_with({})
     return brought_back(program, original.facts, left_minor, is_gone=not was_gone)
-
-
-def _goods_minor(original: Original, lines: Iterable[tuple[str, int]]) -> int:
-    goods = {line.line_id for line in original.sold if line.kind not in _NO_GOODS}
-    return sum([minor for line_id, minor in lines if line_id in goods])

@@ -393,6 +393,30 @@ def test_baskets_that_hold_at_one_server_and_sell_at_another(shop: Shop) -> None
     assert asyncio.run(_audited(shop.dsn))
 
 
+def test_copies_of_a_receipt_use_what_its_basket_holds_once(shop: Shop) -> None:
+    """A stranger's, so that no account tells the copies apart: each gets the first answer."""
+    shop.publish(promotion(total_times=40))
+    requests = []
+    for n in range(20):
+        basket = n.to_bytes(16, "big")
+        token = reserved(shop, basket, n % 2, card="").token
+        requests.append(checkout_request(n, "", basket_id=basket, token=token, closed=True))
+
+    async def sell_at_both() -> list[list[bytes]]:
+        async with (
+            grpc.aio.insecure_channel(shop.servers[0].target) as one,
+            grpc.aio.insecure_channel(shop.servers[1].target) as two,
+        ):
+            calls = [raw_checkout(channel, made) for made in requests for channel in (one, two)]
+            answers = await asyncio.gather(*calls)
+            return [answers[n : n + 2] for n in range(0, len(answers), 2)]
+
+    for first, second in asyncio.run(sell_at_both()):
+        assert first == second
+        assert off_of(pb.CheckoutResponse.FromString(first)) == OF_A_SALE_MINOR
+    assert shop.query("select sum(times)::bigint from budget_use") == [(20,)]
+
+
 def test_a_void_gives_a_limit_back(shop: Shop) -> None:
     shop.publish(promotion(total_times=1, customer_times=1))
     assert off_of(shop.sell(1, "card1")) == OF_A_SALE_MINOR

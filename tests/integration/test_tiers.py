@@ -67,6 +67,7 @@ TIERS = test_program(
         {"tier_code": "gold", "receipts_from": 3, "rolling_days": 30},
         {"tier_code": "silver", "amount_from_minor": 60_000, "rolling_days": 30, "grace_days": 5},
     ],
+    spend_rules=[{"asset_code": "points", "step_minor": 100, "value_minor": 100}],
 )
 
 
@@ -162,6 +163,31 @@ def test_what_comes_back_lowers_it(till: Any) -> None:
     voided(till, 1)
     assert bought(till, 4) == FULL
     assert quoted(till) == SILVER
+
+
+def test_what_points_paid_does_not_come_off_it(till: Any) -> None:
+    """A receipt that was paid with points in part has added less: no more goes with its goods."""
+    assert bought(till, 1) == FULL
+    basket = bytes([1]) * 16
+    points = [pb.AssetAmount(asset_code="points", amount_minor=2_000)]
+    reserve = pb.Reservation(amounts=points)
+    asked = pb.QuoteRequest(basket_id=basket, sale=sale("card1"), reserve=reserve)
+    token = till.Quote(asked).token
+    key, made = receipt_key(2), sale("card1")
+    request = pb.CheckoutRequest(receipt_key=key, basket_id=basket, sale=made, token=token)
+    sold = till.Checkout(request)
+    assert sold.answer.lines.totals.amount_minor == SILVER - 2_000
+    for number, line_ids in ((3, ["1"]), (4, ["2", "3"])):
+        till.Refund(
+            pb.RefundRequest(
+                receipt_key=receipt_key(number),
+                original_key=key,
+                lines=[pb.RefundLine(line_id=one, quantity_milli=2_000) for one in line_ids],
+                cashier_id="c1",
+                reason_code="RETURN",
+            )
+        )
+    assert quoted(till) == SILVER, "the first receipt alone has been for 60,000"
 
 
 def test_a_tier_that_is_given(till: Any, clock_file: Path) -> None:

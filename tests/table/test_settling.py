@@ -159,6 +159,15 @@ def test_a_coupon_that_was_used_is_neither_owed_nor_taken_from_another() -> None
     assert found.assets == (SettledAsset("coupon.tea", waived_minor=1),)
 
 
+@pytest.mark.parametrize("asset_code", ["tier.gold", "draw.car", "prize.toys"])
+def test_what_is_only_counted_is_never_owed(asset_code: str) -> None:
+    """A debt would eat the next tier that is given, and no slip has words for it."""
+    gone = replace(lot("gone", 3, 1), asset_code=asset_code)
+    found, movement = settled([gone], standing(), [claim(gone, 3)])
+    assert found.assets == (SettledAsset(asset_code, taken_minor=1, waived_minor=2),)
+    assert in_book(movement, Book.DEBT) == 0
+
+
 # --- giving back --------------------------------------------------------------------------------
 
 

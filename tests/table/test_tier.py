@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from rewards.program import TierRule
 from rewards.sale import LineAction, LineKind
-from rewards.tier import Turnover, best_tier, earned_tiers, first_day, turnover_of
+from rewards.tier import (
+    Turnover,
+    best_tier,
+    earned_tiers,
+    first_day,
+    turnover_gone,
+    turnover_of,
+)
 from tests import make
 
 
@@ -123,3 +130,13 @@ def test_what_was_before_the_first_day_does_not_matter(
     start = first_day([asked], TODAY)
     seen = {one: bought for one, bought in turnover.items() if one >= start}
     assert earned_tiers([asked], seen, TODAY) == earned_tiers([asked], turnover, TODAY)
+
+
+def test_all_that_comes_back_takes_off_what_was_added() -> None:
+    """Part by part, rounded down; what gift cards cost was not counted."""
+    card = make.line("gift", line_id="2", kind=LineKind.GIFT_CARD)
+    sale = make.sale(make.line("tea", 3, 33, line_id="1"), card)
+    sold = make.evaluated([make.percent(1_000)], sale)
+    added = turnover_of(sale, sold).amount_minor
+    gone = [turnover_gone(sale, sold, {"1": n * 1_000, "2": 1_000}) for n in range(4)]
+    assert (gone[0], gone[1], gone[3]) == (0, added // 3, added)
