@@ -292,7 +292,7 @@ class DeferredDiscount(Authored, frozen=True, tag_field="code", tag="deferred_di
 
 
 class CouponReward(Authored, frozen=True, tag_field="code", tag="coupon_reward"):
-    """A coupon of a series, valid for some days from the day of the sale on; 0 is without end."""
+    """A coupon of a series, valid for some days after that of the sale; 0 is without end."""
 
     series_code: Code
     valid_days: Days = 0
@@ -300,7 +300,7 @@ class CouponReward(Authored, frozen=True, tag_field="code", tag="coupon_reward")
 
 
 class GiftCertificate(Authored, frozen=True, tag_field="code", tag="gift_certificate"):
-    """A certificate for an amount, valid for some days from the day of the sale on."""
+    """A certificate for an amount, valid for some days after that of the sale."""
 
     amount_minor: Annotated[int, Meta(ge=1, le=10**12)]
     valid_days: Days = 0

@@ -28,6 +28,10 @@ class CardOperation(IntEnum):
     REVERSE = 5
 
 
+PAID_IN = (CardOperation.ACTIVATE, CardOperation.RELOAD)
+"""What puts money on a card."""
+
+
 class CardFault(StrEnum):
     """Why something cannot be done with a card; as metadata `state` of GIFT_CARD_STATE."""
 
@@ -35,14 +39,21 @@ class CardFault(StrEnum):
     ALREADY_ACTIVE = "ALREADY_ACTIVE"
     SHORT = "SHORT"
     REVERSE = "REVERSE_BY_VOID"
+    PAID_IN_BY_LINE = "PAID_IN_BY_LINE"
+    REDEEM_BY_TENDER = "REDEEM_BY_TENDER"
 
 
 class CardUse(NamedTuple):
-    """One thing that a receipt does with a card; `code` as it is hashed, minor units of money."""
+    """One thing that a receipt does with a card; `code` as it is hashed, minor units of money.
+
+    Attributes:
+        fault: why it cannot be done at all, whatever is on the card.
+    """
 
     operation: CardOperation
     code: str
     amount_minor: int
+    fault: CardFault | None = None
 
 
 class Card(NamedTuple):
@@ -82,13 +93,25 @@ def card_uses(sale: Sale) -> tuple[CardUse, ...]:
         if line.kind == LineKind.GIFT_CARD and line.action == LineAction.SALE:
             operation, code = card_on(line.rest)
             if operation and code and not line.cancelled:
-                found.append(CardUse(CardOperation(operation), spelled(code), line.amount_minor))
+                found.append(_use_by_line(CardOperation(operation), code, line.amount_minor))
     for tender in sale.tenders:
         if tender.kind in (TenderKind.GIFT_CARD, TenderKind.VOUCHER) and tender.gift_card_id:
             operation = tender.gift_card_operation or CardOperation.REDEEM
-            code = spelled(tender.gift_card_id)
-            found.append(CardUse(CardOperation(operation), code, tender.amount_minor))
+            code = tender.gift_card_id
+            found.append(_use_by_tender(CardOperation(operation), code, tender.amount_minor))
     return tuple(found)
+
+
+def _use_by_line(operation: CardOperation, code: str, amount_minor: int) -> CardUse:
+    """A line is paid for: what it took off the card, its customer would pay a second time."""
+    fault = CardFault.REDEEM_BY_TENDER if operation == CardOperation.REDEEM else None
+    return CardUse(operation, spelled(code), amount_minor, fault)
+
+
+def _use_by_tender(operation: CardOperation, code: str, amount_minor: int) -> CardUse:
+    """A tender pays, nobody pays for it: what it put on the card would come from nowhere."""
+    fault = CardFault.PAID_IN_BY_LINE if operation in PAID_IN else None
+    return CardUse(operation, spelled(code), amount_minor, fault)
 
 
 def shown_cards(sale: Sale, more: Sequence[str] = ()) -> tuple[str, ...]:
@@ -124,6 +147,9 @@ def settle_cards(
     problems: list[CardProblem] = []
     spender = _Spender(window.active_from_us, own_hold_id, takes_held)
     for use in uses:
+        if use.fault is not None:
+            problems.append(CardProblem(use.fault, use.code, use.amount_minor))
+            continue
         journal, card = journals[use.code], cards[use.code]
         match use.operation:
             case CardOperation.ACTIVATE | CardOperation.RELOAD:

@@ -134,6 +134,10 @@ BUILT_IN: Final[Mapping[str, Mapping[str, str]]] = {
         "ru": "Карта только для накопления: списать нельзя",
         "en": "Card for earning only: nothing can be spent",
     },
+    "slip_taken_back_gift_money": {
+        "ru": "Снято с подарочной карты: {amount}",
+        "en": "Taken off the gift card: {amount}",
+    },
     "slip_taken_back_coupon": {"ru": "Отозвано: {count}", "en": "Taken back: {count}"},
     "slip_taken_back_status": {"ru": "Отозван статус: {tier}", "en": "Taken back: status {tier}"},
     "slip_given_back_points": {
@@ -143,6 +147,10 @@ BUILT_IN: Final[Mapping[str, Mapping[str, str]]] = {
     "slip_given_back_deferred_discount": {
         "ru": "Возвращена отложенная скидка: {amount}",
         "en": "Discount to come given back: {amount}",
+    },
+    "slip_given_back_gift_money": {
+        "ru": "На подарочную карту возвращено: {amount}",
+        "en": "Given back to the gift card: {amount}",
     },
     "slip_given_back_coupon": {"ru": "Возвращено: {count}", "en": "Given back: {count}"},
     "slip_owed_points": {

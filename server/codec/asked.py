@@ -63,6 +63,7 @@ class Asked(Struct, frozen=True):
         id_base: first part of the ids in the answer: the basket or receipt.
         codes: of what was given out, by promotion and place of its benefit.
         may_add: pieces may be added yet; a sale has none to add.
+        returned: what RETURN lines change of the customer's assets, minor units, by code.
     """
 
     id_base: bytes
@@ -79,3 +80,4 @@ class Asked(Struct, frozen=True):
     codes: Mapping[tuple[int, int], tuple[str, ...]] = {}
     spend: SpendView = SpendView()
     may_add: bool = True
+    returned: Mapping[str, int] = {}

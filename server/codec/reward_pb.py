@@ -160,4 +160,6 @@ def _balances_after(asked: Asked) -> dict[str, int]:
         sums[cost.asset_code] = sums.get(cost.asset_code, 0) - cost.amount_minor
     for spent in facts.spends:
         sums[spent.asset_code] = sums.get(spent.asset_code, 0) - spent.amount_minor
+    for asset_code, amount_minor in asked.returned.items():
+        sums[asset_code] = sums.get(asset_code, 0) + amount_minor
     return sums

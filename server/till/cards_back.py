@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from rewards.cards_share import CardPart
-from rewards.gift_card import CardOperation, card_on
+from rewards.gift_card import PAID_IN, card_on
 from rewards.instrument import CodeKind, account_id_of, spelled
 from rewards.ledger import OwnedLot
 from rewards.picking import held_of, live_holds
@@ -14,8 +14,6 @@ from rewards.sale import Line, LineKind
 from rewards.settling import Claim, GrantedLot
 from server.till.context import Context
 from server.till.original import Original
-
-_PAID_IN = (CardOperation.ACTIVATE, CardOperation.RELOAD)
 
 
 class CardsBack(NamedTuple):
@@ -87,7 +85,7 @@ def codes_of(
 
 def _pays_in(line: Line) -> bool:
     operation, code = card_on(line.rest)
-    return line.kind == LineKind.GIFT_CARD and operation in _PAID_IN and bool(code)
+    return line.kind == LineKind.GIFT_CARD and operation in PAID_IN and bool(code)
 
 
 def _is_paid_in(lot: OwnedLot, asset_code: str) -> bool:

@@ -558,7 +558,9 @@ class CheckoutOperation:
         )
         view = spending.view_of(sold.scene, sold.facts, sold.decision, False, {})
         codes = asked.codes if self._is_training else sold.settled.codes
-        return self._response(sold, spell_answer(replace(asked, codes=codes, spend=view)))
+        returned = returns.change_of_assets(sold.back, sold.facts.customer.account_id)
+        asked = replace(asked, codes=codes, spend=view, returned=returned)
+        return self._response(sold, spell_answer(asked))
 
     def _response(self, sold: Sold, answer: bytes | None) -> bytes:
         """Spell the response around its answer; without one the field is left out."""

@@ -106,9 +106,10 @@ async def quote(context: Context, request: pb.QuoteRequest | ReadQuote, deadline
             holds_budgets=token.holds_budgets,
         )
     back = await returns.preview(scene, now_us, deadline_s - FACTS_RESERVE_S)
+    returned = returns.change_of_assets(back, facts.customer.account_id)
     await step_with(quoted.seen)
     return _RESPONSE(
-        spell_answer(replace(asked, spend=view)),
+        spell_answer(replace(asked, spend=view, returned=returned)),
         context.signer.sign(new_token),
         expires_at_us,
         bool(request.token) and token is None,

@@ -168,7 +168,9 @@ def _counted_said(slip: Speaker, text_code: str, minor: int, asset_code: str) ->
 
 def _amount_said(slip: Speaker, text_code: str, minor: int, asset: Asset) -> str:
     amount, name = slip.amount(minor, asset), slip.asset(minor, asset)
-    return slip.say(f"{text_code}_{wording_of(asset)}", amount=amount, asset=name)
+    # Money of a card is written as a discount is, and spoken of as what it is. It is never owed.
+    words = "gift_money" if asset.kind == "gift_money" else wording_of(asset)
+    return slip.say(f"{text_code}_{words}", amount=amount, asset=name)
 
 
 def _say_money(response: pb.RefundResponse, cashier: Speaker, slip: Speaker) -> None:

@@ -15,7 +15,9 @@ from loyalty.v1 import back_office_service_pb2 as bo
 from loyalty.v1 import till_service_pb2 as pb
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
 from tests.cards import (
+    ACTIVATE,
     CARDS,
+    REDEEM,
     RELOAD,
     REVERSE,
     VOUCHER,
@@ -117,6 +119,9 @@ BAD = {
     "unknown card reloaded": (sold(2, "C-9", 5, RELOAD), "UNKNOWN"),
     "card sold twice": (sold(2, "C-1", 5), "ALREADY_ACTIVE"),
     "reversed by a tender": (paid(2, "C-1", 5, operation=REVERSE), "REVERSE_BY_VOID"),
+    "sold by a tender": (paid(2, "C-9", 5, operation=ACTIVATE), "PAID_IN_BY_LINE"),
+    "reloaded by a tender": (paid(2, "C-1", 5, operation=RELOAD), "PAID_IN_BY_LINE"),
+    "spent by a line": (sold(2, "C-1", 5, REDEEM), "REDEEM_BY_TENDER"),
 }
 
 
@@ -134,6 +139,14 @@ def test_what_cannot_be_done_with_a_card(
     answer = tills[1].Checkout(fact)
     assert [one.kind for one in answer.exceptions] == [pb.EXCEPTION_KIND_GIFT_CARD]
     assert state in answer.exceptions[0].detail
+
+
+@pytest.mark.parametrize("operation", [ACTIVATE, RELOAD])
+def test_a_tender_puts_nothing_on_a_card(tills: list[Any], operation: Any) -> None:
+    """It pays, nobody pays for it: money would be on the card that no one has paid."""
+    tills[0].Checkout(sold(1, "C-1", 1_000))
+    tills[0].Checkout(paid(2, "C-1", 5, operation=operation, closed=True))
+    assert left_on(tills[1], "C-1") == 1_000
 
 
 def test_a_voucher_of_somebody_else(tills: list[Any]) -> None:

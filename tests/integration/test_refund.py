@@ -294,6 +294,24 @@ def test_an_exchange_is_settled_with_its_sale(shop: Shop, card: str) -> None:
     assert state_of(shop, 1).returns[0].receipt_id == sold.receipt_id
 
 
+@pytest.mark.parametrize("card", ["card1", "card2", ""], ids=["same", "other", "nobody"])
+def test_the_balance_after_an_exchange_is_what_the_customer_owns(shop: Shop, card: str) -> None:
+    """What its RETURN lines take back and give back is off it, in the quote and on the slip."""
+    shop.sell(1, basket(("sku1", 2, 100_000)))
+    spent = pb.QuoteRequest(basket_id=bytes(16), sale=basket(("sku1", 1, 10_000)))
+    spent.reserve.amounts.add(asset_code="points", amount_minor=4_000)
+    token = shop.tills[0].Quote(spent).token
+    shop.sell(2, spent.sale, basket_id=bytes(16), token=token)
+    made = exchanged(1, ("sku1", 1, 100_000), ("sku3", 1, 30_000), card=card)
+    back = exchanged(2, ("sku1", 1, 6_000), ("sku3", 1, 30_000), card=card)
+    for number, one in ((3, made), (4, back)):
+        quoted = shop.tills[0].Quote(pb.QuoteRequest(basket_id=bytes(15) + b"q", sale=one))
+        told = {b.asset_code: b.amount_minor for b in quoted.answer.rewards.balances}
+        sold = shop.sell(number, one).answer.rewards
+        assert told == {b.asset_code: b.amount_minor for b in sold.balances}
+        assert told == (shop.balances(card) if card else {})
+
+
 def test_an_exchange_after_a_merge_changes_one_account(shop: Shop) -> None:
     """The original was on the account that went into that of the exchange."""
     shop.sell(1, basket(("sku1", 2, 10_000)))

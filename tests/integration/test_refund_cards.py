@@ -59,6 +59,14 @@ def back(answer: Any) -> tuple[int, dict[str, int]]:
     return answer.amount_minor, by_card
 
 
+def test_the_slip_speaks_of_the_card_and_of_no_discount(cards: Shop) -> None:
+    """Money of a card has words of its own, for what goes back to it and what is taken off it."""
+    cards.sell(1, paid_with(basket(("sku1", 1, 10_000), card=""), C_1=6_000))
+    refunded = [text.text for text in cards.refund(2, 1, {"sku1": 1_000}).texts]
+    assert "На подарочную карту возвращено: 60,00\xa0₽" in refunded
+    assert "Снято с подарочной карты: 100,00\xa0₽" in [text.text for text in cards.void(101).texts]
+
+
 def test_each_piece_brings_back_its_share(cards: Shop) -> None:
     """A third each time, to the kopeck."""
     made = paid_with(basket(("sku1", 3, 10_000), card=""), C_1=10_000, C_2=5_000)

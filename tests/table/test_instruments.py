@@ -338,8 +338,11 @@ def test_uses_of_a_receipt() -> None:
     )
     sale = make.sale(*lines, tenders=tenders)
     assert shown_cards(sale) == ("new", "old", "cert")
-    uses = card_uses(sale)
-    assert uses == ((ACTIVATE, "NEW", 500), (REDEEM, "OLD", 30), (REDEEM, "CERT", 20))
+    assert card_uses(sale) == (
+        CardUse(ACTIVATE, "NEW", 500),
+        CardUse(REDEEM, "OLD", 30),
+        CardUse(REDEEM, "CERT", 20),
+    )
 
 
 def test_a_coupon_that_is_given_back_can_be_used_again() -> None:

@@ -621,7 +621,7 @@ class Answer(_message.Message):
 
     @_builtins.property
     def coupons(self) -> _containers.RepeatedCompositeFieldContainer[Global___CouponResult]:
-        """What became of the coupon codes, in the order sent."""
+        """What became of the coupon codes, in the order sent; of one that was sent twice once."""
 
     @_builtins.property
     def hints(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hint]:
@@ -1363,7 +1363,7 @@ class Prompt(_message.Message):
     text: _builtins.str
     """The question, in the cashier's language."""
     needed_for_reward_id: _builtins.bytes
-    """Set if a reward is given once this is answered within the receipt."""
+    """Set if a reward is given once this is answered within the receipt; this version sets it never."""
     @_builtins.property
     def choices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The answers to choose from, for CHOICE."""

@@ -941,7 +941,9 @@ class Benefit(_message.Message):
         series_code: _builtins.str
         """Required. Series, 1 to 64 characters of a-z 0-9 _ -."""
         valid_days: _builtins.int
-        """Optional. Days it is valid from the day of the sale on, 0 to 36,600; 0 is without end."""
+        """Optional. Local days it is valid, the day of the sale not counted, 0 to 36,600; 0 is without
+        end.
+        """
         count: _builtins.int
         """Optional. Coupons, 1 to 1,000; default 1."""
         def __init__(
@@ -970,7 +972,9 @@ class Benefit(_message.Message):
         amount_minor: _builtins.int
         """Required. Minor units, 1 to 10^12."""
         valid_days: _builtins.int
-        """Optional. Days it is valid from the day of the sale on, 0 to 36,600; 0 is without end."""
+        """Optional. Local days it is valid, the day of the sale not counted, 0 to 36,600; 0 is without
+        end.
+        """
         def __init__(
             self,
             *,
@@ -1020,7 +1024,7 @@ class Benefit(_message.Message):
         tier_code: _builtins.str
         """Required. Tier, 1 to 64 characters."""
         valid_days: _builtins.int
-        """Optional. Days from the day of the sale on, 0 to 36,600; 0 is without end."""
+        """Optional. Local days, the day of the sale not counted, 0 to 36,600; 0 is without end."""
         def __init__(
             self,
             *,

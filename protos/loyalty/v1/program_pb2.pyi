@@ -1414,8 +1414,8 @@ class CouponSeries(_message.Message):
     series_code: _builtins.str
     """Required. Series, 1 to 64 characters of a-z 0-9 _ -."""
     valid_days: _builtins.int
-    """Optional. Local days for which a coupon given as a reward is valid, where the reward does not
-    say, 0 to 36,600; 0 is without end.
+    """Optional. Local days for which a coupon given as a reward is valid, the day of the sale not
+    counted, where the reward does not say, 0 to 36,600; 0 is without end.
     """
     bearer: _builtins.bool
     """Optional. Of use to whoever shows the code, though it was given to a known customer."""

@@ -754,7 +754,7 @@ class Line(_message.Message):
     action: Global___LineAction.ValueType
     """Required. SALE or RETURN."""
     gift_card_operation: Global___GiftCardOperation.ValueType
-    """Optional. For GIFT_CARD lines: what is done with the card."""
+    """Optional. For GIFT_CARD lines: what is done with the card, ACTIVATE, RELOAD or BALANCE."""
     gift_card_id: _builtins.str
     """Optional. For GIFT_CARD lines: the card, at most 64 characters."""
     @_builtins.property
@@ -829,7 +829,7 @@ class Tender(_message.Message):
     gift_card_id: _builtins.str
     """Optional. Gift card, at most 64 characters."""
     gift_card_operation: Global___GiftCardOperation.ValueType
-    """Optional. What is done with the gift card."""
+    """Optional. What is done with the gift card: REDEEM, which is the default, or BALANCE."""
     asset_code: _builtins.str
     """Optional. With POINTS: the asset it is paid with, at most 32 characters; empty is the
     program's first that is spent as a tender.

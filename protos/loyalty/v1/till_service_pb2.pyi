@@ -828,7 +828,7 @@ class CheckoutRequest(_message.Message):
     closed: _builtins.bool
     """False: a request made before payment, may be refused. True: paid and printed, a fact."""
     basket_id: _builtins.bytes
-    """Optional. The basket it was quoted as, 16 bytes. A basket is sold once."""
+    """Optional; required with a token. The basket it was quoted as, 16 bytes. A basket is sold once."""
     token: _builtins.bytes
     """Optional. Token of the last Quote."""
     attempt: _builtins.int
@@ -959,7 +959,9 @@ class CheckoutResponse(_message.Message):
 
     @_builtins.property
     def differs_from_quote(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuoteDifference]:
-        """Lines that differ from the quote."""
+        """Lines that differ from the quote. Where the sale is not the one that was quoted (a tender was
+        added), only of lines that promotions had changed in the quote: others can only cost less.
+        """
 
     @_builtins.property
     def exceptions(self) -> _containers.RepeatedCompositeFieldContainer[Global___CheckoutException]:
@@ -1072,7 +1074,7 @@ class ForwardRequest(_message.Message):
     clock_offset_us: _builtins.int
     """Required. Server clock minus till clock as measured, microseconds; within the tolerance."""
     basket_id: _builtins.bytes
-    """Optional. The basket it was quoted as, 16 bytes."""
+    """Optional; required with a token. The basket it was quoted as, 16 bytes."""
     token: _builtins.bytes
     """Optional. Token of the last Quote."""
     @_builtins.property
