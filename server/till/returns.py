@@ -166,8 +166,10 @@ def settle(
 def change_of_assets(back: Back, account_id: int) -> dict[str, int]:
     """What returns change of the assets of one account, minor units, by code."""
     found: dict[str, int] = {}
-    for moved in (moved for one in back.returned for moved in one.moved):
-        if moved.touched.owner.account_id == account_id:
+    for one in back.returned:
+        for moved in one.moved:
+            if moved.touched.owner.account_id != account_id:
+                continue
             for asset in moved.settled.assets:
                 change_minor = asset.given_minor - asset.taken_minor - asset.owed_minor
                 found[asset.asset_code] = found.get(asset.asset_code, 0) + change_minor
