@@ -236,10 +236,8 @@ class DiedError(Exception):
     """The process that was mending."""
 
 
-async def test_who_dies_between_undoing_and_selling_leaves_it_to_the_same_mending(
-    office: Office,
-) -> None:
-    """A statement by lines is undone before it is sold anew: two commits."""
+async def dies_after_undoing(office: Office) -> Any:
+    """What was mended by a process that died: a statement by lines, undone and not sold anew."""
     assert await office.forward(sale(1, PLAIN, 2)) == RECORDED
     request = sale(1, AS_ANSWERED, 3)
 
@@ -249,6 +247,14 @@ async def test_who_dies_between_undoing_and_selling_leaves_it_to_the_same_mendin
     office.at_write(die, nth=2)
     with pytest.raises(DiedError):
         await office.mend(request)
+    return request
+
+
+async def test_who_dies_between_undoing_and_selling_leaves_it_to_the_same_mending(
+    office: Office,
+) -> None:
+    """A statement by lines is undone before it is sold anew: two commits."""
+    request = await dies_after_undoing(office)
     assert await office.points() == 0
     assert await office.state() == (WAITING, "")
     assert await office.refused(office.drop()) == {"state": "MENDING", "changed_by": ""}
@@ -261,15 +267,7 @@ async def test_who_dies_between_undoing_and_selling_leaves_it_to_the_same_mendin
 
 async def test_a_mending_that_somebody_else_has_ended_is_still_noted(office: Office) -> None:
     """It died after the undoing; meanwhile the till itself has sold what was undone."""
-    assert await office.forward(sale(1, PLAIN, 2)) == RECORDED
-    request = sale(1, AS_ANSWERED, 3)
-
-    async def die() -> None:
-        raise DiedError
-
-    office.at_write(die, nth=2)
-    with pytest.raises(DiedError):
-        await office.mend(request)
+    request = await dies_after_undoing(office)
     assert await office.forward(sale(1, AS_ANSWERED, 4)) == SUPERSEDED
     assert (await office.mend(request)).forwarded.state == SETTLED
     assert await office.state() == (MENDED, "ann")
