@@ -88,12 +88,10 @@ class PaidBack(Struct, frozen=True):
     """What tenders have paid, and of it what falls on what has come back, minor units of money.
 
     Attributes:
-        before_minor: of it what falls on what earlier refunds returned.
-        upto_minor: the same with this refund.
+        upto_minor: of it what falls on what has been returned up to this refund.
     """
 
     whole_minor: int = 0
-    before_minor: int = 0
     upto_minor: int = 0
 
 
@@ -243,7 +241,6 @@ def decide_refund(
         _freed(promotions, sold, kept_before, kept_after, clawed),
         PaidBack(
             sum([price.amount_minor for price in prices.values()]),
-            _paid_of(prices, before),
             _paid_of(prices, after),
         ),
     )

@@ -14,7 +14,7 @@ AMOUNTS = st.integers(1, 10_000)
 
 
 def refund(whole_minor: int, before_minor: int, upto_minor: int) -> Refund:
-    paid = PaidBack(whole_minor, before_minor, upto_minor)
+    paid = PaidBack(whole_minor, upto_minor)
     none = (NOTHING, NOTHING, NOTHING)
     return Refund((), (), (), (), upto_minor - before_minor, 0, (), *none, {}, paid)
 
