@@ -42,6 +42,7 @@ class CouponState(IntEnum):
     EXPIRED = 6
     NOT_YOURS = 7
     HELD = 8
+    MAY_NOT_SPEND = 9
 
 
 class CouponOutcome(Struct, frozen=True):

@@ -134,6 +134,7 @@ class InstrumentState(IntEnum):
     EXPIRED = 6
     NOT_YOURS = 7
     HELD = 8
+    MAY_NOT_SPEND = 9
 
 
 class Instrument(Struct, frozen=True, array_like=True, gc=False):

@@ -172,6 +172,7 @@ def coupon_of(
     *,
     buyer_id: int = NO_ACCOUNT,
     is_bound: bool = False,
+    may_spend: bool = True,
     own_hold_id: bytes = b"",
 ) -> Instrument:
     """A coupon that was shown, as its account stands.
@@ -185,6 +186,7 @@ def coupon_of(
         at_us: the instant.
         buyer_id: the account of the receipt's customer.
         is_bound: only the customer who owns the account may use it.
+        may_spend: so the customer's state allows what is their own to be used.
         own_hold_id: of the basket that shows it.
     """
     state = InstrumentState.USED
@@ -192,6 +194,8 @@ def coupon_of(
         state = InstrumentState.NOT_YOURS
     elif lot is not None:
         state = state_of(holdings, asset_code, [lot], at_us, own_hold_id)
+    if state == InstrumentState.USABLE and is_bound and not may_spend:
+        state = InstrumentState.MAY_NOT_SPEND
     lot_id = b"" if lot is None else lot.lot_id
     expires_at_us = 0 if lot is None else lot.expires_at_us
     left = int(state == InstrumentState.USABLE)

@@ -91,6 +91,7 @@ FIGURES: dict[str, frozenset[str]] = {
     "coupon_expired": frozenset({"code"}),
     "coupon_not_yours": frozenset({"code"}),
     "coupon_held": frozenset({"code"}),
+    "coupon_may_not_spend": frozenset({"code"}),
     "hint_offer": frozenset({"quantity", "promotion"}),
     "hint_quantity": frozenset({"quantity", "promotion"}),
     "hint_amount": frozenset({"amount", "promotion"}),

@@ -255,6 +255,10 @@ BUILT_IN: Final[Mapping[str, Mapping[str, str]]] = {
         "ru": "Купон {code} сейчас используется в другом чеке",
         "en": "Coupon {code} is being used on another receipt",
     },
+    "coupon_may_not_spend": {
+        "ru": "Купон {code}: по этой карте списывать нельзя",
+        "en": "Coupon {code}: nothing can be spent with this card",
+    },
     "coupon_no_effect": {
         "ru": "Купон {code}: условия не выполнены",
         "en": "Coupon {code}: its conditions are not met",

@@ -37,6 +37,7 @@ _COUPON_STATES: Mapping[int, str] = {
     CouponState.EXPIRED: "coupon_expired",
     CouponState.NOT_YOURS: "coupon_not_yours",
     CouponState.HELD: "coupon_held",
+    CouponState.MAY_NOT_SPEND: "coupon_may_not_spend",
 }
 _PIECE = shape_of(
     pb.PieceToAdd,

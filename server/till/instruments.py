@@ -23,7 +23,14 @@ from rewards.commit import (
 from rewards.coupon_use import GivenOut, given_out
 from rewards.decide import Decision
 from rewards.earning import funding_of
-from rewards.facts import NO_ACCOUNT, AssetWindow, Facts, Instrument, InstrumentState
+from rewards.facts import (
+    NO_ACCOUNT,
+    AssetWindow,
+    CustomerState,
+    Facts,
+    Instrument,
+    InstrumentState,
+)
 from rewards.gift_card import (
     Card,
     CardFault,
@@ -246,6 +253,7 @@ def _coupon(
         scene.at_us,
         buyer_id=buyer_id,
         is_bound=bool(found.lot_id),
+        may_spend=facts.customer.state == CustomerState.ACTIVE,
         own_hold_id=basket.hold_id,
     )
 
@@ -280,9 +288,9 @@ def _own(
     asked: frozenset[str],
     basket: Basket,
 ) -> list[Instrument]:
-    """The customer's own coupons that were not shown, one of each series."""
+    """The own coupons of a customer who may spend that were not shown, one of each series."""
     account_id = facts.customer.account_id
-    if account_id not in looked.standings:
+    if account_id not in looked.standings or facts.customer.state != CustomerState.ACTIVE:
         return []
     lots = {one.lot_id for one in shown}
     holdings = looked.standings[account_id].holdings

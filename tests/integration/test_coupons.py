@@ -233,6 +233,41 @@ def test_a_coupon_shown_by_its_owner_is_used_once(tills: list[Any]) -> None:
     assert to_pay(tills[0].Checkout(asked(3, card="card1"))) == FULL
 
 
+def set_state(office: Any, card: str, state: str) -> None:
+    identifier = bo.ImportedIdentifier(kind="card", value=card)
+    number = card.removeprefix("card")
+    customer = bo.Customer(customer_number=number, identifiers=[identifier], state=state)
+    office.ImportCustomers(bo.ImportCustomersRequest(chain_id=CHAIN, customers=[customer]))
+
+
+@pytest.mark.parametrize("state", ["earn_only", "blocked"])
+def test_who_may_not_spend_uses_no_coupon_of_their_own(
+    tills: list[Any], office: Any, state: str
+) -> None:
+    """Found or shown it does not count, and waits; a bearer's is of use to whoever shows it."""
+    first = tills[0].Checkout(asked(1, card="card1", trigger="next"))
+    [code] = first.answer.rewards.rewards[0].codes
+    set_state(office, "card1", state)
+    assert to_pay(tills[1].Checkout(asked(2, card="card1"))) == FULL
+    may_not = [answer_pb2.COUPON_STATE_MAY_NOT_SPEND]
+    request = reserving(3, bytes(16), code)
+    request.sale.header.identifiers.extend(sale("card1").header.identifiers)
+    quoted = tills[1].Quote(request)
+    assert (to_pay(quoted), states(quoted)) == (FULL, may_not)
+    assert "списывать нельзя" in quoted.answer.coupons[0].text
+    shown = tills[0].Checkout(asked(4, code, card="card1"))
+    assert (to_pay(shown), states(shown), len(shown.exceptions)) == (FULL, may_not, 0)
+    fact = tills[0].Checkout(asked(5, code, card="card1", closed=True))
+    assert (to_pay(fact), [(one.kind, one.detail) for one in fact.exceptions]) == (
+        FULL,
+        [(pb.EXCEPTION_KIND_COUPON, f"{code}: MAY_NOT_SPEND")],
+    )
+    imported(office, "theirs")
+    assert to_pay(tills[0].Checkout(asked(6, "theirs", card="card1"))) == HALF
+    set_state(office, "card1", "active")
+    assert to_pay(tills[1].Checkout(asked(7, card="card1"))) == HALF
+
+
 @pytest.mark.parametrize(("trigger", "card"), [("next", ""), ("gift", "card1")])
 def test_a_coupon_for_whoever_shows_it(tills: list[Any], trigger: str, card: str) -> None:
     """An anonymous buyer's coupon, and one of a series for bearers, need nobody to be known."""

@@ -98,7 +98,7 @@ def test_what_is_shown_goes_before_what_is_owned() -> None:
     assert used([by("a")], [shown, own], "x") == ([(A, "x")], {"x": APPLIED})
 
 
-@pytest.mark.parametrize("state", [USED, InstrumentState.EXPIRED, InstrumentState.HELD])
+@pytest.mark.parametrize("state", [one for one in InstrumentState if one != USABLE])
 def test_a_coupon_that_cannot_be_used_is_none(state: InstrumentState) -> None:
     found = used([by("a")], [coupon("a", "x", state)], "x")
     assert found == ([], {"x": CouponState(state)})
@@ -214,6 +214,22 @@ def test_state(holdings: Holdings, one: OwnedLot, own: bytes, state: InstrumentS
 def test_a_bound_coupon_is_its_owners(buyer_id: int, state: InstrumentState) -> None:
     found = coupon_of("x", A, 1, held(), lot(), make.NOON_US, buyer_id=buyer_id, is_bound=True)
     assert found.state == state
+
+
+@pytest.mark.parametrize(
+    ("one", "is_bound", "state"),
+    [
+        (lot(), True, InstrumentState.MAY_NOT_SPEND),
+        (lot(0), True, USED),
+        (lot(), False, USABLE),
+    ],
+    ids=["own", "used", "a bearer's"],
+)
+def test_who_may_not_spend(one: OwnedLot, is_bound: bool, state: InstrumentState) -> None:
+    """It is said of an own coupon that could be used otherwise; nothing of it can be held."""
+    found = coupon_of("x", A, 1, held(lots=[one]), one, make.NOON_US, buyer_id=1,
+                      is_bound=is_bound, may_spend=False)  # fmt: skip
+    assert (found.state, found.left_minor) == (state, int(state == USABLE))
 
 
 def test_own_coupons_expire_soonest_first() -> None:

@@ -140,6 +140,8 @@ class _CouponStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CouponSta
     """A coupon of a series that was given to another customer."""
     COUPON_STATE_HELD: _CouponState.ValueType  # 8
     """A coupon of a series that another basket holds."""
+    COUPON_STATE_MAY_NOT_SPEND: _CouponState.ValueType  # 9
+    """A coupon of the customer's own, who is EARN_ONLY or BLOCKED."""
 
 class CouponState(_CouponState, metaclass=_CouponStateEnumTypeWrapper):
     """What became of a coupon code."""
@@ -161,6 +163,8 @@ COUPON_STATE_NOT_YOURS: CouponState.ValueType  # 7
 """A coupon of a series that was given to another customer."""
 COUPON_STATE_HELD: CouponState.ValueType  # 8
 """A coupon of a series that another basket holds."""
+COUPON_STATE_MAY_NOT_SPEND: CouponState.ValueType  # 9
+"""A coupon of the customer's own, who is EARN_ONLY or BLOCKED."""
 Global___CouponState: _TypeAlias = CouponState  # noqa: Y015
 
 class _CustomerState:
