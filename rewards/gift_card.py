@@ -41,6 +41,7 @@ class CardFault(StrEnum):
     REVERSE = "REVERSE_BY_VOID"
     PAID_IN_BY_LINE = "PAID_IN_BY_LINE"
     REDEEM_BY_TENDER = "REDEEM_BY_TENDER"
+    NO_CARD = "NO_CARD"
 
 
 class CardUse(NamedTuple):
@@ -95,10 +96,13 @@ def card_uses(sale: Sale) -> tuple[CardUse, ...]:
             if operation and code and not line.cancelled:
                 found.append(_use_by_line(CardOperation(operation), code, line.amount_minor))
     for tender in sale.tenders:
-        if tender.kind in (TenderKind.GIFT_CARD, TenderKind.VOUCHER) and tender.gift_card_id:
-            operation = tender.gift_card_operation or CardOperation.REDEEM
-            code = tender.gift_card_id
-            found.append(_use_by_tender(CardOperation(operation), code, tender.amount_minor))
+        operation = CardOperation(tender.gift_card_operation or CardOperation.REDEEM)
+        code, amount_minor = tender.gift_card_id, tender.amount_minor
+        if tender.kind in (TenderKind.GIFT_CARD, TenderKind.VOUCHER) and code:
+            found.append(_use_by_tender(operation, code, amount_minor))
+        elif tender.kind == TenderKind.GIFT_CARD and amount_minor:
+            # It would pay and be taken off no card. A voucher without a code is somebody else's.
+            found.append(CardUse(operation, "", amount_minor, CardFault.NO_CARD))
     return tuple(found)
 
 

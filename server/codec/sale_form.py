@@ -1,7 +1,8 @@
 """Reads a whole Checkout, Quote or forwarded sale in one step, if all its fields are right.
 
 Its twin is `server.codec.sale_pb`, which reads whatever this gives up on, and says what is wrong.
-What fields and lines have to do with each other is checked there for both, by `check_lines`.
+What fields, lines and tenders have to do with each other is checked there for both, by
+`check_lines` and `check_tenders`.
 """
 
 from typing import Any, NamedTuple
@@ -24,7 +25,7 @@ from rewards.sale import (
     Tender,
 )
 from server.codec.form import Field, form_of
-from server.codec.sale_pb import HashIdentifier, check_lines
+from server.codec.sale_pb import HashIdentifier, check_lines, check_tenders
 
 _ID = (1, limits.TEXT_ID_MAX)
 _ID_OR_NONE = (0, limits.TEXT_ID_MAX)
@@ -359,4 +360,5 @@ def sale_of(read: ReadSale, hash_identifier: HashIdentifier) -> Sale:
     )
     sale = Sale(Header(*made), read.lines, read.tenders, read.cash_rounding_minor)
     check_lines(sale)
+    check_tenders(sale.tenders)
     return sale

@@ -6,6 +6,7 @@ from typing import Never
 
 from loyalty.v1 import receipt_pb2 as pb
 from rewards import limits
+from rewards.gift_card import CardOperation
 from rewards.refusal import Reason, Refusal
 from rewards.rounding import floor_div
 from rewards.sale import (
@@ -20,6 +21,7 @@ from rewards.sale import (
     ReceiptKey,
     Sale,
     Tender,
+    TenderKind,
     Unit,
 )
 from server.codec import check
@@ -48,6 +50,8 @@ _PIECE = int(Unit.PIECE)
 _FRACTION_MILLI = limits.MILLI.__rmod__
 """Of a quantity in thousandths what is no whole piece, for all lines in one step."""
 _RETURN = int(LineAction.RETURN)
+_BALANCE = int(CardOperation.BALANCE)
+_BY_CARD = (int(TenderKind.GIFT_CARD), int(TenderKind.VOUCHER))
 
 # Each read in one call.
 _KEY_PARTS = attrgetter(
@@ -132,6 +136,7 @@ def sale_from_pb(sale: pb.Sale, hash_identifier: HashIdentifier) -> Sale:
     tenders = tuple([_tender_from_pb(tender, n) for n, tender in enumerate(sale.tenders)])
     read = Sale(header, lines, tenders, rounding_minor)
     check_lines(read)
+    check_tenders(tenders)
     return read
 
 
@@ -470,6 +475,19 @@ def check_lines(sale: Sale) -> None:
         _refuse_totals(f"{path}.line_count", header.line_count, count)
     if amount_minor != header.amount_minor:
         _refuse_totals(f"{path}.amount_minor", header.amount_minor, amount_minor)
+
+
+def check_tenders(tenders: Iterable[Tender]) -> None:
+    """Hold the fields of each tender together.
+
+    Raises:
+        Refusal: names the field.
+    """
+    for n, tender in enumerate(tenders):
+        if tender.gift_card_operation == _BALANCE and tender.amount_minor:
+            if tender.kind in _BY_CARD:
+                text = "a tender that asks for a balance pays nothing"
+                check.refuse_inconsistent(f"sale.tenders[{n}].amount_minor", text)
 
 
 def _check_line(line: Line, path: str) -> None:

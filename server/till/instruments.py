@@ -465,6 +465,9 @@ def _settle_cards(
     cards: dict[str, Card] = {}
     uses = []
     for use in card_uses(scene.sale):
+        if use.fault is not None:
+            uses.append(use)
+            continue
         found = looked.codes.get(hash_of(scene, CodeKind.GIFT_CARD, use.code))
         if found is not None:
             standing = looked.standings[found.account_id]
@@ -509,7 +512,7 @@ def _post_cards(
 
 def _card_fault(scene: Scene, looked: Looked, basket: Basket, problem: CardProblem) -> Refusal:
     if problem.fault != CardFault.SHORT:
-        text = f"gift card {problem.code}: {problem.fault.value}"
+        text = f"gift card {problem.code or 'that is not named'}: {problem.fault.value}"
         return Refusal(Reason.GIFT_CARD_STATE, text, {"code": problem.code, "state": problem.fault})
     text = f"gift card {problem.code}: {problem.most_minor} left of {problem.asked_minor}"
     metadata = {

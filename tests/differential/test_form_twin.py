@@ -207,6 +207,23 @@ def of_no_parent(lines: Lines) -> None:
     lines[1].parent_line_id = "nope"
 
 
+def asks_and_pays(tender: receipt_pb2.Tender) -> None:
+    tender.kind = receipt_pb2.TENDER_KIND_GIFT_CARD
+    tender.gift_card_operation = receipt_pb2.GIFT_CARD_OPERATION_BALANCE
+
+
+@pytest.mark.parametrize("misfit", [asks_and_pays])
+def test_of_a_tender_that_does_not_fit_the_same_is_said(
+    misfit: Callable[[receipt_pb2.Tender], None],
+) -> None:
+    request = full_checkout(128)
+    misfit(request.sale.tenders[0])
+    read = read_checkout(request.SerializeToString())
+    assert read is not None
+    assert not isinstance(told(request), CheckoutCommand)
+    assert told(read) == told(request)
+
+
 MISFITS = [
     sold_with_an_origin,
     of_no_line,

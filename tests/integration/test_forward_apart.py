@@ -17,7 +17,7 @@ import grpc
 import pytest
 
 from loyalty.v1 import back_office_service_pb2 as bo
-from loyalty.v1 import forward_pb2
+from loyalty.v1 import forward_pb2, receipt_pb2
 from loyalty.v1 import till_service_pb2 as pb
 from server.clock import system_clock
 from server.customer_id import customer_id_of
@@ -176,6 +176,11 @@ def changed(link: Link, change: str) -> Any:
             request.clock_offset_us = 3 * 3_600 * 1_000_000
         case "old":
             request.sold_at_us -= 31 * day_us
+        case "enquiry":
+            tender = sale.tenders.add(kind=receipt_pb2.TENDER_KIND_GIFT_CARD, amount_minor=1)
+            tender.state = receipt_pb2.TENDER_STATE_PAID
+            tender.gift_card_id = "C-1"
+            tender.gift_card_operation = receipt_pb2.GIFT_CARD_OPERATION_BALANCE
         case "line":
             request.outcome.kind = OTHER
             request.outcome.lines.add(line_id="none", amount_minor=1)
@@ -197,6 +202,7 @@ def changed(link: Link, change: str) -> Any:
         ("clock", "INSTANT_NOT_ACCEPTED"),
         ("old", "INSTANT_NOT_ACCEPTED"),
         ("line", "INCONSISTENT"),
+        ("enquiry", "INCONSISTENT"),
     ],
 )
 def test_each_mistake_is_kept_with_its_reason(link: Link, change: str, reason: str) -> None:

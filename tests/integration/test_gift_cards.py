@@ -16,6 +16,7 @@ from loyalty.v1 import till_service_pb2 as pb
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
 from tests.cards import (
     ACTIVATE,
+    BALANCE,
     CARDS,
     REDEEM,
     RELOAD,
@@ -114,6 +115,13 @@ def test_more_than_is_on_it(tills: list[Any]) -> None:
     assert left_on(tills[0], "C-1") == 0
 
 
+def unnamed(number: int, amount_minor: int) -> pb.CheckoutRequest:
+    """A receipt that is paid with a card of which the till does not say which."""
+    request = paid(number, "C-1", amount_minor)
+    request.sale.tenders[0].ClearField("gift_card_id")
+    return request
+
+
 BAD = {
     "unknown card spent": (paid(2, "C-9", 5), "UNKNOWN"),
     "unknown card reloaded": (sold(2, "C-9", 5, RELOAD), "UNKNOWN"),
@@ -122,6 +130,7 @@ BAD = {
     "sold by a tender": (paid(2, "C-9", 5, operation=ACTIVATE), "PAID_IN_BY_LINE"),
     "reloaded by a tender": (paid(2, "C-1", 5, operation=RELOAD), "PAID_IN_BY_LINE"),
     "spent by a line": (sold(2, "C-1", 5, REDEEM), "REDEEM_BY_TENDER"),
+    "nobody's card spent": (unnamed(2, 5), "NO_CARD"),
 }
 
 
@@ -139,6 +148,32 @@ def test_what_cannot_be_done_with_a_card(
     answer = tills[1].Checkout(fact)
     assert [one.kind for one in answer.exceptions] == [pb.EXCEPTION_KIND_GIFT_CARD]
     assert state in answer.exceptions[0].detail
+
+
+def test_an_unnamed_card_that_pays_nothing(tills: list[Any]) -> None:
+    """It takes nothing off anybody's card: nothing is missing."""
+    tills[0].Checkout(sold(1, "C-1", 1_000))
+    assert not tills[0].Checkout(unnamed(2, 0)).exceptions
+
+
+def test_an_enquiry_pays_nothing(tills: list[Any]) -> None:
+    """Whoever asks for a balance takes nothing: with an amount it contradicts itself, paid or not.
+
+    Its amount would count as paid, and be taken off no card.
+    """
+    tills[0].Checkout(sold(1, "C-1", 1_000))
+    asking = paid(2, "C-1", 5)
+    asking.sale.tenders[0].gift_card_operation = BALANCE
+    quote = pb.QuoteRequest(basket_id=bytes(16), sale=asking.sale)
+    paid_already = pb.CheckoutRequest()
+    paid_already.CopyFrom(asking)
+    paid_already.closed = True
+    assert refusal(tills[0].Quote, quote)[0] == "INCONSISTENT"
+    for request in (asking, paid_already):
+        assert refusal(tills[1].Checkout, request)[0] == "INCONSISTENT"
+    asking.sale.tenders[0].amount_minor = 0
+    assert not tills[1].Checkout(asking).exceptions
+    assert left_on(tills[0], "C-1") == 1_000
 
 
 @pytest.mark.parametrize("operation", [ACTIVATE, RELOAD])

@@ -351,6 +351,8 @@ def test_uses_of_a_receipt() -> None:
         replace(make.tender(TenderKind.GIFT_CARD, 30), gift_card_id="old"),
         replace(make.tender(TenderKind.VOUCHER, 20), gift_card_id="cert"),
         make.tender(TenderKind.VOUCHER, 20),
+        make.tender(TenderKind.GIFT_CARD, 10),
+        make.tender(TenderKind.GIFT_CARD, 0),
     )
     sale = make.sale(*lines, tenders=tenders)
     assert shown_cards(sale) == ("new", "old", "cert")
@@ -358,6 +360,7 @@ def test_uses_of_a_receipt() -> None:
         CardUse(ACTIVATE, "NEW", 500),
         CardUse(REDEEM, "OLD", 30),
         CardUse(REDEEM, "CERT", 20),
+        CardUse(REDEEM, "", 10, CardFault.NO_CARD),
     )
 
 

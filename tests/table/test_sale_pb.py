@@ -295,6 +295,18 @@ def line_rows() -> list[Row]:
     ]
 
 
+def asks_for_a_balance(amount_minor: int, kind: pb.TenderKind.ValueType) -> Edit:
+    def edit(sale: pb.Sale) -> None:
+        tender = sale.tenders[0]
+        tender.kind, tender.gift_card_id, tender.amount_minor = kind, "card", amount_minor
+        tender.gift_card_operation = pb.GIFT_CARD_OPERATION_BALANCE
+
+    return edit
+
+
+BY_CARD = (pb.TENDER_KIND_GIFT_CARD, pb.TENDER_KIND_VOUCHER)
+
+
 def tender_rows() -> list[Row]:
     one = "tenders[0]"
     return [
@@ -358,12 +370,21 @@ def cross_line_rows() -> list[Row]:
     ]
 
 
+def cross_tender_rows() -> list[Row]:
+    place = f"{TENDER}.amount_minor"
+    return [
+        (f"{kind} asks and pays", asks_for_a_balance(1, kind), INCONSISTENT, place, NONE)
+        for kind in BY_CARD
+    ]
+
+
 ROWS = [
     *whole_sale_rows(),
     *header_rows(),
     *line_rows(),
     *tender_rows(),
     *cross_line_rows(),
+    *cross_tender_rows(),
 ]
 
 
@@ -378,7 +399,14 @@ def test_refusals(edit: Edit, reason: Reason, field: str, metadata: dict[str, st
     assert refused(lambda: read(sale)) == (reason, field, metadata)
 
 
-GROUPS = [whole_sale_rows(), header_rows(), line_rows(), tender_rows(), cross_line_rows()]
+GROUPS = [
+    whole_sale_rows(),
+    header_rows(),
+    line_rows(),
+    tender_rows(),
+    cross_line_rows(),
+    cross_tender_rows(),
+]
 
 
 @pytest.mark.parametrize("first", range(len(GROUPS)))
@@ -720,6 +748,13 @@ def test_equal_fields_in_other_bytes_have_one_fingerprint() -> None:
 def test_the_order_of_lines_is_in_the_fingerprint() -> None:
     lines = [make.pb_line(), make.pb_line(line_id="2")]
     assert fingerprint(make.pb_sale(*lines)) != fingerprint(make.pb_sale(*lines[::-1]))
+
+
+@pytest.mark.parametrize("kind", BY_CARD)
+def test_a_balance_is_asked_for_by_a_tender_of_nothing(kind: pb.TenderKind.ValueType) -> None:
+    sale = full_sale()
+    asks_for_a_balance(0, kind)(sale)
+    assert read(sale).tenders[0].amount_minor == 0
 
 
 @pytest.mark.parametrize("field", [f.name for f in pb.ReceiptKey.DESCRIPTOR.fields])

@@ -104,7 +104,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_GIFT_CARD_STATE: _ErrorReason.ValueType  # 70
     """FAILED_PRECONDITION: that cannot be done with the gift card. Metadata: code, state (UNKNOWN,
     ALREADY_ACTIVE, REVERSE_BY_VOID; PAID_IN_BY_LINE: a tender was to put money on it,
-    REDEEM_BY_TENDER: a line was to spend it).
+    REDEEM_BY_TENDER: a line was to spend it; NO_CARD: a tender pays with one and has no
+    gift_card_id, code is empty).
     """
     ERROR_REASON_TRANSFER_NOT_FOUND: _ErrorReason.ValueType  # 71
     """NOT_FOUND: the chain has no such money transfer."""
@@ -254,7 +255,8 @@ again. Metadata as for SPEND_NOT_POSSIBLE.
 ERROR_REASON_GIFT_CARD_STATE: ErrorReason.ValueType  # 70
 """FAILED_PRECONDITION: that cannot be done with the gift card. Metadata: code, state (UNKNOWN,
 ALREADY_ACTIVE, REVERSE_BY_VOID; PAID_IN_BY_LINE: a tender was to put money on it,
-REDEEM_BY_TENDER: a line was to spend it).
+REDEEM_BY_TENDER: a line was to spend it; NO_CARD: a tender pays with one and has no
+gift_card_id, code is empty).
 """
 ERROR_REASON_TRANSFER_NOT_FOUND: ErrorReason.ValueType  # 71
 """NOT_FOUND: the chain has no such money transfer."""

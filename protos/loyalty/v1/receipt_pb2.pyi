@@ -827,9 +827,13 @@ class Tender(_message.Message):
     card_bin: _builtins.str
     """Optional. First 6 to 8 digits of a bank card."""
     gift_card_id: _builtins.str
-    """Optional. Gift card, at most 64 characters."""
+    """Optional. Gift card, at most 64 characters. Required of a GIFT_CARD that pays, where the
+    program has gift cards of its own.
+    """
     gift_card_operation: Global___GiftCardOperation.ValueType
-    """Optional. What is done with the gift card: REDEEM, which is the default, or BALANCE."""
+    """Optional. What is done with the gift card: REDEEM, which is the default, or BALANCE, with
+    amount_minor 0.
+    """
     asset_code: _builtins.str
     """Optional. With POINTS: the asset it is paid with, at most 32 characters; empty is the
     program's first that is spent as a tender.
