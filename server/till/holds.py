@@ -125,7 +125,7 @@ async def write_holds(context: Context, decide: DecideHolds, deadline_s: float) 
             await asyncio.shield(work)
     except TimeoutError:
         work.add_done_callback(_swallow)
-        raise _no_time() from None
+        raise no_time() from None
 
 
 async def _write_alone(context: Context, account_ids: Sequence[int], decide: DecideHolds) -> None:
@@ -153,7 +153,8 @@ def _swallow(work: "asyncio.Future[None]") -> None:
         work.exception()
 
 
-def _no_time() -> Refusal:
+def no_time() -> Refusal:
+    """The refusal of what came too late to be written."""
     text = "no time was left before the write; nothing is recorded"
     return Refusal(Reason.DEADLINE_PASSED, text)
 
@@ -175,7 +176,7 @@ async def versions_in_time(
         except RetryError:
             await context.database.recover()
         except TimeoutError:
-            raise _no_time() from None
+            raise no_time() from None
 
 
 async def read_versions(connection: AnyConnection, account_ids: Iterable[int]) -> dict[int, int]:

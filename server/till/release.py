@@ -9,14 +9,15 @@ from server.codec import check
 from server.store.database import RetryError
 from server.store.holdings import read_held_accounts
 from server.till.context import Context
-from server.till.holds import hold_id_of, holding_commit, read_versions, write_holds
+from server.till.holds import hold_id_of, holding_commit, no_time, read_versions, write_holds
 
 
 async def release(context: Context, request: pb.ReleaseRequest, deadline_s: float) -> bytes:
     """Free the basket's holds; durable when this returns. Nothing held is success, too.
 
     Raises:
-        Refusal: a bad request, no time, or accounts that keep changing.
+        Refusal: a bad request, DEADLINE_PASSED, RESULT_UNKNOWN where a part may be free already,
+            or accounts that keep changing.
     """
     basket_id = check.id_of(request.basket_id, "basket_id")
     hold_id = hold_id_of(basket_id)
@@ -40,12 +41,8 @@ async def _free_budgets(context: Context, hold_id: bytes, deadline_s: float) -> 
         except RetryError:
             await context.database.recover()
         except TimeoutError:
-            raise _away() from None
-
-
-def _away() -> Refusal:
-    text = "the database cannot be reached in time: ask again"
-    return Refusal(Reason.STORE_UNAVAILABLE, text)
+            text = "no time was left to free what the basket holds of limits: ask again"
+            raise Refusal(Reason.RESULT_UNKNOWN, text) from None
 
 
 async def _freeing(context: Context, hold_id: bytes, deadline_s: float) -> Commit | None:
@@ -58,5 +55,5 @@ async def _freeing(context: Context, hold_id: bytes, deadline_s: float) -> Commi
             await context.database.recover()
             continue
         except TimeoutError:
-            raise _away() from None
+            raise no_time() from None
         return holding_commit(hold_id, {}, list(versions), versions, context.clock())

@@ -1,4 +1,7 @@
-"""A Quote without time says so, forgets nothing that its basket holds, and holds nothing late."""
+"""A Quote without time says so, forgets nothing that its basket holds, and holds nothing late.
+
+So does a Release: what it says of itself is so.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -15,6 +18,7 @@ from server.till import instruments, spending
 from server.till.checkout import checkout
 from server.till.context import Context
 from server.till.quote import quote
+from server.till.release import release
 from tests.serving import PROGRAM, checkout_request, receipt_key, sale, test_program
 
 BASKET = b"b" * 16
@@ -180,3 +184,24 @@ async def test_a_checkout_that_overtakes_the_quote_of_its_basket_leaves_nothing_
         await _quoted(context, reserve=_points())
     assert refused.value.reason is Reason.BASKET_SOLD
     assert await _holds(context) == 0
+
+
+async def test_a_release_without_time_has_freed_nothing(context: Context) -> None:
+    await _quoted(context, reserve=_points())
+    with pytest.raises(Refusal) as refused:
+        await release(context, pb.ReleaseRequest(basket_id=BASKET), _later_s() - 2 * LATER_S)
+    assert refused.value.reason is Reason.DEADLINE_PASSED
+    assert await _holds(context) == 1
+
+
+async def test_a_release_that_has_freed_a_part_does_not_say_that_nothing_is_recorded(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _quoted(context, reserve=_points())
+    with monkeypatch.context() as hasty:
+        hasty.setattr(context.budgets, "held", _no_time)
+        with pytest.raises(Refusal) as refused:
+            await release(context, pb.ReleaseRequest(basket_id=BASKET), _later_s())
+    assert refused.value.reason is Reason.RESULT_UNKNOWN
+    assert await _holds(context) == 0
+    await release(context, pb.ReleaseRequest(basket_id=BASKET), _later_s())
