@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from loyalty.v1 import answer_pb2 as pb
 from rewards.benefit import Message
 from rewards.best import LaneProof
-from rewards.facts import CustomerState
 from rewards.prompts import Prompt
 from rewards.ruleset import CompiledLink
 from server.codec.asked import Asked
@@ -18,7 +17,7 @@ from server.codec.reward_pb import spell_rewards
 from server.codec.set_status import spell_extra_status
 from server.codec.shape import shape_of
 from server.codec.spend_pb import spell_spend_texts, spell_spendable, spell_spent, spent_off_minor
-from server.codec.text_pb import cashier_text, message_text, slip_headline
+from server.codec.text_pb import cashier_text, message_text, said_of_state, slip_headline
 from server.codec.trace_pb import spell_trace
 from server.texts import Speaker, pick
 
@@ -68,12 +67,6 @@ _GIFT_CARD = shape_of(
 
 # Second part of an id: what it stands for. The first part is the basket or receipt.
 _ID_PROMPT, _ID_ITEM = b"P", b"X"
-_SAID_OF_STATE = {
-    CustomerState.UNKNOWN.value: "cashier_unknown",
-    CustomerState.BLOCKED.value: "cashier_blocked",
-    CustomerState.EARN_ONLY.value: "cashier_earn_only",
-}
-_EARN_ONLY = CustomerState.EARN_ONLY.value
 
 
 def spell_answer(asked: Asked) -> bytes:
@@ -175,8 +168,8 @@ def _offer_of(link: CompiledLink, cashier: Speaker) -> str:
 def _spell_texts(asked: Asked, saved_minor: int) -> list[bytes]:
     """Spell what the cashier and the display show, what the slip says was saved, what is spent."""
     voice, facts, texts = asked.voice, asked.facts, []
-    said = _SAID_OF_STATE.get(facts.customer.state)
-    if said and (facts.customer.state != _EARN_ONLY or asked.program.spend_rules):
+    said = said_of_state(asked.program, facts.customer.state)
+    if said:
         texts.append(cashier_text(voice.cashier.say(said)))
     for number, place in asked.decision.evaluation.messages:
         texts.append(_spell_message(asked, number, place))

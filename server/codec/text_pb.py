@@ -1,8 +1,11 @@
 """Texts of an answer, to show and to print."""
 
+from collections.abc import Mapping
 from functools import partial
 
 from loyalty.v1 import answer_pb2 as pb
+from rewards.facts import CustomerState
+from rewards.ruleset import CompiledProgram
 from server.codec.shape import shape_of
 
 _PLAIN = shape_of(pb.Text, "place", "style", "text").one
@@ -24,6 +27,23 @@ slip_headline = partial(_PLAIN, _SLIP, _EMPHASIS)
 """Spells a line of the slip that stands out."""
 cashier_text = partial(_PLAIN, _CASHIER, _NORMAL)
 """Spells what is shown to the cashier."""
+
+_SAID_OF_STATE: Mapping[int, str] = {
+    CustomerState.UNKNOWN: "cashier_unknown",
+    CustomerState.BLOCKED: "cashier_blocked",
+    CustomerState.EARN_ONLY: "cashier_earn_only",
+}
+
+
+def said_of_state(program: CompiledProgram, state: int) -> str:
+    """The text that tells the cashier of a customer's state; empty where nothing is to be told.
+
+    That nothing can be spent is told where something of the customer's own could be.
+    """
+    could_spend = program.spend_rules or program.coupon_series
+    if state == CustomerState.EARN_ONLY and not could_spend:
+        return ""
+    return _SAID_OF_STATE.get(state, "")
 
 
 def code_texts(code: str, can_print_qr: bool) -> list[bytes]:

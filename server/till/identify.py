@@ -1,17 +1,21 @@
 """Identify: who is this customer? The only call that gives a name."""
 
 import asyncio
+import contextlib
 from datetime import tzinfo
 
 from loyalty.v1 import answer_pb2
 from loyalty.v1 import till_service_pb2 as pb
-from rewards.facts import CustomerFacts, CustomerState
+from rewards.facts import CustomerFacts
 from rewards.program import Asset
 from rewards.refusal import Reason, Refusal
+from rewards.ruleset import CompiledProgram
 from rewards.statement import Due, Position, nothing_of, positions
 from server.codec import check
 from server.codec.sale_pb import identifier_from_pb
+from server.codec.text_pb import said_of_state
 from server.lookups import Wanted
+from server.reference import StoreInfo
 from server.store.database import RetryError
 from server.store.facts import read_answers
 from server.store.holdings import read_holdings
@@ -44,7 +48,7 @@ async def identify(context: Context, request: pb.IdentifyRequest, deadline_s: fl
     while known is None:
         seen = await look_up_in_time(context, wanted, deadline_s)
         if seen.customer is None:
-            return pb.IdentifyResponse(state=answer_pb2.CUSTOMER_STATE_UNKNOWN).SerializeToString()
+            return _unknown(context, chain_id, store_id)
         facts = seen.customer.facts
         try:
             async with asyncio.timeout_at(deadline_s):
@@ -81,17 +85,13 @@ def _response(
     name: str,
     owned: tuple[Position, ...],
 ) -> bytes:
-    program = context.reference.rules_at(chain_id, context.clock()).program
-    store = context.reference.store(chain_id, store_id)
-    speaker = voice_of(store, program, store.record.language_code, "").cashier
+    program, store, speaker = _speaking(context, chain_id, store_id)
     state = answer_pb2.CustomerState.ValueType(facts.state)
     response = pb.IdentifyResponse(state=state, display_name=name)
     if name:
         text = speaker.say("cashier_identified", name=name)
         response.texts.add(place=_CASHIER, style=_NORMAL, text=text)
-    if facts.state == CustomerState.BLOCKED:
-        text = speaker.say("cashier_blocked")
-        response.texts.add(place=_CASHIER, style=_NORMAL, text=text)
+    _say_state(response, program, speaker)
     by_code = {one.asset_code: one for one in owned}
     # An asset that was owned once is shown, were it as nothing.
     for asset_code in sorted({*by_code, *(code for code, _ in facts.balances)}):
@@ -103,6 +103,35 @@ def _response(
                 text = _expiring(speaker, store.zone, asset, one.expiring[0])
                 response.texts.add(place=_CASHIER, style=_NORMAL, text=text)
     return response.SerializeToString()
+
+
+def _unknown(context: Context, chain_id: str, store_id: str) -> bytes:
+    response = pb.IdentifyResponse(state=answer_pb2.CUSTOMER_STATE_UNKNOWN)
+    # A chain without a program has no words of its own; that stops nobody's sale here.
+    with contextlib.suppress(Refusal):
+        program, _, speaker = _speaking(context, chain_id, store_id)
+        _say_state(response, program, speaker)
+    return response.SerializeToString()
+
+
+def _speaking(
+    context: Context, chain_id: str, store_id: str
+) -> tuple[CompiledProgram, StoreInfo, Speaker]:
+    """Who speaks to the cashier, by the rules of now.
+
+    Raises:
+        Refusal: NO_RULESET.
+    """
+    program = context.reference.rules_at(chain_id, context.clock()).program
+    store = context.reference.store(chain_id, store_id)
+    return program, store, voice_of(store, program, store.record.language_code, "").cashier
+
+
+def _say_state(response: pb.IdentifyResponse, program: CompiledProgram, speaker: Speaker) -> None:
+    """Tell the cashier of the customer's state, as the answers of a sale do."""
+    said = said_of_state(program, response.state)
+    if said:
+        response.texts.add(place=_CASHIER, style=_NORMAL, text=speaker.say(said))
 
 
 def _balance_pb(one: Position, decimals: int) -> answer_pb2.AssetBalance:

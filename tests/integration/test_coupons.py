@@ -21,6 +21,7 @@ from server.clock import set_offset, system_clock
 from tests.serving import (
     CHAIN,
     PROGRAM,
+    STORE,
     PlaceWith,
     ServerProcess,
     raw_checkout,
@@ -266,6 +267,32 @@ def test_who_may_not_spend_uses_no_coupon_of_their_own(
     assert to_pay(tills[0].Checkout(asked(6, "theirs", card="card1"))) == HALF
     set_state(office, "card1", "active")
     assert to_pay(tills[1].Checkout(asked(7, card="card1"))) == HALF
+
+
+def said_by(answer: Any) -> list[str]:
+    return [one.text for one in answer.texts if one.place == answer_pb2.TEXT_PLACE_CASHIER]
+
+
+@pytest.mark.parametrize(
+    ("card", "state", "text"),
+    [
+        ("card1", "active", ""),
+        ("card1", "earn_only", "Карта только для накопления: списать нельзя"),
+        ("card1", "blocked", "Карта заблокирована: продажа без начисления"),
+        ("nobody", "", "Клиент не найден: продажа без начисления"),
+    ],
+)
+def test_identify_says_of_a_state_what_a_quote_says(
+    tills: list[Any], office: Any, card: str, state: str, text: str
+) -> None:
+    tills[0].Checkout(asked(1, card="card2", trigger="next"))
+    if state:
+        set_state(office, card, state)
+    identifier = sale(card).header.identifiers[0]
+    request = pb.IdentifyRequest(chain_id=CHAIN, store_id=STORE, identifier=identifier)
+    assert said_by(tills[0].Identify(request)) == ([text] if text else [])
+    quoted = tills[1].Quote(pb.QuoteRequest(basket_id=bytes(16), sale=sale(card)))
+    assert said_by(quoted.answer) == ([text] if text else [])
 
 
 @pytest.mark.parametrize(("trigger", "card"), [("next", ""), ("gift", "card1")])
