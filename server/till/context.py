@@ -75,13 +75,13 @@ def check_currency(store: StoreInfo, program: CompiledProgram, currency_code: st
         Refusal: CURRENCY_MISMATCH.
     """
     expected = store.record.currency_code
+    metadata = {"expected": expected, "actual": currency_code}
     if currency_code != expected:
-        metadata = {"expected": expected, "actual": currency_code}
         text = f"{currency_code} is not the store's currency {expected}"
         fields = (("sale.header.currency_code", text),)
         raise Refusal(Reason.CURRENCY_MISMATCH, text, metadata, fields)
     if program.currency_code != expected:
-        metadata = {"expected": expected, "actual": program.currency_code}
+        metadata["program"] = program.currency_code
         text = f"the program counts in {program.currency_code}, the store sells in {expected}"
         raise Refusal(Reason.CURRENCY_MISMATCH, text, metadata)
 

@@ -44,7 +44,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_CONTROL_TOTALS_MISMATCH: _ErrorReason.ValueType  # 8
     """INVALID_ARGUMENT: control totals do not add up. Metadata: stated, computed."""
     ERROR_REASON_CURRENCY_MISMATCH: _ErrorReason.ValueType  # 9
-    """INVALID_ARGUMENT: not the store's currency. Metadata: expected, actual."""
+    """INVALID_ARGUMENT: not the store's currency, or the store's is not the program's. Metadata:
+    expected (the store's), actual (the receipt's); program where that counts in another.
+    """
     ERROR_REASON_UNKNOWN_STORE: _ErrorReason.ValueType  # 10
     """FAILED_PRECONDITION: the chain or store is not known here."""
     ERROR_REASON_NO_RULESET: _ErrorReason.ValueType  # 11
@@ -195,7 +197,9 @@ ERROR_REASON_INCONSISTENT: ErrorReason.ValueType  # 7
 ERROR_REASON_CONTROL_TOTALS_MISMATCH: ErrorReason.ValueType  # 8
 """INVALID_ARGUMENT: control totals do not add up. Metadata: stated, computed."""
 ERROR_REASON_CURRENCY_MISMATCH: ErrorReason.ValueType  # 9
-"""INVALID_ARGUMENT: not the store's currency. Metadata: expected, actual."""
+"""INVALID_ARGUMENT: not the store's currency, or the store's is not the program's. Metadata:
+expected (the store's), actual (the receipt's); program where that counts in another.
+"""
 ERROR_REASON_UNKNOWN_STORE: ErrorReason.ValueType  # 10
 """FAILED_PRECONDITION: the chain or store is not known here."""
 ERROR_REASON_NO_RULESET: ErrorReason.ValueType  # 11
