@@ -1,6 +1,6 @@
 """What a till sends, from protobuf to the domain. Everything is checked before any work."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Never
 
@@ -484,10 +484,18 @@ def check_tenders(tenders: Iterable[Tender]) -> None:
         Refusal: names the field.
     """
     for n, tender in enumerate(tenders):
+        card_bin = tender.card_bin
+        if card_bin and not (card_bin.isascii() and card_bin.isdigit()):
+            _refuse_bin(f"sale.tenders[{n}].card_bin")
         if tender.gift_card_operation == _BALANCE and tender.amount_minor:
             if tender.kind in _BY_CARD:
                 text = "a tender that asks for a balance pays nothing"
                 check.refuse_inconsistent(f"sale.tenders[{n}].amount_minor", text)
+
+
+def _refuse_bin(path: str) -> Never:
+    text = "a BIN is of digits: the first 6 to 8 of a card"
+    raise Refusal(Reason.BAD_TEXT, f"{path}: {text}", fields=((path, text),))
 
 
 def _check_line(line: Line, path: str) -> None:
@@ -525,9 +533,31 @@ def _origin_line_of(line_id: str, has_key: bool, path: str) -> str:
 
 
 def _check_parents(columns: LineColumns, known: Collection[str]) -> None:
+    """A line belongs to a line of the sale, and not to itself, whatever comes in between."""
+    parents: dict[str, str] = {}
     for n, rest in enumerate(columns.rests):
-        if len(rest) > _PARENT and rest[_PARENT] and rest[_PARENT] not in known:
-            check.refuse_inconsistent(f"sale.lines[{n}].parent_line_id", "no such line")
+        if len(rest) > _PARENT and rest[_PARENT]:
+            if rest[_PARENT] not in known:
+                check.refuse_inconsistent(f"sale.lines[{n}].parent_line_id", "no such line")
+            parents[columns.line_ids[n]] = str(rest[_PARENT])
+    closing = _closes_a_circle(parents)
+    if closing:
+        n = columns.line_ids.index(closing)
+        check.refuse_inconsistent(f"sale.lines[{n}].parent_line_id", "the line belongs to itself")
+
+
+def _closes_a_circle(parents: Mapping[str, str]) -> str:
+    """The line whose parent belongs to it; empty if there is none. Each is walked over once."""
+    ending: set[str] = set()
+    for line_id in parents:
+        walked: set[str] = set()
+        while line_id in parents and line_id not in ending:
+            walked.add(line_id)
+            if parents[line_id] in walked:
+                return line_id
+            line_id = parents[line_id]
+        ending |= walked
+    return ""
 
 
 def _check_pieces(columns: LineColumns) -> None:

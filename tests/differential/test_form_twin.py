@@ -212,7 +212,11 @@ def asks_and_pays(tender: receipt_pb2.Tender) -> None:
     tender.gift_card_operation = receipt_pb2.GIFT_CARD_OPERATION_BALANCE
 
 
-@pytest.mark.parametrize("misfit", [asks_and_pays])
+def with_letters(tender: receipt_pb2.Tender) -> None:
+    tender.card_bin = "4276XX"
+
+
+@pytest.mark.parametrize("misfit", [asks_and_pays, with_letters])
 def test_of_a_tender_that_does_not_fit_the_same_is_said(
     misfit: Callable[[receipt_pb2.Tender], None],
 ) -> None:
@@ -224,6 +228,10 @@ def test_of_a_tender_that_does_not_fit_the_same_is_said(
     assert told(read) == told(request)
 
 
+def belongs_to_itself(lines: Lines) -> None:
+    lines[0].parent_line_id, lines[1].parent_line_id = "1", "0"
+
+
 MISFITS = [
     sold_with_an_origin,
     of_no_line,
@@ -232,6 +240,7 @@ MISFITS = [
     an_origin_before,
     twice,
     of_no_parent,
+    belongs_to_itself,
 ]
 
 

@@ -1,4 +1,4 @@
-"""Whose currency differs, where a receipt is refused for it: facts that a till can show are true."""
+"""Whose currency differs where a receipt is refused for it: what a till is told is true."""
 
 import pytest
 

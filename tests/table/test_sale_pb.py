@@ -635,6 +635,7 @@ def every_field_set() -> pb.Sale:
     }.items():
         setattr(one, field, value)
     sale.lines[1].ClearField("parent_line_id")
+    sale.lines.append(make.pb_line(line_id="3"))
     one.return_origin.CopyFrom(sale.lines[1].return_origin)
     one.return_origin.receipt_key.epoch = 1
     one.cashier_discount.approver_id = "a"
@@ -677,7 +678,7 @@ def change(sale: pb.Sale, path: tuple[Any, ...]) -> None:
         _fit_totals(sale)
 
 
-OTHER_TEXTS = {"currency_code": "EUR", "parent_line_id": "1"}
+OTHER_TEXTS = {"currency_code": "EUR", "parent_line_id": "3", "card_bin": "4000001"}
 
 
 def _another(field: FieldDescriptor, value: Any) -> Any:

@@ -734,7 +734,9 @@ class Line(_message.Message):
     kind: Global___LineKind.ValueType
     """Required. Kind of thing sold."""
     parent_line_id: _builtins.str
-    """Optional. line_id of the line this one belongs to (a deposit to its bottle)."""
+    """Optional. line_id of the line this one belongs to (a deposit to its bottle); never itself, nor
+    in a circle.
+    """
     minimum_amount_minor: _builtins.int
     """Optional. Lowest amount the whole line may be sold for, minor units, 0 to amount_minor."""
     no_discount: _builtins.bool
@@ -825,7 +827,7 @@ class Tender(_message.Message):
     amount_minor: _builtins.int
     """Required. Amount in minor units, 0 to 10^12."""
     card_bin: _builtins.str
-    """Optional. First 6 to 8 digits of a bank card."""
+    """Optional. First 6 to 8 digits of a bank card, and nothing but digits."""
     gift_card_id: _builtins.str
     """Optional. Gift card, at most 64 characters. Required of a GIFT_CARD that pays, where the
     program has gift cards of its own.
