@@ -339,8 +339,7 @@ def instant_of(at_us: int) -> int:
 def _too_early(at_us: int, earliest_us: int) -> tuple[Problem, ...]:
     if not at_us or at_us >= earliest_us:
         return ()
-    reason = f"a version can become effective from {earliest_us} on"
-    return (Problem("effective_at_us", reason),)
+    return (Problem("effective_at_us", str(EffectiveTooEarlyError(earliest_us))),)
 
 
 def _unread(program_id: str) -> Problem:

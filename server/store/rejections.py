@@ -1,5 +1,7 @@
 """What the stores reject although nothing is broken: each with the facts its caller can say."""
 
+from server.instant import iso_instant
+
 
 class RejectionError(Exception):
     """Base: the rows asked for contradict what is there. Nothing was written."""
@@ -14,7 +16,7 @@ class EffectiveTooEarlyError(RejectionError):
 
     def __init__(self, earliest_us: int) -> None:
         """Keep the instant."""
-        super().__init__(f"a version can become effective from {earliest_us} on")
+        super().__init__(f"a version can become effective from {iso_instant(earliest_us)} on")
         self.earliest_us = earliest_us
 
 

@@ -4,6 +4,7 @@ import asyncpg
 from msgspec import Struct
 
 from rewards.report import Total
+from server.instant import iso_instant
 from server.store.database import Database
 from server.store.pool import Connection, PooledConnection
 
@@ -199,7 +200,7 @@ class PeriodOrderError(Exception):
 
     def __init__(self, last_end_us: int) -> None:
         """Keep the end."""
-        super().__init__(f"the ledger is closed up to {last_end_us}")
+        super().__init__(f"the ledger is closed up to {iso_instant(last_end_us)}")
         self.last_end_us = last_end_us
 
 

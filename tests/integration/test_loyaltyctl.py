@@ -1,6 +1,7 @@
 """loyaltyctl as an operator runs it: a process, its exit code, and what it says."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import NamedTuple
 import grpc
 import pytest
 
+from server.ctl.instant import parse_instant
 from tests.pg import create_database, drop_database, execute, run_apart
 from tests.serving import ServerProcess, checkout_request, seed, serving, till_stub
 from tests.starting import ROOT, run
@@ -88,7 +90,9 @@ def test_a_refusal_shows_its_reason_and_facts(world: World) -> None:
     done = world.ctl("program", "publish", DEMO, "--at", "2020-01-01T00:00:00Z")
     assert done.returncode == 2
     assert done.stderr.startswith("error: refused, EFFECTIVE_TOO_EARLY: ")
-    assert "earliest_us=" in done.stderr
+    found = re.search(r"effective from (\S+) on \(earliest_us=(\d+)", done.stderr)
+    assert found is not None, done.stderr
+    assert parse_instant(found[1]) == int(found[2]), "the text names the instant as people read it"
 
 
 @pytest.mark.parametrize("at", ["tomorrow", "2027-01-01T00:00:00", "2027-13-01T00:00:00Z"])

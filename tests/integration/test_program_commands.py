@@ -150,7 +150,7 @@ def _scheduled(world: World, kiosk: Path) -> None:
     assert (then.returncode, "1500 -> 1000" in then.stdout) == (2, True)
     early = world.ctl("plan", kiosk, "--at", "2098-01-01T00:00:00Z")
     assert early.returncode == 1
-    assert "effective_at_us: a version can become effective from" in early.stderr
+    assert "a version can become effective from 2099-01-01T00:00:00.000001+00:00" in early.stderr
     off = world.ctl("rollback", "3", "--yes")
     assert off.returncode == 0, off.stderr
     assert "compared with version 4" in off.stdout

@@ -367,3 +367,7 @@ def test_the_commands_of_an_operator(made: World) -> None:
     )
     assert "closed: the beginning to 2026-12-01" in closed
     assert "2026-12-01" in ctl(made, "ledger", "periods", "--chain", CHAIN)
+    again = close(1_796_083_200_000_000)
+    with pytest.raises(grpc.RpcError) as error:
+        made.office.ClosePeriod(again)
+    assert "closed up to 2026-12-01T00:00:00+00:00" in str(error.value.details())
