@@ -164,6 +164,15 @@ def left_on(link: Link, code: str) -> int:
     return found
 
 
+def test_a_fact_paid_with_an_unnamed_card_is_recorded_and_noted(link: Link) -> None:
+    """It is paid: what could not be taken off a card is for somebody to look at."""
+    link.forward(1, carded(basket(("sku9", 1, 10_000), card=""), "", 5_000), AS_ANSWERED)
+    told = link.state(1).checkout.exceptions
+    assert [(one.kind, "NO_CARD" in one.detail) for one in told] == [
+        (pb.EXCEPTION_KIND_GIFT_CARD, True)
+    ]
+
+
 def test_gift_card_money_comes_back_once(link: Link) -> None:
     code = f"gift-{link.n(0)}"
     link.sell(1, card_sale(code, 50_000))
