@@ -66,7 +66,7 @@ from server.till.old_rules import rules_of_version
 from server.till.refund_answer import spell_exceptions, spell_returns
 from server.till.step import step_with
 from server.till.stored import first_answer
-from server.till.tiers import bought_by
+from server.till.tiers import TurnoverChange, bought_by
 from server.token import QuoteToken
 
 _DIFFERENCE = shape_of(pb.QuoteDifference, "line_id", "quoted_minor", "amount_minor", "reason").one
@@ -637,12 +637,15 @@ class CheckoutOperation:
             last_day,
             released=(self._hold_id,) if sold.is_held else (),
             uses=(*sold.kept.account_uses, *bounded, *sold.back.account_uses),
-            turnover=(
-                *bought_by(program, self._command.sale, sold.facts, sold.decision.evaluation),
-                *sold.back.turnover,
-            ),
+            turnover=(*self._bought(sold), *sold.back.turnover),
         )
         return (change, *others)
+
+    def _bought(self, sold: Sold) -> tuple[TurnoverChange, ...]:
+        """What it adds to its customer's turnover."""
+        command, evaluation = self._command, sold.decision.evaluation
+        program = sold.scene.rules.program
+        return bought_by(program, command.sale, sold.facts, evaluation, command.outcome)
 
     def _freed(self, sold: Sold, changes: tuple[AccountChange, ...]) -> tuple[AccountChange, ...]:
         """Changes of bearers' accounts, without anything that the basket held there."""

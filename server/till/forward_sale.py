@@ -61,7 +61,7 @@ from server.till.forward_command import Forwarded, acknowledged, check_instant
 from server.till.history import base_of, is_sale, read_history, turn_key
 from server.till.old_rules import in_time, rules_of_version
 from server.till.original import Original, evaluator_of, read_original, stated_live
-from server.till.supersede import lower, turned, undo_all
+from server.till.supersede import lower, noted, turned, undo_all
 
 _BY_LINES = (OutcomeKind.PLAIN, OutcomeKind.OTHER)
 
@@ -276,6 +276,7 @@ class ForwardOperation:
             statement = replace(statement, is_undone=original.is_undone)
             commit = replace(
                 commit,
+                accounts=noted(context, original, forwarded.outcome),
                 exceptions=_noted(original, forwarded),
                 messages=self._untold(original, now_us),
             )

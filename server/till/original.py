@@ -13,7 +13,7 @@ from rewards.evaluate import Evaluated, Evaluation
 from rewards.facts import AssetWindow, Facts
 from rewards.journal import Journal
 from rewards.ledger import NOTHING, Book, Holdings, Movement, OwnedLot
-from rewards.outcome import Statement, is_plain, plain_sale
+from rewards.outcome import Statement, is_plain, paid_by_line, plain_sale
 from rewards.quota import NetUse
 from rewards.refund import Evaluator
 from rewards.refusal import Reason, Refusal
@@ -182,9 +182,7 @@ class Original(NamedTuple):
     @property
     def paid(self) -> dict[str, int] | None:
         """By line at what the till sold, if it says that this was not as answered."""
-        if self.outcome is None or self.outcome.kind not in (OutcomeKind.PLAIN, OutcomeKind.OTHER):
-            return None
-        return dict(self.outcome.lines)
+        return paid_by_line(self.outcome)
 
     def gone_with(self, now: Mapping[str, int]) -> bool:
         """Whether all that was sold has come back once this has."""
