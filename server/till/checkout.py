@@ -159,6 +159,11 @@ class Sold(Struct, frozen=True):
     unused: Mapping[int, int] = {}
 
 
+def returned_by(sold: Sold) -> dict[str, int]:
+    """What RETURN lines change of the assets of the sale's customer, minor units, by code."""
+    return returns.change_of_assets(sold.back, sold.facts.customer.account_id)
+
+
 async def checkout(
     context: Context, request: pb.CheckoutRequest | ReadCheckout, deadline_s: float
 ) -> bytes:
@@ -558,8 +563,7 @@ class CheckoutOperation:
         )
         view = spending.view_of(sold.scene, sold.facts, sold.decision, False, {})
         codes = asked.codes if self._is_training else sold.settled.codes
-        returned = returns.change_of_assets(sold.back, sold.facts.customer.account_id)
-        asked = replace(asked, codes=codes, spend=view, returned=returned)
+        asked = replace(asked, codes=codes, spend=view, returned=returned_by(sold))
         return self._response(sold, spell_answer(asked))
 
     def _response(self, sold: Sold, answer: bytes | None) -> bytes:
@@ -580,7 +584,7 @@ class CheckoutOperation:
         keys = [CommitKey(command.key_id, self._kind, command.fingerprint)]
         if command.basket_id and command.basket_key_id not in seen.keys:
             keys.append(CommitKey(command.basket_key_id, KeyKind.BASKET, self._receipt_id))
-        kept = self._kept()
+        kept = self._kept(sold)
         return Commit(
             keys=(*keys, *sold.settled.keys, *sold.back.keys),
             effective_at_us=at_us,
@@ -608,8 +612,8 @@ class CheckoutOperation:
             transfer_cuts=sold.back.transfer_cuts,
         )
 
-    def _kept(self) -> tuple[object, ...]:
-        """What is kept of the request besides the sale."""
+    def _kept(self, sold: Sold | None) -> tuple[object, ...]:
+        """What is kept of the request besides the sale; None is one of which nothing is posted."""
         command = self._command
         return command.closed, command.basket_id, command.outcome
 

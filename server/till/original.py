@@ -61,12 +61,17 @@ class Kept(Struct, frozen=True, array_like=True):
 
     Attributes:
         sold_at_us: by the till's clock, of one that came by Forward; else 0.
+        clock_offset_us: what that was corrected by.
+        returned: of such a one what RETURN lines changed of its customer's assets: (asset, minor
+            units); its answer is spelled later.
     """
 
     closed: bool
     basket_id: bytes
     outcome: Outcome | None
     sold_at_us: int = 0
+    clock_offset_us: int = 0
+    returned: tuple[tuple[str, int], ...] = ()
 
 
 _REQUEST = msgspec.msgpack.Decoder(tuple[Sale, Kept])
