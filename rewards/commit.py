@@ -248,10 +248,10 @@ class NewTransfer(Struct, frozen=True, gc=False):
 
 
 class TransferCut(Struct, frozen=True, gc=False):
-    """What of a money transfer has lost its ground, minor units: it is not sent any more."""
+    """What of a money transfer still has its ground, minor units: no more than that is sent."""
 
     transfer_id: bytes
-    amount_minor: int
+    left_minor: int
 
 
 class MessageFigure(Struct, frozen=True, array_like=True, gc=False):

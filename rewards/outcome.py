@@ -185,6 +185,16 @@ def is_plain(outcome: Outcome) -> bool:
     return outcome.kind == OutcomeKind.PLAIN
 
 
+def paid_by_line(outcome: Outcome | None) -> dict[str, int] | None:
+    """By line_id at what a till sold, minor units; None if it sold as it was answered.
+
+    A line that is not named was sold as it was sent.
+    """
+    if outcome is None or outcome.kind not in _BY_LINES:
+        return None
+    return dict(outcome.lines)
+
+
 def plain_sale(sale: Sale) -> Sale:
     """A sale at the plain price: nobody's points or gift cards paid for it."""
     tenders = tuple([one for one in sale.tenders if not _is_own_asset(one.kind, one.gift_card_id)])

@@ -139,6 +139,8 @@ class Refund(Struct, frozen=True):
         freed: by promotion what of all it gave comes back: with its pieces, kept back, or taken
             back; minor units of money. Below 0 it gives more again than it did before.
         paid: what all tenders together have paid.
+        kept: by promotion and place of its benefit what rewards give for what is kept from now on;
+            that may be more than they gave before.
     """
 
     lines: tuple[RefundedLine, ...]
@@ -153,6 +155,7 @@ class Refund(Struct, frozen=True):
     after: Evaluation
     freed: Mapping[int, int]
     paid: PaidBack = PaidBack()
+    kept: Mapping[tuple[int, int], int] = {}
 
     @property
     def grants(self) -> tuple[Grant, ...]:
@@ -243,6 +246,7 @@ def decide_refund(
             sum([price.amount_minor for price in prices.values()]),
             _paid_of(prices, after),
         ),
+        kept_after.rewards,
     )
 
 

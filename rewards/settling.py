@@ -166,15 +166,19 @@ def claims_of(
         refund: as decided.
         program: the promotions that it numbers.
         lots: all that the sale granted, in the order in which it did.
-        records: of earlier refunds; no lot is claimed beyond what it was granted.
+        records: of earlier refunds; with theirs no more is claimed than a reward has lost of what
+            it was granted.
     """
     lots_of = _lots_of_grants(refund.grants, program, lots)
     claimed = _claimed(records)
     claims: list[Claim] = []
     for reward in refund.rewards:
-        left_minor = reward.amount_minor
-        # Of several coupons those that nobody has used come first.
         found = lots_of.get((reward.number, reward.place), [])
+        # What came back before may have taken more than what is left would lose by itself.
+        lost_minor = sum([one.granted_minor - claimed.get(one.place, 0) for one in found])
+        lost_minor -= refund.kept.get((reward.number, reward.place), 0)
+        left_minor = max(0, min(reward.amount_minor, lost_minor))
+        # Of several coupons those that nobody has used come first.
         for granted in sorted(found, key=lambda one: -one.lot.remaining_minor):
             before_minor = claimed.get(granted.place, 0)
             amount_minor = min(left_minor, granted.granted_minor - before_minor)

@@ -61,33 +61,50 @@ def best_tier(rules: Sequence[TierRule], candidates: Sequence[str]) -> str:
     return min(known, key=lambda one: ranks.get(one, len(rules)), default="")
 
 
-def turnover_of(sale: Sale, evaluation: Evaluated) -> Turnover:
-    """What a receipt adds: what is paid for goods, without gift cards and deposits."""
-    return Turnover(sum([minor for _, minor in _counted(sale, evaluation)]), 1)
+def turnover_of(
+    sale: Sale, evaluation: Evaluated, paid: Mapping[str, int] | None = None
+) -> Turnover:
+    """What a receipt adds: what is paid for goods, without gift cards and deposits.
+
+    Args:
+        sale: as it was scanned.
+        evaluation: as it was decided.
+        paid: by line_id what the till sold lines at, minor units, if not as decided; a line that
+            is missing was sold as it was sent.
+    """
+    return Turnover(sum([minor for _, minor in _counted(sale, evaluation, paid)]), 1)
 
 
-def turnover_gone(sale: Sale, evaluation: Evaluated, returned: Mapping[str, int]) -> int:
-    """What of a receipt's turnover falls on what has come back, minor units.
+def turnover_left(
+    sale: Sale,
+    evaluation: Evaluated,
+    paid: Mapping[str, int] | None,
+    returned: Mapping[str, int],
+) -> int:
+    """What of a receipt's turnover falls on what has not come back, minor units.
 
     It is of what was counted, whatever is paid back: points that paid for a line are none of it.
 
     Args:
         sale: as it was scanned.
-        evaluation: as it was sold.
+        evaluation: as it was decided.
+        paid: see `turnover_of`.
         returned: all that has come back, thousandths by line_id.
     """
     return sum(
         [
-            floor_div(minor * returned.get(line.line_id, 0), line.quantity_milli)
-            for line, minor in _counted(sale, evaluation)
+            minor - floor_div(minor * returned.get(line.line_id, 0), line.quantity_milli)
+            for line, minor in _counted(sale, evaluation, paid)
         ]
     )
 
 
-def _counted(sale: Sale, evaluation: Evaluated) -> list[tuple[Line, int]]:
+def _counted(
+    sale: Sale, evaluation: Evaluated, paid: Mapping[str, int] | None
+) -> list[tuple[Line, int]]:
     """The lines that count, with what is paid for each."""
     return [
-        (line, outcome.amount_minor)
+        (line, outcome.amount_minor if paid is None else paid.get(line.line_id, line.amount_minor))
         for line, outcome in zip(sale.lines, evaluation.outcomes, strict=True)
         if outcome is not None and line.kind not in _NO_GOODS and line.action != LineAction.RETURN
     ]

@@ -74,7 +74,7 @@ def transfers_of(
 def cuts_of(
     program: CompiledProgram, refund: Refund, key_id: bytes, customer_id: int
 ) -> tuple[TransferCut, ...]:
-    """What a refund takes off the transfers that its sale asked for.
+    """To what a refund cuts the transfers that its sale asked for.
 
     Args:
         program: the promotions that the refund numbers.
@@ -84,9 +84,9 @@ def cuts_of(
     """
     if not customer_id:
         return ()
-    taken = {(one.number, one.place): one.amount_minor for one in refund.rewards}
+    taken = {(one.number, one.place) for one in refund.rewards}
     return tuple(
-        TransferCut(transfer_id_of(key_id, n), taken[grant.number, grant.place])
+        TransferCut(transfer_id_of(key_id, n), refund.kept.get((grant.number, grant.place), 0))
         for n, (grant, _) in enumerate(_sent_by(program, refund.grants))
         if (grant.number, grant.place) in taken
     )

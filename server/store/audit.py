@@ -188,6 +188,94 @@ select (select count(*) from checked) as lot_changes,
        array(select text from problem order by text limit $1) as problems
 """
 
+# What a transfer posted to the account is what it granted in its own lot and changed of lots: value
+# in book 1, debts in book 6. Where no row joins the two, as many of each amount must be there:
+# * a merge (kind of key 8) posts what it moves, and lots that it moves keep the ids they have;
+# * of lots that voids (kind 3) emptied before changes were kept, the change stands with the grant.
+AUDIT_LEGS = """
+with leg as materialized (
+    select account_id, transfer_id, asset_code, min(promotion_id) as promotion_id,
+           coalesce(sum(amount_minor) filter (where book = 1), 0) as value_minor,
+           coalesce(-sum(amount_minor) filter (where book = 6), 0) as debt_minor
+      from posting
+     where book in (1, 6)
+     group by account_id, transfer_id, asset_code
+),
+part as (
+    select change.account_id, change.transfer_id, lot.asset_code,
+           coalesce(sum(change_minor) filter (where kind = 1), 0) as value_minor,
+           coalesce(sum(change_minor) filter (where kind = 2), 0) as debt_minor
+      from lot_change change
+      join lot on lot.account_id = change.account_id
+              and lot.lot_id = change.lot_id
+     group by change.account_id, change.transfer_id, lot.asset_code
+),
+compared as (
+    select leg.*, part.transfer_id is null and own.lot_id is null as is_alone,
+           own.kind = 1 and leg.debt_minor = 0
+               and (part.value_minor, part.debt_minor) = (-granted_minor, 0) as is_emptied,
+           coalesce(part.value_minor, 0) + case own.kind when 1 then granted_minor else 0 end
+               as lots_value_minor,
+           coalesce(part.debt_minor, 0) + case own.kind when 2 then granted_minor else 0 end
+               as lots_debt_minor
+      from leg
+      left join part using (account_id, transfer_id, asset_code)
+      left join lot own on own.account_id = leg.account_id
+                       and own.lot_id = leg.transfer_id
+                       and own.asset_code = leg.asset_code
+),
+apart as materialized (
+    select compared.*, commit_key.kind as key_kind
+      from compared
+      left join commit_key on key_id = substring(transfer_id from 1 for 16)
+     where (value_minor, debt_minor) <> (lots_value_minor, lots_debt_minor)
+),
+told as materialized (
+    select *,
+           case when is_alone and key_kind = 8 and value_minor >= 0 and debt_minor >= 0
+                 and (value_minor = 0 or debt_minor = 0) then 'moved'
+                when is_emptied then 'emptied'
+                when is_alone and key_kind = 3 and value_minor < 0 and debt_minor = 0 then 'voided'
+           end as form
+      from apart
+),
+counted as (
+    select account_id, asset_code, case debt_minor when 0 then 1 else 2 end as kind,
+           value_minor + debt_minor as minor, promotion_id, 1 as posted, 0 as there
+      from told
+     where form = 'moved'
+    union all
+    select lot.account_id, lot.asset_code, lot.kind, granted_minor, lot.promotion_id, 0, 1
+      from lot
+      left join leg on leg.account_id = lot.account_id
+                   and leg.transfer_id = lot.lot_id
+                   and leg.asset_code = lot.asset_code
+     where leg.transfer_id is null
+    union all
+    select account_id, asset_code, 0, abs(value_minor), '', (form = 'voided')::integer,
+           (form = 'emptied')::integer
+      from told
+     where form in ('voided', 'emptied')
+),
+problem as (
+    select format('transfer %s of account %s: it posted %s and %s of debt in %s, its lots changed'
+                  ' by %s and %s', encode(transfer_id, 'hex'), account_id, value_minor, debt_minor,
+                  asset_code, lots_value_minor, lots_debt_minor) as text
+      from told
+     where form is null
+    union all
+    select format(case kind when 0 then 'account %s: voids took %s times %s in %s and changed no'
+                                        ' lot, but %s lots were emptied so'
+                  else 'account %s: %s times %s in %s came from other accounts, but %s lots did'
+                  end, account_id, sum(posted), minor, asset_code, sum(there))
+      from counted
+     group by account_id, asset_code, kind, minor, promotion_id
+    having sum(posted) <> sum(there)
+)
+select (select count(*) from leg) as legs,
+       array(select text from problem order by text limit $1) as problems
+"""
+
 # What live holds have is there. One that has lapsed holds nothing.
 AUDIT_HOLDS = """
 with live as materialized (
@@ -433,13 +521,14 @@ async def audit_ledger(database: Database, at_us: int) -> Audit:
         balances, different = await _ask(connection, AUDIT_BALANCES)
         lots, overdrawn = await _ask(connection, AUDIT_LOTS)
         lot_changes, unposted = await _ask(connection, AUDIT_LOT_CHANGES)
+        _, torn = await _ask(connection, AUDIT_LEGS)
         holds, overheld = await _ask(connection, AUDIT_HOLDS, at_us)
         merged, left = await _ask(connection, AUDIT_MERGED, at_us)
         budgets, miscounted = await _ask(connection, AUDIT_BUDGETS)
         statements, unstored = await _ask(connection, AUDIT_STATEMENTS)
         receipts, accounts, unmatched = await _ask(connection, AUDIT_RECEIPTS, kinds)
         beside = [await _ask(connection, statement) for statement in BESIDE]
-    problems = [*unbalanced, *different, *overdrawn, *unposted, *overheld, *left]
+    problems = [*unbalanced, *different, *overdrawn, *unposted, *torn, *overheld, *left]
     problems += [*miscounted, *unstored, *unmatched]
     problems += [text for _, found in beside for text in found]
     if not postings:

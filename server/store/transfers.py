@@ -34,16 +34,17 @@ select transfer_id, turn, 5, $3, 'voided' from cancelled
 # Whoever saw another amount saw another turn, and does not send it.
 CUT_TRANSFER = """
 with cut as (
-    update money_transfer
-       set state = case when amount_minor > $2 then 1 else 5 end,
-           amount_minor = case when amount_minor > $2 then amount_minor - $2 else amount_minor end,
-           turn = turn + 1,
+    update money_transfer t
+       set state = case when $2 > 0 then 1 else 5 end,
+           amount_minor = case when $2 > 0 then $2 else t.amount_minor end,
+           turn = t.turn + 1,
            changed_at_us = $3
-     where transfer_id = $1 and state = 1
-    returning transfer_id, turn, state
+      from (select transfer_id, amount_minor from money_transfer where transfer_id = $1) as seen
+     where t.transfer_id = seen.transfer_id and t.state = 1 and t.amount_minor > $2::bigint
+    returning t.transfer_id, t.turn, t.state, seen.amount_minor - $2 as cut_minor
 )
 insert into money_transfer_change (transfer_id, turn, state, changed_at_us, note)
-select transfer_id, turn, state, $3, $4 from cut
+select transfer_id, turn, state, $3, 'refunded ' || cut_minor from cut
 """
 
 # Only from the turn that was seen: of two that advance it one does.
@@ -135,9 +136,8 @@ async def write_transfers(connection: AnyConnection, commits: Sequence[Commit]) 
             ends = (key_id + b"\x00\x00", key_id + b"\xff\xff\x00")
             await connection.fetch(CANCEL_TRANSFERS, *ends, commit.recorded_at_us)
         for cut in commit.transfer_cuts:
-            note = f"refunded {cut.amount_minor}"
             await connection.fetch(
-                CUT_TRANSFER, cut.transfer_id, cut.amount_minor, commit.recorded_at_us, note
+                CUT_TRANSFER, cut.transfer_id, cut.left_minor, commit.recorded_at_us
             )
 
 

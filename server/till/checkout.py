@@ -66,7 +66,7 @@ from server.till.old_rules import rules_of_version
 from server.till.refund_answer import spell_exceptions, spell_returns
 from server.till.step import step_with
 from server.till.stored import first_answer
-from server.till.tiers import bought_by
+from server.till.tiers import TurnoverChange, bought_by
 from server.token import QuoteToken
 
 _DIFFERENCE = shape_of(pb.QuoteDifference, "line_id", "quoted_minor", "amount_minor", "reason").one
@@ -157,6 +157,11 @@ class Sold(Struct, frozen=True):
     is_held: bool = False
     back: returns.Back = returns.NOTHING_BACK
     unused: Mapping[int, int] = {}
+
+
+def returned_by(sold: Sold) -> dict[str, int]:
+    """What RETURN lines change of the assets of the sale's customer, minor units, by code."""
+    return returns.change_of_assets(sold.back, sold.facts.customer.account_id)
 
 
 async def checkout(
@@ -558,8 +563,7 @@ class CheckoutOperation:
         )
         view = spending.view_of(sold.scene, sold.facts, sold.decision, False, {})
         codes = asked.codes if self._is_training else sold.settled.codes
-        returned = returns.change_of_assets(sold.back, sold.facts.customer.account_id)
-        asked = replace(asked, codes=codes, spend=view, returned=returned)
+        asked = replace(asked, codes=codes, spend=view, returned=returned_by(sold))
         return self._response(sold, spell_answer(asked))
 
     def _response(self, sold: Sold, answer: bytes | None) -> bytes:
@@ -580,7 +584,7 @@ class CheckoutOperation:
         keys = [CommitKey(command.key_id, self._kind, command.fingerprint)]
         if command.basket_id and command.basket_key_id not in seen.keys:
             keys.append(CommitKey(command.basket_key_id, KeyKind.BASKET, self._receipt_id))
-        kept = self._kept()
+        kept = self._kept(sold)
         return Commit(
             keys=(*keys, *sold.settled.keys, *sold.back.keys),
             effective_at_us=at_us,
@@ -608,8 +612,8 @@ class CheckoutOperation:
             transfer_cuts=sold.back.transfer_cuts,
         )
 
-    def _kept(self) -> tuple[object, ...]:
-        """What is kept of the request besides the sale."""
+    def _kept(self, sold: Sold | None) -> tuple[object, ...]:
+        """What is kept of the request besides the sale; None is one of which nothing is posted."""
         command = self._command
         return command.closed, command.basket_id, command.outcome
 
@@ -637,12 +641,15 @@ class CheckoutOperation:
             last_day,
             released=(self._hold_id,) if sold.is_held else (),
             uses=(*sold.kept.account_uses, *bounded, *sold.back.account_uses),
-            turnover=(
-                *bought_by(program, self._command.sale, sold.facts, sold.decision.evaluation),
-                *sold.back.turnover,
-            ),
+            turnover=(*self._bought(sold), *sold.back.turnover),
         )
         return (change, *others)
+
+    def _bought(self, sold: Sold) -> tuple[TurnoverChange, ...]:
+        """What it adds to its customer's turnover."""
+        command, evaluation = self._command, sold.decision.evaluation
+        program = sold.scene.rules.program
+        return bought_by(program, command.sale, sold.facts, evaluation, command.outcome)
 
     def _freed(self, sold: Sold, changes: tuple[AccountChange, ...]) -> tuple[AccountChange, ...]:
         """Changes of bearers' accounts, without anything that the basket held there."""

@@ -54,14 +54,21 @@ from server.store.forwarded import KnownStatement, Parked
 from server.till import evaluation as work
 from server.till import instruments
 from server.till.break_off import void_key_id_of
-from server.till.checkout import CheckoutCommand, CheckoutOperation, ExceptionKind, Frozen, Sold
+from server.till.checkout import (
+    CheckoutCommand,
+    CheckoutOperation,
+    ExceptionKind,
+    Frozen,
+    Sold,
+    returned_by,
+)
 from server.till.context import Context
 from server.till.durable import Decided, Run, run_durable
 from server.till.forward_command import Forwarded, acknowledged, check_instant
 from server.till.history import base_of, is_sale, read_history, turn_key
 from server.till.old_rules import in_time, rules_of_version
 from server.till.original import Original, evaluator_of, read_original, stated_live
-from server.till.supersede import lower, turned, undo_all
+from server.till.supersede import lower, noted, turned, undo_all
 
 _BY_LINES = (OutcomeKind.PLAIN, OutcomeKind.OTHER)
 
@@ -276,6 +283,7 @@ class ForwardOperation:
             statement = replace(statement, is_undone=original.is_undone)
             commit = replace(
                 commit,
+                accounts=noted(context, original, forwarded.outcome),
                 exceptions=_noted(original, forwarded),
                 messages=self._untold(original, now_us),
             )
@@ -475,7 +483,7 @@ class ForwardedCheckout(CheckoutOperation):
             command.key_id,
             frozen.rules.version,
             frozen.at_us,
-            command.encoded_sale + encode(self._kept()),
+            command.encoded_sale + encode(self._kept(None)),
             encode(facts),
             answer.SerializeToString(),
         )
@@ -579,6 +587,8 @@ class ForwardedCheckout(CheckoutOperation):
         """What is stored: the answer in it is spelled when it is asked for (ADR 0046)."""
         return self._response(sold, None)
 
-    def _kept(self) -> tuple[object, ...]:
+    def _kept(self, sold: Sold | None) -> tuple[object, ...]:
         forwarded = self._forwarded
-        return (*super()._kept(), forwarded.sold_at_us, forwarded.clock_offset_us)
+        kept = (*super()._kept(sold), forwarded.sold_at_us, forwarded.clock_offset_us)
+        returned = returned_by(sold) if sold is not None and sold.back.returned else {}
+        return (*kept, tuple(returned.items())) if returned else kept

@@ -48,7 +48,7 @@ from server.till.original import (
     uncounted,
 )
 from server.till.tiers import TurnoverChange
-from server.till.turnover_back import back_of_refund
+from server.till.turnover_changes import back_of_refund
 
 RETURN_EXCEPTION = 4
 """EXCEPTION_KIND_RETURN_LINES of the contract."""

@@ -1,7 +1,7 @@
 """The answer to a sale that came by Forward: spelled when somebody asks for it (ADR 0046).
 
 Nobody waits for it when the sale arrives. What it says follows from what is stored of the sale:
-its facts, and the version of the rules.
+its facts, the version of the rules, and what goods that came back on it changed.
 """
 
 from msgspec.structs import replace
@@ -55,7 +55,7 @@ async def with_answer(context: Context, key_id: bytes, stored: StoredRow) -> byt
     id_base = kept.basket_id or key_id
     asked = work.asked_of(scene, facts, decision, Skipped(), id_base, may_add=False)
     codes = codes_of(scene, given_out(rules.program, facts, decision.evaluation), key_id)
-    answer = spell_answer(replace(asked, codes=codes))
+    answer = spell_answer(replace(asked, codes=codes, returned=dict(kept.returned)))
     return stored.answer + spliced(_ANSWER_FIELD, answer)
 
 

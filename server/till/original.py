@@ -13,7 +13,7 @@ from rewards.evaluate import Evaluated, Evaluation
 from rewards.facts import AssetWindow, Facts
 from rewards.journal import Journal
 from rewards.ledger import NOTHING, Book, Holdings, Movement, OwnedLot
-from rewards.outcome import Statement, is_plain, plain_sale
+from rewards.outcome import Statement, is_plain, paid_by_line, plain_sale
 from rewards.quota import NetUse
 from rewards.refund import Evaluator
 from rewards.refusal import Reason, Refusal
@@ -61,12 +61,17 @@ class Kept(Struct, frozen=True, array_like=True):
 
     Attributes:
         sold_at_us: by the till's clock, of one that came by Forward; else 0.
+        clock_offset_us: what that was corrected by.
+        returned: of such a one what RETURN lines changed of its customer's assets: (asset, minor
+            units); its answer is spelled later.
     """
 
     closed: bool
     basket_id: bytes
     outcome: Outcome | None
     sold_at_us: int = 0
+    clock_offset_us: int = 0
+    returned: tuple[tuple[str, int], ...] = ()
 
 
 _REQUEST = msgspec.msgpack.Decoder(tuple[Sale, Kept])
@@ -182,9 +187,7 @@ class Original(NamedTuple):
     @property
     def paid(self) -> dict[str, int] | None:
         """By line at what the till sold, if it says that this was not as answered."""
-        if self.outcome is None or self.outcome.kind not in (OutcomeKind.PLAIN, OutcomeKind.OTHER):
-            return None
-        return dict(self.outcome.lines)
+        return paid_by_line(self.outcome)
 
     def gone_with(self, now: Mapping[str, int]) -> bool:
         """Whether all that was sold has come back once this has."""

@@ -20,7 +20,8 @@ from rewards.undelivered import instead_of, left_of, post_instead
 from server.till.context import Context
 from server.till.goods_back import RETURN_EXCEPTION, changed, is_change, settle_accounts
 from server.till.lowering import Lowering, lowering_of
-from server.till.original import Moved, Original, Touched
+from server.till.original import Moved, Original, Touched, evaluator_of
+from server.till.turnover_changes import restated
 from server.till.void import has_goods_back, undo
 
 OUTCOME_DIFFERS = 6
@@ -78,7 +79,8 @@ def lower(
         journal.learn(customer.lots)
         instead = _given_instead(original, customer, lowering, journal, windows)
         moved = tuple(_with_journal(one, customer, journal) for one in moved)
-    changes = [changed(one, None, ()) for one in moved]
+    turnover = restated(original, outcome, evaluator_of(context))
+    changes = [changed(one, None, (), turnover) for one in moved]
     below = lowering.missing.below
     text = f"sold below what was answered: {', '.join(below[:10])}"
     return Lowered(
@@ -89,6 +91,21 @@ def lower(
         windows,
         tuple(one for one in lowering.sold.grants if one.number not in lowering.undone),
     )
+
+
+def noted(context: Context, original: Original, outcome: Outcome) -> tuple[AccountChange, ...]:
+    """What changes of the customer's account by a statement that moves nothing: what it counts.
+
+    Args:
+        context: ports.
+        original: the sale.
+        outcome: as stated.
+    """
+    customer = original.customer
+    turnover = restated(original, outcome, evaluator_of(context))
+    if customer is None or not turnover:
+        return ()
+    return (changed(Moved.nothing(customer), None, (), turnover),)
 
 
 def turned(instead: Iterable[Instead], windows: Mapping[str, AssetWindow]) -> tuple[Turned, ...]:

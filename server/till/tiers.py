@@ -7,8 +7,9 @@ from msgspec.structs import replace
 from rewards.evaluate import Evaluated
 from rewards.facts import CustomerFacts, Facts
 from rewards.instrument import is_tier, tier_of
+from rewards.outcome import paid_by_line
 from rewards.ruleset import CompiledProgram
-from rewards.sale import Sale
+from rewards.sale import Outcome, Sale
 from rewards.tier import best_tier, earned_tiers, first_day, turnover_of
 from server.store.database import RetryError
 from server.store.turnover import read_given_tiers, read_turnover
@@ -55,26 +56,22 @@ async def with_tier(
 
 
 def bought_by(
-    program: CompiledProgram, sale: Sale, facts: Facts, evaluation: Evaluated
+    program: CompiledProgram,
+    sale: Sale,
+    facts: Facts,
+    evaluation: Evaluated,
+    outcome: Outcome | None,
 ) -> tuple[TurnoverChange, ...]:
-    """What a receipt adds to its customer's turnover; nothing without tier rules."""
-    if not program.tier_rules or not facts.customer.account_id:
-        return ()
-    turnover = turnover_of(sale, evaluation)
-    return ((facts.store.local_day, turnover.amount_minor, turnover.receipts),)
-
-
-def brought_back(
-    program: CompiledProgram, facts: Facts, amount_minor: int, *, is_gone: bool
-) -> tuple[TurnoverChange, ...]:
-    """What a refund or void takes off the turnover of the day of the sale.
+    """What a receipt adds to its customer's turnover; nothing without tier rules.
 
     Args:
-        program: by which it was sold.
+        program: by which it is sold.
+        sale: as it was scanned.
         facts: of the sale.
-        amount_minor: what of the turnover of the sale falls on what comes back.
-        is_gone: all that was sold has come back.
+        evaluation: as it is decided.
+        outcome: what the till did, if it says so: what it took is counted.
     """
     if not program.tier_rules or not facts.customer.account_id:
         return ()
-    return ((facts.store.local_day, -amount_minor, -int(is_gone)),)
+    turnover = turnover_of(sale, evaluation, paid_by_line(outcome))
+    return ((facts.store.local_day, turnover.amount_minor, turnover.receipts),)

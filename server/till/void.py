@@ -33,7 +33,7 @@ from server.till.original import (
 )
 from server.till.refund_answer import fill_moved
 from server.till.stored import stored_checkout
-from server.till.turnover_back import back_of_void
+from server.till.turnover_changes import back_of_void
 
 _ENCODER = msgspec.msgpack.Encoder()
 _SLIP, _EMPHASIS = answer_pb2.TEXT_PLACE_SLIP, answer_pb2.TEXT_STYLE_EMPHASIS

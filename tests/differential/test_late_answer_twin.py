@@ -1,8 +1,9 @@
 """The answer to a forwarded sale, spelled when it is asked for, is the one of when it was recorded.
 
 Receipts of one server, drawn by seed: tenders of points, coupons, costs, limits, tiers, bounds of
-balances, quotes with points as a discount, every outcome. Each is forwarded; what would have been
-spelled then is kept aside and held against what GetReceipt says.
+balances, quotes with points as a discount, goods of earlier ones that come back, every outcome.
+Each is forwarded; what would have been spelled then is kept aside and held against what GetReceipt
+says.
 """
 
 import asyncio
@@ -71,6 +72,7 @@ class Shop:
         self._context = context
         self._draw = random.Random(seed)
         self.coupons: list[str] = []
+        self.sold: list[tuple[int, Any]] = []
 
     def deadline_s(self) -> float:
         """Far enough ahead."""
@@ -80,7 +82,8 @@ class Shop:
         """Draw what a till states of a receipt."""
         draw = self._draw
         made = self._sale()
-        plain = {line.line_id: line.amount_minor for line in made.lines}
+        sold = [line for line in made.lines if line.action == receipt_pb2.LINE_ACTION_SALE]
+        plain = {line.line_id: line.amount_minor for line in sold}
         kind = draw.choice(KINDS)
         lines = {}
         if kind == OTHER:
@@ -89,6 +92,7 @@ class Shop:
         request = forward_request(number, made, kind, lines=lines)
         if draw.random() < 0.4:
             await self._quote(request, number)
+        self.sold.append((number, sold[0]))
         return request
 
     def _sale(self) -> Any:
@@ -106,7 +110,21 @@ class Shop:
                 amount_minor=draw.randint(1, 300),
                 asset_code="bonus",
             )
-        return with_totals(made)
+        with_totals(made)
+        if self.sold and draw.random() < 0.3:
+            self._bring_back(made, *self.sold.pop())
+        return made
+
+    def _bring_back(self, made: Any, number: int, sold: Any) -> None:
+        """Let a piece of an earlier receipt come back, for less than it was sold at."""
+        line = made.lines.add()
+        line.CopyFrom(sold)
+        line.line_id, line.action = "back", receipt_pb2.LINE_ACTION_RETURN
+        line.quantity_milli, line.amount_minor, line.unit_price_scaled = 1_000, 100, 100
+        line.return_origin.receipt_key.CopyFrom(receipt_key(number))
+        line.return_origin.line_id = sold.line_id
+        made.header.control_totals.line_count += 1
+        made.header.control_totals.amount_minor -= line.amount_minor
 
     async def _quote(self, request: pb.ForwardRequest, number: int) -> None:
         """Let the till have a quote that spends points as a discount."""
@@ -149,7 +167,7 @@ async def test_it_is_spelled_as_it_would_have_been(
         assert found == spelled[-1], f"receipt {number}"
         seen |= what_is_in(found)
         shop.coupons += [code for one in found.answer.rewards.rewards for code in one.codes]
-    assert seen == {"adjustments", "codes", "coupon", "rewards", "spent", "tier"}
+    assert seen == {"adjustments", "codes", "coupon", "returns", "rewards", "spent", "tier"}
 
 
 async def test_what_an_earlier_version_has_stored_is_given_as_it_is(
@@ -185,6 +203,7 @@ def what_is_in(response: pb.CheckoutResponse) -> set[str]:
         "adjustments": any(one.adjustments for one in answer.lines.lines),
         "codes": any(one.codes for one in answer.rewards.rewards),
         "coupon": bool(answer.coupons),
+        "returns": any(one.assets for one in response.returns),
         "rewards": bool(answer.rewards.rewards),
         "spent": bool(answer.spent),
         "tier": any(one.promotion_id == "off-sku8" for one in fired),

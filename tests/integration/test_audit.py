@@ -11,15 +11,18 @@ from rewards.commit import AccountChange, BudgetUse, Commit, CommitKey, KeyKind,
 from rewards.facts import AssetWindow
 from rewards.journal import Journal
 from rewards.ledger import (
+    NO_HOLDINGS,
     BalanceChange,
     Book,
     Hold,
+    Holdings,
     Lot,
     LotChange,
     Movement,
     OwnedLot,
     Posting,
 )
+from rewards.merging import merge_accounts
 from server.store.audit import PROBLEMS_MAX, audit_ledger
 from server.store.database import Database
 from server.store.holdings import read_holdings
@@ -137,10 +140,10 @@ async def lots_of(database: Database, account_id: int) -> tuple[OwnedLot, ...]:
         return (await read_holdings(connection, account_id)).lots
 
 
-def earned(name: str, account_id: int, amount_minor: int) -> Commit:
+def earned(name: str, account_id: int, amount_minor: int, version: int = 1) -> Commit:
     journal = Journal(key_of(name))
     journal.grant("p", "points", amount_minor, AssetWindow(AT_US, 0))
-    return of_kind(KeyKind.CHECKOUT, name, AccountChange(account_id, 1, journal.movement()))
+    return of_kind(KeyKind.CHECKOUT, name, AccountChange(account_id, version, journal.movement()))
 
 
 def owed(name: str, account_id: int, amount_minor: int) -> Commit:
@@ -217,7 +220,10 @@ TAMPERED = {
     ),
     "a lot is gone": (
         "delete from lot where granted_minor = 50",
-        ["account 1: its balance in points is 155, its postings sum to 155, its lots to 105"],
+        [
+            "account 1: its balance in points is 155, its postings sum to 155, its lots to 105",
+            "it posted 50 and 0 of debt in points, its lots changed by 0 and 0",
+        ],
     ),
     "a lot holds more than it was granted": (
         "alter table lot drop constraint lot__remaining_minor__ck;"
@@ -248,11 +254,16 @@ TAMPERED = {
         [
             "200 granted, but its transfer posted 100",
             "200 granted, its changes sum to 0, but 100 remain",
+            "it posted 100 and 0 of debt in points, its lots changed by 200 and 0",
         ],
     ),
     "a lot that no transfer made": (
         "update lot set lot_id = '\\x00' where granted_minor = 5",
-        ["lot 00: its transfer posted nothing, but 5 remain on all accounts"],
+        [
+            "lot 00: its transfer posted nothing, but 5 remain on all accounts",
+            "account 1: 0 times 5 in points came from other accounts, but 1 lots did",
+            "it posted 5 and 0 of debt in points, its lots changed by 0 and 0",
+        ],
     ),
     "a key is gone": (
         "delete from commit_key where account_id = 2 and kind = 3",
@@ -263,7 +274,11 @@ TAMPERED = {
         " where account_id = 2 and amount_minor in (-70, 70) and promotion_id = 'p'"
         " and substring(transfer_id from 1 for 16) in"
         " (select key_id from commit_key where kind = 3)",
-        ["no commit key is behind it", "changed it, but posted nothing of its asset"],
+        [
+            "no commit key is behind it",
+            "changed it, but posted nothing of its asset",
+            "account 2: voids took 1 times 70 in points and changed no lot, but 0 lots",
+        ],
     ),
     "a receipt is gone": (
         "delete from receipt where account_id = 3",
@@ -318,19 +333,32 @@ TAMPERED_BILLING = {
             "account 2: its debt in points is 70, its postings sum to 70, its lots to 0",
             "90 granted, but its transfer posted -90",
             "its transfer posted -90, but 70 remain on all accounts",
+            "it posted 0 and 90 of debt in points, its lots changed by 90 and 0",
+            "it posted 0 and -20 of debt in points, its lots changed by -20 and 0",
         ],
     ),
     "a lot of no kind": (
         "update lot set kind = 3 where account_id = 1",
-        ["70 remain of 100 granted", "50 held in points of 70 that remain"],
+        [
+            "70 remain of 100 granted",
+            "50 held in points of 70 that remain",
+            "it posted 100 and 0 of debt in points, its lots changed by 0 and 0",
+            "it posted -30 and 0 of debt in points, its lots changed by 0 and 0",
+        ],
     ),
     "a change is another one": (
         "update lot_change set change_minor = -29 where account_id = 1",
-        ["100 granted, its changes sum to -29, but 70 remain"],
+        [
+            "100 granted, its changes sum to -29, but 70 remain",
+            "it posted -30 and 0 of debt in points, its lots changed by -29 and 0",
+        ],
     ),
     "a change is gone": (
         "delete from lot_change where account_id = 1",
-        ["100 granted, its changes sum to 0, but 70 remain"],
+        [
+            "100 granted, its changes sum to 0, but 70 remain",
+            "it posted -30 and 0 of debt in points, its lots changed by 0 and 0",
+        ],
     ),
     "a change of no lot": (
         "insert into lot_change select account_id, transfer_id, '\\x00', -1 from lot_change"
@@ -339,7 +367,10 @@ TAMPERED_BILLING = {
     ),
     "a change by no transfer": (
         "update lot_change set transfer_id = '\\x00' where account_id = 1",
-        ["transfer 00 changed it, but posted nothing of its asset"],
+        [
+            "transfer 00 changed it, but posted nothing of its asset",
+            "it posted -30 and 0 of debt in points, its lots changed by 0 and 0",
+        ],
     ),
     "a change by a transfer of another asset": (
         "update posting set asset_code = 'stars' where account_id = 1 and amount_minor in (-30, 30)"
@@ -348,6 +379,7 @@ TAMPERED_BILLING = {
             "its balance in points is 70, its postings sum to 100, its lots to 70",
             "its balance in stars is missing, its postings sum to -30, its lots to 0",
             "posted nothing of its asset",
+            "it posted -30 and 0 of debt in stars, its lots changed by 0 and 0",
         ],
     ),
     "more is held than is left": (
@@ -420,6 +452,113 @@ async def test_is_found_in_billing(billing: Database, tampering: str, wanted: li
     assert len(found.problems) == len(wanted), found.problems
     for text in wanted:
         assert any(text in problem for problem in found.problems), found.problems
+
+
+@pytest.fixture
+async def moved(database: Database) -> Database:
+    """Account 1 with two spendings of one lot and what paid a debt; 2 merged into it, 3 emptied."""
+    async with database.reading() as connection:
+        await connection.execute("insert into account select n, 1 from generate_series(1, 3) n")
+    await database.write([earned("a", 1, 100), earned("b", 2, 40), earned("c", 3, 70)])
+    await database.write([earned("e", 2, 25, version=2)])
+    for version, (name, amount_minor) in enumerate((("d", 30), ("f", 24)), 2):
+        journal = Journal(key_of(name), await lots_of(database, 1))
+        journal.take(Book.CLEARING, "points", [(lot_id_of("a"), amount_minor)])
+        own = AccountChange(1, version, journal.movement())
+        await database.write([of_kind(KeyKind.CHECKOUT, name, own)])
+    journal = Journal(key_of("g"), await lots_of(database, 1))
+    journal.owe(Book.CLEARING, "points", 15, AT_US)
+    journal.grant("p", "points", 35, AssetWindow(AT_US, 0))
+    await database.write([of_kind(KeyKind.CHECKOUT, "g", AccountChange(1, 4, journal.movement()))])
+    await database.write([earned("h", 1, 35, version=5)])
+    lots = await lots_of(database, 2)
+    gone, kept = merge_accounts(key_of("m"), Holdings(lots), NO_HOLDINGS, AT_US)
+    both = (AccountChange(1, 6, kept), AccountChange(2, 3, gone, merged_into=1))
+    await database.write([of_kind(KeyKind.MERGE, "m", *both), void("c", 3, 2, 70)])
+    return database
+
+
+SWAPPED = "update {0} set {1} = (case abs({1}) when {2} then {3} else {2} end) * sign({1})"
+PAID, UNPAID = (f"'\\x{id_.hex()}'" for id_ in (key_of("g") + b"\0\1", lot_id_of("h")))
+TORN = {
+    "two postings are swapped": (
+        SWAPPED.format("posting", "amount_minor", 30, 24)
+        + " where account_id = 1 and abs(amount_minor) in (24, 30)",
+        [
+            "it posted -24 and 0 of debt in points, its lots changed by -30 and 0",
+            "it posted -30 and 0 of debt in points, its lots changed by -24 and 0",
+        ],
+    ),
+    "two changes are swapped": (
+        SWAPPED.format("lot_change", "change_minor", 30, 24)
+        + " where account_id = 1 and change_minor in (-24, -30)",
+        [
+            "it posted -24 and 0 of debt in points, its lots changed by -30 and 0",
+            "it posted -30 and 0 of debt in points, its lots changed by -24 and 0",
+        ],
+    ),
+    "all that was spent stands with one transfer": (
+        "delete from posting where account_id = 1 and abs(amount_minor) = 24;"
+        "update posting set amount_minor = sign(amount_minor) * 54"
+        " where account_id = 1 and abs(amount_minor) = 30",
+        [
+            "changed it, but posted nothing of its asset",
+            "it posted -54 and 0 of debt in points, its lots changed by -30 and 0",
+        ],
+    ),
+    "a debt was paid by another lot": (
+        f"update posting set amount_minor = 20 where transfer_id = {UNPAID} and book = 1;"
+        f"update posting set amount_minor = 35 where transfer_id = {PAID} and book = 1;"
+        f"update posting set transfer_id = {UNPAID}, leg = 2"
+        f" where transfer_id = {PAID} and book = 6",
+        [
+            "it posted 20 and -15 of debt in points, its lots changed by 35 and 0",
+            "it posted 35 and 0 of debt in points, its lots changed by 20 and -15",
+        ],
+    ),
+    "what came along is parted otherwise": (
+        "update posting set amount_minor = sign(amount_minor) * 39"
+        " where account_id = 1 and abs(amount_minor) = 40;"
+        "update posting set amount_minor = sign(amount_minor) * 26"
+        " where account_id = 1 and abs(amount_minor) = 25",
+        [
+            f"account 1: {posted} times {minor} in points came from other accounts, but {there}"
+            for posted, minor, there in ((1, 39, 0), (1, 26, 0), (0, 40, 1), (0, 25, 1))
+        ],
+    ),
+    "a part of a lot went without its void": (
+        "update lot_change set transfer_id = lot_id, change_minor = -69 where account_id = 3;"
+        "update lot set remaining_minor = 1 where account_id = 3;"
+        "update posting set amount_minor = sign(amount_minor) * 69 where account_id = 3"
+        " and transfer_id not in (select lot_id from lot);"
+        "update balance set amount_minor = 1 where account_id = 3",
+        [
+            "account 3: voids took 1 times 69 in points and changed no lot, but 0 lots",
+            "it posted 70 and 0 of debt in points, its lots changed by 1 and 0",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("tampering", "wanted"), TORN.values(), ids=TORN.keys())
+async def test_a_transfer_that_is_torn_from_its_lots_is_found(
+    moved: Database, tampering: str, wanted: list[str]
+) -> None:
+    """All sums by account, asset and lot stay as they were."""
+    assert (await audit_ledger(moved, AT_US)).problems == ()
+    async with moved.reading() as connection:
+        await connection.execute(tampering)
+    found = await audit_ledger(moved, AT_US)
+    assert len(found.problems) == len(wanted), found.problems
+    for text in wanted:
+        assert any(text in problem for problem in found.problems), found.problems
+
+
+async def test_lots_that_voids_emptied_before_changes_were_kept(moved: Database) -> None:
+    """Their change stands with the transfer that granted them."""
+    async with moved.reading() as connection:
+        await connection.execute("update lot_change set transfer_id = lot_id where account_id = 3")
+    assert (await audit_ledger(moved, AT_US)).problems == ()
 
 
 async def test_a_lapsed_hold_is_nobody_s_problem(billing: Database) -> None:

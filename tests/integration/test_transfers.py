@@ -34,7 +34,18 @@ CASHBACK = {
     "lane": "reward",
     "gives": [{"code": "money_transfer", "destination_code": "phone", "rate_bp": 100}],
 }
-PAYING = test_program(promotions=[CASHBACK, PROGRAM["promotions"][1]])
+LARGE = {
+    "promotion_id": "large",
+    "names": [{"language_code": "ru", "text": "30%"}],
+    "lane": "basket",
+    "conditions": [
+        {"code": "trigger", "any_of": ["large"]},
+        {"code": "receipt_amount", "from_minor": 50_000},
+    ],
+    "gives": [{"code": "receipt_discount", "rate_bp": 3_000}],
+    "policy": {"refund": "claw_back"},
+}
+PAYING = test_program(promotions=[CASHBACK, LARGE, PROGRAM["promotions"][1]])
 
 
 @pytest.fixture
@@ -173,6 +184,26 @@ def test_a_refund_lowers_what_nobody_has_sent(calls: tuple[Any, Any]) -> None:
     refunded(till, 12, 1, "3", 2)
     [gone] = listed(office, CANCELLED)
     assert (gone.transfer_id, gone.turn, listed(office)) == (seen.transfer_id, 3, [])
+
+
+def test_what_is_taken_and_given_again_is_cut_once(calls: tuple[Any, Any]) -> None:
+    """Of 420, 350 are left, then 400 would be due on what is kept at its full price, then 300."""
+    till, office = calls
+    made = sale("card1")
+    made.header.manual_triggers.append("large")
+    till.Checkout(pb.CheckoutRequest(receipt_key=receipt_key(1), sale=made))
+    amounts, taken = [], []
+    for number, line_id in ((10, "1"), (11, "1"), (12, "2")):
+        told = refunded(till, number, 1, line_id, 1)
+        taken.append(sum(one.taken_back_minor for one in told.assets))
+        [transfer] = listed(office)
+        amounts.append((transfer.amount_minor, transfer.turn))
+    assert amounts == [(350, 1), (350, 1), (300, 2)]
+    # Points are a rate of the same.
+    assert taken[1] == 0
+    assert taken[0] * 50 == taken[2] * 70
+    sent = advance(office, transfer, 2, SENT, "batch 1")
+    assert [one.note for one in sent.changes] == ["refunded 70", "refunded 50", "batch 1"]
 
 
 def test_a_refund_does_not_call_back_what_was_sent(calls: tuple[Any, Any]) -> None:

@@ -14,7 +14,7 @@ from rewards.tier import (
     best_tier,
     earned_tiers,
     first_day,
-    turnover_gone,
+    turnover_left,
     turnover_of,
 )
 from tests import make
@@ -138,5 +138,20 @@ def test_all_that_comes_back_takes_off_what_was_added() -> None:
     sale = make.sale(make.line("tea", 3, 33, line_id="1"), card)
     sold = make.evaluated([make.percent(1_000)], sale)
     added = turnover_of(sale, sold).amount_minor
-    gone = [turnover_gone(sale, sold, {"1": n * 1_000, "2": 1_000}) for n in range(4)]
-    assert (gone[0], gone[1], gone[3]) == (0, added // 3, added)
+    left = [turnover_left(sale, sold, None, {"1": n * 1_000, "2": 1_000}) for n in range(4)]
+    assert (left[0], added - left[1], left[3]) == (added, added // 3, 0)
+
+
+@pytest.mark.parametrize(
+    ("paid", "added_minor"),
+    [({}, 99 + 40), ({"1": 95}, 95 + 40), ({"1": 80, "2": 7, "3": 1}, 80 + 1)],
+)
+def test_what_the_till_took_is_what_is_added(paid: dict[str, int], added_minor: int) -> None:
+    """A line that it does not name was sold as it was sent; the gift card is line 2."""
+    card = make.line("gift", line_id="2", kind=LineKind.GIFT_CARD)
+    sale = make.sale(make.line("tea", 3, 33, line_id="1"), card, make.line("", 1, 40, line_id="3"))
+    sold = make.evaluated([make.percent(1_000)], sale)
+    assert turnover_of(sale, sold, paid).amount_minor == added_minor
+    left = [turnover_left(sale, sold, paid, {"1": n * 1_000}) for n in (0, 3)]
+    assert left[0] - left[1] == paid.get("1", 99)
+    assert turnover_left(sale, sold, paid, {"1": 3_000, "3": 1_000}) == 0
