@@ -141,6 +141,8 @@ class Refund(Struct, frozen=True):
         paid: what all tenders together have paid.
         kept: by promotion and place of its benefit what rewards give for what is kept from now on;
             that may be more than they gave before.
+        costs_kept: by promotion what is to be paid for what it gives on what is kept, minor units
+            of the cost's asset; that may be more than before, too.
     """
 
     lines: tuple[RefundedLine, ...]
@@ -156,6 +158,7 @@ class Refund(Struct, frozen=True):
     freed: Mapping[int, int]
     paid: PaidBack = PaidBack()
     kept: Mapping[tuple[int, int], int] = {}
+    costs_kept: Mapping[int, int] = {}
 
     @property
     def grants(self) -> tuple[Grant, ...]:
@@ -247,6 +250,7 @@ def decide_refund(
             _paid_of(prices, after),
         ),
         kept_after.rewards,
+        _costs_of(kept_after.evaluation),
     )
 
 
@@ -614,10 +618,14 @@ def _worth_of(grant: Grant, kept: _Kept) -> int:
 def _costs(
     promotions: Sequence[CompiledPromotion], before: Evaluation, after: Evaluation
 ) -> tuple[ReturnedCost, ...]:
-    left = {spend.number: spend.amount_minor for spend in after.spends}
+    left = _costs_of(after)
     found = []
     for spend in before.spends:
         amount_minor = spend.amount_minor - left.get(spend.number, 0)
         if amount_minor > 0 and promotions[spend.number].policy.refund != "waive":
             found.append(ReturnedCost(spend.number, spend.asset_code, amount_minor))
     return tuple(found)
+
+
+def _costs_of(evaluation: Evaluation) -> dict[int, int]:
+    return {spend.number: spend.amount_minor for spend in evaluation.spends}

@@ -248,18 +248,22 @@ def comebacks_of(
         program: the promotions that it numbers.
         part: how it is paid back.
         spendings: all that the sale took.
-        records: of earlier refunds; together they give no more than was taken.
+        records: of earlier refunds; together they give no more than was taken, and of a cost no
+            more than is not to be paid any more.
     """
     due: dict[tuple[str, str], int] = {}
+    kept: dict[tuple[str, str], int] = {}
     for cost in refund.costs:
         key = program.promotions[cost.number].promotion_id, cost.asset_code
         due[key] = due.get(key, 0) + cost.amount_minor
+        kept[key] = refund.costs_kept.get(cost.number, 0)
     for points in refund.points:
         key = "", points.asset_code
         due[key] = due.get(key, 0) + _points_back(points, part)
-    found = [
-        _comeback(one, due.get((one.promotion_id, one.asset_code), 0), records) for one in spendings
-    ]
+    found = []
+    for one in spendings:
+        key = one.promotion_id, one.asset_code
+        found.append(_comeback(one, due.get(key, 0), records, kept.get(key, 0)))
     return tuple(one for one in found if one.amount_minor)
 
 
@@ -451,8 +455,10 @@ def summed(minors: Iterable[PlaceMinor]) -> dict[Place, int]:
     return sums
 
 
-def _comeback(spending: Spending, amount_minor: int, records: Iterable[ReturnRecord]) -> Comeback:
-    """An amount of a spending, after what has come back of it; never beyond the whole."""
+def _comeback(
+    spending: Spending, amount_minor: int, records: Iterable[ReturnRecord], kept_minor: int = 0
+) -> Comeback:
+    """An amount of a spending, after what has come back of it; never what is kept."""
     key = spending.promotion_id, spending.asset_code
     before_minor = sum(
         [
@@ -462,7 +468,9 @@ def _comeback(spending: Spending, amount_minor: int, records: Iterable[ReturnRec
             if (promotion_id, asset_code) == key
         ]
     )
-    return Comeback(spending, min(amount_minor, spending.amount_minor - before_minor), before_minor)
+    # What came back before may be more than what is kept would let go by itself.
+    left_minor = max(0, spending.amount_minor - kept_minor - before_minor)
+    return Comeback(spending, min(amount_minor, left_minor), before_minor)
 
 
 def _points_back(points: PointsBack, part: PointsPart) -> int:
