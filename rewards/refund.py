@@ -137,12 +137,13 @@ class Refund(Struct, frozen=True):
         before: what was kept until now, evaluated.
         after: what is kept from now on, evaluated.
         freed: by promotion what of all it gave comes back: with its pieces, kept back, or taken
-            back; minor units of money. Below 0 it gives more again than it did before.
+            back; minor units of money. Below 0 it lets go again of money that it kept back.
         paid: what all tenders together have paid.
         kept: by promotion and place of its benefit what rewards give for what is kept from now on;
             that may be more than they gave before.
         costs_kept: by promotion what is to be paid for what it gives on what is kept, minor units
             of the cost's asset; that may be more than before, too.
+        given: by promotion what of all it gave is kept from now on, minor units of money.
     """
 
     lines: tuple[RefundedLine, ...]
@@ -159,6 +160,7 @@ class Refund(Struct, frozen=True):
     paid: PaidBack = PaidBack()
     kept: Mapping[tuple[int, int], int] = {}
     costs_kept: Mapping[int, int] = {}
+    given: Mapping[int, int] = {}
 
     @property
     def grants(self) -> tuple[Grant, ...]:
@@ -195,6 +197,7 @@ def decide_refund(
     may_refuse: bool = True,
     is_plain: bool = False,
     kept_back_minor: int = 0,
+    earlier: Sequence[Quantities] = (),
 ) -> Refund | RefundRefusal:
     """Decide a refund of part or all of a receipt.
 
@@ -210,6 +213,8 @@ def decide_refund(
         may_refuse: promotions may forbid it; they may not once it is a fact.
         is_plain: nothing of the customer's own assets has paid for it after all.
         kept_back_minor: what earlier refunds have paid back less than their printed prices.
+        earlier: what had been returned in all after each refund before this one; what one of them
+            has taken of a reward is not given again.
 
     Returns:
         The difference to what is left before it; or why it is not possible. All refunds of a
@@ -233,6 +238,16 @@ def decide_refund(
     printed_minor = sum([line.amount_minor for line in lines])
     keeps_minor = _keeps_back(promotions, kept_after) if paid is None else 0
     due_minor = printed_minor + kept_back_minor - keeps_minor
+    had = [kept_before]
+    if any(promotions[grant.number].has_quota for grant in sold.grants):
+        had += [
+            _kept(rules, sale, facts, sold, one, fired, evaluate)
+            for one in earlier
+            if one != before
+        ]
+    may_keep = paid is None
+    given_before = _given(promotions, sold, kept_before, had, may_keep)
+    given_after = _given(promotions, sold, kept_after, [*had, kept_after], may_keep)
     return Refund(
         lines,
         clawed,
@@ -244,13 +259,14 @@ def decide_refund(
         sold,
         kept_before.evaluation,
         kept_after.evaluation,
-        _freed(promotions, sold, kept_before, kept_after, clawed),
+        {n: minor - given_after[n] for n, minor in given_before.items()},
         PaidBack(
             sum([price.amount_minor for price in prices.values()]),
             _paid_of(prices, after),
         ),
         kept_after.rewards,
         _costs_of(kept_after.evaluation),
+        given_after,
     )
 
 
@@ -591,22 +607,28 @@ def _taken(
     return tuple(found)
 
 
-def _freed(
+def _given(
     promotions: Sequence[CompiledPromotion],
     sold: Evaluation,
-    before: _Kept,
-    after: _Kept,
-    clawed: Sequence[Clawed],
+    kept: _Kept,
+    had: Sequence[_Kept],
+    may_keep: bool,
 ) -> dict[int, int]:
-    """By promotion the money's worth that it does not give any more."""
-    freed = {n: minor - after.printed.get(n, 0) for n, minor in before.printed.items()}
-    for one in clawed:
-        freed[one.number] = freed.get(one.number, 0) + one.amount_minor
+    """By promotion the money's worth that is left of what it gave.
+
+    Of a reward that is the least of all that was left up to then; what promotions keep back is not
+    left, if they may.
+    """
+    given = dict(kept.printed)
+    for number, minor in _unfounded(kept).items():
+        if may_keep and _claws_back(promotions[number]):
+            given[number] -= minor
     for grant in sold.grants:
+        worth_minor = grant.value_minor
         if promotions[grant.number].policy.refund != "waive":
-            worth_minor = _worth_of(grant, before) - _worth_of(grant, after)
-            freed[grant.number] = freed.get(grant.number, 0) + worth_minor
-    return freed
+            worth_minor = min(worth_minor, *[_worth_of(grant, one) for one in had])
+        given[grant.number] = given.get(grant.number, 0) + worth_minor
+    return given
 
 
 def _worth_of(grant: Grant, kept: _Kept) -> int:

@@ -4,7 +4,7 @@ Money comes back as far as what was given is taken back or was returned with its
 promotion has fired stays counted until all that was sold has come back.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from rewards.commit import BudgetUse, PromotionUse
@@ -13,6 +13,7 @@ from rewards.facts import NO_ACCOUNT, Facts
 from rewards.quota import (
     NOTHING,
     Amount,
+    Bound,
     NetUse,
     account_uses,
     all_given_back,
@@ -68,13 +69,80 @@ def uses_back_of_refund(
         is_gone: all that was sold has come back with it.
     """
     times = 1 if is_gone else 0
-    counted = uses_of(sale.program, refund.sold)
-    back = {n: Amount(times, refund.freed.get(n, 0)) for n in counted}
-    back = {n: amount for n, amount in back.items() if amount != NOTHING}
-    bounds = [
-        bound_of(sale.program, n, sale.store_id, sale.facts.store.local_day) for n in sorted(back)
-    ]
+    back = _amounts(sale, refund, times, refund.freed)
+    bounds = _bounds(sale, back)
+    wanted = _wanted(sale, bounds, back, refund.given)
+    own = (*account_uses(bounds, back, -1), *_bounded(sale, times, claims, comebacks))
+    return UsesBack(own, given_back(sale.receipt_id, sale.nets, wanted))
+
+
+def uses_back_of_rest(
+    sale: Counted,
+    refund: Refund,
+    claims: Iterable[Claim],
+    comebacks: Iterable[Comeback],
+    was_gone: bool,
+) -> UsesBack:
+    """What a void gives back of a sale of which something has come back before.
+
+    Args:
+        sale: as it was counted.
+        refund: of all that is left; what promotions waive with it is not waived here.
+        claims: all that was granted and not claimed yet.
+        comebacks: all of the customer's assets that has not come back yet.
+        was_gone: all that was sold had come back before.
+    """
+    times = 0 if was_gone else 1
+    left = {n: minor + refund.given[n] for n, minor in refund.freed.items()}
+    back = _amounts(sale, refund, times, left)
+    own = account_uses(_bounds(sale, back), back, -1)
+    own = (*own, *_bounded(sale, times, claims, comebacks))
+    return UsesBack(own, all_given_back(sale.receipt_id, sale.nets))
+
+
+def uses_back_of_void(sale: Counted, sold: Evaluated) -> UsesBack:
+    """What a void gives back of a sale of which nothing has come back before."""
+    uses = uses_of(sale.program, sold)
+    own = (
+        *account_uses(_bounds(sale, uses), uses, -1),
+        *spending_uses(sale.program, sale.facts, sold, -1),
+    )
+    return UsesBack(own, all_given_back(sale.receipt_id, sale.nets))
+
+
+def _wanted(
+    sale: Counted,
+    bounds: Sequence[Bound],
+    back: Mapping[int, Amount],
+    given: Mapping[int, int],
+) -> dict[bytes, Amount]:
+    """What budgets should get back: what they got before is not taken again, nor given twice."""
     wanted = budgets_given_back(bounds, back, {})
+    given_of = {one.budget_id: given.get(b.number, 0) for b in bounds for one in b.budgets}
+    for net in sale.nets:
+        amount = wanted.get(net.budget_id, NOTHING)
+        lost_minor = max(0, net.whole.minor - given_of.get(net.budget_id, 0))
+        wanted[net.budget_id] = amount._replace(minor=min(amount.minor, lost_minor))
+    return wanted
+
+
+def _amounts(
+    sale: Counted, refund: Refund, times: int, minors: Mapping[int, int]
+) -> dict[int, Amount]:
+    counted = uses_of(sale.program, refund.sold)
+    back = {n: Amount(times, minors.get(n, 0)) for n in counted}
+    return {n: amount for n, amount in back.items() if amount != NOTHING}
+
+
+def _bounds(sale: Counted, numbers: Iterable[int]) -> list[Bound]:
+    day = sale.facts.store.local_day
+    return [bound_of(sale.program, n, sale.store_id, day) for n in sorted(numbers)]
+
+
+def _bounded(
+    sale: Counted, times: int, claims: Iterable[Claim], comebacks: Iterable[Comeback]
+) -> tuple[PromotionUse, ...]:
+    """What comes back of the bounds of earning and spending."""
     taken: dict[str, int] = {}
     for claim in claims:
         account_id, _ = claim.granted.place
@@ -85,27 +153,6 @@ def uses_back_of_refund(
         if not one.spending.promotion_id:
             code = one.spending.asset_code
             spent[code] = spent.get(code, 0) + one.amount_minor
-    own = (*account_uses(bounds, back, -1), *_bounded(sale, times, taken, spent))
-    return UsesBack(own, given_back(sale.receipt_id, sale.nets, wanted))
-
-
-def uses_back_of_void(sale: Counted, sold: Evaluated) -> UsesBack:
-    """What a void gives back of a sale of which nothing has come back before."""
-    uses = uses_of(sale.program, sold)
-    bounds = [
-        bound_of(sale.program, n, sale.store_id, sale.facts.store.local_day) for n in sorted(uses)
-    ]
-    own = (
-        *account_uses(bounds, uses, -1),
-        *spending_uses(sale.program, sale.facts, sold, -1),
-    )
-    return UsesBack(own, all_given_back(sale.receipt_id, sale.nets))
-
-
-def _bounded(
-    sale: Counted, times: int, taken: Mapping[str, int], spent: Mapping[str, int]
-) -> tuple[PromotionUse, ...]:
-    """What comes back of the bounds of earning and spending."""
     found: dict[tuple[str, str], int] = {}
     for name, asset_code, period in counted_by(sale.program):
         amounts = spent if name == spend_use_id(asset_code) else taken

@@ -4,6 +4,7 @@ A Refund and the RETURN lines of a sale both come here.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -199,19 +200,20 @@ def _decided(
             return None
     args = (original.rules, original.sale, original.facts, before, now, evaluator_of(context))
     is_plain = original.by_lines is not None and original.by_lines.outcome.kind == OutcomeKind.PLAIN
-    kept_minor = kept_back_by(original.return_records)
-    decided = decide_refund(*args, original.paid, is_plain=is_plain, kept_back_minor=kept_minor)
+    decide = partial(
+        decide_refund,
+        *args,
+        original.paid,
+        is_plain=is_plain,
+        kept_back_minor=kept_back_by(original.return_records),
+        earlier=original.returned_after_each,
+    )
+    decided = decide()
     if isinstance(decided, RefundRefusal):
         problems.append(_refusal(original, decided))
         if not closed:
             raise problems[-1]
-        decided = decide_refund(
-            *args,
-            original.paid,
-            may_refuse=False,
-            is_plain=is_plain,
-            kept_back_minor=kept_minor,
-        )
+        decided = decide(may_refuse=False)
     assert not isinstance(decided, RefundRefusal), "what fits is refused by promotions alone"
     return decided
 

@@ -178,11 +178,19 @@ class Original(NamedTuple):
     @property
     def returned(self) -> dict[str, int]:
         """What has come back: thousandths by line_id."""
-        found: dict[str, int] = {}
-        for record in self.records:
+        each = self.returned_after_each
+        return each[-1] if each else {}
+
+    @property
+    def returned_after_each(self) -> tuple[dict[str, int], ...]:
+        """What had come back in all after each return, oldest first."""
+        found: list[dict[str, int]] = []
+        for record in self.return_records:
+            now = dict(found[-1]) if found else {}
             for line_id, quantity_milli, _ in record.lines:
-                found[line_id] = found.get(line_id, 0) + quantity_milli
-        return found
+                now[line_id] = now.get(line_id, 0) + quantity_milli
+            found.append(now)
+        return tuple(found)
 
     @property
     def paid(self) -> dict[str, int] | None:

@@ -13,7 +13,7 @@ from rewards.refund import RefundRefusal, decide_refund, fitted
 from rewards.refusal import Reason, Refusal
 from rewards.sale import LineAction, ReceiptKey, fingerprint_of, key_id_of
 from rewards.settling import claims_of_void, comebacks_of_void
-from rewards.uses_back import UsesBack, uses_back_of_refund, uses_back_of_void
+from rewards.uses_back import UsesBack, uses_back_of_rest, uses_back_of_void
 from server.codec import check
 from server.codec.sale_pb import receipt_key_from_pb
 from server.lookups import Seen, Wanted
@@ -171,11 +171,9 @@ def _uses_back(context: Context, original: Original) -> UsesBack:
         return uses_back_of_void(original.counted, sold)
     rest = {line.line_id: line.quantity_milli for line in original.sold}
     rest, _ = fitted(original.sale, before, rest)
-    if not rest:
-        return UsesBack()
     decided = decide_refund(
         original.rules, original.sale, original.facts, before, rest, evaluate,
-        original.paid, may_refuse=False,
+        original.paid, may_refuse=False, earlier=original.returned_after_each,
     )  # fmt: skip
     assert not isinstance(decided, RefundRefusal), "what is left can come back"
     customer = original.customer
@@ -183,7 +181,7 @@ def _uses_back(context: Context, original: Original) -> UsesBack:
     comebacks = comebacks_of_void(spendings, original.records)
     granted = [one for touched in original.accounts for one in touched.granted]
     claims = claims_of_void(granted, original.records)
-    return uses_back_of_refund(original.counted, decided, claims, comebacks, is_gone=True)
+    return uses_back_of_rest(original.counted, decided, claims, comebacks, was_gone=not rest)
 
 
 def _settled(context: Context, original: Original, key_id: bytes, now_us: int) -> tuple[Moved, ...]:

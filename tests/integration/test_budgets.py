@@ -439,6 +439,60 @@ def test_a_void_gives_a_limit_back(shop: Shop) -> None:
     assert off_of(shop.sell(5, "card2")) == 0
 
 
+def refund(shop: Shop, number: int, line_id: str, quantity_milli: int = 1_000) -> None:
+    """Return goods of the first receipt."""
+    request = pb.RefundRequest(
+        receipt_key=receipt_key(number),
+        original_key=receipt_key(1),
+        cashier_id="c1",
+        reason_code="X",
+    )
+    request.lines.add(line_id=line_id, quantity_milli=quantity_milli)
+    shop.tills[0].Refund(request)
+
+
+def test_of_a_reward_limits_get_back_what_is_taken(shop: Shop) -> None:
+    """A tenth of 420, then 350; then of 400, as the discount is lost: that is not given again."""
+    large = {
+        **promotion({"code": "receipt_discount", "rate_bp": 3_000}, "basket"),
+        "promotion_id": "large",
+        "conditions": [{"code": "receipt_amount", "from_minor": 50_000}],
+        "policy": {"refund": "claw_back"},
+    }
+    limits = {"total_minor": 10**6, "customer_minor": 10**6}
+    shop.publish(promotion(POINTS, "reward", **limits), large)
+    used = [given(shop.sell(1, "card1"))]
+    for number, line_id in ((10, "1"), (11, "1"), (12, "2")):
+        refund(shop, number, line_id)
+        [(own,)] = shop.query("select amount_minor from promotion_use")
+        [(budget,)] = shop.query("select sum(amount_minor)::bigint from budget_use")
+        assert own == budget
+        used.append(own)
+    assert used == [4_200, 3_500, 3_500, 3_000]
+
+
+@pytest.mark.parametrize("quantities", [(1_000,), (2_000, 2_000, 2_000)])
+def test_a_void_gives_back_what_refunds_have_waived(
+    shop: Shop, quantities: tuple[int, ...]
+) -> None:
+    """Refunds leave what a promotion waives; a void takes it, whether all goods are back or not."""
+    limits = {"total_minor": 10**6, "customer_minor": 10**6}
+    waiving = {**promotion(POINTS, "reward", **limits), "policy": {"refund": "waive"}}
+    shop.publish(waiving)
+    assert given(shop.sell(1, "card1")) > 0
+    uses = "select sum(amount_minor)::bigint from promotion_use"
+    budget = "select sum(amount_minor)::bigint from budget_use"
+    used = shop.query(uses)
+    assert used == shop.query(budget) != [(0,)]
+    for line, quantity_milli in enumerate(quantities, start=1):
+        refund(shop, 10 + line, str(line), quantity_milli)
+        assert shop.query(uses) == shop.query(budget) == used
+    shop.tills[0].Void(pb.VoidRequest(receipt_key=receipt_key(1), reason_code="X", cashier_id="c1"))
+    assert shop.query(uses) == shop.query(budget) == [(0,)]
+    assert shop.query("select sum(times) from promotion_use") == [(0,)]
+    assert shop.query("select sum(times) from budget_use") == [(0,)]
+
+
 def test_budgets_can_be_read(shop: Shop) -> None:
     """Limit, used, leased and overrun, in pages."""
     shop.publish(promotion(total_times=50, store_minor=10**6, store_period="year"))
