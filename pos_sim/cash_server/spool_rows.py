@@ -47,6 +47,17 @@ create index if not exists entry_settled on entry (settled_at_us)
 create table if not exists tally (name text primary key, count integer not null);
 create table if not exists word (name text primary key, value text not null);
 """
+LEFT_OVER = """
+pragma temp_store = memory;
+create temp table left_over (entry_id integer primary key);
+insert into left_over select entry_id from entry where state = 'LIVE';
+create temp view known as select entry_id, key, kind, digest, is_fact, case
+    when state <> 'LIVE' or entry_id not in (select entry_id from left_over) then state
+    when is_fact then 'DUE' else 'DOUBT' end as state
+    from entry;
+"""
+"""What a crash has left as being tried is read as what it is, also while the disk has no room to
+write that down."""
 _FIELDS = (
     "till, key, kind, digest, body, is_fact, has_outcome, arrived_at_us, sold_at_us, "
     "till_offset_us, amount_minor, entry_id, state"
@@ -91,22 +102,48 @@ def lock(path: Path) -> BinaryIO:
 
 
 def open_rows(path: Path, pages_max: int) -> sqlite3.Connection:
-    """Open the spool, and settle what a crash has left: what was being tried is in doubt or due.
+    """Open the spool; what a crash has left there is known, and to be written down with `recover`.
+
+    A spool that was made before needs no room on the disk for that.
 
     Args:
         path: The file; made if it is not there.
         pages_max: Pages of 4 KiB it may grow to; 0 is no bound.
     """
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
-    connection.execute("pragma journal_mode = wal")
+    try:
+        connection = _connect(path, is_shared=True)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL):
+            raise
+        # The index of the log has no room on the disk: with it in memory only `status` is shut out.
+        connection = _connect(path, is_shared=False)
     connection.execute("pragma synchronous = full")
     connection.executescript(SCHEMA)
     if pages_max:
         connection.execute(f"pragma max_page_count = {pages_max}")
-    recover = "update entry set state = ? where state = 'LIVE' and is_fact = ?"
-    connection.execute(recover, (State.DUE.value, 1))
-    connection.execute(recover, (State.DOUBT.value, 0))
+    connection.executescript(LEFT_OVER)
     return connection
+
+
+def _connect(path: Path, is_shared: bool) -> sqlite3.Connection:
+    """Connect; others may read beside us if it is shared."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    try:
+        if not is_shared:
+            connection.execute("pragma locking_mode = exclusive")
+        connection.execute("pragma journal_mode = wal")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def recover(connection: sqlite3.Connection) -> None:
+    """Settle what a crash has left: what was being tried is in doubt or due."""
+    connection.execute(
+        "update entry set state = case when is_fact then 'DUE' else 'DOUBT' end "
+        "where state = 'LIVE' and entry_id in (select entry_id from left_over)"
+    )
 
 
 def admit(
@@ -237,7 +274,7 @@ def read_tally(connection: sqlite3.Connection) -> dict[str, int]:
 
 
 def _find_known(connection: sqlite3.Connection, key: bytes) -> Iterator[Known]:
-    query = "select entry_id, kind, digest, is_fact, state from entry where key = ?"
+    query = "select entry_id, kind, digest, is_fact, state from known where key = ?"
     for entry_id, kind, digest, is_fact, state in connection.execute(query, (key,)):
         yield Known(entry_id, Kind(kind), digest, bool(is_fact), State(state))
 
