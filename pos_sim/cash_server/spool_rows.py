@@ -235,6 +235,15 @@ def read_unsettled(connection: sqlite3.Connection) -> list[Entry]:
     return [_entry(row) for row in connection.execute(query)]
 
 
+def has_promised(connection: sqlite3.Connection, key: bytes) -> bool:
+    """Whether something on a key waits that says what the till did: it will be forwarded so."""
+    query = (
+        f"select 1 from entry where key = ? and state in ({_UNSETTLED}) "
+        "and (is_fact or has_outcome) limit 1"
+    )
+    return connection.execute(query, (key,)).fetchone() is not None
+
+
 def requeue(connection: sqlite3.Connection) -> int:
     """Make due again what was set aside; gives how many."""
     change = "update entry set state = 'DUE', settled_at_us = null where state = 'SET_ASIDE'"

@@ -1,9 +1,10 @@
 """A cash server in this process against a server that errs on demand: what tills are told."""
 
 import asyncio
+import resource
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,18 @@ async def fill(spool: Spool) -> None:
             await spool.do(partial(_admit, one))
         except SpoolError:
             size //= 2
+
+
+@contextmanager
+def full_disk(path: Path) -> Iterator[None]:
+    """No file may grow beyond what the log of a spool has come to: as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    most = path.with_name(f"{path.name}-wal").stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def _admit(one: Entry, rows: Any) -> spool_rows.Admitted:
@@ -300,6 +313,57 @@ async def test_a_full_disk_stops_no_sale_and_is_said(tmp_path: Path) -> None:
         assert (reason, status.code) == ("SPOOL_UNAVAILABLE", 14)
         void = pb.VoidRequest(receipt_key=receipt_key(1), reason_code="X", cashier_id="c")
         assert (await refused(ask(cash, "void_receipt", void)))[0] == "SPOOL_UNAVAILABLE"
+
+
+async def test_on_a_full_disk_a_fact_that_only_forward_takes_stays_with_the_till(
+    tmp_path: Path,
+) -> None:
+    """A refusal would be the end of it, and the key is closed for a live call only."""
+    fake, made = FakeServer(), fact(1, kind=AS_ANSWERED)
+    fake.closed.add(made.receipt_key.SerializeToString(deterministic=True))
+    async with (
+        serving(fake) as target,
+        cash_server(tmp_path / "spool", target, pages_max=64) as cash,
+    ):
+        await fill(cash.spool)
+        assert (await refused(ask(cash, "checkout", made)))[0] == "SPOOL_UNAVAILABLE"
+
+
+async def test_on_a_full_disk_a_void_does_not_overtake_what_waits_of_its_till(
+    tmp_path: Path,
+) -> None:
+    """The server cannot know yet what is voided."""
+
+    def before(call: str, count: int) -> None:
+        if call == "forward":
+            raise FakeError(grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
+
+    fake = FakeServer(faults=Faults(before=before))
+    void = pb.VoidRequest(receipt_key=fact(1).receipt_key, reason_code="X", cashier_id="c")
+    async with (
+        serving(fake) as target,
+        cash_server(tmp_path / "spool", target, pages_max=64) as cash,
+    ):
+        await ask(cash, "checkout", fact(1))
+        await fill(cash.spool)
+        assert (await refused(ask(cash, "void_receipt", void)))[0] == "SPOOL_UNAVAILABLE"
+    assert fake.calls["void_receipt"] == 0
+
+
+async def test_on_a_full_disk_what_the_spool_would_contradict_is_not_sold_live(
+    tmp_path: Path,
+) -> None:
+    """It was broken off and waits; then the disk is full, and it is repeated."""
+    fake, port, patient = FakeServer(), free_port(), Rules(budget_s=0.5, statement_wait_s=3_600.0)
+    spool, made = tmp_path / "spool", said_beforehand(1)
+    async with cash_server(spool, f"127.0.0.1:{port}", patient) as cash:
+        await refused(ask(cash, "checkout", made))
+        await cash.spool.do(spool_rows.read_words)  # that it was broken off is written by then
+        async with serving(fake, port):
+            with full_disk(spool):
+                reason, metadata, _ = await refused(ask(cash, "checkout", made))
+    assert (reason, metadata) == ("LINK_BROKEN_OFF", {"result": "UNKNOWN", "kept": "no"})
+    assert fake.calls["checkout"] == 0
 
 
 async def test_ceilings_bound_requests_while_cut_off_and_never_facts(tmp_path: Path) -> None:
