@@ -21,6 +21,7 @@ from pos_sim.cash_server import spool_rows
 from pos_sim.cash_server.backlog import Backlog, item_of
 from pos_sim.cash_server.clock import Clock, machine_clock, read_clock_file
 from pos_sim.cash_server.clock_offset import ServerOffset
+from pos_sim.cash_server.entry import Entry
 from pos_sim.cash_server.forwarding import Forwarding, ForwardRule
 from pos_sim.cash_server.link_health import LinkHealth, RushRule
 from pos_sim.cash_server.relay import Relay, Rules
@@ -116,6 +117,23 @@ class CashServer:
         }
 
 
+async def tell(cash: CashServer) -> None:
+    """Write down what `status` tells; take up what was set aside, if that was asked for.
+
+    Raises:
+        SpoolError: The disk is full, or broken.
+    """
+    words, now_s = cash.words(), asyncio.get_running_loop().time()
+
+    def work(rows: sqlite3.Connection) -> list[Entry]:
+        spool_rows.write_words(rows, words)
+        return spool_rows.requeue(rows) if spool_rows.take_wish(rows) else []
+
+    for entry in await cash.spool.do(work):
+        cash.backlog.add(item_of(entry, now_s))
+        cash.relay.changed.set()
+
+
 async def run_cash_server(settings: CashSettings) -> None:
     """Serve tills until SIGTERM or SIGINT.
 
@@ -142,7 +160,7 @@ async def run_cash_server(settings: CashSettings) -> None:
         beside = (
             cash.pulse.run,
             cash.forwarding.run,
-            partial(_tell, cash),
+            partial(_keep_telling, cash),
             partial(_prune, cash, settings),
         )
         for work in beside:
@@ -179,13 +197,12 @@ async def _kept_running(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
             await asyncio.sleep(1.0)
 
 
-async def _tell(cash: CashServer) -> None:
-    """Keep what `status` tells up to date."""
+async def _keep_telling(cash: CashServer) -> None:
+    """Keep what `status` tells up to date, and hear what `requeue` asks for."""
     while True:
         await asyncio.sleep(WORDS_EVERY_S)
-        words = cash.words()
         try:
-            await cash.spool.do(partial(spool_rows.write_words, words=words))
+            await tell(cash)
         except SpoolError as error:
             _log.warning("spool", error=str(error))
 

@@ -62,6 +62,8 @@ _FIELDS = (
     "till, key, kind, digest, body, is_fact, has_outcome, arrived_at_us, sold_at_us, "
     "till_offset_us, amount_minor, entry_id, state"
 )
+_WITHOUT_BODY = _FIELDS.replace("body", "x''", 1)
+_WISH = "requeue"
 _UNSETTLED = ", ".join(f"'{state.value}'" for state in sorted(UNSETTLED))
 
 
@@ -230,8 +232,7 @@ def read(connection: sqlite3.Connection, entry_id: int) -> Entry | None:
 
 def read_unsettled(connection: sqlite3.Connection) -> list[Entry]:
     """Read all that waits, the oldest first, without the bodies."""
-    fields = _FIELDS.replace("body", "x''", 1)
-    query = f"select {fields} from entry where state in ({_UNSETTLED}) order by entry_id"
+    query = f"select {_WITHOUT_BODY} from entry where state in ({_UNSETTLED}) order by entry_id"
     return [_entry(row) for row in connection.execute(query)]
 
 
@@ -244,10 +245,29 @@ def has_promised(connection: sqlite3.Connection, key: bytes) -> bool:
     return connection.execute(query, (key,)).fetchone() is not None
 
 
-def requeue(connection: sqlite3.Connection) -> int:
-    """Make due again what was set aside; gives how many."""
-    change = "update entry set state = 'DUE', settled_at_us = null where state = 'SET_ASIDE'"
-    return connection.execute(change).rowcount
+def requeue(connection: sqlite3.Connection) -> list[Entry]:
+    """Make due or doubtful again what was set aside; gives it, without the bodies."""
+    change = (
+        "update entry set state = case when is_fact then 'DUE' else 'DOUBT' end, "
+        f"settled_at_us = null where state = 'SET_ASIDE' returning {_WITHOUT_BODY}"
+    )
+    return [_entry(row) for row in connection.execute(change)]
+
+
+def wish(connection: sqlite3.Connection) -> int:
+    """Ask the cash server that has the spool to requeue; gives how much is set aside.
+
+    Only it may do that: else it would not know that there is something to forward.
+    """
+    write_words(connection, {_WISH: "asked"})
+    query = "select count(*) from entry where state = 'SET_ASIDE'"
+    (found,) = connection.execute(query).fetchone()
+    return int(found)
+
+
+def take_wish(connection: sqlite3.Connection) -> bool:
+    """Whether to requeue was asked for since it was last taken."""
+    return bool(connection.execute("delete from word where name = ?", (_WISH,)).rowcount)
 
 
 def prune(connection: sqlite3.Connection, before_us: int, most: int) -> int:

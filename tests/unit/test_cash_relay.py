@@ -13,9 +13,11 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo, LocalizedMessage
 from google.rpc.status_pb2 import Status
+from typer.testing import CliRunner
 
 from loyalty.v1 import receipt_pb2
 from loyalty.v1 import till_service_pb2 as pb
+from pos_sim.__main__ import app
 from pos_sim.cash_server import spool_rows
 from pos_sim.cash_server.answer import CashServerError
 from pos_sim.cash_server.ceiling import Ceilings
@@ -23,7 +25,7 @@ from pos_sim.cash_server.entry import Entry, Kind
 from pos_sim.cash_server.forwarding import FAULTS_MAX, ForwardRule
 from pos_sim.cash_server.link_health import RushRule
 from pos_sim.cash_server.relay import Call, Rules
-from pos_sim.cash_server.run import CashServer, CashSettings
+from pos_sim.cash_server.run import CashServer, CashSettings, tell
 from pos_sim.cash_server.spool import Spool, SpoolError
 from pos_sim.refusal import RefusedError
 from tests.serving import checkout_request, free_port, receipt_key
@@ -174,6 +176,28 @@ async def test_one_that_is_refused_does_not_block_those_behind_it(tmp_path: Path
     assert tally["forwarded"] == 3
     assert tally["set_aside"] == 1
     assert counts["forward"] == 5
+
+
+async def test_what_was_set_aside_is_requeued_while_it_runs(tmp_path: Path) -> None:
+    """The operator asks for it beside the cash server; what was set aside is sent once more."""
+
+    def before(call: str, count: int) -> None:
+        if call == "forward" and count == 1:
+            raise FakeError(grpc.StatusCode.INVALID_ARGUMENT, "BAD_TEXT")
+
+    fake, spool = FakeServer(faults=Faults(before=before)), tmp_path / "spool"
+    async with serving(fake) as target, cash_server(spool, target) as cash:
+        for number in range(2):
+            await ask(cash, "checkout", fact(number))
+        await until(lambda: len(cash.backlog) == 0)
+        asked = ["cash-server", "requeue", "--spool", str(spool)]
+        said = await asyncio.to_thread(CliRunner().invoke, app, asked)
+        assert (said.exit_code, said.output.split()[0]) == (0, "1")
+        for _ in range(2):
+            await tell(cash)
+            await until(lambda: len(cash.backlog) == 0)
+        tally = await cash.spool.do(spool_rows.read_tally)
+    assert (fake.calls["forward"], tally["forwarded"]) == (3, 2)
 
 
 async def test_one_that_cannot_be_spelled_does_not_block_others(tmp_path: Path) -> None:

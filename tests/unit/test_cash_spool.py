@@ -305,8 +305,20 @@ async def test_only_what_is_settled_for_long_is_pruned(tmp_path: Path) -> None:
     await spool.do(lambda rows: spool_rows.settle(rows, 2, State.FORWARDED, "", 30))
     await spool.do(lambda rows: spool_rows.settle(rows, 3, State.SET_ASIDE, "why", 10))
     assert await spool.do(lambda rows: spool_rows.prune(rows, 20, 100)) == 1
-    assert await spool.do(spool_rows.requeue) == 1
+    assert [one.entry_id for one in await spool.do(spool_rows.requeue)] == [3]
     assert await unsettled(spool) == [(3, State.DUE), (4, State.DUE)]
+    await spool.close()
+
+
+async def test_a_request_that_is_requeued_is_in_doubt_again(tmp_path: Path) -> None:
+    """It is no fact by that: what the till states of its key takes its place."""
+    spool = Spool(tmp_path / "spool")
+    await admit(spool, entry(1, is_fact=False, key=b"k"))
+    await spool.do(lambda rows: spool_rows.settle(rows, 1, State.SET_ASIDE, "why", 10))
+    (again,) = await spool.do(spool_rows.requeue)
+    assert (again.entry_id, again.state) == (1, State.DOUBT)
+    assert (await admit(spool, entry(1, key=b"k"))).stated == (1,)
+    assert await unsettled(spool) == [(2, State.DUE)]
     await spool.close()
 
 
