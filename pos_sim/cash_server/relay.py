@@ -108,7 +108,7 @@ class Relay:
         self._health = health
         self._clock = clock
         self._rules = rules
-        self._tills = TillOffsets()
+        self.tills = TillOffsets()
         self.changed = asyncio.Event()
         """Set when something may have become ready to be forwarded."""
 
@@ -348,10 +348,10 @@ class Relay:
         till = _till_of(request)
         opened_us = _opened_us(request)
         if call.till_clock_us:
-            self._tills.told(till, call.till_clock_us, now_us)
+            self.tills.told(till, call.till_clock_us, now_us)
         elif opened_us:
-            self._tills.seen(till, opened_us, now_us)
-        offset_us = self._tills.offset_us(till)
+            self.tills.seen(till, opened_us, now_us)
+        offset_us = self.tills.offset_us(till)
         is_forward = kind == Kind.FORWARD
         return Entry(
             till=till,

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from pos_sim.cash_server import spool_rows
 from pos_sim.cash_server.backlog import Backlog, item_of
-from pos_sim.cash_server.clock import Clock, machine_clock, read_clock_file
+from pos_sim.cash_server.clock import Clock, WatchedClock, machine_clock, read_clock_file
 from pos_sim.cash_server.clock_offset import ServerOffset
 from pos_sim.cash_server.entry import Entry
 from pos_sim.cash_server.forwarding import Forwarding, ForwardRule
@@ -84,7 +84,7 @@ class CashServer:
         """
         rng = random.Random()
         self.spool = spool
-        self.clock = _clock(settings)
+        self.clock = WatchedClock(_clock(settings))
         self.health = LinkHealth(settings.rush, rng)
         self.backlog = Backlog()
         self.offset = ServerOffset(int(words.get("offset_us", "0")))
@@ -99,11 +99,23 @@ class CashServer:
             self.upstream,
             self.health,
             self.clock,
-            lambda: self.offset.offset_us,
+            self.server_offset_us,
             settings.forward,
             rng,
             self.relay.changed,
         )
+
+        self.clock.on_step += [
+            self.offset.stepped,
+            self.relay.tills.stepped,
+            lambda step_us: spool.do_later(partial(spool_rows.shift, step_us=step_us)),
+            lambda step_us: _log.warning("clock_set", step_us=step_us),
+        ]
+
+    def server_offset_us(self) -> int:
+        """Clock of the server minus ours as it is now, microseconds."""
+        self.clock()  # if it was set, this tells
+        return self.offset.offset_us
 
     def words(self) -> dict[str, str]:
         """What `status` tells of a running cash server."""

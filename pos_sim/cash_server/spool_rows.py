@@ -51,6 +51,7 @@ LEFT_OVER = """
 pragma temp_store = memory;
 create temp table left_over (entry_id integer primary key);
 insert into left_over select entry_id from entry where state = 'LIVE';
+create temp table before_run as select coalesce(max(entry_id), 0) as last_id from entry;
 create temp view known as select entry_id, key, kind, digest, is_fact, case
     when state <> 'LIVE' or entry_id not in (select entry_id from left_over) then state
     when is_fact then 'DUE' else 'DOUBT' end as state
@@ -234,6 +235,19 @@ def read_unsettled(connection: sqlite3.Connection) -> list[Entry]:
     """Read all that waits, the oldest first, without the bodies."""
     query = f"select {_WITHOUT_BODY} from entry where state in ({_UNSETTLED}) order by entry_id"
     return [_entry(row) for row in connection.execute(query)]
+
+
+def shift(connection: sqlite3.Connection, step_us: int) -> None:
+    """Our clock was set: reckon by the new one when what waits arrived, how far tills are from it.
+
+    Of what an earlier run has left nobody knows whether it came by the clock as it was until now.
+    """
+    connection.execute(
+        "update entry set arrived_at_us = arrived_at_us + ?, till_offset_us = till_offset_us + ? "
+        f"where (state in ({_UNSETTLED}) or state = 'SET_ASIDE') "
+        "and entry_id > (select last_id from before_run)",
+        (step_us, step_us),
+    )
 
 
 def has_promised(connection: sqlite3.Connection, key: bytes) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import resource
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
@@ -21,6 +22,7 @@ from pos_sim.__main__ import app
 from pos_sim.cash_server import spool_rows
 from pos_sim.cash_server.answer import CashServerError
 from pos_sim.cash_server.ceiling import Ceilings
+from pos_sim.cash_server.clock_offset import Sample
 from pos_sim.cash_server.entry import Entry, Kind
 from pos_sim.cash_server.forwarding import FAULTS_MAX, ForwardRule
 from pos_sim.cash_server.link_health import RushRule
@@ -484,6 +486,25 @@ async def test_the_clock_of_a_till_goes_with_its_receipt(tmp_path: Path) -> None
     assert abs(sent.sold_at_us - now_us - hour_us) < 60_000_000
     assert abs(sent.clock_offset_us + hour_us) < 60_000_000
     assert abs(sent.sold_at_us + sent.clock_offset_us - now_us) < 60_000_000
+
+
+@pytest.mark.parametrize("step_us", [3_600_000_000, -3_600_000_000])
+async def test_a_clock_of_ours_that_is_set_moves_no_sale(
+    step_us: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fact came before, a fact comes after; the server's clock is asked after all that."""
+    fake, port, real_ns = FakeServer(), free_port(), time.time_ns
+    async with cash_server(tmp_path / "spool", f"127.0.0.1:{port}") as cash:
+        until_s = asyncio.get_running_loop().time() + PATIENCE_S
+        sold_us = real_ns() // 1_000
+        await cash.relay.answer(Call("checkout", fact(1), until_s, sold_us))
+        monkeypatch.setattr(time, "time_ns", lambda: real_ns() + 1_000 * step_us)
+        await ask(cash, "checkout", fact(2))
+        cash.offset.add(Sample(cash.clock(), real_ns() // 1_000, cash.clock()))
+        async with serving(fake, port):
+            await until(lambda: len(fake.forwarded) == 2 and not len(cash.backlog))
+    sold = [one.sold_at_us + one.clock_offset_us - sold_us for one in fake.forwarded]
+    assert [abs(one) < 60_000_000 for one in sold] == [True, True]
 
 
 async def test_a_till_may_forward_by_itself(tmp_path: Path) -> None:

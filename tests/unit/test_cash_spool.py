@@ -322,6 +322,19 @@ async def test_a_request_that_is_requeued_is_in_doubt_again(tmp_path: Path) -> N
     await spool.close()
 
 
+async def test_only_what_came_in_this_run_is_known_by_its_clock(tmp_path: Path) -> None:
+    """What an earlier one has left may have come by a clock that was set in between."""
+    spool = Spool(tmp_path / "spool")
+    await admit(spool, entry(1), is_cut=True)
+    await spool.close()
+    spool = Spool(tmp_path / "spool")
+    await admit(spool, entry(2), is_cut=True)
+    await spool.do(lambda rows: spool_rows.shift(rows, 7))
+    left = await spool.do(spool_rows.read_unsettled)
+    assert [(one.till_offset_us, one.arrived_at_us) for one in left] == [(0, 1_001), (7, 1_009)]
+    await spool.close()
+
+
 async def test_one_process_at_a_time_has_a_spool(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool")
     with pytest.raises(SpoolError, match="another cash server"):
