@@ -6,7 +6,7 @@ import sqlite3
 import sys
 import tomllib
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -222,6 +222,17 @@ def _read_texts(path: Path | None) -> Mapping[str, str]:
     return found
 
 
+class _PatientLogger(structlog.PrintLogger):
+    """Writes a line if there is room for it: no call of a till fails for want of that."""
+
+    def msg(self, message: str) -> None:
+        """Write a line."""
+        with suppress(OSError):
+            super().msg(message)
+
+    debug = info = warning = error = critical = exception = msg
+
+
 def _set_up_log(level: str) -> None:
     """One JSON object a line on standard error."""
     structlog.configure(
@@ -234,5 +245,5 @@ def _set_up_log(level: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]
         ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _PatientLogger(sys.stderr),
     )
