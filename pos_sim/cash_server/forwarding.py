@@ -155,6 +155,8 @@ class Forwarding:
         if entry is None or entry.state not in UNSETTLED:
             self._done(item)
             return 0.0
+        if entry.state == State.LIVE and entry.has_outcome and not entry.is_fact:
+            return self._put_off(item, "it is being tried again", 0.0)
         call, request = _write(entry, offset_us)
         loop = asyncio.get_running_loop()
         sent_at_s = loop.time()
@@ -174,7 +176,7 @@ class Forwarding:
         """An entry, and the clock of the server minus ours, by which its instants are reckoned."""
         while True:
             offset_us = self._offset_us()
-            entry = await self._spool.do(lambda rows: spool_rows.read(rows, item.entry_id))
+            entry = await self._spool.do(lambda rows: spool_rows.take_out(rows, item.entry_id))
             if self._offset_us() == offset_us:  # else our clock may have been set in between
                 return entry, offset_us
 

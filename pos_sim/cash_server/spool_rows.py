@@ -231,6 +231,17 @@ def read(connection: sqlite3.Connection, entry_id: int) -> Entry | None:
     return _entry(row) if row is not None else None
 
 
+def take_out(connection: sqlite3.Connection, entry_id: int) -> Entry | None:
+    """Read an entry to send it on; None if it is gone.
+
+    A request that was broken off and said its outcome beforehand is due from now on: it may reach
+    the server whatever becomes of this attempt, and would undo a later answer.
+    """
+    change = "update entry set state = 'DUE' where entry_id = ? and state = 'DOUBT' and has_outcome"
+    connection.execute(change, (entry_id,))
+    return read(connection, entry_id)
+
+
 def read_unsettled(connection: sqlite3.Connection) -> list[Entry]:
     """Read all that waits, the oldest first, without the bodies."""
     query = f"select {_WITHOUT_BODY} from entry where state in ({_UNSETTLED}) order by entry_id"
@@ -356,7 +367,8 @@ def _as_first_sold(connection: sqlite3.Connection, entry: Entry) -> Entry:
 
 def _restate(connection: sqlite3.Connection, same: Known, state: State) -> State:
     """Bring a repetition into its new state, unless its end is known already."""
-    if same.state not in UNSETTLED and state != State.LIVE:
+    is_ended = same.state not in UNSETTLED or same.state == State.DUE
+    if is_ended and state != State.LIVE:
         return same.state
     change = "update entry set state = ?, settled_at_us = null where entry_id = ?"
     connection.execute(change, (state.value, same.entry_id))

@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import ErrorInfo, LocalizedMessage
 from google.rpc.status_pb2 import Status
 from typer.testing import CliRunner
@@ -242,6 +243,32 @@ async def test_an_outcome_that_was_said_beforehand_is_forwarded(tmp_path: Path) 
             await until(lambda: len(fake.forwarded) == 1)
     assert fake.forwarded[0].outcome == early.outcome
     assert fake.calls["break_off"] == 0
+
+
+async def test_what_was_said_beforehand_stands_once_it_is_on_its_way(tmp_path: Path) -> None:
+    """A live answer to a repetition would be undone by the statement that comes after it."""
+    is_asked, is_free = asyncio.Event(), asyncio.Event()
+
+    class Holding(FakeServer):
+        async def answer(self, call: str, request: Any) -> Message:
+            if call == "forward":
+                is_asked.set()
+                await is_free.wait()
+            return await super().answer(call, request)
+
+    fake, port, early = Holding(), free_port(), said_beforehand(1)
+    async with cash_server(tmp_path / "spool", f"127.0.0.1:{port}") as cash:
+        await refused(ask(cash, "checkout", early))
+        async with serving(fake, port):
+            async with asyncio.timeout(PATIENCE_S):
+                await is_asked.wait()
+            told = [await refused(ask(cash, "checkout", early))]
+            is_free.set()
+            await until(lambda: len(cash.backlog) == 0)
+            told.append(await refused(ask(cash, "checkout", early)))
+    kept = ("LINK_BROKEN_OFF", {"result": "UNKNOWN", "kept": "yes"})
+    assert [one[:2] for one in told] == [kept, kept]
+    assert (fake.calls["checkout"], len(fake.forwarded)) == (0, 1)
 
 
 @DIFFERENTLY_FORWARDED

@@ -37,6 +37,8 @@ WAYS = [
     (REQUEST, (*REQUEST, State.DOUBT, OTHER), Way.TRY),
     (REQUEST, (*REQUEST, State.COMMITTED, OWN), Way.TRY),
     (REQUEST, (*REQUEST, State.FENCED, OWN), Way.BROKEN_OFF),
+    (REQUEST, (*REQUEST, State.DUE, OWN), Way.BROKEN_OFF),
+    (REQUEST, (*REQUEST, State.FORWARDED, OWN), Way.BROKEN_OFF),
     (REQUEST, (*BREAK_OFF, State.FENCED, OTHER), Way.BROKEN_OFF),
     (REQUEST, (*FACT, State.DUE, OTHER), Way.BROKEN_OFF),
     (REQUEST, (*FACT, State.FORWARDED, OTHER), Way.BROKEN_OFF),
@@ -78,6 +80,7 @@ def test_a_void_does_not_overtake_what_its_till_has_sold() -> None:
 def test_only_a_sale_or_refund_says_what_became_of_a_request() -> None:
     request = known(*REQUEST, State.DOUBT)
     assert is_stated_by(request, entry(*FACT))
+    assert is_stated_by(known(*REQUEST, State.DUE), entry(*FACT))
     assert not is_stated_by(request, entry(*VOID))
     assert not is_stated_by(known(*FACT, State.DUE), entry(*FACT))
 

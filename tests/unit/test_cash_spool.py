@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -332,6 +333,22 @@ async def test_only_what_came_in_this_run_is_known_by_its_clock(tmp_path: Path) 
     await spool.do(lambda rows: spool_rows.shift(rows, 7))
     left = await spool.do(spool_rows.read_unsettled)
     assert [(one.till_offset_us, one.arrived_at_us) for one in left] == [(0, 1_001), (7, 1_009)]
+    await spool.close()
+
+
+async def test_only_what_is_not_being_tried_goes_on_its_way(tmp_path: Path) -> None:
+    """A request with an outcome is due from then on; one that is being tried is left alone."""
+    spool = Spool(tmp_path / "spool")
+    for number in range(1, 4):
+        made = replace(entry(number, is_fact=False), has_outcome=number < 3)
+        new = (await admit(spool, made)).entry
+        assert new is not None
+        if number > 1:
+            await spool.do(partial(spool_rows.give_up, entry=new))
+    going = [await spool.do(partial(spool_rows.take_out, entry_id=one)) for one in (1, 2, 3)]
+    states = [State.LIVE, State.DUE, State.DOUBT]
+    assert [one.state for one in going if one is not None] == states
+    assert [state for _, state in await unsettled(spool)] == states
     await spool.close()
 
 
