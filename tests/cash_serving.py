@@ -23,7 +23,9 @@ QUICK = ("--rush-pause-s", "0.2", "--rush-pause-max-s", "0.4", "--statement-wait
 class CashProcess:
     """One cash server process."""
 
-    def __init__(self, targets: list[str], spool: Path, *flags: str, port: int = 0) -> None:
+    def __init__(
+        self, targets: list[str], spool: Path, *flags: str, port: int = 0, file_bytes_max: int = 0
+    ) -> None:
         """Start it and wait until it listens."""
         self.port = port or free_port()
         self.target = f"127.0.0.1:{self.port}"
@@ -34,7 +36,12 @@ class CashProcess:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         files = (Path(os.devnull), self._log, self._log)
         self.process = Started(
-            "pos_sim", *command, *flags, environment=dict(os.environ), files=files
+            "pos_sim",
+            *command,
+            *flags,
+            environment=dict(os.environ),
+            files=files,
+            file_bytes_max=file_bytes_max,
         )
         wait_until(self._listens, "the cash server")
 
@@ -70,10 +77,18 @@ class CashProcess:
 
 @contextmanager
 def cash_serving(
-    targets: list[str], spool: Path, *flags: str, port: int = 0
+    targets: list[str], spool: Path, *flags: str, port: int = 0, file_bytes_max: int = 0
 ) -> Iterator[CashProcess]:
-    """A cash server; killed at the end if it still runs."""
-    cash = CashProcess(targets, spool, *flags, port=port)
+    """A cash server; killed at the end if it still runs.
+
+    Args:
+        targets: of servers.
+        spool: its file.
+        flags: more of the command.
+        port: to listen on; 0 is a free one.
+        file_bytes_max: as on a full disk, until its process `has_room`; 0 is no bound.
+    """
+    cash = CashProcess(targets, spool, *flags, port=port, file_bytes_max=file_bytes_max)
     try:
         yield cash
     finally:

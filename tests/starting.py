@@ -8,6 +8,7 @@ code. That a new interpreter comes as far is shown where one is started: servers
 
 import multiprocessing
 import os
+import resource
 import runpy
 import subprocess
 import sys
@@ -36,7 +37,12 @@ class Started:
     """A process that runs, with the methods of `subprocess.Popen` that tests need."""
 
     def __init__(
-        self, module: str, *arguments: str, environment: Mapping[str, str], files: tuple[Path, ...]
+        self,
+        module: str,
+        *arguments: str,
+        environment: Mapping[str, str],
+        files: tuple[Path, ...],
+        file_bytes_max: int = 0,
     ) -> None:
         """Start `python -m module arguments`.
 
@@ -45,15 +51,21 @@ class Started:
             arguments: of the command.
             environment: the whole of it.
             files: its standard input, output and error; the last two are added to.
+            file_bytes_max: no file may grow beyond this, as on a full disk; 0 is no bound.
         """
         for path in files[1:]:
             path.touch()
-        words = (module, arguments, dict(environment), files)
+        words = (module, arguments, dict(environment), files, file_bytes_max)
         # Whoever forgets one still comes to an end: it is ended when the tests are.
         self._process = _forks.Process(target=_become, args=words, daemon=True)
         self._process.start()
         assert self._process.pid is not None
         self.pid = self._process.pid
+
+    def has_room(self) -> None:
+        """From now on its files may grow."""
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (hard, hard))
 
     def poll(self) -> int | None:
         """Exit code, negative for a signal; None while it runs."""
@@ -101,7 +113,11 @@ def run(
 
 
 def _become(
-    module: str, arguments: tuple[str, ...], environment: dict[str, str], files: tuple[Path, ...]
+    module: str,
+    arguments: tuple[str, ...],
+    environment: dict[str, str],
+    files: tuple[Path, ...],
+    file_bytes_max: int,
 ) -> None:
     """In the fork: be the process that `python -m module arguments` is."""
     for number, (path, flags) in enumerate(zip(files, (_INPUT, _OUTPUT, _OUTPUT), strict=True)):
@@ -113,6 +129,9 @@ def _become(
     os.environ.update(environment)
     os.chdir(ROOT)
     sys.argv = [module, *arguments]
+    if file_bytes_max:
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes_max, hard))
     # It was imported for what it imports; now it is run.
     sys.modules.pop(f"{module}.__main__", None)
     runpy.run_module(module, run_name="__main__", alter_sys=True)

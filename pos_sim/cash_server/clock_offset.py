@@ -47,6 +47,16 @@ class ServerOffset:
         self._samples.append(sample)
         self._offset_us = min(self._samples, key=lambda one: one.error_us).offset_us
 
+    def stepped(self, step_us: int) -> None:
+        """Our clock was set by so much: what was measured holds in the new reckoning."""
+        kept = [
+            Sample(one.sent_us + step_us, one.server_us, one.received_us + step_us)
+            for one in self._samples
+        ]
+        self._samples.clear()
+        self._samples.extend(kept)
+        self._offset_us -= step_us
+
 
 class TillOffsets:
     """How far ours is from the clocks of the tills, by till."""
@@ -75,6 +85,11 @@ class TillOffsets:
             self._by_till[till] = now_us - opened_us
         elif offset_us < 0 and opened_us < now_us - offset_us - OPEN_LONGEST_US:
             self._by_till[till] = min(0, now_us - opened_us)
+
+    def stepped(self, step_us: int) -> None:
+        """Our clock was set by so much; those of the tills were not."""
+        for till in self._by_till:
+            self._by_till[till] += step_us
 
     def offset_us(self, till: str) -> int:
         """Our clock minus the till's, microseconds."""

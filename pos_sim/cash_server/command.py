@@ -6,6 +6,7 @@ import sqlite3
 import sys
 import tomllib
 from collections.abc import Mapping
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -199,19 +200,14 @@ def status(
 
 @app.command()
 def requeue(spool: SpoolFile = SPOOL) -> None:
-    """Forward again what was set aside. Stop the cash server first; it begins with it."""
+    """Forward again what was set aside: at once if the cash server runs, else when it does."""
     if not spool.exists():
         raise SystemExit(f"no spool at {spool}")
     try:
-        locked = spool_rows.lock(spool)
-    except OSError as error:
+        with closing(sqlite3.connect(spool, timeout=5.0)) as connection, connection:
+            count = spool_rows.wish(connection)
+    except sqlite3.Error as error:
         raise SystemExit(f"{spool}: {error}") from None
-    connection = sqlite3.connect(spool, isolation_level=None, timeout=5.0)
-    try:
-        count = spool_rows.requeue(connection)
-    finally:
-        connection.close()
-        locked.close()
     Console().print(f"{count} to be forwarded again")
 
 
@@ -226,6 +222,17 @@ def _read_texts(path: Path | None) -> Mapping[str, str]:
     return found
 
 
+class _PatientLogger(structlog.PrintLogger):
+    """Writes a line if there is room for it: no call of a till fails for want of that."""
+
+    def msg(self, message: str) -> None:
+        """Write a line."""
+        with suppress(OSError):
+            super().msg(message)
+
+    debug = info = warning = error = critical = exception = msg
+
+
 def _set_up_log(level: str) -> None:
     """One JSON object a line on standard error."""
     structlog.configure(
@@ -238,5 +245,5 @@ def _set_up_log(level: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]
         ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _PatientLogger(sys.stderr),
     )

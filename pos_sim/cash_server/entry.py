@@ -29,7 +29,7 @@ class State(StrEnum):
 
     LIVE: is being tried; after a crash nobody knows what became of it.
     DOUBT: a request that was broken off: it may be committed, and what the till did is not said.
-    DUE: a fact that is to be forwarded.
+    DUE: a fact that is to be forwarded; or a request that is, with the outcome it said beforehand.
     FENCED: a request whose key the server has closed: it sold nothing.
     COMMITTED: a request that the server had committed although the till got no answer.
     STATED: a request on whose key the till has stated a fact since; the fact tells the rest.
@@ -48,7 +48,8 @@ class State(StrEnum):
 
 
 UNSETTLED = frozenset({State.LIVE, State.DOUBT, State.DUE})
-_STATABLE = frozenset({State.LIVE, State.DOUBT, State.FENCED, State.COMMITTED})
+_STATABLE = frozenset({State.LIVE, State.DOUBT, State.DUE, State.FENCED, State.COMMITTED})
+_OVER = frozenset({State.DUE, State.FORWARDED, State.FENCED})
 _TAKEN = frozenset({State.DUE, State.FORWARDED, State.SET_ASIDE})
 
 
@@ -121,7 +122,7 @@ def find_way(entry: Entry, known: Iterable[Known], has_queue: bool) -> Way:
     others = [one for one in known if not _is_same(one, entry)]
     same = next((one for one in known if _is_same(one, entry)), None)
     if not entry.is_fact:
-        is_over = any(one.is_fact or one.state == State.FENCED for one in known)
+        is_over = any(one.is_fact or one.state in _OVER for one in known)
         return Way.BROKEN_OFF if is_over and entry.kind != Kind.BREAK_OFF else Way.TRY
     if same is not None and same.state in _TAKEN:
         return Way.TAKEN

@@ -149,13 +149,15 @@ class Forwarding:
             Before when nothing of its till should be sent, seconds of the loop's clock.
         """
         try:
-            entry = await self._spool.do(lambda rows: spool_rows.read(rows, item.entry_id))
+            entry, offset_us = await self._read(item)
         except SpoolError as error:
             return self._put_off(item, f"the spool cannot be read: {error}", 0.0)
         if entry is None or entry.state not in UNSETTLED:
             self._done(item)
             return 0.0
-        call, request = self._write(entry)
+        if entry.state == State.LIVE and entry.has_outcome and not entry.is_fact:
+            return self._put_off(item, "it is being tried again", 0.0)
+        call, request = _write(entry, offset_us)
         loop = asyncio.get_running_loop()
         sent_at_s = loop.time()
         try:
@@ -169,6 +171,14 @@ class Forwarding:
         state, note = _read(answer)
         self._settle(item, state, note)
         return 0.0
+
+    async def _read(self, item: Item) -> tuple[Entry | None, int]:
+        """An entry, and the clock of the server minus ours, by which its instants are reckoned."""
+        while True:
+            offset_us = self._offset_us()
+            entry = await self._spool.do(lambda rows: spool_rows.take_out(rows, item.entry_id))
+            if self._offset_us() == offset_us:  # else our clock may have been set in between
+                return entry, offset_us
 
     def _refused(self, item: Item, refusal: Refusal) -> float:
         """Try again later what may succeed then; set aside what cannot: it blocks nobody."""
@@ -211,13 +221,13 @@ class Forwarding:
         self._failures.pop(item.entry_id, None)
         self._faults.pop(item.entry_id, None)
 
-    def _write(self, entry: Entry) -> tuple[str, bytes]:
-        """The call that settles an entry."""
-        if not entry.is_fact and not entry.has_outcome:
-            asked = BreakOffRequest(receipt_key=ReceiptKey.FromString(entry.key))
-            return Kind.BREAK_OFF.value, asked.SerializeToString()
-        offset_us = self._offset_us() + entry.till_offset_us
-        return Kind.FORWARD.value, write_forward(entry, offset_us)
+
+def _write(entry: Entry, offset_us: int) -> tuple[str, bytes]:
+    """The call that settles an entry; the clock of the server is by so much before ours."""
+    if not entry.is_fact and not entry.has_outcome:
+        asked = BreakOffRequest(receipt_key=ReceiptKey.FromString(entry.key))
+        return Kind.BREAK_OFF.value, asked.SerializeToString()
+    return Kind.FORWARD.value, write_forward(entry, offset_us + entry.till_offset_us)
 
 
 def write_forward(entry: Entry, clock_offset_us: int) -> bytes:

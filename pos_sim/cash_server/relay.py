@@ -108,7 +108,7 @@ class Relay:
         self._health = health
         self._clock = clock
         self._rules = rules
-        self._tills = TillOffsets()
+        self.tills = TillOffsets()
         self.changed = asyncio.Event()
         """Set when something may have become ready to be forwarded."""
 
@@ -180,7 +180,7 @@ class Relay:
         try:
             response = await self._ask(entry, call)
         except RefusedError as error:
-            if entry.is_fact and error.refusal.reason in ONLY_FORWARDED.get(entry.kind, ()):
+            if _is_only_forwarded(entry, error):
                 return self._give_up(entry, call)
             if not await self._forget(entry, call, with_requests=False):
                 return self._give_up(entry, call)
@@ -269,19 +269,44 @@ class Relay:
 
     async def _without_spool(self, entry: Entry, call: Call, error: SpoolError) -> Message:
         """The disk is full: the sale goes on, but the till is told to keep what is not answered."""
-        is_sent = not self._health.is_rush and not entry.is_advice
+        is_cut = self._health.is_rush
+        is_sent = not is_cut and not await self._must_be_kept(entry, call, error)
         is_answered = is_sent
         try:
             if is_sent:
                 return await self._ask(entry, call)
         except LinkLostError:
             is_answered = False
+        except RefusedError as refused:
+            if not _is_only_forwarded(entry, refused):
+                raise
+            is_answered = False
         finally:
             if isinstance(error, _SlowDiskError):
                 error.work.add_done_callback(partial(self._kept_late, is_answered))
         if entry.is_fact:
             raise answer.not_kept(str(error))
-        raise self._broken_off(entry, call, is_kept=False, is_sent=is_sent)
+        # A request that was not sent for what the spool has of its key was sent before.
+        raise self._broken_off(entry, call, is_kept=False, is_sent=not is_cut)
+
+    async def _must_be_kept(self, entry: Entry, call: Call, error: SpoolError) -> bool:
+        """Whether a call may not be sent live although it is not kept.
+
+        It can only be forwarded, or not yet, or what the spool holds of its key will contradict the
+        answer when it is forwarded. A disk that is only slow is not asked: it has the call next.
+        """
+        if entry.is_advice or (entry.kind == Kind.VOID and self._backlog.has(entry.till)):
+            return True
+        if isinstance(error, _SlowDiskError):
+            return False
+        patience_s = DISK_SHARE * self._left_s(call, asyncio.get_running_loop().time())
+        try:
+            async with asyncio.timeout(patience_s):
+                return await self._spool.do(lambda rows: spool_rows.has_promised(rows, entry.key))
+        except SpoolError:
+            return False
+        except TimeoutError:
+            return True
 
     async def _pass_on(self, call: Call) -> Message:
         """Relay a call that is not kept."""
@@ -323,10 +348,10 @@ class Relay:
         till = _till_of(request)
         opened_us = _opened_us(request)
         if call.till_clock_us:
-            self._tills.told(till, call.till_clock_us, now_us)
+            self.tills.told(till, call.till_clock_us, now_us)
         elif opened_us:
-            self._tills.seen(till, opened_us, now_us)
-        offset_us = self._tills.offset_us(till)
+            self.tills.seen(till, opened_us, now_us)
+        offset_us = self.tills.offset_us(till)
         is_forward = kind == Kind.FORWARD
         return Entry(
             till=till,
@@ -361,6 +386,11 @@ def _differs(kind: Kind, request: Any) -> bool:
     if kind != Kind.CHECKOUT or not request.closed or not request.HasField("outcome"):
         return False
     return bool(request.outcome.kind != OutcomeKind.OUTCOME_KIND_AS_ANSWERED)
+
+
+def _is_only_forwarded(entry: Entry, error: RefusedError) -> bool:
+    """Whether a fact was refused that the server takes forwarded."""
+    return entry.is_fact and error.refusal.reason in ONLY_FORWARDED.get(entry.kind, ())
 
 
 def _is_forwarded_otherwise(entry: Entry, request: Any) -> bool:

@@ -19,8 +19,9 @@ from msgspec import Struct
 
 from pos_sim.cash_server import spool_rows
 from pos_sim.cash_server.backlog import Backlog, item_of
-from pos_sim.cash_server.clock import Clock, machine_clock, read_clock_file
+from pos_sim.cash_server.clock import Clock, WatchedClock, machine_clock, read_clock_file
 from pos_sim.cash_server.clock_offset import ServerOffset
+from pos_sim.cash_server.entry import Entry
 from pos_sim.cash_server.forwarding import Forwarding, ForwardRule
 from pos_sim.cash_server.link_health import LinkHealth, RushRule
 from pos_sim.cash_server.relay import Relay, Rules
@@ -83,7 +84,7 @@ class CashServer:
         """
         rng = random.Random()
         self.spool = spool
-        self.clock = _clock(settings)
+        self.clock = WatchedClock(_clock(settings))
         self.health = LinkHealth(settings.rush, rng)
         self.backlog = Backlog()
         self.offset = ServerOffset(int(words.get("offset_us", "0")))
@@ -98,11 +99,23 @@ class CashServer:
             self.upstream,
             self.health,
             self.clock,
-            lambda: self.offset.offset_us,
+            self.server_offset_us,
             settings.forward,
             rng,
             self.relay.changed,
         )
+
+        self.clock.on_step += [
+            self.offset.stepped,
+            self.relay.tills.stepped,
+            lambda step_us: spool.do_later(partial(spool_rows.shift, step_us=step_us)),
+            lambda step_us: _log.warning("clock_set", step_us=step_us),
+        ]
+
+    def server_offset_us(self) -> int:
+        """Clock of the server minus ours as it is now, microseconds."""
+        self.clock()  # if it was set, this tells
+        return self.offset.offset_us
 
     def words(self) -> dict[str, str]:
         """What `status` tells of a running cash server."""
@@ -114,6 +127,23 @@ class CashServer:
             "last_error": self.forwarding.last_error or self.pulse.last_error,
             "spool_error": self.spool.last_error,
         }
+
+
+async def tell(cash: CashServer) -> None:
+    """Write down what `status` tells; take up what was set aside, if that was asked for.
+
+    Raises:
+        SpoolError: The disk is full, or broken.
+    """
+    words, now_s = cash.words(), asyncio.get_running_loop().time()
+
+    def work(rows: sqlite3.Connection) -> list[Entry]:
+        spool_rows.write_words(rows, words)
+        return spool_rows.requeue(rows) if spool_rows.take_wish(rows) else []
+
+    for entry in await cash.spool.do(work):
+        cash.backlog.add(item_of(entry, now_s))
+        cash.relay.changed.set()
 
 
 async def run_cash_server(settings: CashSettings) -> None:
@@ -142,7 +172,7 @@ async def run_cash_server(settings: CashSettings) -> None:
         beside = (
             cash.pulse.run,
             cash.forwarding.run,
-            partial(_tell, cash),
+            partial(_keep_telling, cash),
             partial(_prune, cash, settings),
         )
         for work in beside:
@@ -179,13 +209,12 @@ async def _kept_running(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
             await asyncio.sleep(1.0)
 
 
-async def _tell(cash: CashServer) -> None:
-    """Keep what `status` tells up to date."""
+async def _keep_telling(cash: CashServer) -> None:
+    """Keep what `status` tells up to date, and hear what `requeue` asks for."""
     while True:
         await asyncio.sleep(WORDS_EVERY_S)
-        words = cash.words()
         try:
-            await cash.spool.do(partial(spool_rows.write_words, words=words))
+            await tell(cash)
         except SpoolError as error:
             _log.warning("spool", error=str(error))
 

@@ -58,6 +58,7 @@ class Spool:
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._overdue: deque[_Job[Any]] = deque()
         self.last_error = ""
+        self.do_later(rows.recover)
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
         self._thread.start()
 

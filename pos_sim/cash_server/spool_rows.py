@@ -47,10 +47,24 @@ create index if not exists entry_settled on entry (settled_at_us)
 create table if not exists tally (name text primary key, count integer not null);
 create table if not exists word (name text primary key, value text not null);
 """
+LEFT_OVER = """
+pragma temp_store = memory;
+create temp table left_over (entry_id integer primary key);
+insert into left_over select entry_id from entry where state = 'LIVE';
+create temp table before_run as select coalesce(max(entry_id), 0) as last_id from entry;
+create temp view known as select entry_id, key, kind, digest, is_fact, case
+    when state <> 'LIVE' or entry_id not in (select entry_id from left_over) then state
+    when is_fact then 'DUE' else 'DOUBT' end as state
+    from entry;
+"""
+"""What a crash has left as being tried is read as what it is, also while the disk has no room to
+write that down."""
 _FIELDS = (
     "till, key, kind, digest, body, is_fact, has_outcome, arrived_at_us, sold_at_us, "
     "till_offset_us, amount_minor, entry_id, state"
 )
+_WITHOUT_BODY = _FIELDS.replace("body", "x''", 1)
+_WISH = "requeue"
 _UNSETTLED = ", ".join(f"'{state.value}'" for state in sorted(UNSETTLED))
 
 
@@ -91,22 +105,48 @@ def lock(path: Path) -> BinaryIO:
 
 
 def open_rows(path: Path, pages_max: int) -> sqlite3.Connection:
-    """Open the spool, and settle what a crash has left: what was being tried is in doubt or due.
+    """Open the spool; what a crash has left there is known, and to be written down with `recover`.
+
+    A spool that was made before needs no room on the disk for that.
 
     Args:
         path: The file; made if it is not there.
         pages_max: Pages of 4 KiB it may grow to; 0 is no bound.
     """
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
-    connection.execute("pragma journal_mode = wal")
+    try:
+        connection = _connect(path, is_shared=True)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL):
+            raise
+        # The index of the log has no room on the disk: with it in memory only `status` is shut out.
+        connection = _connect(path, is_shared=False)
     connection.execute("pragma synchronous = full")
     connection.executescript(SCHEMA)
     if pages_max:
         connection.execute(f"pragma max_page_count = {pages_max}")
-    recover = "update entry set state = ? where state = 'LIVE' and is_fact = ?"
-    connection.execute(recover, (State.DUE.value, 1))
-    connection.execute(recover, (State.DOUBT.value, 0))
+    connection.executescript(LEFT_OVER)
     return connection
+
+
+def _connect(path: Path, is_shared: bool) -> sqlite3.Connection:
+    """Connect; others may read beside us if it is shared."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    try:
+        if not is_shared:
+            connection.execute("pragma locking_mode = exclusive")
+        connection.execute("pragma journal_mode = wal")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def recover(connection: sqlite3.Connection) -> None:
+    """Settle what a crash has left: what was being tried is in doubt or due."""
+    connection.execute(
+        "update entry set state = case when is_fact then 'DUE' else 'DOUBT' end "
+        "where state = 'LIVE' and entry_id in (select entry_id from left_over)"
+    )
 
 
 def admit(
@@ -191,17 +231,68 @@ def read(connection: sqlite3.Connection, entry_id: int) -> Entry | None:
     return _entry(row) if row is not None else None
 
 
+def take_out(connection: sqlite3.Connection, entry_id: int) -> Entry | None:
+    """Read an entry to send it on; None if it is gone.
+
+    A request that was broken off and said its outcome beforehand is due from now on: it may reach
+    the server whatever becomes of this attempt, and would undo a later answer.
+    """
+    change = "update entry set state = 'DUE' where entry_id = ? and state = 'DOUBT' and has_outcome"
+    connection.execute(change, (entry_id,))
+    return read(connection, entry_id)
+
+
 def read_unsettled(connection: sqlite3.Connection) -> list[Entry]:
     """Read all that waits, the oldest first, without the bodies."""
-    fields = _FIELDS.replace("body", "x''", 1)
-    query = f"select {fields} from entry where state in ({_UNSETTLED}) order by entry_id"
+    query = f"select {_WITHOUT_BODY} from entry where state in ({_UNSETTLED}) order by entry_id"
     return [_entry(row) for row in connection.execute(query)]
 
 
-def requeue(connection: sqlite3.Connection) -> int:
-    """Make due again what was set aside; gives how many."""
-    change = "update entry set state = 'DUE', settled_at_us = null where state = 'SET_ASIDE'"
-    return connection.execute(change).rowcount
+def shift(connection: sqlite3.Connection, step_us: int) -> None:
+    """Our clock was set: reckon by the new one when what waits arrived, how far tills are from it.
+
+    Of what an earlier run has left nobody knows whether it came by the clock as it was until now.
+    """
+    connection.execute(
+        "update entry set arrived_at_us = arrived_at_us + ?, till_offset_us = till_offset_us + ? "
+        f"where (state in ({_UNSETTLED}) or state = 'SET_ASIDE') "
+        "and entry_id > (select last_id from before_run)",
+        (step_us, step_us),
+    )
+
+
+def has_promised(connection: sqlite3.Connection, key: bytes) -> bool:
+    """Whether something on a key waits that says what the till did: it will be forwarded so."""
+    query = (
+        f"select 1 from entry where key = ? and state in ({_UNSETTLED}) "
+        "and (is_fact or has_outcome) limit 1"
+    )
+    return connection.execute(query, (key,)).fetchone() is not None
+
+
+def requeue(connection: sqlite3.Connection) -> list[Entry]:
+    """Make due or doubtful again what was set aside; gives it, without the bodies."""
+    change = (
+        "update entry set state = case when is_fact then 'DUE' else 'DOUBT' end, "
+        f"settled_at_us = null where state = 'SET_ASIDE' returning {_WITHOUT_BODY}"
+    )
+    return [_entry(row) for row in connection.execute(change)]
+
+
+def wish(connection: sqlite3.Connection) -> int:
+    """Ask the cash server that has the spool to requeue; gives how much is set aside.
+
+    Only it may do that: else it would not know that there is something to forward.
+    """
+    write_words(connection, {_WISH: "asked"})
+    query = "select count(*) from entry where state = 'SET_ASIDE'"
+    (found,) = connection.execute(query).fetchone()
+    return int(found)
+
+
+def take_wish(connection: sqlite3.Connection) -> bool:
+    """Whether to requeue was asked for since it was last taken."""
+    return bool(connection.execute("delete from word where name = ?", (_WISH,)).rowcount)
 
 
 def prune(connection: sqlite3.Connection, before_us: int, most: int) -> int:
@@ -237,7 +328,7 @@ def read_tally(connection: sqlite3.Connection) -> dict[str, int]:
 
 
 def _find_known(connection: sqlite3.Connection, key: bytes) -> Iterator[Known]:
-    query = "select entry_id, kind, digest, is_fact, state from entry where key = ?"
+    query = "select entry_id, kind, digest, is_fact, state from known where key = ?"
     for entry_id, kind, digest, is_fact, state in connection.execute(query, (key,)):
         yield Known(entry_id, Kind(kind), digest, bool(is_fact), State(state))
 
@@ -276,7 +367,8 @@ def _as_first_sold(connection: sqlite3.Connection, entry: Entry) -> Entry:
 
 def _restate(connection: sqlite3.Connection, same: Known, state: State) -> State:
     """Bring a repetition into its new state, unless its end is known already."""
-    if same.state not in UNSETTLED and state != State.LIVE:
+    is_ended = same.state not in UNSETTLED or same.state == State.DUE
+    if is_ended and state != State.LIVE:
         return same.state
     change = "update entry set state = ?, settled_at_us = null where entry_id = ?"
     connection.execute(change, (state.value, same.entry_id))

@@ -230,7 +230,10 @@ class Pulse:
             with suppress(TimeoutError):
                 # Connecting is no part of the way there and back.
                 await asyncio.wait_for(channel.channel_ready(), PULSE_TIMEOUT_S)
-            sent_us = self._clock()
+            loop = asyncio.get_running_loop()
+            sent_s = loop.time()
             stub = BackOfficeServiceStub(channel)
             found = await stub.GetRuleset(GetRulesetRequest(), timeout=PULSE_TIMEOUT_S)
-            return Sample(sent_us, found.now_us, self._clock())
+            received_us, took_s = self._clock(), loop.time() - sent_s
+            # Our clock may have been set in between.
+            return Sample(received_us - round(1e6 * took_s), found.now_us, received_us)

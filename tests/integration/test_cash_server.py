@@ -231,6 +231,52 @@ def test_kill_9_forgets_no_fact(server: str, log_dir: Path) -> None:
                 assert found.state == pb.RECEIPT_STATE_COMMITTED
 
 
+def test_it_starts_on_a_full_disk_with_a_call_under_way(server: str, log_dir: Path) -> None:
+    """What is live is answered, what must be kept refused, what waits goes; then there is room."""
+    spool, fact = log_dir / "spool", closed(551, receipt_pb2.OUTCOME_KIND_AS_ANSWERED)
+    with (
+        proxying(server) as proxy,
+        cash_serving([proxy.target], spool, *QUICK, *PATIENT) as cash,
+        grpc.insecure_channel(cash.target) as near,
+    ):
+        sell(cash.stub(near), checkout_request(550))
+        wait_until(lambda: depth(cash) == 0, "an empty spool")
+        proxy.change(Weather(holds_up=True))
+        left = cash.stub(near).Checkout.future(fact, timeout=TILL_TIMEOUT_S)
+        wait_until(lambda: cash.status().by_state == {"LIVE": 1}, "a call under way")
+        cash.kill()
+        left.cancel()
+    most = spool.with_name("spool-wal").stat().st_size
+    with spool.with_suffix(".log").open("ab") as log:  # nor may what it logs take any room
+        log.write(b" " * most)
+    with (
+        cash_serving([server], spool, *QUICK, *PATIENT, file_bytes_max=most) as cash,
+        grpc.insecure_channel(cash.target) as near,
+        grpc.insecure_channel(server) as far,
+    ):
+        till, home = cash.stub(near), cash.stub(far)
+        taken = till.Checkout(fact, timeout=TILL_TIMEOUT_S)
+        assert taken.result == pb.DURABLE_RESULT_SPOOLED
+        sold = sell(till, checkout_request(552))
+        assert sold.result == pb.DURABLE_RESULT_COMMITTED
+        assert refusal(till, "Checkout", closed(553))[0] == "SPOOL_UNAVAILABLE"
+        wait_until(lambda: is_sold(home, 551), "what waits")
+        assert cash.status().by_state == {"LIVE": 1}
+        cash.process.has_room()
+        wait_until(lambda: cash.status().by_state == {"FORWARDED": 1}, "room")
+        taken = till.Checkout(closed(553), timeout=TILL_TIMEOUT_S)
+        assert taken.result == pb.DURABLE_RESULT_SPOOLED
+
+
+def is_sold(home: Any, number: int) -> bool:
+    """Whether the server has a receipt."""
+    asked = pb.GetReceiptRequest(receipt_key=receipt_key(number))
+    try:
+        return bool(home.GetReceipt(asked).state == pb.RECEIPT_STATE_COMMITTED)
+    except grpc.RpcError:
+        return False
+
+
 def test_a_server_that_drains_sends_its_tills_to_the_other(
     place: dict[str, str], log_dir: Path
 ) -> None:

@@ -1,28 +1,34 @@
 """A cash server in this process against a server that errs on demand: what tills are told."""
 
 import asyncio
+import resource
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import ErrorInfo, LocalizedMessage
 from google.rpc.status_pb2 import Status
+from typer.testing import CliRunner
 
 from loyalty.v1 import receipt_pb2
 from loyalty.v1 import till_service_pb2 as pb
+from pos_sim.__main__ import app
 from pos_sim.cash_server import spool_rows
 from pos_sim.cash_server.answer import CashServerError
 from pos_sim.cash_server.ceiling import Ceilings
+from pos_sim.cash_server.clock_offset import Sample
 from pos_sim.cash_server.entry import Entry, Kind
 from pos_sim.cash_server.forwarding import FAULTS_MAX, ForwardRule
 from pos_sim.cash_server.link_health import RushRule
 from pos_sim.cash_server.relay import Call, Rules
-from pos_sim.cash_server.run import CashServer, CashSettings
+from pos_sim.cash_server.run import CashServer, CashSettings, tell
 from pos_sim.cash_server.spool import Spool, SpoolError
 from pos_sim.refusal import RefusedError
 from tests.serving import checkout_request, free_port, receipt_key
@@ -115,6 +121,18 @@ async def fill(spool: Spool) -> None:
             size //= 2
 
 
+@contextmanager
+def full_disk(path: Path) -> Iterator[None]:
+    """No file may grow beyond what the log of a spool has come to: as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    most = path.with_name(f"{path.name}-wal").stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 def _admit(one: Entry, rows: Any) -> spool_rows.Admitted:
     return spool_rows.admit(rows, one, is_cut=True, has_queue=False, is_wanted=False)
 
@@ -163,6 +181,28 @@ async def test_one_that_is_refused_does_not_block_those_behind_it(tmp_path: Path
     assert counts["forward"] == 5
 
 
+async def test_what_was_set_aside_is_requeued_while_it_runs(tmp_path: Path) -> None:
+    """The operator asks for it beside the cash server; what was set aside is sent once more."""
+
+    def before(call: str, count: int) -> None:
+        if call == "forward" and count == 1:
+            raise FakeError(grpc.StatusCode.INVALID_ARGUMENT, "BAD_TEXT")
+
+    fake, spool = FakeServer(faults=Faults(before=before)), tmp_path / "spool"
+    async with serving(fake) as target, cash_server(spool, target) as cash:
+        for number in range(2):
+            await ask(cash, "checkout", fact(number))
+        await until(lambda: len(cash.backlog) == 0)
+        asked = ["cash-server", "requeue", "--spool", str(spool)]
+        said = await asyncio.to_thread(CliRunner().invoke, app, asked)
+        assert (said.exit_code, said.output.split()[0]) == (0, "1")
+        for _ in range(2):
+            await tell(cash)
+            await until(lambda: len(cash.backlog) == 0)
+        tally = await cash.spool.do(spool_rows.read_tally)
+    assert (fake.calls["forward"], tally["forwarded"]) == (3, 2)
+
+
 async def test_one_that_cannot_be_spelled_does_not_block_others(tmp_path: Path) -> None:
     """A field that no version of the contract has, of a kind that it never has, is set aside."""
     fake = FakeServer()
@@ -203,6 +243,32 @@ async def test_an_outcome_that_was_said_beforehand_is_forwarded(tmp_path: Path) 
             await until(lambda: len(fake.forwarded) == 1)
     assert fake.forwarded[0].outcome == early.outcome
     assert fake.calls["break_off"] == 0
+
+
+async def test_what_was_said_beforehand_stands_once_it_is_on_its_way(tmp_path: Path) -> None:
+    """A live answer to a repetition would be undone by the statement that comes after it."""
+    is_asked, is_free = asyncio.Event(), asyncio.Event()
+
+    class Holding(FakeServer):
+        async def answer(self, call: str, request: Any) -> Message:
+            if call == "forward":
+                is_asked.set()
+                await is_free.wait()
+            return await super().answer(call, request)
+
+    fake, port, early = Holding(), free_port(), said_beforehand(1)
+    async with cash_server(tmp_path / "spool", f"127.0.0.1:{port}") as cash:
+        await refused(ask(cash, "checkout", early))
+        async with serving(fake, port):
+            async with asyncio.timeout(PATIENCE_S):
+                await is_asked.wait()
+            told = [await refused(ask(cash, "checkout", early))]
+            is_free.set()
+            await until(lambda: len(cash.backlog) == 0)
+            told.append(await refused(ask(cash, "checkout", early)))
+    kept = ("LINK_BROKEN_OFF", {"result": "UNKNOWN", "kept": "yes"})
+    assert [one[:2] for one in told] == [kept, kept]
+    assert (fake.calls["checkout"], len(fake.forwarded)) == (0, 1)
 
 
 @DIFFERENTLY_FORWARDED
@@ -302,6 +368,57 @@ async def test_a_full_disk_stops_no_sale_and_is_said(tmp_path: Path) -> None:
         assert (await refused(ask(cash, "void_receipt", void)))[0] == "SPOOL_UNAVAILABLE"
 
 
+async def test_on_a_full_disk_a_fact_that_only_forward_takes_stays_with_the_till(
+    tmp_path: Path,
+) -> None:
+    """A refusal would be the end of it, and the key is closed for a live call only."""
+    fake, made = FakeServer(), fact(1, kind=AS_ANSWERED)
+    fake.closed.add(made.receipt_key.SerializeToString(deterministic=True))
+    async with (
+        serving(fake) as target,
+        cash_server(tmp_path / "spool", target, pages_max=64) as cash,
+    ):
+        await fill(cash.spool)
+        assert (await refused(ask(cash, "checkout", made)))[0] == "SPOOL_UNAVAILABLE"
+
+
+async def test_on_a_full_disk_a_void_does_not_overtake_what_waits_of_its_till(
+    tmp_path: Path,
+) -> None:
+    """The server cannot know yet what is voided."""
+
+    def before(call: str, count: int) -> None:
+        if call == "forward":
+            raise FakeError(grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
+
+    fake = FakeServer(faults=Faults(before=before))
+    void = pb.VoidRequest(receipt_key=fact(1).receipt_key, reason_code="X", cashier_id="c")
+    async with (
+        serving(fake) as target,
+        cash_server(tmp_path / "spool", target, pages_max=64) as cash,
+    ):
+        await ask(cash, "checkout", fact(1))
+        await fill(cash.spool)
+        assert (await refused(ask(cash, "void_receipt", void)))[0] == "SPOOL_UNAVAILABLE"
+    assert fake.calls["void_receipt"] == 0
+
+
+async def test_on_a_full_disk_what_the_spool_would_contradict_is_not_sold_live(
+    tmp_path: Path,
+) -> None:
+    """It was broken off and waits; then the disk is full, and it is repeated."""
+    fake, port, patient = FakeServer(), free_port(), Rules(budget_s=0.5, statement_wait_s=3_600.0)
+    spool, made = tmp_path / "spool", said_beforehand(1)
+    async with cash_server(spool, f"127.0.0.1:{port}", patient) as cash:
+        await refused(ask(cash, "checkout", made))
+        await cash.spool.do(spool_rows.read_words)  # that it was broken off is written by then
+        async with serving(fake, port):
+            with full_disk(spool):
+                reason, metadata, _ = await refused(ask(cash, "checkout", made))
+    assert (reason, metadata) == ("LINK_BROKEN_OFF", {"result": "UNKNOWN", "kept": "no"})
+    assert fake.calls["checkout"] == 0
+
+
 async def test_ceilings_bound_requests_while_cut_off_and_never_facts(tmp_path: Path) -> None:
     rules = Rules(budget_s=0.2, ceilings=Ceilings(count=2))
     rush = RushRule(failures_max=1, pause_first_s=3_600.0, pause_max_s=3_600.0)
@@ -396,6 +513,25 @@ async def test_the_clock_of_a_till_goes_with_its_receipt(tmp_path: Path) -> None
     assert abs(sent.sold_at_us - now_us - hour_us) < 60_000_000
     assert abs(sent.clock_offset_us + hour_us) < 60_000_000
     assert abs(sent.sold_at_us + sent.clock_offset_us - now_us) < 60_000_000
+
+
+@pytest.mark.parametrize("step_us", [3_600_000_000, -3_600_000_000])
+async def test_a_clock_of_ours_that_is_set_moves_no_sale(
+    step_us: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fact came before, a fact comes after; the server's clock is asked after all that."""
+    fake, port, real_ns = FakeServer(), free_port(), time.time_ns
+    async with cash_server(tmp_path / "spool", f"127.0.0.1:{port}") as cash:
+        until_s = asyncio.get_running_loop().time() + PATIENCE_S
+        sold_us = real_ns() // 1_000
+        await cash.relay.answer(Call("checkout", fact(1), until_s, sold_us))
+        monkeypatch.setattr(time, "time_ns", lambda: real_ns() + 1_000 * step_us)
+        await ask(cash, "checkout", fact(2))
+        cash.offset.add(Sample(cash.clock(), real_ns() // 1_000, cash.clock()))
+        async with serving(fake, port):
+            await until(lambda: len(fake.forwarded) == 2 and not len(cash.backlog))
+    sold = [one.sold_at_us + one.clock_offset_us - sold_us for one in fake.forwarded]
+    assert [abs(one) < 60_000_000 for one in sold] == [True, True]
 
 
 async def test_a_till_may_forward_by_itself(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from pos_sim.cash_server.backlog import Backlog, Item
 from pos_sim.cash_server.ceiling import Ceilings, Reached, Waiting, find_reached
+from pos_sim.cash_server.clock import STEP_MIN_US, WatchedClock
 from pos_sim.cash_server.clock_offset import Sample, ServerOffset, TillOffsets
 from pos_sim.cash_server.entry import Entry, Kind, Known, State, Way, find_way, is_stated_by
 from pos_sim.cash_server.link_health import LinkHealth, RushRule
@@ -36,6 +37,8 @@ WAYS = [
     (REQUEST, (*REQUEST, State.DOUBT, OTHER), Way.TRY),
     (REQUEST, (*REQUEST, State.COMMITTED, OWN), Way.TRY),
     (REQUEST, (*REQUEST, State.FENCED, OWN), Way.BROKEN_OFF),
+    (REQUEST, (*REQUEST, State.DUE, OWN), Way.BROKEN_OFF),
+    (REQUEST, (*REQUEST, State.FORWARDED, OWN), Way.BROKEN_OFF),
     (REQUEST, (*BREAK_OFF, State.FENCED, OTHER), Way.BROKEN_OFF),
     (REQUEST, (*FACT, State.DUE, OTHER), Way.BROKEN_OFF),
     (REQUEST, (*FACT, State.FORWARDED, OTHER), Way.BROKEN_OFF),
@@ -77,6 +80,7 @@ def test_a_void_does_not_overtake_what_its_till_has_sold() -> None:
 def test_only_a_sale_or_refund_says_what_became_of_a_request() -> None:
     request = known(*REQUEST, State.DOUBT)
     assert is_stated_by(request, entry(*FACT))
+    assert is_stated_by(known(*REQUEST, State.DUE), entry(*FACT))
     assert not is_stated_by(request, entry(*VOID))
     assert not is_stated_by(known(*FACT, State.DUE), entry(*FACT))
 
@@ -305,6 +309,32 @@ def test_a_clock_that_is_set_is_believed_at_once() -> None:
         offset.add(Sample(at_us, at_us + 10, at_us + 20))
     offset.add(Sample(20_000_000, 3_620_000_100, 20_000_200))
     assert offset.offset_us == 3_600_000_000
+
+
+def test_a_step_of_a_clock_is_told_once_and_a_slow_reading_is_none() -> None:
+    """What has passed by the clock that nobody sets is no step, nor is what reading takes."""
+    told: list[int] = []
+    wall_us, passed_us = [1_000_000_000], [0]
+    clock = WatchedClock(lambda: wall_us[0], lambda: wall_us[0], lambda: passed_us[0])
+    clock.on_step.append(told.append)
+    for stepped_us, step_us in ((0, 0), (STEP_MIN_US - 1, 0), (1, STEP_MIN_US), (-HOUR_US,) * 2):
+        passed_us[0] += 5_000_000
+        wall_us[0] += 5_000_000 + stepped_us
+        told.clear()
+        assert (clock(), clock()) == (wall_us[0], wall_us[0])
+        assert told == [step_us] * bool(step_us)
+
+
+def test_what_was_measured_by_a_clock_that_is_set_stays_true() -> None:
+    offset, tills = ServerOffset(), TillOffsets()
+    offset.add(Sample(1_000, 5_010, 1_020))
+    tills.told("a", till_us=700, now_us=1_000)
+    for one in (offset.stepped, tills.stepped):
+        one(HOUR_US)
+    assert offset.offset_us == 4_000 - HOUR_US
+    assert tills.offset_us("a") == 300 + HOUR_US
+    offset.add(Sample(HOUR_US + 2_000, 6_100, HOUR_US + 2_200))
+    assert offset.offset_us == 4_000 - HOUR_US  # the better one of before is kept
 
 
 def test_a_till_has_not_opened_a_receipt_in_the_future() -> None:

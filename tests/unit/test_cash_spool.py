@@ -1,13 +1,16 @@
 """The spool: durable before it says so, whole after kill -9, honest when the disk is full."""
 
 import asyncio
+import json
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -34,6 +37,66 @@ async def main():
 
 asyncio.run(main())
 """
+OPEN_ON_A_FULL_DISK = """
+import asyncio, json, resource, sys
+from pathlib import Path
+from tests.unit.test_cash_spool import admit, entry
+from pos_sim.cash_server import spool_rows
+from pos_sim.cash_server.spool import Spool, SpoolError
+from pos_sim.cash_server.status import read_status
+
+async def is_refused(spool):
+    try:
+        await admit(spool, entry(9))
+    except SpoolError:
+        return True
+    return False
+
+async def main(path):
+    # No file may grow: this is as far as the log of the spool has come.
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    most = path.with_name("spool-wal").stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    spool = Spool(path)
+    full = {
+        "waits": len(await spool.do(spool_rows.read_unsettled)),
+        "is_full": await is_refused(spool),
+        "repeated": (await admit(spool, entry(2))).way,
+        "states": read_status(path).by_state,
+    }
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    await spool.do(spool_rows.read_words)
+    print(json.dumps([full, read_status(path).by_state]))
+    await spool.close()
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+OPEN_WITHOUT_ANY_ROOM = """
+import asyncio, json, resource, sys
+from pathlib import Path
+from tests.unit.test_cash_spool import admit, entry
+from pos_sim.cash_server import spool_rows
+from pos_sim.cash_server.spool import Spool, SpoolError
+
+async def main(path):
+    spool = Spool(path)
+    await admit(spool, entry(1), is_cut=True)
+    await spool.close()
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+    spool = Spool(path)
+    waits = len(await spool.do(spool_rows.read_unsettled))
+    try:
+        await admit(spool, entry(2), is_cut=True)
+    except SpoolError:
+        waits = -waits
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    await admit(spool, entry(3), is_cut=True)
+    print(json.dumps([waits, len(await spool.do(spool_rows.read_unsettled))]))
+    await spool.close()
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
 
 
 def entry(number: int, is_fact: bool = True, body: bytes = b"body", key: bytes = b"") -> Entry:
@@ -52,9 +115,8 @@ async def unsettled(spool: Spool) -> list[tuple[int, State]]:
     return [(one.entry_id, one.state) for one in found]
 
 
-def test_kill_9_between_write_and_send(tmp_path: Path) -> None:
-    """A request is in doubt afterwards, a fact is due; nothing is missing or twice."""
-    path = tmp_path / "spool"
+def kill_between_write_and_send(path: Path) -> None:
+    """Leave two requests and a fact as a crash leaves them."""
     with subprocess.Popen(
         [sys.executable, "-c", WRITE_AND_WAIT, str(path)],
         stdout=subprocess.PIPE,
@@ -64,6 +126,12 @@ def test_kill_9_between_write_and_send(tmp_path: Path) -> None:
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"written\n"
         writer.send_signal(signal.SIGKILL)
+
+
+def test_kill_9_between_write_and_send(tmp_path: Path) -> None:
+    """A request is in doubt afterwards, a fact is due; nothing is missing or twice."""
+    path = tmp_path / "spool"
+    kill_between_write_and_send(path)
 
     async def look() -> None:
         spool = Spool(path)
@@ -97,6 +165,33 @@ async def test_a_full_disk_is_said_and_what_was_taken_stays(tmp_path: Path) -> N
     assert 0 < len(taken) < len(many)
     assert len(await unsettled(spool)) == len(taken) + 2
     await spool.close()
+
+
+def test_it_opens_on_a_full_disk_with_calls_under_way(tmp_path: Path) -> None:
+    """What a crash has left waits as it should, is not tried again, and is put right later."""
+    path = tmp_path / "spool"
+    kill_between_write_and_send(path)
+    full, there_is_room = said_by(OPEN_ON_A_FULL_DISK, path)
+    assert full == {"waits": 3, "is_full": True, "repeated": "TAKEN", "states": {"LIVE": 3}}
+    assert there_is_room == {"DOUBT": 2, "DUE": 1}
+
+
+def test_it_opens_after_a_stop_when_no_file_can_be_written(tmp_path: Path) -> None:
+    """Not even the index of the log has room: what waits is known; facts are taken when it has."""
+    assert said_by(OPEN_WITHOUT_ANY_ROOM, tmp_path / "spool") == [-1, 2]
+
+
+def said_by(program: str, path: Path) -> Any:
+    """What another process says of a spool."""
+    found = subprocess.run(
+        [sys.executable, "-c", program, str(path)],
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=PATIENCE_S,
+        check=True,
+    )
+    return json.loads(found.stdout)
 
 
 async def test_what_must_be_done_in_the_end_is_done_when_there_is_room(tmp_path: Path) -> None:
@@ -211,8 +306,49 @@ async def test_only_what_is_settled_for_long_is_pruned(tmp_path: Path) -> None:
     await spool.do(lambda rows: spool_rows.settle(rows, 2, State.FORWARDED, "", 30))
     await spool.do(lambda rows: spool_rows.settle(rows, 3, State.SET_ASIDE, "why", 10))
     assert await spool.do(lambda rows: spool_rows.prune(rows, 20, 100)) == 1
-    assert await spool.do(spool_rows.requeue) == 1
+    assert [one.entry_id for one in await spool.do(spool_rows.requeue)] == [3]
     assert await unsettled(spool) == [(3, State.DUE), (4, State.DUE)]
+    await spool.close()
+
+
+async def test_a_request_that_is_requeued_is_in_doubt_again(tmp_path: Path) -> None:
+    """It is no fact by that: what the till states of its key takes its place."""
+    spool = Spool(tmp_path / "spool")
+    await admit(spool, entry(1, is_fact=False, key=b"k"))
+    await spool.do(lambda rows: spool_rows.settle(rows, 1, State.SET_ASIDE, "why", 10))
+    (again,) = await spool.do(spool_rows.requeue)
+    assert (again.entry_id, again.state) == (1, State.DOUBT)
+    assert (await admit(spool, entry(1, key=b"k"))).stated == (1,)
+    assert await unsettled(spool) == [(2, State.DUE)]
+    await spool.close()
+
+
+async def test_only_what_came_in_this_run_is_known_by_its_clock(tmp_path: Path) -> None:
+    """What an earlier one has left may have come by a clock that was set in between."""
+    spool = Spool(tmp_path / "spool")
+    await admit(spool, entry(1), is_cut=True)
+    await spool.close()
+    spool = Spool(tmp_path / "spool")
+    await admit(spool, entry(2), is_cut=True)
+    await spool.do(lambda rows: spool_rows.shift(rows, 7))
+    left = await spool.do(spool_rows.read_unsettled)
+    assert [(one.till_offset_us, one.arrived_at_us) for one in left] == [(0, 1_001), (7, 1_009)]
+    await spool.close()
+
+
+async def test_only_what_is_not_being_tried_goes_on_its_way(tmp_path: Path) -> None:
+    """A request with an outcome is due from then on; one that is being tried is left alone."""
+    spool = Spool(tmp_path / "spool")
+    for number in range(1, 4):
+        made = replace(entry(number, is_fact=False), has_outcome=number < 3)
+        new = (await admit(spool, made)).entry
+        assert new is not None
+        if number > 1:
+            await spool.do(partial(spool_rows.give_up, entry=new))
+    going = [await spool.do(partial(spool_rows.take_out, entry_id=one)) for one in (1, 2, 3)]
+    states = [State.LIVE, State.DUE, State.DOUBT]
+    assert [one.state for one in going if one is not None] == states
+    assert [state for _, state in await unsettled(spool)] == states
     await spool.close()
 
 
