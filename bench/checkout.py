@@ -22,10 +22,10 @@ import psutil
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rich.console import Console
 
-from bench.world import checkout_requests, seed_world
+from bench.receipts import SERVICE, checkout_requests
+from bench.world import seed_world
 from loyalty.v1 import till_service_pb2 as pb
 from server.store.embedded import EmbeddedPostgres
-from server.till_servicer import SERVICE
 
 START_TIMEOUT_S = 60.0
 
@@ -41,7 +41,7 @@ class Size(NamedTuple):
 
 
 FULL = Size(accounts=100_000, promotions=100, warm_up=4_000, checkouts=12_000, rounds=3)
-SMOKE = Size(accounts=1_000, promotions=100, warm_up=100, checkouts=300, rounds=1)
+SMOKE = Size(accounts=1_000, promotions=100, warm_up=0, checkouts=300, rounds=1)
 
 
 class Measured(NamedTuple):
@@ -101,7 +101,7 @@ def _measure(
 ) -> dict[str, list[Measured]]:
     phases: dict[str, list[Measured]] = {}
     seed = 0
-    for number in range(-1, size.rounds):
+    for number in range(-1 if size.warm_up else 0, size.rounds):
         for kind in ("stream", "together", "unary"):
             for name, subject in ((f"{kind}_echo", echo), (kind, server)):
                 seed += 1

@@ -12,10 +12,10 @@ from typing import Any
 import grpc
 import uvloop
 
+from bench.receipts import SERVICE
 from loyalty.v1 import till_service_pb2 as pb
 from server.codec.message import spliced
 from server.listeners import GRPC_OPTIONS
-from server.till_servicer import SERVICE
 
 _CHECKOUT_FIELD = pb.SessionResponse.CHECKOUT_FIELD_NUMBER
 _MORE_FIELD = pb.SessionResponse.MORE_FIELD_NUMBER

@@ -35,7 +35,8 @@ from bench.checkout import (
     _stop,
     _wait_healthy,
 )
-from bench.world import checkout_requests, seed_world
+from bench.receipts import checkout_requests
+from bench.world import seed_world
 from loyalty.v1 import receipt_pb2
 from pos_sim.cash_server import spool_rows
 from pos_sim.cash_server.entry import Entry, Kind, digest_of, spell_key

@@ -15,7 +15,7 @@ import uvloop
 from hdrh.histogram import HdrHistogram
 
 from bench.load import CHANNEL_OPTIONS, TIMEOUT_MS, is_checkout, stream_bodies
-from server.till_servicer import SERVICE
+from bench.receipts import SERVICE
 
 STREAMS = 4
 READY_AHEAD = 20_000

@@ -19,11 +19,10 @@ from typing import Any
 import grpc
 import uvloop
 
-from bench.world import checkout_requests
+from bench.receipts import SERVICE, checkout_requests
 from ext.form import split
 from loyalty.v1 import till_service_pb2 as pb
 from pos_sim.session_link import next_message
-from server.till_servicer import SERVICE
 
 STREAMS = 4
 IN_FLIGHT = 256

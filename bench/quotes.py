@@ -14,9 +14,8 @@ from typing import Any
 import grpc
 import uvloop
 
-from bench.world import checkout_requests
+from bench.receipts import SERVICE, checkout_requests
 from loyalty.v1 import till_service_pb2 as pb
-from server.till_servicer import SERVICE
 
 REQUESTS = 500
 """Different ones; then they come again, which to a quote is nothing special."""

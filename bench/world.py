@@ -1,13 +1,12 @@
 """The world of the server's benchmarks: a seeded chain with its program, articles and customers."""
 
-import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
 import msgspec
 
-from loyalty.v1 import receipt_pb2, till_service_pb2
+from bench.receipts import ARTICLES, CHAIN, STORE
 from rewards import program as p
 from rewards.authored import LocalText, ProductSet
 from rewards.benefit import (
@@ -28,12 +27,8 @@ from server.store.migrate import migrate
 from server.store.partitions import ensure_partitions
 from server.store.secrets import shared_secrets
 
-CHAIN = "bench"
-STORE = "s1"
 CARD_KIND = 1
-ARTICLES = 1_000
 CATEGORIES = 100
-LINES = 10
 CUSTOMER_COLUMNS = (
     "account_id",
     "customer_id",
@@ -182,69 +177,3 @@ def _products() -> Iterator[tuple[object, ...]]:
         yield (
             CHAIN, f"sku{n}", f"Товар {n}", categories, f"b{n % 20}", [], False, False, False, 0, 1
         )  # fmt: skip
-
-
-def checkout_requests(
-    count: int, accounts: int, run: str, seed: int
-) -> Iterator[till_service_pb2.CheckoutRequest]:
-    """Checkouts with new keys: ten lines, a card, all capabilities.
-
-    Args:
-        count: how many.
-        accounts: cards are drawn evenly from these.
-        run: makes the keys of this run unlike those of any other.
-        seed: of the draw.
-    """
-    draw = random.Random(seed)
-    for n in range(count):
-        request = till_service_pb2.CheckoutRequest(closed=False)
-        till = f"t{n % 1_000}"
-        _fill_key(request.receipt_key, till, run, n)
-        _fill_sale(request.sale, till, draw, accounts)
-        yield request
-
-
-def _fill_key(key: receipt_pb2.ReceiptKey, till: str, run: str, n: int) -> None:
-    key.chain_id, key.store_id, key.till_id = CHAIN, STORE, till
-    key.business_date, key.shift_id, key.receipt_number = run, "1", str(n)
-
-
-def _fill_sale(sale: receipt_pb2.Sale, till: str, draw: random.Random, accounts: int) -> None:
-    total_minor = 0
-    for n in range(LINES):
-        price_minor = draw.randrange(1_000, 50_000)
-        pieces = draw.choice((1, 1, 1, 2, 3))
-        total_minor += price_minor * pieces
-        sale.lines.add(
-            line_id=str(n + 1),
-            sku=f"sku{draw.randrange(ARTICLES)}",
-            barcode=f"46{draw.randrange(10**11):011d}",
-            quantity_milli=pieces * 1_000,
-            unit=receipt_pb2.QUANTITY_UNIT_PIECE,
-            unit_price_scaled=price_minor,
-            unit_price_scale=2,
-            amount_minor=price_minor * pieces,
-            price_source=receipt_pb2.PRICE_SOURCE_SHELF,
-            kind=receipt_pb2.LINE_KIND_GOODS,
-            action=receipt_pb2.LINE_ACTION_SALE,
-        )
-    header = sale.header
-    header.chain_id, header.store_id, header.till_id = CHAIN, STORE, till
-    header.mode, header.till_type = receipt_pb2.SALE_MODE_LIVE, receipt_pb2.TILL_TYPE_STAFFED
-    header.cashier_id, header.shift_id = "c1", "1"
-    header.till_time_us, header.till_utc_offset_minutes = 1_750_000_000_000_000, 180
-    header.currency_code, header.language_code = "RUB", "ru"
-    header.control_totals.line_count = LINES
-    header.control_totals.amount_minor = total_minor
-    header.identifiers.add(
-        kind=receipt_pb2.IDENTIFIER_KIND_CARD,
-        value=str(draw.randrange(1, accounts + 1)),
-        entry_method=receipt_pb2.ENTRY_METHOD_SCANNED,
-    )
-    for can in ("split_line", "zero_price", "add_piece", "ask_question"):
-        setattr(header.capabilities, can, True)
-    sale.tenders.add(
-        kind=receipt_pb2.TENDER_KIND_CARD,
-        state=receipt_pb2.TENDER_STATE_PLANNED,
-        amount_minor=total_minor,
-    )

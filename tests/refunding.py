@@ -14,18 +14,21 @@ from loyalty.v1 import back_office_service_pb2 as bo
 from loyalty.v1 import receipt_pb2
 from loyalty.v1 import till_service_pb2 as pb
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
+from loyalty.v1.program_pb2 import Program
 from server.clock import set_offset
 from tests import pg
 from tests.serving import (
     PROGRAM,
     ServerProcess,
     publish,
+    publishing,
     reason_of,
     receipt_key,
     sale,
     serving,
     test_program,
     till_stub,
+    wait_loaded,
     with_totals,
 )
 
@@ -100,10 +103,8 @@ PROGRAM_BACK: dict[str, Any] = {
 }
 
 
-def publish_program(target: str, **changes: Any) -> None:
-    """Put the program of this world in force, with some keys replaced."""
-    with grpc.insecure_channel(target) as channel:
-        publish(BackOfficeServiceStub(channel), test_program(**{**PROGRAM_BACK, **changes}))
+def _program(**changes: Any) -> Program:
+    return test_program(**{**PROGRAM_BACK, **changes})
 
 
 @pytest.fixture(scope="session")
@@ -112,11 +113,11 @@ def refund_template(
 ) -> Iterator[str]:
     """A database to clone: the world of the tests, with the program of refunds in force."""
     dsn = pg.create_database(pg_server_dsn, template=seeded_template)
-    server = ServerProcess({"LOYALTY_DSN": dsn}, tmp_path_factory.mktemp("refund") / "server.log")
-    try:
-        publish_program(server.target)
-    finally:
-        assert server.stop() == 0
+    with (
+        publishing(dsn, tmp_path_factory.mktemp("refund")) as (target, clock_file),
+        grpc.insecure_channel(target) as channel,
+    ):
+        publish(BackOfficeServiceStub(channel), _program(), clock_file)
     yield urlsplit(dsn).path.removeprefix("/")
     pg.drop_database(dsn)
 
@@ -142,6 +143,12 @@ class Shop:
         """Hang up."""
         for channel in self._channels:
             channel.close()
+
+    def publish(self, **changes: Any) -> None:
+        """Put the program of this world in force at all servers, with some keys replaced."""
+        version = publish(self.office, _program(**changes), self._clock)
+        for server in self.servers:
+            wait_loaded(server, version)
 
     def at_day(self, days: float) -> None:
         """Set the clock of all servers so many days ahead."""

@@ -15,6 +15,8 @@ from typing import Any
 import grpc
 import msgspec
 from google.rpc.error_details_pb2 import ErrorInfo
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
 from grpc_status import rpc_status
 
 from loyalty.v1 import back_office_service_pb2 as bo
@@ -143,13 +145,37 @@ class ServerProcess:
         while time.monotonic() < deadline_s:
             if self.process.poll() is not None:
                 raise AssertionError(f"the server ended:\n{self._log.read_text()[-4_000:]}")
-            with grpc.insecure_channel(self.target, RECONNECT_SOON) as channel:
-                try:
-                    grpc.channel_ready_future(channel).result(timeout=1.0)
-                except grpc.FutureTimeoutError:
-                    continue
+            if _is_healthy(self.target):
                 return
         raise AssertionError("the server did not get ready in time")
+
+
+def _is_healthy(target: str) -> bool:
+    """Ask, and wait a second for who has yet to listen."""
+    # A channel's readiness is told up to 0.2 s late: the library looks for it so often.
+    with grpc.insecure_channel(target, RECONNECT_SOON) as channel:
+        health: Any = HealthStub(channel)
+        try:
+            said = health.Check(HealthCheckRequest(), timeout=1.0, wait_for_ready=True)
+        except grpc.RpcError:
+            return False
+    return bool(said.status == HealthCheckResponse.SERVING)
+
+
+@contextmanager
+def publishing(dsn: str, folder: Path) -> Iterator[tuple[str, Path]]:
+    """A server whose clock is behind by the lead; gives its target and its clock file.
+
+    Once it is moved on to when the first program that was published is in force, it is right.
+    """
+    clock_file = folder / "clock"
+    set_offset(clock_file, -PUBLISH_LEAD_US)
+    place = {"LOYALTY_DSN": dsn, "LOYALTY_CLOCK_FILE": str(clock_file)}
+    server = ServerProcess(place, folder / "server.log")
+    try:
+        yield server.target, clock_file
+    finally:
+        assert server.stop() == 0
 
 
 @contextmanager
@@ -191,8 +217,13 @@ def wait_until(is_true: Callable[[], bool], what: str, timeout_s: float = 30.0) 
         pause.wait(0.05)
 
 
-def seed(target: str) -> None:
-    """Import the world of the tests over gRPC, publish its program, wait until it is in force."""
+def seed(target: str, clock_file: Path | None = None) -> None:
+    """Import the world of the tests over gRPC, publish its program, wait until it is in force.
+
+    Args:
+        target: the server.
+        clock_file: its clock; it is moved on to when the program is in force.
+    """
     with grpc.insecure_channel(target) as channel:
         stub = BackOfficeServiceStub(channel)
         stub.ImportStores(bo.ImportStoresRequest(chain_id=CHAIN, stores=[_store()]))
@@ -200,7 +231,7 @@ def seed(target: str) -> None:
         stub.ImportProducts(bo.ImportProductsRequest(chain_id=CHAIN, products=products))
         customers = [_customer(n) for n in range(CARDS)]
         stub.ImportCustomers(bo.ImportCustomersRequest(chain_id=CHAIN, customers=customers))
-        publish(stub, test_program())
+        publish(stub, test_program(), clock_file)
 
 
 def publish(stub: Any, program: program_pb2.Program, clock_file: Path | None = None) -> int:

@@ -9,9 +9,8 @@ import pytest
 
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
 from loyalty.v1.program_pb2 import Program
-from server.clock import set_offset
 from tests import pg
-from tests.serving import ServerProcess, publish, seed
+from tests.serving import publish, publishing, seed
 
 
 @pytest.fixture(scope="session")
@@ -20,12 +19,8 @@ def seeded_template(
 ) -> Iterator[str]:
     """A database to clone: migrated, seeded, the program in force."""
     dsn = pg.create_database(pg_server_dsn, template=pg_template)
-    log = tmp_path_factory.mktemp("seed") / "server.log"
-    server = ServerProcess({"LOYALTY_DSN": dsn}, log)
-    try:
-        seed(server.target)
-    finally:
-        assert server.stop() == 0
+    with publishing(dsn, tmp_path_factory.mktemp("seed")) as (target, clock_file):
+        seed(target, clock_file)
     yield urlsplit(dsn).path.removeprefix("/")
     pg.drop_database(dsn)
 
@@ -50,12 +45,11 @@ def template_with(
         if key not in made:
             made[key] = pg.create_database(pg_server_dsn, template=seeded_template)
             folder = tmp_path_factory.mktemp("template")
-            set_offset(folder / "clock", 0)
-            place = {"LOYALTY_DSN": made[key], "LOYALTY_CLOCK_FILE": str(folder / "clock")}
-            server = ServerProcess(place, folder / "server.log")
-            with grpc.insecure_channel(server.target) as channel:
-                publish(BackOfficeServiceStub(channel), program)
-            assert server.stop() == 0
+            with (
+                publishing(made[key], folder) as (target, clock_file),
+                grpc.insecure_channel(target) as channel,
+            ):
+                publish(BackOfficeServiceStub(channel), program, clock_file)
         return urlsplit(made[key]).path.removeprefix("/")
 
     yield template_of

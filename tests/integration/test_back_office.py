@@ -11,6 +11,7 @@ from grpc_status import rpc_status
 
 from loyalty.v1 import back_office_service_pb2 as bo
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
+from server.clock import set_offset
 from tests.pg import create_database, drop_database
 from tests.serving import (
     CHAIN,
@@ -34,11 +35,14 @@ def stub(
     """A server that knows the world of the tests."""
     dsn = create_database(pg_server_dsn, template=pg_template)
     logs: Path = tmp_path_factory.mktemp("back-office")
-    with serving({"LOYALTY_DSN": dsn}, logs) as (server,):
-        seed(server.target)
+    clock_file = logs / "clock"
+    set_offset(clock_file, 0)
+    place = {"LOYALTY_DSN": dsn, "LOYALTY_CLOCK_FILE": str(clock_file)}
+    with serving(place, logs) as (server,):
+        seed(server.target, clock_file)
         with grpc.insecure_channel(server.target) as channel:
             opened: Any = BackOfficeServiceStub(channel)
-            opened.target = server.target
+            opened.target, opened.clock_file = server.target, clock_file
             yield opened
     drop_database(dsn)
 
@@ -304,7 +308,7 @@ def test_an_answer_that_its_field_does_not_offer_is_rejected(stub: Any) -> None:
         "check": "choice",
         "choices": ["female", "male"],
     }
-    publish(stub, test_program(profile_fields=[sex]))
+    publish(stub, test_program(profile_fields=[sex]), stub.clock_file)
     one = customer(answers=[answer(value="none")])
     with pytest.raises(grpc.RpcError) as refused:
         stub.ImportCustomers(bo.ImportCustomersRequest(chain_id=CHAIN, customers=[one]))
@@ -319,7 +323,7 @@ def test_an_empty_ledger_is_not_balanced(stub: Any) -> None:
 
 
 def test_a_plan_says_what_would_change_and_what_is_not_known(stub: Any) -> None:
-    publish(stub, test_program())
+    publish(stub, test_program(), stub.clock_file)
     program = test_program(till_groups=[{"group_id": "all", "stores": ["s1", "nowhere"]}])
     program.promotions[0].gives[0].percent_off.rate_bp = 1_500
     before = len(stub.ListRulesetVersions(bo.ListRulesetVersionsRequest()).versions)
@@ -407,8 +411,8 @@ def test_a_version_that_there_is_not_is_refused(stub: Any, call: str) -> None:
 
 
 def test_rolling_back_and_history(stub: Any) -> None:
-    old = publish(stub, test_program(prompts_max=1))
-    publish(stub, test_program(prompts_max=2))
+    old = publish(stub, test_program(prompts_max=1), stub.clock_file)
+    publish(stub, test_program(prompts_max=2), stub.clock_file)
     plan = stub.PlanProgram(bo.PlanProgramRequest(version=old))
     request = bo.RollBackRulesetRequest(
         version=old, published_by="test", newest_version=plan.newest_version

@@ -11,7 +11,7 @@ import pytest
 
 from loyalty.v1 import ledger_pb2
 from loyalty.v1 import till_service_pb2 as pb
-from tests.refunding import POLICIES, Shop, basket, publish_program, refund_request, settled
+from tests.refunding import POLICIES, Shop, basket, refund_request, settled
 from tests.serving import reason_of, receipt_key
 
 BASKET = bytes(range(16))
@@ -216,7 +216,7 @@ def test_refund_over_an_expiry_of_what_was_spent(shop: Shop) -> None:
 def test_refund_over_a_new_ruleset(shop: Shop) -> None:
     """The program has changed since: what the sale's own version gave is taken back."""
     shop.sell(1, basket(("sku1", 2, 100_000)))
-    publish_program(shop.targets[0], promotions=[])
+    shop.publish(promotions=[])
     back = shop.refund(2, 1, {"sku1": 1_000})
     assert settled(back) == {"points": (0, 5_000, 0, 0)}
     assert back.amount_minor == 100_000

@@ -11,7 +11,7 @@ import pytest
 from loyalty.v1 import back_office_service_pb2 as bo
 from loyalty.v1 import customer_service_pb2, ledger_pb2, receipt_pb2
 from loyalty.v1 import till_service_pb2 as pb
-from tests.refunding import Shop, basket, named, publish_program, refund_request, said, settled
+from tests.refunding import Shop, basket, named, refund_request, said, settled
 from tests.serving import CHAIN, reason_of, receipt_key, with_totals
 
 NOTHING = (0, 0, 0, 0)
@@ -154,7 +154,7 @@ def test_without_the_receipt_by_policy(shop: Shop) -> None:
     request.closed = True
     fact = shop.tills[0].Refund(request)
     assert (exceptions_of(fact), fact.amount_minor) == (["ORIGINAL_REQUIRED"], 9_900)
-    publish_program(shop.targets[0], returns={"no_original": "pay"})
+    shop.publish(returns={"no_original": "pay"})
     request.receipt_key.receipt_number, request.closed = "3", False
     paid = shop.tills[0].Refund(request)
     assert (paid.amount_minor, list(paid.exceptions)) == (9_900, [])
@@ -390,8 +390,7 @@ def giving(series_code: str) -> dict[str, Any]:
 def coupons(shop: Shop) -> Shop:
     """A shop whose coupons halve a price; it gives some to the bearer, some to the customer."""
     series = ("half", "own", "bearer")
-    publish_program(
-        shop.targets[0],
+    shop.publish(
         promotions=[
             *(by_coupon(code) for code in series), giving("own"), giving("bearer"),
         ],

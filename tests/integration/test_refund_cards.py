@@ -9,7 +9,7 @@ import pytest
 
 from loyalty.v1 import receipt_pb2
 from loyalty.v1 import till_service_pb2 as pb
-from tests.refunding import POINTS_ASSET, Shop, basket, publish_program, settled
+from tests.refunding import POINTS_ASSET, Shop, basket, settled
 from tests.serving import receipt_key, with_totals
 
 GIFT = {"code": "gift", "kind": "gift_money", "names": POINTS_ASSET["names"]}
@@ -18,7 +18,7 @@ GIFT = {"code": "gift", "kind": "gift_money", "names": POINTS_ASSET["names"]}
 @pytest.fixture
 def cards(shop: Shop) -> Shop:
     """A shop that sold the cards C-1 and C-2, with 100.00 on each."""
-    publish_program(shop.targets[0], assets=[POINTS_ASSET, GIFT], promotions=[], spend_rules=[])
+    shop.publish(assets=[POINTS_ASSET, GIFT], promotions=[], spend_rules=[])
     for number, code in enumerate(("C-1", "C-2")):
         made = basket(("card", 1, 10_000), card="")
         line = made.lines[0]

@@ -77,6 +77,7 @@ def target(place: dict[str, str], log_dir: Path, tmp_path: Path) -> Iterator[str
             publish(
                 BackOfficeServiceStub(channel),
                 test_program(promotions=PROMOTIONS, profile_fields=[BORN]),
+                clock_file,
             )
         yield servers[0].target
 

@@ -67,6 +67,13 @@ async def test_asking_what_is_pending_writes_nothing(pg_empty_dsn: str) -> None:
     assert await fetch_value(pg_empty_dsn, tables) == 0
 
 
+async def test_what_is_applied_is_not_read_again(pg_empty_dsn: str, two_files: Path) -> None:
+    await migrate(pg_empty_dsn, two_files)
+    (two_files / "20260101_01_first.sql").write_text("not to be read")
+    assert await migrate(pg_empty_dsn, two_files) == []
+    assert await pending(pg_empty_dsn, two_files) == []
+
+
 async def test_servers_that_start_at_once_apply_each_file_once(
     pg_empty_dsn: str, two_files: Path
 ) -> None:
