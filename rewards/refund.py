@@ -190,14 +190,13 @@ def decide_refund(
     rules: ProgramRules,
     sale: Sale,
     facts: Facts,
-    before: Quantities,
+    earlier: Sequence[Quantities],
     now: Quantities,
     evaluate: Evaluator,
     paid: Mapping[str, int] | None = None,
     may_refuse: bool = True,
     is_plain: bool = False,
     kept_back_minor: int = 0,
-    earlier: Sequence[Quantities] = (),
 ) -> Refund | RefundRefusal:
     """Decide a refund of part or all of a receipt.
 
@@ -205,7 +204,8 @@ def decide_refund(
         rules: the chain's rules at the version of the sale.
         sale: what was scanned then.
         facts: what was known then.
-        before: what earlier refunds have returned.
+        earlier: what had been returned in all after each refund before this one; what one of them
+            has taken of a reward with a limit is not given again.
         now: what this one returns; each quantity 1 or more.
         evaluate: the reference or the kernel.
         paid: by line_id what the till sold lines at, minor units, if not as evaluated; no discount
@@ -213,13 +213,12 @@ def decide_refund(
         may_refuse: promotions may forbid it; they may not once it is a fact.
         is_plain: nothing of the customer's own assets has paid for it after all.
         kept_back_minor: what earlier refunds have paid back less than their printed prices.
-        earlier: what had been returned in all after each refund before this one; what one of them
-            has taken of a reward is not given again.
 
     Returns:
         The difference to what is left before it; or why it is not possible. All refunds of a
         receipt together give what was paid for it, never more.
     """
+    before = earlier[-1] if earlier else {}
     refusal = _check(sale, before, now)
     if refusal is not None:
         return refusal
@@ -238,16 +237,12 @@ def decide_refund(
     printed_minor = sum([line.amount_minor for line in lines])
     keeps_minor = _keeps_back(promotions, kept_after) if paid is None else 0
     due_minor = printed_minor + kept_back_minor - keeps_minor
-    had = [kept_before]
+    had: list[_Kept] = []
     if any(promotions[grant.number].has_quota for grant in sold.grants):
-        had += [
-            _kept(rules, sale, facts, sold, one, fired, evaluate)
-            for one in earlier
-            if one != before
-        ]
+        had = [_kept(rules, sale, facts, sold, one, fired, evaluate) for one in earlier[:-1]]
     may_keep = paid is None
     given_before = _given(promotions, sold, kept_before, had, may_keep)
-    given_after = _given(promotions, sold, kept_after, [*had, kept_after], may_keep)
+    given_after = _given(promotions, sold, kept_after, [*had, kept_before], may_keep)
     return Refund(
         lines,
         clawed,
@@ -616,8 +611,8 @@ def _given(
 ) -> dict[int, int]:
     """By promotion the money's worth that is left of what it gave.
 
-    Of a reward that is the least of all that was left up to then; what promotions keep back is not
-    left, if they may.
+    Of a reward with a limit that is the least of all that was left up to then; what promotions keep
+    back is not left, if they may.
     """
     given = dict(kept.printed)
     for number, minor in _unfounded(kept).items():
@@ -625,8 +620,10 @@ def _given(
             given[number] -= minor
     for grant in sold.grants:
         worth_minor = grant.value_minor
-        if promotions[grant.number].policy.refund != "waive":
-            worth_minor = min(worth_minor, *[_worth_of(grant, one) for one in had])
+        promotion = promotions[grant.number]
+        if promotion.policy.refund != "waive":
+            upto = [kept, *had] if promotion.has_quota else [kept]
+            worth_minor = min(worth_minor, *[_worth_of(grant, one) for one in upto])
         given[grant.number] = given.get(grant.number, 0) + worth_minor
     return given
 

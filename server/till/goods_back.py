@@ -192,13 +192,13 @@ def _decided(
         if not closed:
             raise problems[0]
         return None
-    before = original.returned
+    earlier = original.returned_after_each
     if closed:
-        now, found = fitted(original.sale, before, now)
+        now, found = fitted(original.sale, original.returned, now)
         problems += [_refusal(original, one) for one in found]
         if not now:
             return None
-    args = (original.rules, original.sale, original.facts, before, now, evaluator_of(context))
+    args = (original.rules, original.sale, original.facts, earlier, now, evaluator_of(context))
     is_plain = original.by_lines is not None and original.by_lines.outcome.kind == OutcomeKind.PLAIN
     decide = partial(
         decide_refund,
@@ -206,7 +206,6 @@ def _decided(
         original.paid,
         is_plain=is_plain,
         kept_back_minor=kept_back_by(original.return_records),
-        earlier=original.returned_after_each,
     )
     decided = decide()
     if isinstance(decided, RefundRefusal):

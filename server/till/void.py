@@ -165,15 +165,15 @@ def undo(context: Context, original: Original, key_id: bytes, now_us: int) -> Un
 
 def _uses_back(context: Context, original: Original) -> UsesBack:
     """What comes back of limits over many receipts."""
-    evaluate, before = evaluator_of(context), original.returned
+    evaluate, earlier = evaluator_of(context), original.returned_after_each
     if not original.returns:
         sold = evaluate(original.rules, original.sale, original.facts, None)
         return uses_back_of_void(original.counted, sold)
     rest = {line.line_id: line.quantity_milli for line in original.sold}
-    rest, _ = fitted(original.sale, before, rest)
+    rest, _ = fitted(original.sale, original.returned, rest)
     decided = decide_refund(
-        original.rules, original.sale, original.facts, before, rest, evaluate,
-        original.paid, may_refuse=False, earlier=original.returned_after_each,
+        original.rules, original.sale, original.facts, earlier, rest, evaluate,
+        original.paid, may_refuse=False,
     )  # fmt: skip
     assert not isinstance(decided, RefundRefusal), "what is left can come back"
     customer = original.customer

@@ -37,7 +37,7 @@ def returned_of(
         return None
     quantity = Decimal(str(told["qty"]))
     now = {case.lines[0].line_id: milli(quantity)}
-    refund = decide_refund(rules, sale, facts, {}, now, evaluate)
+    refund = decide_refund(rules, sale, facts, (), now, evaluate)
     if isinstance(refund, RefundRefusal):
         return None
     taken = [one.amount_minor for one in refund.rewards if one.asset_code in (POINTS, LATER)]

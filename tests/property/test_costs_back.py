@@ -5,6 +5,8 @@ more is to be paid for with the cost than before. What has come back is not take
 but it does not come back twice either.
 """
 
+from collections.abc import Sequence
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +20,7 @@ from rewards.settling import PointsPart, ReturnRecord, Spending, comebacks_of
 from tests import make
 from tests.table.test_refund import by_reference
 
+Quantities = dict[str, int]
 Bought = tuple[ProgramRules, Sale, Facts]
 
 
@@ -58,13 +61,13 @@ def sold(draw: st.DrawFn) -> Bought:
 
 def _came_back(
     bought: Bought,
-    before: dict[str, int],
-    now: dict[str, int],
+    earlier: Sequence[Quantities],
+    now: Quantities,
     spendings: list[Spending],
     records: list[ReturnRecord],
 ) -> dict[str, int]:
     rules, sale, known = bought
-    refund = decide_refund(rules, sale, known, before, now, by_reference)
+    refund = decide_refund(rules, sale, known, earlier, now, by_reference)
     assert isinstance(refund, Refund)
     found = comebacks_of(refund, rules.program, PointsPart(0, 0), spendings, records)
     return {one.spending.promotion_id: one.amount_minor for one in found}
@@ -83,16 +86,18 @@ def test_they_give_the_most_that_one_of_them_would(bought: Bought, data: st.Data
     ]
     pieces = [line.line_id for line in sale.lines for _ in range(line.quantity_milli // 1_000)]
     records: list[ReturnRecord] = []
-    before: dict[str, int] = {}
+    earlier: list[Quantities] = []
+    returned: Quantities = {}
     given_minor: dict[str, int] = {}
     most: dict[str, int] = {}
     for line_id in data.draw(st.permutations(pieces)):
-        back = _came_back(bought, before, {line_id: 1_000}, spendings, records)
-        before[line_id] = before.get(line_id, 0) + 1_000
+        back = _came_back(bought, earlier, {line_id: 1_000}, spendings, records)
+        returned = {**returned, line_id: returned.get(line_id, 0) + 1_000}
+        earlier.append(returned)
         records.append(
             ReturnRecord((), given=tuple((key, "points", minor) for key, minor in back.items()))
         )
-        at_once = _came_back(bought, {}, before, spendings, [])
+        at_once = _came_back(bought, [], returned, spendings, [])
         for key, minor in back.items():
             given_minor[key] = given_minor.get(key, 0) + minor
         for key, minor in at_once.items():

@@ -108,8 +108,7 @@ def undone(one: Bought, steps: Sequence[Quantities], nets: dict[str, NetUse]) ->
 
 
 def decided(one: Bought, steps: Sequence[Quantities], now: Quantities) -> Refund:
-    before = steps[-1] if steps else {}
-    refund = decide_refund(one.rules, one.sale, one.facts, before, now, by_reference, earlier=steps)
+    refund = decide_refund(one.rules, one.sale, one.facts, steps, now, by_reference)
     assert isinstance(refund, Refund)
     return refund
 

@@ -48,7 +48,7 @@ def parts(data: st.DataObject, case: Case) -> list[dict[str, int]]:
 
 
 def refunded(case: Case, returns: list[dict[str, int]]) -> list[Step]:
-    before: dict[str, int] = {}
+    earlier: list[dict[str, int]] = []
     steps: list[Step] = []
     for now in returns:
         kept_minor = steps[-1].kept_back_minor if steps else 0
@@ -56,7 +56,7 @@ def refunded(case: Case, returns: list[dict[str, int]]) -> list[Step]:
             case.rules(),
             case.sale,
             case.facts,
-            before,
+            earlier,
             now,
             by_reference,
             may_refuse=False,
@@ -65,7 +65,8 @@ def refunded(case: Case, returns: list[dict[str, int]]) -> list[Step]:
         assert isinstance(refund, Refund)
         kept_minor += refund.printed_minor - refund.pay_back_minor
         steps.append(Step(refund, kept_minor))
-        before = {key: before.get(key, 0) + now.get(key, 0) for key in {*before, *now}}
+        before = earlier[-1] if earlier else {}
+        earlier.append({key: before.get(key, 0) + now.get(key, 0) for key in {*before, *now}})
     return steps
 
 

@@ -45,8 +45,8 @@ def sold(draw: st.DrawFn) -> tuple[ProgramRules, Sale]:
     return rules, make.sale(*lines)
 
 
-def _refund(rules: ProgramRules, sale: Sale, before: dict[str, int], now: dict[str, int]) -> Refund:
-    refund = decide_refund(rules, sale, make.facts(), before, now, by_reference)
+def _refund(rules: ProgramRules, sale: Sale, earlier: Steps, now: dict[str, int]) -> Refund:
+    refund = decide_refund(rules, sale, make.facts(), earlier, now, by_reference)
     assert isinstance(refund, Refund)
     return refund
 
@@ -78,16 +78,17 @@ def test_they_take_the_most_that_one_of_them_would(
     left = {one.transfer_id: one.amount_minor for one in sent}
     records: list[ReturnRecord] = []
     most_taken: dict[bytes, int] = {}
-    before: dict[str, int] = {}
+    earlier: Steps = []
     for line_id in order:
-        refund = _refund(rules, sale, before, {line_id: 1_000})
-        before[line_id] = 1_000
+        refund = _refund(rules, sale, earlier, {line_id: 1_000})
+        returned = {line_id: 1_000, **(earlier[-1] if earlier else {})}
+        earlier.append(returned)
         for cut in cuts_of(rules.program, refund, KEY, 70):
             left[cut.transfer_id] = min(left[cut.transfer_id], cut.left_minor)
         claims = claims_of(refund, rules.program, lots, records)
         claimed = tuple((*one.granted.place, one.amount_minor) for one in claims)
         records.append(ReturnRecord((), claimed=claimed))
-        at_once = _refund(rules, sale, {}, before)
+        at_once = _refund(rules, sale, [], returned)
         asked = {one.transfer_id: one.amount_minor for one in sent}
         alone = {
             cut.transfer_id: asked[cut.transfer_id] - cut.left_minor

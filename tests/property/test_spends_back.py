@@ -4,7 +4,7 @@ Where promotions keep money back, money is lowered before points are. All return
 most that one of them alone would have paid, and in money no more than in all less in points.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from hypothesis import given
@@ -92,11 +92,11 @@ def sold(draw: st.DrawFn) -> Bought:
 
 
 def returned(
-    bought: Bought, before: Quantities, now: Quantities, records: list[ReturnRecord]
+    bought: Bought, earlier: Sequence[Quantities], now: Quantities, records: list[ReturnRecord]
 ) -> ReturnRecord:
     rules, sale, facts = bought
     kept_minor = kept_back_by(records)
-    refund = decide_refund(rules, sale, facts, before, now, as_paid, kept_back_minor=kept_minor)
+    refund = decide_refund(rules, sale, facts, earlier, now, as_paid, kept_back_minor=kept_minor)
     assert isinstance(refund, Refund)
     part = pay_back(refund, records)
     found = comebacks_of(refund, rules.program, part, bought.spendings, records)
@@ -121,13 +121,15 @@ def test_they_pay_the_most_that_one_of_them_would(bought: Bought, data: st.DataO
     lines = bought.sale.lines
     pieces = [line.line_id for line in lines for _ in range(line.quantity_milli // 1_000)]
     taken = {one.asset_code: one.amount_minor for one in bought.spendings}
-    before: Quantities = {}
+    earlier: list[Quantities] = []
+    back_milli: Quantities = {}
     records: list[ReturnRecord] = []
     most_minor = most_money_minor = 0
     for line_id in data.draw(st.permutations(pieces)):
-        records.append(returned(bought, before, {line_id: 1_000}, records))
-        before = {**before, line_id: before.get(line_id, 0) + 1_000}
-        alone = returned(bought, {}, before, [])
+        records.append(returned(bought, earlier, {line_id: 1_000}, records))
+        back_milli = {**back_milli, line_id: back_milli.get(line_id, 0) + 1_000}
+        earlier.append(back_milli)
+        alone = returned(bought, [], back_milli, [])
         most_minor = max(most_minor, alone.pay_back_minor + alone.by_points_minor)
         most_money_minor = max(most_money_minor, alone.pay_back_minor)
         money_minor = sum(one.pay_back_minor for one in records)

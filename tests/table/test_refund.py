@@ -43,7 +43,8 @@ def decided(
     tenders: tuple[Tender, ...] = (),
 ) -> Refund | RefundRefusal:
     sale = make.sale(*lines, tenders=tenders)
-    return decide_refund(make.rules(*promotions), sale, facts, before or {}, now, by_reference)
+    earlier = [before] if before else []
+    return decide_refund(make.rules(*promotions), sale, facts, earlier, now, by_reference)
 
 
 def refunded(
@@ -84,14 +85,14 @@ def one_after_another(
     facts: Facts = make.facts(),  # noqa: B008 - immutable
 ) -> list[Refund]:
     """Refunds of one receipt, each knowing what those before it have kept back."""
-    before: dict[str, int] = {}
+    earlier: list[dict[str, int]] = []
     kept_minor, found = 0, []
     for now in steps:
         refund = decide_refund(
             make.rules(*promotions),
             make.sale(*lines),
             facts,
-            before,
+            earlier,
             now,
             by_reference,
             kept_back_minor=kept_minor,
@@ -99,7 +100,8 @@ def one_after_another(
         assert isinstance(refund, Refund)
         found.append(refund)
         kept_minor += refund.printed_minor - refund.pay_back_minor
-        before = {key: before.get(key, 0) + now.get(key, 0) for key in {*before, *now}}
+        before = earlier[-1] if earlier else {}
+        earlier.append({key: before.get(key, 0) + now.get(key, 0) for key in {*before, *now}})
     return found
 
 

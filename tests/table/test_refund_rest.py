@@ -51,7 +51,8 @@ def decided(
         return evaluate(rules, sale, known, allocate, only)
 
     sale = make.sale(*lines, tenders=tenders)
-    return decide_refund(make.rules(*promotions), sale, facts, before or {}, now, by_reference)
+    earlier = [before] if before else []
+    return decide_refund(make.rules(*promotions), sale, facts, earlier, now, by_reference)
 
 
 def refunded(*given: object, **others: object) -> Refund:

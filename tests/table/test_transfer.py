@@ -50,7 +50,7 @@ def test_nobody_is_sent_nothing() -> None:
 def test_a_refund_cuts_what_has_lost_its_ground(milli: int, cuts: tuple[TransferCut, ...]) -> None:
     """Half of the tea leaves half of the rate, and all of the fixed amount."""
     rules, sale, _ = given()
-    refund = decide_refund(rules, sale, make.facts(), {}, {"tea": milli}, by_reference)
+    refund = decide_refund(rules, sale, make.facts(), (), {"tea": milli}, by_reference)
     assert cuts_of(rules.program, refund, KEY, 70) == cuts  # type: ignore[arg-type]
     assert cuts_of(rules.program, refund, KEY, 0) == ()  # type: ignore[arg-type]
 

@@ -54,7 +54,7 @@ def claim(minor: int, account_id: int = 7, asset_code: str = "points") -> Claim:
 def back(
     milli: int, *comebacks: Comeback, is_gone: bool = False, claims: Sequence[Claim] = ()
 ) -> UsesBack:
-    refund = decide_refund(RULES, SALE, FACTS, {}, {"tea": milli}, by_reference)
+    refund = decide_refund(RULES, SALE, FACTS, (), {"tea": milli}, by_reference)
     assert isinstance(refund, Refund)
     return uses_back_of_refund(COUNTED, refund, claims, comebacks, is_gone)
 
@@ -97,7 +97,7 @@ def test_who_spent_and_was_taken_nothing_gets_no_bound_back() -> None:
     program = make.rules(TENTH).program
     counted = COUNTED._replace(program=program)
     rules = make.rules(TENTH)
-    refund = decide_refund(rules, SALE, FACTS, {}, {"tea": 1_000}, by_reference)
+    refund = decide_refund(rules, SALE, FACTS, (), {"tea": 1_000}, by_reference)
     assert isinstance(refund, Refund)
     found = uses_back_of_refund(counted, refund, (), (), False)
     assert found.account_uses == (PromotionUse("tenth", "2026-11", 0, -10),)
@@ -134,8 +134,8 @@ def test_what_has_lost_its_ground_before_the_last_return_is_counted_no_more() ->
     facts = make.facts(quotas=(Quota("pair", 3, -1, -1),))
     counted = COUNTED._replace(program=rules.program, nets=(), facts=facts)
     found = []
-    for before, is_gone in (({}, False), ({"tea": 1_000}, True)):
-        refund = decide_refund(rules, SALE, facts, before, {"tea": 1_000}, by_reference)
+    for earlier, is_gone in (((), False), (({"tea": 1_000},), True)):
+        refund = decide_refund(rules, SALE, facts, earlier, {"tea": 1_000}, by_reference)
         assert isinstance(refund, Refund)
         found.append(uses_back_of_refund(counted, refund, (), (), is_gone).account_uses)
     assert found == [
