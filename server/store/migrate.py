@@ -134,7 +134,7 @@ async def _pending(connection: Connection, migrations_dir: Path) -> list[str]:
             "A newer release has migrated it; run that release or a later one."
         )
     if known == applied:
-        # Reading them all is the larger part of a server's start, and tells nothing more.
+        # To read them all costs each start some 70 ms of a core, and tells nothing more.
         return []
     return [name for name in _read_migrations(migrations_dir) if name not in applied]
 
