@@ -36,6 +36,7 @@ class Smsc:
         self.seen: list[dict[str, Any]] = []
         self._process = process
         self._events: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._told: queue.Queue[dict[str, Any]] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -48,10 +49,11 @@ class Smsc:
         self._process.stdout.close()
 
     def tell(self, do: str, **command: Any) -> None:
-        """Give it a command."""
+        """Give it a command; it has obeyed when this is back, and sees nothing before that."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"do": do, **command}) + "\n")
         self._process.stdin.flush()
+        self._told.get(timeout=EVENT_S)
 
     def wait(self, event: str, count: int = 1) -> list[dict[str, Any]]:
         """Wait until it has seen so many more of an event; give those."""
@@ -87,7 +89,8 @@ class Smsc:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            self._events.put(json.loads(line))
+            event = json.loads(line)
+            (self._told if event["event"] == "told" else self._events).put(event)
 
 
 def _modules() -> Path:

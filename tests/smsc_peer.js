@@ -4,7 +4,7 @@
 // line. Commands: {do: "answers", with: [...]} for the next submissions, each "ok", "cut" (close
 // without an answer), "hold" (never answer) or a command status; {do: "receipt", ...} sends a
 // delivery receipt to every session; {do: "cut"} closes all sessions; {do: "forget"} forgets the
-// answers that are still to be given.
+// answers that are still to be given. Each is followed by an event "told".
 'use strict';
 const readline = require('readline');
 const smpp = require('smpp');
@@ -91,6 +91,7 @@ const commands = {
 readline.createInterface({ input: process.stdin }).on('line', (line) => {
   const command = JSON.parse(line);
   commands[command.do](command);
+  tell({ event: 'told' });
 }).on('close', () => process.exit(0));
 
 server.listen(Number(process.argv[2]), '127.0.0.1', () => tell({ event: 'listening' }));
