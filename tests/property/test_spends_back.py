@@ -5,7 +5,7 @@ most that one of them alone would have paid, and in money no more than in all le
 """
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,10 +51,10 @@ class Bought(NamedTuple):
         return [Spending("", one.asset_code, ((b"lot", one.amount_minor),)) for one in spends]
 
 
-def _rule(draw: st.DrawFn, asset_code: str, mode: str) -> SpendRule:
+def _rule(draw: st.DrawFn, asset_code: str, mode: Literal["discount", "tender"]) -> SpendRule:
     share_bp = draw(st.integers(1_000, 10_000))
     step_minor, value_minor = draw(st.integers(1, 9)), draw(st.integers(1, 40))
-    return SpendRule(asset_code, step_minor, value_minor, mode, share_bp)  # type: ignore[arg-type]
+    return SpendRule(asset_code, step_minor, value_minor, mode, share_bp)
 
 
 @st.composite
