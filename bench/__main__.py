@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench import bytecodes, checkout, evaluate, forward, ledger, optimum, publish
+from bench import bytecodes, checkout, evaluate, forward, ledger, optimum, publish, tills
 
 Bench = Callable[[bool, int, Console], dict[str, object]]
 
@@ -22,6 +22,7 @@ BENCHES: dict[str, Bench] = {
     "ledger": ledger.run,
     "optimum": optimum.run,
     "publish": publish.run,
+    "tills": tills.run,
 }
 
 app = typer.Typer(add_completion=False)

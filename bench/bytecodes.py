@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.load import stream_bodies
-from bench.world import seed_world
+from bench.world import bench_program, seed_world
 from server.log import set_up_log
 from server.main import composed
 from server.session import Sessions
@@ -96,7 +96,7 @@ def run(smoke: bool, servers: int, console: Console) -> dict[str, object]:
     with tempfile.TemporaryDirectory(prefix="loyalty-bench-") as place:
         data_dir = Path(place) / "postgres"
         console.print(f"seeding {accounts} accounts, {PROMOTIONS} promotions")
-        asyncio.run(seed_world(data_dir, accounts, PROMOTIONS))
+        asyncio.run(seed_world(data_dir, accounts, bench_program(PROMOTIONS)))
         with (
             EmbeddedPostgres(data_dir),
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,

@@ -23,7 +23,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rich.console import Console
 
 from bench.receipts import SERVICE, checkout_requests
-from bench.world import seed_world
+from bench.world import bench_program, seed_world
 from loyalty.v1 import till_service_pb2 as pb
 from server.store.embedded import EmbeddedPostgres
 
@@ -74,7 +74,7 @@ def run(smoke: bool, servers: int, console: Console) -> dict[str, object]:
     with tempfile.TemporaryDirectory(prefix="loyalty-bench-") as place:
         data_dir = Path(place) / "postgres"
         console.print(f"seeding {size.accounts} accounts, {size.promotions} promotions")
-        asyncio.run(seed_world(data_dir, size.accounts, size.promotions))
+        asyncio.run(seed_world(data_dir, size.accounts, bench_program(size.promotions)))
         with EmbeddedPostgres(data_dir) as embedded:
             server = _start_server(data_dir, embedded.postmaster_pid, servers)
             try:

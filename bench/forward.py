@@ -36,7 +36,7 @@ from bench.checkout import (
     _wait_healthy,
 )
 from bench.receipts import checkout_requests
-from bench.world import seed_world
+from bench.world import bench_program, seed_world
 from loyalty.v1 import receipt_pb2
 from pos_sim.cash_server import spool_rows
 from pos_sim.cash_server.entry import Entry, Kind, digest_of, spell_key
@@ -79,7 +79,7 @@ def run(smoke: bool, servers: int, console: Console) -> dict[str, object]:
     with tempfile.TemporaryDirectory(prefix="loyalty-bench-") as place:
         data_dir = Path(place) / "postgres"
         console.print(f"seeding {size.accounts} accounts")
-        asyncio.run(seed_world(data_dir, size.accounts, 100))
+        asyncio.run(seed_world(data_dir, size.accounts, bench_program(100)))
         spool = Path(place) / "spool.sqlite"
         console.print(f"spooling {size.spooled:,} receipts")
         fill_spool(spool, size.spooled, size.accounts)

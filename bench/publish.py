@@ -18,25 +18,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc
-from msgspec.structs import replace
 from rich.console import Console
 
 from bench import checkout
-from bench.world import bench_program, seed_world
+from bench.world import LIVELY, bench_program, many_promotions, seed_world
 from loyalty.v1 import back_office_service_pb2 as pb
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
-from rewards.authored import LocalText, ProductSet
-from rewards.benefit import PercentOff
 from rewards.compilation import compile_encoded
-from rewards.condition import Condition, Products, Segments, Weekdays
-from rewards.program import Program, Promotion
 from server.codec.program_pb import program_to_pb
 from server.ctl.link import CALL_TIMEOUT_S, MESSAGE_BYTES_MAX
 from server.store.embedded import EmbeddedPostgres
 
-LIVELY = 100
-"""Promotions that the quotes' articles are in; the others are of other articles."""
-NAMES = (LocalText("ru", "Скидка недели"), LocalText("en", "Discount of the week"))
 OPTIONS = (
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
@@ -95,43 +87,10 @@ def run(smoke: bool, servers: int, console: Console) -> dict[str, object]:
     console.print(f"{size.promotions} promotions compile in {compile_s:.3f} s")
     with tempfile.TemporaryDirectory(prefix="loyalty-bench-") as place:
         data_dir = Path(place) / "postgres"
-        asyncio.run(seed_world(data_dir, size.accounts, LIVELY))
+        asyncio.run(seed_world(data_dir, size.accounts, bench_program(LIVELY)))
         with EmbeddedPostgres(data_dir):
             observed = _observe(Path(place), data_dir, size, console)
     return {"compile_s_10000": round(compile_s, 3), **_figures(observed, size)}
-
-
-def many_promotions(count: int, seed: int) -> Program:
-    """The program of the quotes with more promotions for articles that they have not.
-
-    Args:
-        count: promotions in all.
-        seed: another one gives a tenth of them another rate.
-    """
-    program = bench_program(LIVELY)
-    others = tuple(_promotion(n, seed) for n in range(count - LIVELY))
-    return replace(program, promotions=program.promotions + others)
-
-
-def _promotion(n: int, seed: int) -> Promotion:
-    conditions: list[Condition] = [Segments(any_of=(f"segment{n % 50}", "everybody"))]
-    if n % 2:
-        conditions.append(Weekdays((1 + n % 7, 1 + (n + 3) % 7)))
-    if n % 5 == 0:
-        conditions.append(Products(amount_from_minor=50_000 + n))
-    changed = (n + seed) % 10 == 0
-    return Promotion(
-        f"week-{n}",
-        NAMES,
-        "price",
-        (PercentOff(500 + seed if changed else 500),),
-        priority=n % 100,
-        products=ProductSet(
-            skus=tuple(f"week{n}-{article}" for article in range(n % 8)),
-            categories=(f"week{n}",),
-        ),
-        conditions=tuple(conditions),
-    )
 
 
 def _compile_s(size: Size) -> float:

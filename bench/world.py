@@ -5,6 +5,7 @@ from pathlib import Path
 
 import asyncpg
 import msgspec
+from msgspec.structs import replace
 
 from bench.receipts import ARTICLES, CHAIN, STORE
 from rewards import program as p
@@ -19,7 +20,7 @@ from rewards.benefit import (
     ReceiptDiscount,
 )
 from rewards.compilation import compile_encoded
-from rewards.condition import ReceiptAmount
+from rewards.condition import Condition, Products, ReceiptAmount, Segments, Weekdays
 from server.clock import system_clock
 from server.main import keyed_hash
 from server.store.database import Database
@@ -55,6 +56,9 @@ PRODUCT_COLUMNS = (
 DAY_US = 86_400_000_000
 _LARGE = (ReceiptAmount(500_000),)
 _NAMES = (LocalText("ru", "Акция"), LocalText("en", "Offer"))
+_WEEKLY = (LocalText("ru", "Скидка недели"), LocalText("en", "Discount of the week"))
+LIVELY = 100
+"""Promotions that the receipts' articles are in; those beyond are of other articles."""
 
 
 def bench_program(promotions: int) -> p.Program:
@@ -98,6 +102,39 @@ def _price_promotion(n: int) -> p.Promotion:
     return p.Promotion(f"p{n}", _NAMES, "price", (gives,), priority=n % 7, products=products)
 
 
+def many_promotions(count: int, seed: int) -> p.Program:
+    """The program of the quotes with more promotions for articles that they have not.
+
+    Args:
+        count: promotions in all, LIVELY or more.
+        seed: another one gives a tenth of them another rate.
+    """
+    program = bench_program(LIVELY)
+    others = tuple(_weekly_promotion(n, seed) for n in range(count - LIVELY))
+    return replace(program, promotions=program.promotions + others)
+
+
+def _weekly_promotion(n: int, seed: int) -> p.Promotion:
+    conditions: list[Condition] = [Segments(any_of=(f"segment{n % 50}", "everybody"))]
+    if n % 2:
+        conditions.append(Weekdays((1 + n % 7, 1 + (n + 3) % 7)))
+    if n % 5 == 0:
+        conditions.append(Products(amount_from_minor=50_000 + n))
+    changed = (n + seed) % 10 == 0
+    return p.Promotion(
+        f"week-{n}",
+        _WEEKLY,
+        "price",
+        (PercentOff(500 + seed if changed else 500),),
+        priority=n % 100,
+        products=ProductSet(
+            skus=tuple(f"week{n}-{article}" for article in range(n % 8)),
+            categories=(f"week{n}",),
+        ),
+        conditions=tuple(conditions),
+    )
+
+
 def _asset(code: str, kind: str) -> p.Asset:
     forms = (p.PluralForm("other", "баллов"),)
     names = (p.AssetName("ru", forms),)
@@ -115,13 +152,13 @@ def _link(n: int) -> p.CrossSellLink:
     return p.CrossSellLink(f"l{n}", ProductSet(categories=(f"c{n}",)), show, texts)
 
 
-async def seed_world(data_dir: Path, accounts: int, promotions: int) -> None:
+async def seed_world(data_dir: Path, accounts: int, program: p.Program) -> None:
     """Fill an embedded database once; a filled one is left as it is.
 
     Args:
         data_dir: of the embedded PostgreSQL.
         accounts: customers to make.
-        promotions: in the program.
+        program: what is in force.
     """
     database = Database(None, data_dir, "bench-seed")
     dsn = await database.ensure_running()
@@ -133,7 +170,7 @@ async def seed_world(data_dir: Path, accounts: int, promotions: int) -> None:
         connection = await asyncpg.connect(dsn)
         try:
             if not await connection.fetchval("select exists (select from account)"):
-                await _fill(connection, secrets[min(secrets)], accounts, promotions)
+                await _fill(connection, secrets[min(secrets)], accounts, program)
         finally:
             await connection.close()
     finally:
@@ -141,7 +178,10 @@ async def seed_world(data_dir: Path, accounts: int, promotions: int) -> None:
 
 
 async def _fill(
-    connection: "asyncpg.Connection[asyncpg.Record]", secret: bytes, accounts: int, count: int
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    secret: bytes,
+    accounts: int,
+    program: p.Program,
 ) -> None:
     hash_identifier = keyed_hash(secret)
     await connection.execute(
@@ -152,12 +192,12 @@ async def _fill(
     await connection.copy_records_to_table("product", records=_products(), columns=PRODUCT_COLUMNS)
     await connection.execute("update feed set change = 1")
     now_us = system_clock()
-    compiled = compile_encoded(1, (bench_program(count),))
+    compiled = compile_encoded(1, (program,))
     await connection.execute(
         "insert into ruleset_version values (1, $1, $1, 'bench', $2, $3, $4)",
         now_us - DAY_US,
-        count,
-        msgspec.msgpack.encode((bench_program(count),)),
+        len(program.promotions),
+        msgspec.msgpack.encode((program,)),
         compiled,
     )
     numbers = range(1, accounts + 1)
