@@ -1,7 +1,8 @@
 """The world of the server's benchmarks: a seeded chain with its program, articles and customers."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import asyncpg
 import msgspec
@@ -30,16 +31,34 @@ from server.store.secrets import shared_secrets
 
 CARD_KIND = 1
 CATEGORIES = 100
-CUSTOMER_COLUMNS = (
-    "account_id",
-    "customer_id",
-    "chain_id",
-    "customer_number",
-    "state",
-    "language_code",
-    "segments",
-    "field_state",
-)
+ACCOUNTS_AT_ONCE = 100_000
+_INSERT_ACCOUNTS = """
+insert into account (account_id, version)
+select n, 1 from generate_series($1::bigint, $2::bigint) n
+"""
+_INSERT_CUSTOMERS = """
+insert into customer (account_id, customer_id, chain_id, customer_number, state, language_code,
+                      segments, field_state)
+select n, n, $3::text, n::text, 1, 'ru', '{a}', $4::text::jsonb
+  from generate_series($1::bigint, $2::bigint) n
+"""
+_INSERT_BALANCES = """
+insert into balance (account_id, asset_code, amount_minor)
+select n, 'points', $3::bigint from generate_series($1::bigint, $2::bigint) n
+"""
+_INSERT_LOTS = """
+insert into lot (account_id, lot_id, asset_code, granted_minor, remaining_minor, active_from_us,
+                 expires_at_us, promotion_id)
+select n, sha224(int8send(n)), 'points', $3::bigint, $3, $4::bigint, 0, 'points'
+  from generate_series($1::bigint, $2::bigint) n
+"""
+_INSERT_POSTINGS = """
+insert into posting (account_id, transfer_id, leg, book, party_id, promotion_id, asset_code,
+                     amount_minor, effective_at_us, recorded_at_us)
+select n, sha224(int8send(n)), leg, leg, '', 'points', 'points',
+       case leg when 1 then $3::bigint else -$3 end, $4::bigint, $4
+  from generate_series($1::bigint, $2::bigint) n, generate_series(1, 2) leg
+"""
 PRODUCT_COLUMNS = (
     "chain_id",
     "sku",
@@ -59,6 +78,14 @@ _NAMES = (LocalText("ru", "Акция"), LocalText("en", "Offer"))
 _WEEKLY = (LocalText("ru", "Скидка недели"), LocalText("en", "Discount of the week"))
 LIVELY = 100
 """Promotions that the receipts' articles are in; those beyond are of other articles."""
+
+
+Progress = Callable[[int], None]
+_Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+def _unseen(count: int) -> None:
+    """Nobody looks."""
 
 
 def bench_program(promotions: int) -> p.Program:
@@ -152,13 +179,22 @@ def _link(n: int) -> p.CrossSellLink:
     return p.CrossSellLink(f"l{n}", ProductSet(categories=(f"c{n}",)), show, texts)
 
 
-async def seed_world(data_dir: Path, accounts: int, program: p.Program) -> None:
+async def seed_world(
+    data_dir: Path,
+    accounts: int,
+    program: p.Program,
+    points_minor: int = 0,
+    progress: Progress = _unseen,
+) -> None:
     """Fill an embedded database once; a filled one is left as it is.
 
     Args:
         data_dir: of the embedded PostgreSQL.
         accounts: customers to make.
         program: what is in force.
+        points_minor: what each customer has, in one lot. The commit keys of the receipts that
+            would have given it are not made, so an audit finds them missing.
+        progress: told how many more customers there are.
     """
     database = Database(None, data_dir, "bench-seed")
     dsn = await database.ensure_running()
@@ -170,20 +206,16 @@ async def seed_world(data_dir: Path, accounts: int, program: p.Program) -> None:
         connection = await asyncpg.connect(dsn)
         try:
             if not await connection.fetchval("select exists (select from account)"):
-                await _fill(connection, secrets[min(secrets)], accounts, program)
+                await _fill_chain(connection, program)
+                hash_identifier = keyed_hash(secrets[min(secrets)])
+                await _fill_customers(connection, hash_identifier, accounts, points_minor, progress)
         finally:
             await connection.close()
     finally:
         await database.close()
 
 
-async def _fill(
-    connection: "asyncpg.Connection[asyncpg.Record]",
-    secret: bytes,
-    accounts: int,
-    program: p.Program,
-) -> None:
-    hash_identifier = keyed_hash(secret)
+async def _fill_chain(connection: _Connection, program: p.Program) -> None:
     await connection.execute(
         "insert into store values ($1, $2, 'Europe/Moscow', 'RUB', 'ru', '{}', 'Bench', 1)",
         CHAIN,
@@ -200,15 +232,34 @@ async def _fill(
         msgspec.msgpack.encode((program,)),
         compiled,
     )
-    numbers = range(1, accounts + 1)
-    await connection.copy_records_to_table(
-        "account", records=((n, 1) for n in numbers), columns=("account_id", "version")
-    )
+
+
+async def _fill_customers(
+    connection: _Connection,
+    hash_identifier: Callable[[str, int, str], bytes],
+    accounts: int,
+    points_minor: int,
+    progress: Progress,
+) -> None:
+    now_us = system_clock()
     fields = f'{{"field0": [{now_us}, null], "field5": [{now_us - 400 * DAY_US}, null]}}'
-    customers = ((n, n, CHAIN, str(n), 1, "ru", ["a"], fields) for n in numbers)
-    await connection.copy_records_to_table("customer", records=customers, columns=CUSTOMER_COLUMNS)
-    identifiers = ((hash_identifier(CHAIN, CARD_KIND, str(n)), 1, n, n) for n in numbers)
-    await connection.copy_records_to_table("identifier", records=identifiers)
+    for first, last in _portions(accounts):
+        await connection.execute(_INSERT_ACCOUNTS, first, last)
+        await connection.execute(_INSERT_CUSTOMERS, first, last, CHAIN, fields)
+        numbers = range(first, last + 1)
+        identifiers = ((hash_identifier(CHAIN, CARD_KIND, str(n)), 1, n, n) for n in numbers)
+        await connection.copy_records_to_table("identifier", records=identifiers)
+        if points_minor:
+            await connection.execute(_INSERT_BALANCES, first, last, points_minor)
+            await connection.execute(_INSERT_LOTS, first, last, points_minor, now_us)
+            await connection.execute(_INSERT_POSTINGS, first, last, points_minor, now_us)
+        progress(len(numbers))
+
+
+def _portions(accounts: int) -> Iterator[tuple[int, int]]:
+    """First and last account of each."""
+    for first in range(1, accounts + 1, ACCOUNTS_AT_ONCE):
+        yield first, min(first + ACCOUNTS_AT_ONCE - 1, accounts)
 
 
 def _products() -> Iterator[tuple[object, ...]]:
