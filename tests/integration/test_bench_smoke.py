@@ -81,6 +81,29 @@ def test_forward_prints_one_json_object_and_loses_nothing() -> None:
 
 
 @pytest.mark.timeout(180)
+def test_tills_prints_one_json_object_and_all_are_answered() -> None:
+    """`python -m bench tills --json` prints one object; nothing is refused, late or cut short."""
+    command = [sys.executable, "-m", "bench", "tills", "--smoke", "--json"]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    figures = json.loads(found.stdout)
+    assert figures["offered"] == 40, "a quote and a checkout of each of twenty tills"
+    assert figures["answered_share"] == figures["complete_share"] == 1
+    assert 0 < figures["all_p50_ms"] <= figures["all_p99_ms"] <= figures["all_max_ms"]
+    assert figures["server_memory_mib"] > 0
+
+
+@pytest.mark.long
+@pytest.mark.timeout(180)
+def test_customers_prints_one_json_object() -> None:
+    """`python -m bench customers --json` prints one object with the promised figures."""
+    command = [sys.executable, "-m", "bench", "customers", "--smoke", "--json"]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    figures = json.loads(found.stdout)
+    assert figures["many_share"] > 0
+    assert figures["customers"] == 2_000
+
+
+@pytest.mark.timeout(180)
 def test_a_benchmark_that_is_ended_leaves_nothing_behind() -> None:
     """SIGTERM amid the measurement: server, echo, load and PostgreSQL end with it."""
     command = [sys.executable, "-m", "bench", "checkout", "--smoke"]
