@@ -105,9 +105,11 @@ def decide_cross_sell(
 def quoted_lines(sale: Sale, evaluation: Evaluated) -> tuple[QuotedLine, ...]:
     """The lines that promotions changed, as a token keeps them: without what is spent on them."""
     return tuple(
-        (line.line_id, line.quantity_milli, outcome.price_minor)
-        for line, outcome in zip(sale.lines, evaluation.outcomes, strict=True)
-        if outcome is not None and outcome.adjustments
+        [
+            (line.line_id, line.quantity_milli, outcome.price_minor)
+            for line, outcome in zip(sale.lines, evaluation.outcomes, strict=True)
+            if outcome is not None and outcome.adjustments
+        ]
     )
 
 
@@ -126,6 +128,8 @@ def differences(
     Returns:
         The lines whose price for the same quantity is another, in the order of the sale.
     """
+    if same_sale and quoted_lines(sale, evaluation) == quoted:
+        return ()
     reason = DifferenceReason.FACTS_CHANGED if same_sale else DifferenceReason.SALE_CHANGED
     by_line = {line_id: (milli, minor) for line_id, milli, minor in quoted}
     found = []

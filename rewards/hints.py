@@ -1,6 +1,6 @@
 """Hints: how little a customer would have to add, and for what. For an open receipt only."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
@@ -66,7 +66,8 @@ def find_hints(
     near = [entry for entry in evaluation.trace if _is_near(entry, near_minor)]
     if near:
         settled = _Settled(rules, facts, evaluation.trace)
-        found += [_of_entry(rules, sale, facts, entry) for entry in near if settled.allows(entry)]
+        sets = rules.sets.of_each([line.sku for line in sale.lines], facts.products_by_sku)
+        found += [_of_entry(rules, sale, sets, entry) for entry in near if settled.allows(entry)]
     best: dict[int, Hint] = {}
     for hint in sorted(filter(None, found), key=_rank):
         best.setdefault(hint.number, hint)
@@ -120,12 +121,14 @@ class _Settled:
         return isinstance(benefit, PriceBenefit) or self._earns or not needs_customer(benefit)
 
 
-def _of_entry(rules: ProgramRules, sale: Sale, facts: Facts, entry: TraceEntry) -> Hint | None:
+def _of_entry(
+    rules: ProgramRules, sale: Sale, sets: Sequence[tuple[int, ...]], entry: TraceEntry
+) -> Hint | None:
     if entry.condition in _BY_AMOUNT:
         return Hint(entry.number, missing_minor=entry.missing)
     promotion = rules.program.promotions[entry.number]
     set_number = _asked_set(promotion, entry)
-    positions = _positions(rules, sale, facts, set_number) if set_number is not None else []
+    positions = _positions(sale, sets, set_number) if set_number is not None else []
     if any(sale.lines[position].unit != Unit.PIECE for position in positions):
         return None
     alone = len({sale.lines[position].sku for position in positions}) == 1
@@ -141,14 +144,14 @@ def _asked_set(promotion: CompiledPromotion, entry: TraceEntry) -> int | None:
     return promotion.target if others <= {promotion.target} else None
 
 
-def _positions(rules: ProgramRules, sale: Sale, facts: Facts, set_number: int) -> list[int]:
-    """Lines with articles of a set, by line_id."""
-    products = facts.products_by_sku
+def _positions(sale: Sale, sets: Sequence[tuple[int, ...]], set_number: int) -> list[int]:
+    """Lines with articles of a set, by line_id; `sets` are those that each line's article is in."""
+    lines = sale.lines
     found = [
         position
-        for position, line in enumerate(sale.lines)
-        if not line.cancelled
-        and line.action == LineAction.SALE
-        and set_number in rules.sets.of(line.sku, products.get(line.sku))
+        for position, numbers in enumerate(sets)
+        if set_number in numbers
+        and not lines[position].cancelled
+        and lines[position].action == LineAction.SALE
     ]
-    return sorted(found, key=lambda position: sale.lines[position].line_id)
+    return sorted(found, key=lambda position: lines[position].line_id)
