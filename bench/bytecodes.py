@@ -1,4 +1,4 @@
-"""What a durable Checkout on a stream runs through in the server: bytecodes and Python frames.
+"""What calls on a stream run through in the server: bytecodes and Python frames.
 
 Of all that is measured here the only thing that no other load on the machine can change, so it
 shows what a change of the code is worth before its time can be told from noise. Sessions and
@@ -20,7 +20,8 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench.load import stream_bodies
+from bench.load import quote_bodies, quoted_bodies, stream_bodies
+from bench.receipts import checkout_requests
 from bench.world import bench_program, seed_world
 from server.log import set_up_log
 from server.main import composed
@@ -44,14 +45,14 @@ class _Stream:
     def __init__(self, bodies: list[bytes]) -> None:
         self._bodies: Iterator[bytes] = iter(bodies)
         self._room = asyncio.Semaphore(IN_FLIGHT)
-        self.answered = 0
+        self.answers: list[bytes] = []
 
     async def read(self) -> object:
         await self._room.acquire()
         return next(self._bodies, grpc.aio.EOF)
 
     async def write(self, message: bytes) -> None:
-        self.answered += 1
+        self.answers.append(message)
         self._room.release()
 
 
@@ -89,7 +90,8 @@ def run(smoke: bool, servers: int, console: Console) -> dict[str, object]:
         console: where the files that most is spent in go.
 
     Returns:
-        `bytecodes` and `frames` (begun or resumed) a Checkout.
+        `bytecodes` and `frames` (begun or resumed) of a durable Checkout without a quote; the same
+        of a Quote, and of a Checkout with its token.
     """
     set_up_log("warning")
     accounts, count = (1_000, 128) if smoke else (20_000, 1_024)
@@ -101,30 +103,48 @@ def run(smoke: bool, servers: int, console: Console) -> dict[str, object]:
             EmbeddedPostgres(data_dir),
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
-            counter = runner.run(_counted(Settings(data_dir=data_dir), accounts, count))
-    _show(counter, count, console)
-    return {
-        "bytecodes": round(counter.bytecodes.total() / count),
-        "frames": round(counter.frames.total() / count),
-        "checkouts": count,
-    }
+            settings = Settings(data_dir=data_dir)
+            checkout, quote, quoted = runner.run(_counted(settings, accounts, count))
+    _show(checkout, count, console)
+    figures: dict[str, object] = {"checkouts": count}
+    for name, counter in (("", checkout), ("quote_", quote), ("quoted_checkout_", quoted)):
+        figures[f"{name}bytecodes"] = round(counter.bytecodes.total() / count)
+        figures[f"{name}frames"] = round(counter.frames.total() / count)
+    return figures
 
 
-async def _counted(settings: Settings, accounts: int, count: int) -> _Counter:
+async def _counted(settings: Settings, accounts: int, count: int) -> tuple[_Counter, ...]:
     async with composed(settings) as context:
-        sessions, counter = Sessions(TillCalls(context)), _Counter()
-        await _sell(sessions, stream_bodies(WARM_UP, accounts, "warm-up", 1))
-        bodies = stream_bodies(count, accounts, "counted", 2)
-        with counter:
-            await _sell(sessions, bodies)
-    return counter
+        sessions = Sessions(TillCalls(context))
+        await _each_counted(sessions, WARM_UP, accounts, 1)
+        return await _each_counted(sessions, count, accounts, 2)
 
 
-async def _sell(sessions: Sessions, bodies: list[bytes]) -> None:
+async def _each_counted(
+    sessions: Sessions, count: int, accounts: int, seed: int
+) -> tuple[_Counter, ...]:
+    """What checkouts, then quotes, then the checkouts of what was quoted run through."""
+    checkout, quote, quoted = _Counter(), _Counter(), _Counter()
+    bodies = stream_bodies(count, accounts, f"alone {seed}", seed)
+    with checkout:
+        await _sell(sessions, bodies)
+    requests = list(checkout_requests(count, accounts, f"quoted {seed}", seed))
+    bodies = quote_bodies(requests)
+    with quote:
+        answers = await _sell(sessions, bodies)
+    bodies = quoted_bodies(requests, answers)
+    with quoted:
+        await _sell(sessions, bodies)
+    return checkout, quote, quoted
+
+
+async def _sell(sessions: Sessions, bodies: list[bytes]) -> list[bytes]:
     """Send all on a few streams, and wait for the answers."""
     streams: list[Any] = [_Stream(bodies[n::STREAMS]) for n in range(STREAMS)]
     await asyncio.gather(*[sessions.handle(None, stream) for stream in streams])
-    assert sum(stream.answered for stream in streams) == len(bodies), "each call is answered"
+    answers = [answer for stream in streams for answer in stream.answers]
+    assert len(answers) == len(bodies), "each call is answered"
+    return answers
 
 
 def _show(counter: _Counter, count: int, console: Console) -> None:

@@ -11,8 +11,9 @@ import asyncio
 import json
 import sys
 import time
+import uuid
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -48,12 +49,34 @@ class RefusedError(Exception):
 
 def stream_bodies(count: int, accounts: int, run: str, seed: int) -> list[bytes]:
     """Session messages, correlation ids from 1."""
+    return _messages(checkout_requests(count, accounts, run, seed))
+
+
+def _messages(requests: Iterable[pb.CheckoutRequest]) -> list[bytes]:
     return [
         pb.SessionRequest(
             correlation_id=n, timeout_ms=TIMEOUT_MS, checkout=request
         ).SerializeToString()
-        for n, request in enumerate(checkout_requests(count, accounts, run, seed), start=1)
+        for n, request in enumerate(requests, start=1)
     ]
+
+
+def quote_bodies(requests: Sequence[pb.CheckoutRequest]) -> list[bytes]:
+    """Session messages with the quotes of checkouts, each a basket; correlation ids from 1."""
+    bodies = []
+    for n, request in enumerate(requests, start=1):
+        request.basket_id = uuid.uuid4().bytes
+        quote = pb.QuoteRequest(basket_id=request.basket_id, sale=request.sale)
+        message = pb.SessionRequest(correlation_id=n, timeout_ms=TIMEOUT_MS, quote=quote)
+        bodies.append(message.SerializeToString())
+    return bodies
+
+
+def quoted_bodies(requests: Sequence[pb.CheckoutRequest], answers: Sequence[bytes]) -> list[bytes]:
+    """Session messages with checkouts, each with the token that its quote was answered with."""
+    for answer in map(pb.SessionResponse.FromString, answers):
+        requests[answer.correlation_id - 1].token = answer.quote.token
+    return _messages(requests)
 
 
 def unary_bodies(count: int, accounts: int, run: str, seed: int) -> list[bytes]:

@@ -42,7 +42,8 @@ def test_bytecodes_are_counted() -> None:
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     figures = json.loads(found.stdout)
     assert figures["checkouts"] == 128
-    assert 0 < figures["frames"] < figures["bytecodes"]
+    for kind in ("", "quote_", "quoted_checkout_"):
+        assert 0 < figures[f"{kind}frames"] < figures[f"{kind}bytecodes"]
     assert "server/till/checkout.py" in found.stderr
 
 
