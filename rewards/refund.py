@@ -25,8 +25,8 @@ from rewards.limits import MILLI
 from rewards.rewarding import Grant
 from rewards.rounding import floor_div
 from rewards.ruleset import REWARD_LANE, CompiledPromotion, ProgramRules
-from rewards.runs import LineOutcome, Run
-from rewards.sale import Line, LineAction, Sale, Tender, Unit
+from rewards.runs import LineOutcome, Run, not_taken
+from rewards.sale import Line, LineAction, Outcome, OutcomeKind, Sale, Tender, Unit
 
 Evaluator = Callable[[ProgramRules, Sale, Facts, Collection[int] | None], Evaluation]
 """Evaluates a receipt; the last argument names the promotions that may take part."""
@@ -173,6 +173,28 @@ class Refund(Struct, frozen=True):
         return sum([line.amount_minor for line in self.lines])
 
 
+class Settlement(Struct, frozen=True):
+    """How it was settled that a till has sold a committed sale otherwise than it was answered.
+
+    What it did not take of the customer's own assets has come back, and what promotions had kept
+    back for goods that came back before is let go.
+
+    Attributes:
+        outcome: PLAIN or OTHER.
+        is_since: it came after the last return, and promotions may have kept money back until then.
+    """
+
+    outcome: Outcome
+    is_since: bool = False
+
+
+class PaidOut(Struct, frozen=True):
+    """What earlier refunds have paid back, minor units of money: in points, and otherwise."""
+
+    money_minor: int = 0
+    by_points_minor: int = 0
+
+
 class _Kept(Struct, frozen=True):
     """What is left of a receipt after some returns, evaluated.
 
@@ -195,8 +217,8 @@ def decide_refund(
     evaluate: Evaluator,
     paid: Mapping[str, int] | None = None,
     may_refuse: bool = True,
-    is_plain: bool = False,
-    kept_back_minor: int = 0,
+    settled: Settlement | None = None,
+    paid_out: PaidOut | None = None,
 ) -> Refund | RefundRefusal:
     """Decide a refund of part or all of a receipt.
 
@@ -211,12 +233,13 @@ def decide_refund(
         paid: by line_id what the till sold lines at, minor units, if not as evaluated; no discount
             of a promotion is on them, so that none keeps money back.
         may_refuse: promotions may forbid it; they may not once it is a fact.
-        is_plain: nothing of the customer's own assets has paid for it after all.
-        kept_back_minor: what earlier refunds have paid back less than their printed prices.
+        settled: how that was settled; without it all that the customer's own assets were to pay
+            was taken.
+        paid_out: what earlier refunds have paid back; without it their printed prices.
 
     Returns:
         The difference to what is left before it; or why it is not possible. All refunds of a
-        receipt together give what was paid for it, never more.
+        receipt together give what was paid for it, never more, by what is known at the last one.
     """
     before = earlier[-1] if earlier else {}
     refusal = _check(sale, before, now)
@@ -231,26 +254,27 @@ def decide_refund(
     forbidden = _forbidden(promotions, kept_before, kept_after) if may_refuse else None
     if forbidden is not None:
         return RefundRefusal(RefundProblem.FORBIDDEN, number=forbidden)
-    prices = _prices(sale, sold, paid)
-    lines = _refunded(sale, prices, before, now)
+    prices = _prices(sale, sold, paid, settled)
     clawed = _clawed(promotions, kept_before, kept_after) if paid is None else ()
-    printed_minor = sum([line.amount_minor for line in lines])
+    points = () if _is_plain(settled) else _points(facts, prices, after)
     keeps_minor = _keeps_back(promotions, kept_after) if paid is None else 0
-    due_minor = printed_minor + kept_back_minor - keeps_minor
+    out_minor = _printed_of(prices, before) if paid_out is None else _out(paid_out, points)
+    due_minor = _printed_of(prices, after) - out_minor - keeps_minor
     had: list[_Kept] = []
     if any(promotions[grant.number].has_quota for grant in sold.grants):
         had = [_kept(rules, sale, facts, sold, one, fired, evaluate) for one in earlier[:-1]]
     may_keep = paid is None
-    given_before = _given(promotions, sold, kept_before, had, may_keep)
+    kept_money = may_keep or (settled is not None and settled.is_since)
+    given_before = _given(promotions, sold, kept_before, had, kept_money)
     given_after = _given(promotions, sold, kept_after, [*had, kept_before], may_keep)
     return Refund(
-        lines,
+        _refunded(sale, prices, before, now),
         clawed,
         _taken(promotions, kept_before, kept_after),
         _costs(promotions, kept_before.evaluation, kept_after.evaluation),
         max(0, due_minor),
         max(0, -due_minor),
-        () if is_plain else _points(facts, prices, after),
+        points,
         sold,
         kept_before.evaluation,
         kept_after.evaluation,
@@ -457,17 +481,39 @@ def _tender_left(tender: Tender, left_minor: int, before_minor: int) -> Tender:
     return msgspec.structs.replace(tender, amount_minor=amount_minor)
 
 
-def _prices(sale: Sale, sold: Evaluation, paid: Mapping[str, int] | None) -> dict[str, LineOutcome]:
-    """By line_id at what each line was sold."""
+def _prices(
+    sale: Sale, sold: Evaluation, paid: Mapping[str, int] | None, settled: Settlement | None
+) -> dict[str, LineOutcome]:
+    """By line_id at what each line was sold, and what the customer's own assets paid besides."""
     found: dict[str, LineOutcome] = {}
+    stated = {} if settled is None or _is_plain(settled) else dict(settled.outcome.lines)
     for line, outcome in zip(sale.lines, sold.outcomes, strict=True):
-        if outcome is not None and _is_sold(line):
-            found[line.line_id] = outcome
-            if paid is not None:
-                minor = paid.get(line.line_id, line.amount_minor)
-                run = Run(line.quantity_milli, 0, minor)
-                found[line.line_id] = LineOutcome(minor, (run,), (), ())
+        if outcome is None or not _is_sold(line):
+            continue
+        minor, runs, spent = outcome.amount_minor, outcome.runs, outcome.spent
+        if paid is not None:
+            minor = paid.get(line.line_id, line.amount_minor)
+            runs = (Run(line.quantity_milli, 0, minor),)
+        if settled is not None:
+            back = not_taken(outcome, stated.get(line.line_id, line.amount_minor))
+            pairs = zip(spent, back, strict=True)
+            spent = tuple([(code, due - missing) for (code, due), (_, missing) in pairs])
+        found[line.line_id] = LineOutcome(minor, runs, (), spent)
     return found
+
+
+def _is_plain(settled: Settlement | None) -> bool:
+    """Whether nothing of the customer's own assets has paid after all."""
+    return settled is not None and settled.outcome.kind == OutcomeKind.PLAIN
+
+
+def _out(paid_out: PaidOut, points: Sequence[PointsBack]) -> int:
+    """What earlier refunds have paid back of what was paid, minor units of money.
+
+    What came back in points is none of it as far as no points were taken after all.
+    """
+    taken_minor = sum([one.upto_minor for one in points])
+    return paid_out.money_minor + min(paid_out.by_points_minor, taken_minor)
 
 
 def _refunded(
@@ -482,6 +528,10 @@ def _refunded(
             amount_minor = upto_minor - _printed_minor(prices[line.line_id], gone_milli)
             found.append(RefundedLine(line.line_id, quantity_milli, amount_minor))
     return tuple(found)
+
+
+def _printed_of(prices: Mapping[str, LineOutcome], returned: Quantities) -> int:
+    return sum([_printed_minor(prices[line_id], milli) for line_id, milli in returned.items()])
 
 
 def _printed_minor(outcome: LineOutcome, quantity_milli: int) -> int:

@@ -15,7 +15,7 @@ from rewards.journal import Journal
 from rewards.ledger import NOTHING, Book, Holdings, Movement, OwnedLot
 from rewards.outcome import Statement, is_plain, paid_by_line, plain_sale
 from rewards.quota import NetUse
-from rewards.refund import Evaluator
+from rewards.refund import Evaluator, Settlement
 from rewards.refusal import Reason, Refusal
 from rewards.ruleset import ProgramRules
 from rewards.sale import Line, LineAction, Outcome, OutcomeKind, ReceiptKey, Sale
@@ -153,6 +153,17 @@ class Original(NamedTuple):
         kinds = (OutcomeKind.PLAIN, OutcomeKind.OTHER)
         found = [one for one in self.statements if one.outcome.kind in kinds]
         return None if self.is_undone or not found else found[0]
+
+    @property
+    def settlement(self) -> Settlement | None:
+        """How that was settled, if the server had committed the sale before."""
+        stated = self.by_lines
+        if stated is None or stated.is_base:
+            return None
+        earlier = [one.outcome for one in self.statements[: self.statements.index(stated)]]
+        before = earlier[-1] if earlier else request_of(self.stored)[1].outcome
+        is_since = dict(stated.returned) == self.returned and paid_by_line(before) is None
+        return Settlement(stated.outcome, is_since)
 
     @property
     def customer(self) -> Touched | None:
