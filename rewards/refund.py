@@ -32,6 +32,8 @@ Evaluator = Callable[[ProgramRules, Sale, Facts, Collection[int] | None], Evalua
 """Evaluates a receipt; the last argument names the promotions that may take part."""
 Quantities = Mapping[str, int]
 """Thousandths by line_id."""
+Least = tuple[tuple[int, int, int], ...]
+"""Of rewards with limits: promotion, place of its benefit, least amount that was ever left."""
 
 
 class RefundProblem(IntEnum):
@@ -144,6 +146,7 @@ class Refund(Struct, frozen=True):
         costs_kept: by promotion what is to be paid for what it gives on what is kept, minor units
             of the cost's asset; that may be more than before, too.
         given: by promotion what of all it gave is kept from now on, minor units of money.
+        least: for the next refund, see `decide_refund`.
     """
 
     lines: tuple[RefundedLine, ...]
@@ -161,6 +164,7 @@ class Refund(Struct, frozen=True):
     kept: Mapping[tuple[int, int], int] = {}
     costs_kept: Mapping[int, int] = {}
     given: Mapping[int, int] = {}
+    least: Least = ()
 
     @property
     def grants(self) -> tuple[Grant, ...]:
@@ -219,6 +223,7 @@ def decide_refund(
     may_refuse: bool = True,
     settled: Settlement | None = None,
     paid_out: PaidOut | None = None,
+    least: Least | None = None,
 ) -> Refund | RefundRefusal:
     """Decide a refund of part or all of a receipt.
 
@@ -236,6 +241,8 @@ def decide_refund(
         settled: how that was settled; without it all that the customer's own assets were to pay
             was taken.
         paid_out: what earlier refunds have paid back; without it their printed prices.
+        least: what of rewards with limits was left after all refunds before this one, as the last
+            of them has said; without it that is found by evaluating what each of them has left.
 
     Returns:
         The difference to what is left before it; or why it is not possible. All refunds of a
@@ -260,13 +267,17 @@ def decide_refund(
     keeps_minor = _keeps_back(promotions, kept_after) if paid is None else 0
     out_minor = _printed_of(prices, before) if paid_out is None else _out(paid_out, points)
     due_minor = _printed_of(prices, after) - out_minor - keeps_minor
-    had: list[_Kept] = []
-    if any(promotions[grant.number].has_quota for grant in sold.grants):
-        had = [_kept(rules, sale, facts, sold, one, fired, evaluate) for one in earlier[:-1]]
+    if least is None:
+        least = ()
+        for one in earlier[:-1] if _limited(promotions, sold) else ():
+            left = _kept(rules, sale, facts, sold, one, fired, evaluate)
+            least = _least(promotions, sold, left, least)
+    least_before = _least(promotions, sold, kept_before, least)
+    least_after = _least(promotions, sold, kept_after, least_before)
     may_keep = paid is None
     kept_money = may_keep or (settled is not None and settled.is_since)
-    given_before = _given(promotions, sold, kept_before, had, kept_money)
-    given_after = _given(promotions, sold, kept_after, [*had, kept_before], may_keep)
+    given_before = _given(promotions, sold, kept_before, least_before, kept_money)
+    given_after = _given(promotions, sold, kept_after, least_after, may_keep)
     return Refund(
         _refunded(sale, prices, before, now),
         clawed,
@@ -286,6 +297,7 @@ def decide_refund(
         kept_after.rewards,
         _costs_of(kept_after.evaluation),
         given_after,
+        least_after,
     )
 
 
@@ -656,7 +668,7 @@ def _given(
     promotions: Sequence[CompiledPromotion],
     sold: Evaluation,
     kept: _Kept,
-    had: Sequence[_Kept],
+    least: Least,
     may_keep: bool,
 ) -> dict[int, int]:
     """By promotion the money's worth that is left of what it gave.
@@ -668,20 +680,33 @@ def _given(
     for number, minor in _unfounded(kept).items():
         if may_keep and _claws_back(promotions[number]):
             given[number] -= minor
+    left = {**kept.rewards, **{(number, place): minor for number, place, minor in least}}
     for grant in sold.grants:
         worth_minor = grant.value_minor
-        promotion = promotions[grant.number]
-        if promotion.policy.refund != "waive":
-            upto = [kept, *had] if promotion.has_quota else [kept]
-            worth_minor = min(worth_minor, *[_worth_of(grant, one) for one in upto])
+        if promotions[grant.number].policy.refund != "waive":
+            amount_minor = left.get((grant.number, grant.place), 0)
+            upto_minor = floor_div(grant.value_minor * amount_minor, grant.amount_minor)
+            worth_minor = min(worth_minor, upto_minor)
         given[grant.number] = given.get(grant.number, 0) + worth_minor
     return given
 
 
-def _worth_of(grant: Grant, kept: _Kept) -> int:
-    """What is kept of a reward is worth, minor units of money."""
-    amount_minor = kept.rewards.get((grant.number, grant.place), 0)
-    return floor_div(grant.value_minor * amount_minor, grant.amount_minor)
+def _limited(promotions: Sequence[CompiledPromotion], sold: Evaluation) -> list[Grant]:
+    """The rewards that have limits over many receipts."""
+    return [grant for grant in sold.grants if promotions[grant.number].has_quota]
+
+
+def _least(
+    promotions: Sequence[CompiledPromotion], sold: Evaluation, kept: _Kept, before: Least
+) -> Least:
+    """The least that was left of them, with what is kept now."""
+    upto = {(number, place): minor for number, place, minor in before}
+    found = []
+    for grant in _limited(promotions, sold):
+        key = grant.number, grant.place
+        minor = kept.rewards.get(key, 0)
+        found.append((*key, min(minor, upto.get(key, grant.amount_minor))))
+    return tuple(found)
 
 
 def _costs(

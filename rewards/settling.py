@@ -17,7 +17,7 @@ from rewards.instrument import counted_asset, coupon_asset, is_counted, is_coupo
 from rewards.journal import Journal
 from rewards.ledger import Book, Funding, Hold, Holdings, LotKind, OwnedLot, Pick, part_of
 from rewards.picking import live_holds, pick_any
-from rewards.refund import PaidOut, PointsBack, Refund
+from rewards.refund import Least, PaidOut, PointsBack, Refund
 from rewards.rewarding import Grant
 from rewards.rounding import floor_div
 from rewards.ruleset import CompiledProgram
@@ -77,6 +77,8 @@ class ReturnRecord(Struct, frozen=True, array_like=True):
         claimed: how much of each granted lot has lost its ground, whatever became of it.
         lapsed: how much of that had expired unspent, so that nothing was owed for it.
         to_cards: (account, minor units of money) paid back to gift cards.
+        least: what of rewards with limits was left, see `Refund`; None of records of earlier builds
+            and of statements.
     """
 
     lines: tuple[tuple[str, int, int], ...]
@@ -86,6 +88,7 @@ class ReturnRecord(Struct, frozen=True, array_like=True):
     claimed: tuple[PlaceMinor, ...] = ()
     lapsed: tuple[PlaceMinor, ...] = ()
     to_cards: tuple[tuple[int, int], ...] = ()
+    least: Least | None = None
 
 
 class Claim(Struct, frozen=True):

@@ -208,6 +208,7 @@ def _decided(
         original.paid,
         settled=settled,
         paid_out=paid_out_by(original.return_records, was_plain),
+        least=original.least,
     )
     decided = decide()
     if isinstance(decided, RefundRefusal):
@@ -363,5 +364,6 @@ def _entry(
             for pick in one.settled.lapsed
         ),
         tuple((one.account_id, one.comeback.amount_minor) for one in to_cards),
+        decided.least,
     )
     return ReturnEntry(original.key_id, len(original.returns), record)

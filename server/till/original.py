@@ -15,7 +15,7 @@ from rewards.journal import Journal
 from rewards.ledger import NOTHING, Book, Holdings, Movement, OwnedLot
 from rewards.outcome import Statement, is_plain, paid_by_line, plain_sale
 from rewards.quota import NetUse
-from rewards.refund import Evaluator, Settlement
+from rewards.refund import Evaluator, Least, Settlement
 from rewards.refusal import Reason, Refusal
 from rewards.ruleset import ProgramRules
 from rewards.sale import Line, LineAction, Outcome, OutcomeKind, ReceiptKey, Sale
@@ -185,6 +185,11 @@ class Original(NamedTuple):
     def return_records(self) -> tuple[ReturnRecord, ...]:
         """What returns alone did."""
         return tuple([one.record for one in self.returns])
+
+    @property
+    def least(self) -> Least | None:
+        """What was left of rewards with limits after all returns; None if the last did not say."""
+        return self.returns[-1].record.least if self.returns else ()
 
     @property
     def returned(self) -> dict[str, int]:
