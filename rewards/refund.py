@@ -25,13 +25,15 @@ from rewards.limits import MILLI
 from rewards.rewarding import Grant
 from rewards.rounding import floor_div
 from rewards.ruleset import REWARD_LANE, CompiledPromotion, ProgramRules
-from rewards.runs import LineOutcome, Run
-from rewards.sale import Line, LineAction, Sale, Tender, Unit
+from rewards.runs import LineOutcome, Run, not_taken
+from rewards.sale import Line, LineAction, Outcome, OutcomeKind, Sale, Tender, Unit
 
 Evaluator = Callable[[ProgramRules, Sale, Facts, Collection[int] | None], Evaluation]
 """Evaluates a receipt; the last argument names the promotions that may take part."""
 Quantities = Mapping[str, int]
 """Thousandths by line_id."""
+Least = tuple[tuple[int, int, int], ...]
+"""Of rewards with limits: promotion, place of its benefit, least amount that was ever left."""
 
 
 class RefundProblem(IntEnum):
@@ -144,6 +146,7 @@ class Refund(Struct, frozen=True):
         costs_kept: by promotion what is to be paid for what it gives on what is kept, minor units
             of the cost's asset; that may be more than before, too.
         given: by promotion what of all it gave is kept from now on, minor units of money.
+        least: for the next refund, see `decide_refund`.
     """
 
     lines: tuple[RefundedLine, ...]
@@ -161,6 +164,7 @@ class Refund(Struct, frozen=True):
     kept: Mapping[tuple[int, int], int] = {}
     costs_kept: Mapping[int, int] = {}
     given: Mapping[int, int] = {}
+    least: Least = ()
 
     @property
     def grants(self) -> tuple[Grant, ...]:
@@ -171,6 +175,28 @@ class Refund(Struct, frozen=True):
     def printed_minor(self) -> int:
         """Printed price of what this refund returns, minor units."""
         return sum([line.amount_minor for line in self.lines])
+
+
+class Settlement(Struct, frozen=True):
+    """How it was settled that a till has sold a committed sale otherwise than it was answered.
+
+    What it did not take of the customer's own assets has come back, and what promotions had kept
+    back for goods that came back before is let go.
+
+    Attributes:
+        outcome: PLAIN or OTHER.
+        is_since: it came after the last return, and promotions may have kept money back until then.
+    """
+
+    outcome: Outcome
+    is_since: bool = False
+
+
+class PaidOut(Struct, frozen=True):
+    """What earlier refunds have paid back, minor units of money: in points, and otherwise."""
+
+    money_minor: int = 0
+    by_points_minor: int = 0
 
 
 class _Kept(Struct, frozen=True):
@@ -195,8 +221,9 @@ def decide_refund(
     evaluate: Evaluator,
     paid: Mapping[str, int] | None = None,
     may_refuse: bool = True,
-    is_plain: bool = False,
-    kept_back_minor: int = 0,
+    settled: Settlement | None = None,
+    paid_out: PaidOut | None = None,
+    least: Least | None = None,
 ) -> Refund | RefundRefusal:
     """Decide a refund of part or all of a receipt.
 
@@ -211,12 +238,15 @@ def decide_refund(
         paid: by line_id what the till sold lines at, minor units, if not as evaluated; no discount
             of a promotion is on them, so that none keeps money back.
         may_refuse: promotions may forbid it; they may not once it is a fact.
-        is_plain: nothing of the customer's own assets has paid for it after all.
-        kept_back_minor: what earlier refunds have paid back less than their printed prices.
+        settled: how that was settled; without it all that the customer's own assets were to pay
+            was taken.
+        paid_out: what earlier refunds have paid back; without it their printed prices.
+        least: what of rewards with limits was left after all refunds before this one, as the last
+            of them has said; without it that is found by evaluating what each of them has left.
 
     Returns:
         The difference to what is left before it; or why it is not possible. All refunds of a
-        receipt together give what was paid for it, never more.
+        receipt together give what was paid for it, never more, by what is known at the last one.
     """
     before = earlier[-1] if earlier else {}
     refusal = _check(sale, before, now)
@@ -231,26 +261,31 @@ def decide_refund(
     forbidden = _forbidden(promotions, kept_before, kept_after) if may_refuse else None
     if forbidden is not None:
         return RefundRefusal(RefundProblem.FORBIDDEN, number=forbidden)
-    prices = _prices(sale, sold, paid)
-    lines = _refunded(sale, prices, before, now)
+    prices = _prices(sale, sold, paid, settled)
     clawed = _clawed(promotions, kept_before, kept_after) if paid is None else ()
-    printed_minor = sum([line.amount_minor for line in lines])
+    points = () if _is_plain(settled) else _points(facts, prices, after)
     keeps_minor = _keeps_back(promotions, kept_after) if paid is None else 0
-    due_minor = printed_minor + kept_back_minor - keeps_minor
-    had: list[_Kept] = []
-    if any(promotions[grant.number].has_quota for grant in sold.grants):
-        had = [_kept(rules, sale, facts, sold, one, fired, evaluate) for one in earlier[:-1]]
+    out_minor = _printed_of(prices, before) if paid_out is None else _out(paid_out, points)
+    due_minor = _printed_of(prices, after) - out_minor - keeps_minor
+    if least is None:
+        least = ()
+        for one in earlier[:-1] if _limited(promotions, sold) else ():
+            left = _kept(rules, sale, facts, sold, one, fired, evaluate)
+            least = _least(promotions, sold, left, least)
+    least_before = _least(promotions, sold, kept_before, least)
+    least_after = _least(promotions, sold, kept_after, least_before)
     may_keep = paid is None
-    given_before = _given(promotions, sold, kept_before, had, may_keep)
-    given_after = _given(promotions, sold, kept_after, [*had, kept_before], may_keep)
+    kept_money = may_keep or (settled is not None and settled.is_since)
+    given_before = _given(promotions, sold, kept_before, least_before, kept_money)
+    given_after = _given(promotions, sold, kept_after, least_after, may_keep)
     return Refund(
-        lines,
+        _refunded(sale, prices, before, now),
         clawed,
         _taken(promotions, kept_before, kept_after),
         _costs(promotions, kept_before.evaluation, kept_after.evaluation),
         max(0, due_minor),
         max(0, -due_minor),
-        () if is_plain else _points(facts, prices, after),
+        points,
         sold,
         kept_before.evaluation,
         kept_after.evaluation,
@@ -262,6 +297,7 @@ def decide_refund(
         kept_after.rewards,
         _costs_of(kept_after.evaluation),
         given_after,
+        least_after,
     )
 
 
@@ -457,17 +493,39 @@ def _tender_left(tender: Tender, left_minor: int, before_minor: int) -> Tender:
     return msgspec.structs.replace(tender, amount_minor=amount_minor)
 
 
-def _prices(sale: Sale, sold: Evaluation, paid: Mapping[str, int] | None) -> dict[str, LineOutcome]:
-    """By line_id at what each line was sold."""
+def _prices(
+    sale: Sale, sold: Evaluation, paid: Mapping[str, int] | None, settled: Settlement | None
+) -> dict[str, LineOutcome]:
+    """By line_id at what each line was sold, and what the customer's own assets paid besides."""
     found: dict[str, LineOutcome] = {}
+    stated = {} if settled is None or _is_plain(settled) else dict(settled.outcome.lines)
     for line, outcome in zip(sale.lines, sold.outcomes, strict=True):
-        if outcome is not None and _is_sold(line):
-            found[line.line_id] = outcome
-            if paid is not None:
-                minor = paid.get(line.line_id, line.amount_minor)
-                run = Run(line.quantity_milli, 0, minor)
-                found[line.line_id] = LineOutcome(minor, (run,), (), ())
+        if outcome is None or not _is_sold(line):
+            continue
+        minor, runs, spent = outcome.amount_minor, outcome.runs, outcome.spent
+        if paid is not None:
+            minor = paid.get(line.line_id, line.amount_minor)
+            runs = (Run(line.quantity_milli, 0, minor),)
+        if settled is not None:
+            back = not_taken(outcome, stated.get(line.line_id, line.amount_minor))
+            pairs = zip(spent, back, strict=True)
+            spent = tuple([(code, due - missing) for (code, due), (_, missing) in pairs])
+        found[line.line_id] = LineOutcome(minor, runs, (), spent)
     return found
+
+
+def _is_plain(settled: Settlement | None) -> bool:
+    """Whether nothing of the customer's own assets has paid after all."""
+    return settled is not None and settled.outcome.kind == OutcomeKind.PLAIN
+
+
+def _out(paid_out: PaidOut, points: Sequence[PointsBack]) -> int:
+    """What earlier refunds have paid back of what was paid, minor units of money.
+
+    What came back in points is none of it as far as no points were taken after all.
+    """
+    taken_minor = sum([one.upto_minor for one in points])
+    return paid_out.money_minor + min(paid_out.by_points_minor, taken_minor)
 
 
 def _refunded(
@@ -482,6 +540,10 @@ def _refunded(
             amount_minor = upto_minor - _printed_minor(prices[line.line_id], gone_milli)
             found.append(RefundedLine(line.line_id, quantity_milli, amount_minor))
     return tuple(found)
+
+
+def _printed_of(prices: Mapping[str, LineOutcome], returned: Quantities) -> int:
+    return sum([_printed_minor(prices[line_id], milli) for line_id, milli in returned.items()])
 
 
 def _printed_minor(outcome: LineOutcome, quantity_milli: int) -> int:
@@ -606,7 +668,7 @@ def _given(
     promotions: Sequence[CompiledPromotion],
     sold: Evaluation,
     kept: _Kept,
-    had: Sequence[_Kept],
+    least: Least,
     may_keep: bool,
 ) -> dict[int, int]:
     """By promotion the money's worth that is left of what it gave.
@@ -618,20 +680,33 @@ def _given(
     for number, minor in _unfounded(kept).items():
         if may_keep and _claws_back(promotions[number]):
             given[number] -= minor
+    left = {**kept.rewards, **{(number, place): minor for number, place, minor in least}}
     for grant in sold.grants:
         worth_minor = grant.value_minor
-        promotion = promotions[grant.number]
-        if promotion.policy.refund != "waive":
-            upto = [kept, *had] if promotion.has_quota else [kept]
-            worth_minor = min(worth_minor, *[_worth_of(grant, one) for one in upto])
+        if promotions[grant.number].policy.refund != "waive":
+            amount_minor = left.get((grant.number, grant.place), 0)
+            upto_minor = floor_div(grant.value_minor * amount_minor, grant.amount_minor)
+            worth_minor = min(worth_minor, upto_minor)
         given[grant.number] = given.get(grant.number, 0) + worth_minor
     return given
 
 
-def _worth_of(grant: Grant, kept: _Kept) -> int:
-    """What is kept of a reward is worth, minor units of money."""
-    amount_minor = kept.rewards.get((grant.number, grant.place), 0)
-    return floor_div(grant.value_minor * amount_minor, grant.amount_minor)
+def _limited(promotions: Sequence[CompiledPromotion], sold: Evaluation) -> list[Grant]:
+    """The rewards that have limits over many receipts."""
+    return [grant for grant in sold.grants if promotions[grant.number].has_quota]
+
+
+def _least(
+    promotions: Sequence[CompiledPromotion], sold: Evaluation, kept: _Kept, before: Least
+) -> Least:
+    """The least that was left of them, with what is kept now."""
+    upto = {(number, place): minor for number, place, minor in before}
+    found = []
+    for grant in _limited(promotions, sold):
+        key = grant.number, grant.place
+        minor = kept.rewards.get(key, 0)
+        found.append((*key, min(minor, upto.get(key, grant.amount_minor))))
+    return tuple(found)
 
 
 def _costs(

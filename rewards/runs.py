@@ -50,6 +50,25 @@ class LineOutcome(Struct, frozen=True, gc=False):
         return self.amount_minor + sum([minor for _, minor in self.spent])
 
 
+def not_taken(decided: LineOutcome, sold_minor: int) -> tuple[tuple[str, int], ...]:
+    """What of what assets were to pay of a line a till did not take: that is lost first.
+
+    Args:
+        decided: the line.
+        sold_minor: at what the till has sold it, minor units.
+
+    Returns:
+        (asset code, minor units of money), as in `LineOutcome.spent`.
+    """
+    found = []
+    missing_minor = max(0, sold_minor - decided.amount_minor)
+    for asset_code, minor in decided.spent:
+        part_minor = min(missing_minor, minor)
+        missing_minor -= part_minor
+        found.append((asset_code, part_minor))
+    return tuple(found)
+
+
 def outcome_of(line: Line, effects: Sequence[tuple[int, int, int]], can_split: bool) -> LineOutcome:
     """Turn effects into final runs.
 

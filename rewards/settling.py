@@ -17,7 +17,7 @@ from rewards.instrument import counted_asset, coupon_asset, is_counted, is_coupo
 from rewards.journal import Journal
 from rewards.ledger import Book, Funding, Hold, Holdings, LotKind, OwnedLot, Pick, part_of
 from rewards.picking import live_holds, pick_any
-from rewards.refund import PointsBack, Refund
+from rewards.refund import Least, PaidOut, PointsBack, Refund
 from rewards.rewarding import Grant
 from rewards.rounding import floor_div
 from rewards.ruleset import CompiledProgram
@@ -77,6 +77,8 @@ class ReturnRecord(Struct, frozen=True, array_like=True):
         claimed: how much of each granted lot has lost its ground, whatever became of it.
         lapsed: how much of that had expired unspent, so that nothing was owed for it.
         to_cards: (account, minor units of money) paid back to gift cards.
+        least: what of rewards with limits was left, see `Refund`; None of records of earlier builds
+            and of statements.
     """
 
     lines: tuple[tuple[str, int, int], ...]
@@ -86,6 +88,7 @@ class ReturnRecord(Struct, frozen=True, array_like=True):
     claimed: tuple[PlaceMinor, ...] = ()
     lapsed: tuple[PlaceMinor, ...] = ()
     to_cards: tuple[tuple[int, int], ...] = ()
+    least: Least | None = None
 
 
 class Claim(Struct, frozen=True):
@@ -224,14 +227,20 @@ def pay_back(refund: Refund, returns: Iterable[ReturnRecord] = ()) -> PointsPart
     return PointsPart(money_minor, part_minor, (part_minor, due_minor), given)
 
 
-def kept_back_by(returns: Iterable[ReturnRecord]) -> int:
-    """What returns have paid back less than their printed prices, minor units of money."""
-    kept_minor = 0
+def paid_out_by(returns: Iterable[ReturnRecord], is_plain: bool = False) -> PaidOut:
+    """What returns have paid back.
+
+    Args:
+        returns: of one sale.
+        is_plain: no gift card has paid after all; what they had paid is on them again.
+    """
+    money_minor = by_points_minor = 0
     for record in returns:
-        kept_minor += sum([minor for _, _, minor in record.lines])
-        kept_minor -= record.pay_back_minor + record.by_points_minor
-        kept_minor -= sum([minor for _, minor in record.to_cards])
-    return kept_minor
+        by_points_minor += record.by_points_minor
+        money_minor += record.pay_back_minor
+        if not is_plain:
+            money_minor += sum([minor for _, minor in record.to_cards])
+    return PaidOut(money_minor, by_points_minor)
 
 
 def comebacks_of(

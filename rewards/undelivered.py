@@ -19,6 +19,7 @@ from rewards.reading import EARNING_STATES
 from rewards.rewarding import value_micros_of
 from rewards.rounding import floor_div
 from rewards.ruleset import CompiledProgram, ProgramRules
+from rewards.runs import not_taken
 from rewards.sale import LineAction, Outcome, OutcomeKind, Sale
 from rewards.settling import Claim, GrantedLot, ReturnRecord, summed
 from rewards.spending import Wish
@@ -70,8 +71,7 @@ def undelivered(sale: Sale, sold: Evaluated, outcome: Outcome) -> Undelivered:
             below.append(line_id)
         if missing_minor <= 0:
             continue
-        for asset_code, minor in decided.spent:
-            part_minor = min(missing_minor, minor)
+        for asset_code, part_minor in not_taken(decided, decided.amount_minor + missing_minor):
             missing_minor -= part_minor
             spent[asset_code] = spent.get(asset_code, 0) + part_minor
         # What came last was lost first.

@@ -1,6 +1,7 @@
 """How far clocks are apart: the server's from ours, from questions asked; ours from a till's."""
 
 from collections import deque
+from collections.abc import Callable
 
 from msgspec import Struct
 
@@ -33,7 +34,11 @@ class ServerOffset:
     def __init__(self, offset_us: int = 0) -> None:
         """Begin with what was measured last, microseconds; 0 if nothing was."""
         self._offset_us = offset_us
+        self._is_measured = False
         self._samples: deque[Sample] = deque(maxlen=KEPT)
+        self.on_first: list[Callable[[int], object]] = []
+        """Are told with the first sample by how much ours was set since what was measured last,
+        microseconds; 0 if it need not have been."""
 
     @property
     def offset_us(self) -> int:
@@ -45,7 +50,12 @@ class ServerOffset:
         if any(_contradict(sample, one) for one in self._samples):
             self._samples.clear()
         self._samples.append(sample)
+        step_us = self._offset_us - sample.offset_us
         self._offset_us = min(self._samples, key=lambda one: one.error_us).offset_us
+        if not self._is_measured:
+            self._is_measured = True
+            for tell in self.on_first:
+                tell(step_us if abs(step_us) > sample.error_us + DRIFT_US else 0)
 
     def stepped(self, step_us: int) -> None:
         """Our clock was set by so much: what was measured holds in the new reckoning."""

@@ -108,14 +108,28 @@ class CashServer:
         self.clock.on_step += [
             self.offset.stepped,
             self.relay.tills.stepped,
-            lambda step_us: spool.do_later(partial(spool_rows.shift, step_us=step_us)),
+            lambda step_us: spool.do_later(
+                partial(spool_rows.shift, step_us=step_us, offset_us=self.offset.offset_us)
+            ),
             lambda step_us: _log.warning("clock_set", step_us=step_us),
         ]
+        self.offset.on_first.append(self._know_the_clock)
 
     def server_offset_us(self) -> int:
         """Clock of the server minus ours as it is now, microseconds."""
         self.clock()  # if it was set, this tells
         return self.offset.offset_us
+
+    def _know_the_clock(self, step_us: int) -> None:
+        """The server's clock was seen for the first time: so much was ours set since the last run.
+
+        Args:
+            step_us: Microseconds; 0 if it was not.
+        """
+        know = partial(spool_rows.know_clock, step_us=step_us, offset_us=self.offset.offset_us)
+        self.spool.do_later(know)
+        if step_us:
+            _log.warning("clock_was_set", step_us=step_us)
 
     def words(self) -> dict[str, str]:
         """What `status` tells of a running cash server."""
@@ -165,7 +179,7 @@ async def run_cash_server(settings: CashSettings) -> None:
             raise SystemExit(f"the spool cannot be opened: {error}") from None
         stack.push_async_callback(spool.close)
         cash = CashServer(settings, spool, await spool.do(spool_rows.read_words))
-        await _take_up(cash, settings)
+        await take_up(cash, settings)
         stack.push_async_callback(cash.upstream.close)
         calls = TillCalls(cash.relay, settings.rules)
         server, health = _grpc_server(calls, settings.listen)
@@ -186,7 +200,7 @@ async def run_cash_server(settings: CashSettings) -> None:
     _log.info("stopped")
 
 
-async def _take_up(cash: CashServer, settings: CashSettings) -> None:
+async def take_up(cash: CashServer, settings: CashSettings) -> None:
     """Go on where the last run ended, however it ended."""
     now_s = asyncio.get_running_loop().time()
     wait_s = settings.rules.statement_wait_s

@@ -51,7 +51,9 @@ LEFT_OVER = """
 pragma temp_store = memory;
 create temp table left_over (entry_id integer primary key);
 insert into left_over select entry_id from entry where state = 'LIVE';
-create temp table before_run as select coalesce(max(entry_id), 0) as last_id from entry;
+create temp table before_run as select last_id, min(last_id, coalesce(
+    (select cast(value as integer) from word where name = 'offset_to'), 0)) as known_id
+    from (select coalesce(max(entry_id), 0) as last_id from entry);
 create temp view known as select entry_id, key, kind, digest, is_fact, case
     when state <> 'LIVE' or entry_id not in (select entry_id from left_over) then state
     when is_fact then 'DUE' else 'DOUBT' end as state
@@ -65,6 +67,11 @@ _FIELDS = (
 )
 _WITHOUT_BODY = _FIELDS.replace("body", "x''", 1)
 _WISH = "requeue"
+_OFFSET, _OFFSET_TO = "offset_us", "offset_to"
+"""The server's clock minus ours, and up to which entry that is the clock that entries came by."""
+_ALL = 1 << 62
+"""Every entry so far, and those that are still to come in this run."""
+_KNOWN = "entry_id <= (select known_id from before_run)"
 _UNSETTLED = ", ".join(f"'{state.value}'" for state in sorted(UNSETTLED))
 
 
@@ -147,6 +154,9 @@ def recover(connection: sqlite3.Connection) -> None:
         "update entry set state = case when is_fact then 'DUE' else 'DOUBT' end "
         "where state = 'LIVE' and entry_id in (select entry_id from left_over)"
     )
+    # What comes in this run may come by another clock, until the server's is seen.
+    query = "update word set value = (select known_id from before_run) where name = ?"
+    connection.execute(query, (_OFFSET_TO,))
 
 
 def admit(
@@ -248,15 +258,38 @@ def read_unsettled(connection: sqlite3.Connection) -> list[Entry]:
     return [_entry(row) for row in connection.execute(query)]
 
 
-def shift(connection: sqlite3.Connection, step_us: int) -> None:
+def shift(connection: sqlite3.Connection, step_us: int, offset_us: int) -> None:
     """Our clock was set: reckon by the new one when what waits arrived, how far tills are from it.
 
-    Of what an earlier run has left nobody knows whether it came by the clock as it was until now.
+    Of what an earlier run has left that never saw the server's clock nobody knows whether it came
+    by the clock as it was until now.
+
+    Args:
+        connection: Inside a transaction.
+        step_us: By so much, microseconds.
+        offset_us: The server's clock minus ours since.
     """
+    run, known = "entry_id > (select last_id from before_run)", _KNOWN
+    _shift(connection, step_us, f"({run} or {known})")
+    write_words(connection, {_OFFSET: str(offset_us)})
+
+
+def know_clock(connection: sqlite3.Connection, step_us: int, offset_us: int) -> None:
+    """The server's clock was seen in this run: by that it is known how ours was set before it.
+
+    Args:
+        connection: Inside a transaction.
+        step_us: By so much since the last run that saw it, microseconds; 0 if it was not.
+        offset_us: The server's clock minus ours as it is now.
+    """
+    _shift(connection, step_us, _KNOWN)
+    write_words(connection, {_OFFSET: str(offset_us), _OFFSET_TO: str(_ALL)})
+
+
+def _shift(connection: sqlite3.Connection, step_us: int, which: str) -> None:
     connection.execute(
         "update entry set arrived_at_us = arrived_at_us + ?, till_offset_us = till_offset_us + ? "
-        f"where (state in ({_UNSETTLED}) or state = 'SET_ASIDE') "
-        "and entry_id > (select last_id from before_run)",
+        f"where (state in ({_UNSETTLED}) or state = 'SET_ASIDE') and {which}",
         (step_us, step_us),
     )
 

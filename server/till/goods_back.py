@@ -22,6 +22,7 @@ from rewards.commit import (
 )
 from rewards.facts import NO_ACCOUNT
 from rewards.journal import Journal
+from rewards.outcome import is_plain
 from rewards.picking import live_holds, uncovered
 from rewards.refund import Refund, RefundProblem, RefundRefusal, decide_refund, fitted
 from rewards.refusal import Reason, Refusal
@@ -33,7 +34,7 @@ from rewards.settling import (
     ReturnRecord,
     claims_of,
     comebacks_of,
-    kept_back_by,
+    paid_out_by,
     pay_back,
 )
 from rewards.transfer import cuts_of
@@ -199,13 +200,15 @@ def _decided(
         if not now:
             return None
     args = (original.rules, original.sale, original.facts, earlier, now, evaluator_of(context))
-    is_plain = original.by_lines is not None and original.by_lines.outcome.kind == OutcomeKind.PLAIN
+    settled = original.settlement
+    was_plain = settled is not None and is_plain(settled.outcome)
     decide = partial(
         decide_refund,
         *args,
         original.paid,
-        is_plain=is_plain,
-        kept_back_minor=kept_back_by(original.return_records),
+        settled=settled,
+        paid_out=paid_out_by(original.return_records, was_plain),
+        least=original.least,
     )
     decided = decide()
     if isinstance(decided, RefundRefusal):
@@ -361,5 +364,6 @@ def _entry(
             for pick in one.settled.lapsed
         ),
         tuple((one.account_id, one.comeback.amount_minor) for one in to_cards),
+        decided.least,
     )
     return ReturnEntry(original.key_id, len(original.returns), record)

@@ -15,7 +15,7 @@ from rewards.journal import Journal
 from rewards.ledger import NOTHING, Book, Holdings, Movement, OwnedLot
 from rewards.outcome import Statement, is_plain, paid_by_line, plain_sale
 from rewards.quota import NetUse
-from rewards.refund import Evaluator
+from rewards.refund import Evaluator, Least, Settlement
 from rewards.refusal import Reason, Refusal
 from rewards.ruleset import ProgramRules
 from rewards.sale import Line, LineAction, Outcome, OutcomeKind, ReceiptKey, Sale
@@ -155,6 +155,17 @@ class Original(NamedTuple):
         return None if self.is_undone or not found else found[0]
 
     @property
+    def settlement(self) -> Settlement | None:
+        """How that was settled, if the server had committed the sale before."""
+        stated = self.by_lines
+        if stated is None or stated.is_base:
+            return None
+        earlier = [one.outcome for one in self.statements[: self.statements.index(stated)]]
+        before = earlier[-1] if earlier else request_of(self.stored)[1].outcome
+        is_since = dict(stated.returned) == self.returned and paid_by_line(before) is None
+        return Settlement(stated.outcome, is_since)
+
+    @property
     def customer(self) -> Touched | None:
         """The account of the customer."""
         return next((one for one in self.accounts if not one.is_bearer), None)
@@ -174,6 +185,11 @@ class Original(NamedTuple):
     def return_records(self) -> tuple[ReturnRecord, ...]:
         """What returns alone did."""
         return tuple([one.record for one in self.returns])
+
+    @property
+    def least(self) -> Least | None:
+        """What was left of rewards with limits after all returns; None if the last did not say."""
+        return self.returns[-1].record.least if self.returns else ()
 
     @property
     def returned(self) -> dict[str, int]:

@@ -41,6 +41,7 @@ from server.till.holds import (
 )
 from server.till.old_rules import rules_of_version
 from server.till.refund_answer import spell_exceptions, spell_returns
+from server.till.release import free
 from server.till.reservation import Reserved, reserved_by, wanted_holds
 from server.till.step import step_with
 from server.token import QuoteToken
@@ -148,6 +149,7 @@ class Quoted(NamedTuple):
         held_until: by asset until when the basket holds what it spends, UTC microseconds.
         held_cards: what it holds on gift cards, by account of the card.
         bearers: accounts of bearers on which it holds anything.
+        is_new: it holds something, or limits, that it did not hold before.
     """
 
     scene: work.Scene
@@ -156,6 +158,7 @@ class Quoted(NamedTuple):
     held_until: Mapping[str, int] = {}
     held_cards: Mapping[int, Hold] = {}
     bearers: tuple[int, ...] = ()
+    is_new: bool = False
 
 
 async def _held(
@@ -164,7 +167,8 @@ async def _held(
     """Decide, and hold what is reserved; again if an account has changed meanwhile.
 
     Raises:
-        Refusal: accounts keep changing, or no time is left to hold anything.
+        Refusal: BASKET_SOLD, and nothing is held; accounts keep changing; no time is left to hold
+            anything.
     """
     context = scene.context
     quoted: Quoted | None = None
@@ -206,28 +210,58 @@ async def _held(
             return None
         hold_id = hold_id_of(basket_id)
         wanted = wanted_holds(paying, kept, looked, reserved, hold_id, now_us)
-        quoted = _quoted(paying, seen, kept, wanted)
+        quoted = _quoted(paying, seen, kept, wanted, takes=takes and bool(kept.budget_uses))
         versions = {one: standing.version for one, standing in looked.standings.items()}
         versions[facts.customer.account_id] = facts.customer.account_version
         accounts = set(seen.held)
         versions.update(await versions_in_time(context, accounts - versions.keys(), deadline_s))
         return holding_commit(hold_id, wanted, accounts & versions.keys(), versions, now_us)
 
-    await write_holds(context, decide, deadline_s)
-    assert quoted is not None, "it was decided at least once"
+    try:
+        await write_holds(context, decide, deadline_s)
+        assert quoted is not None, "it was decided at least once"
+        if quoted.is_new:
+            await _check_unsold(context, basket_id, deadline_s)
+    except Refusal as refusal:
+        if refusal.reason is Reason.BASKET_SOLD:
+            await free(context, hold_id_of(basket_id), deadline_s)
+        raise
     return quoted
 
 
+async def _check_unsold(context: Context, basket_id: bytes, deadline_s: float) -> None:
+    """See whether a Checkout has overtaken the Quote, that changed nothing of what is now held.
+
+    Raises:
+        Refusal: BASKET_SOLD; RESULT_UNKNOWN, there was no time to see it.
+    """
+    basket_key_id = basket_key_id_of(basket_id)
+    try:
+        seen = await context.lookups.look_up(Wanted((basket_key_id,), ()), deadline_s)
+    except TimeoutError:
+        text = "no time was left to see whether the basket was sold meanwhile: ask again"
+        raise Refusal(Reason.RESULT_UNKNOWN, text) from None
+    if basket_key_id in seen.keys:
+        raise basket_sold(seen.keys[basket_key_id])
+
+
 def _quoted(
-    scene: work.Scene, seen: Seen, kept: quotas.Kept, wanted: Mapping[int, tuple[Hold, ...]]
+    scene: work.Scene,
+    seen: Seen,
+    kept: quotas.Kept,
+    wanted: Mapping[int, tuple[Hold, ...]],
+    *,
+    takes: bool,
 ) -> Quoted:
-    """A quote with what it holds, by account."""
+    """A quote with what it holds, by account, and whether it takes limits."""
     account_id = kept.facts.customer.account_id
     held_until = {hold.asset_code: hold.expires_at_us for hold in wanted.get(account_id, ())}
     cards = {one.account_id for one in kept.facts.gift_cards}
     held_cards = {one: hold for one in cards for hold in wanted.get(one, ())}
-    bearers = tuple(one for one, holds in wanted.items() if holds and one < NO_ACCOUNT)
-    return Quoted(scene, seen, kept, held_until, held_cards, bearers)
+    holding = [one for one, holds in wanted.items() if holds]
+    bearers = tuple(one for one in holding if one < NO_ACCOUNT)
+    is_new = bool({*holding} - {*seen.held}) or takes
+    return Quoted(scene, seen, kept, held_until, held_cards, bearers, is_new)
 
 
 class _HoldChanged(Exception):

@@ -16,18 +16,26 @@ async def release(context: Context, request: pb.ReleaseRequest, deadline_s: floa
     """Free the basket's holds; durable when this returns. Nothing held is success, too.
 
     Raises:
-        Refusal: a bad request, DEADLINE_PASSED, RESULT_UNKNOWN where a part may be free already,
-            or accounts that keep changing.
+        Refusal: a bad request, or that of `free`.
     """
     basket_id = check.id_of(request.basket_id, "basket_id")
-    hold_id = hold_id_of(basket_id)
+    await free(context, hold_id_of(basket_id), deadline_s)
+    return pb.ReleaseResponse(result=pb.DURABLE_RESULT_COMMITTED).SerializeToString()
+
+
+async def free(context: Context, hold_id: bytes, deadline_s: float) -> None:
+    """Free what a basket holds; durable when this returns.
+
+    Raises:
+        Refusal: DEADLINE_PASSED, RESULT_UNKNOWN where a part may be free already, or accounts that
+            keep changing.
+    """
 
     async def decide() -> Commit | None:
         return await _freeing(context, hold_id, deadline_s)
 
     await write_holds(context, decide, deadline_s)
     await _free_budgets(context, hold_id, deadline_s)
-    return pb.ReleaseResponse(result=pb.DURABLE_RESULT_COMMITTED).SerializeToString()
 
 
 async def _free_budgets(context: Context, hold_id: bytes, deadline_s: float) -> None:

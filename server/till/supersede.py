@@ -184,7 +184,8 @@ def _part_back(original: Original, lowering: Lowering, outcome: Outcome, comebac
     for spent in original.facts.spends:
         if spent.asset_code == spending.asset_code and not spent.is_tender:
             missing_minor = lowering.missing.spent.get(spent.asset_code, 0)
-            return floor_div(spent.amount_minor * missing_minor, max(1, spent.value_minor))
+            # Rounded up where what comes back with goods is rounded down: together it is all.
+            return -floor_div(-spent.amount_minor * missing_minor, max(1, spent.value_minor))
     return 0
 
 

@@ -173,7 +173,7 @@ def _uses_back(context: Context, original: Original) -> UsesBack:
     rest, _ = fitted(original.sale, original.returned, rest)
     decided = decide_refund(
         original.rules, original.sale, original.facts, earlier, rest, evaluate,
-        original.paid, may_refuse=False,
+        original.paid, may_refuse=False, settled=original.settlement, least=original.least,
     )  # fmt: skip
     assert not isinstance(decided, RefundRefusal), "what is left can come back"
     customer = original.customer

@@ -226,6 +226,45 @@ def test_goods_that_came_back_before_the_statement_get_nothing_instead(link: Lin
     assert link.balances(card) == {}
 
 
+def test_what_goods_were_paid_short_before_the_statement_is_paid_with_the_next(link: Link) -> None:
+    """One of four came back at the price that was answered; the customer had paid the plain one."""
+    made = basket(("sku1", 4, 10_000), card=link.card())
+    link.sell(1, made)
+    assert link.refund(2, 1, {"sku1": 1_000}).amount_minor == 9_000
+    link.forward(1, made, PLAIN)
+    back = link.refund(3, 1, {"sku1": 1_000})
+    assert (back.lines[0].amount_minor, back.amount_minor, back.kept_back_minor) == (
+        10_000,
+        11_000,
+        -1_000,
+    )
+    assert link.refund(4, 1, {"sku1": 2_000}).amount_minor == 20_000
+
+
+@pytest.mark.parametrize("is_early", [True, False], ids=["one came back before", "all after"])
+@pytest.mark.parametrize(
+    ("kind", "paid_minor"), [(PLAIN, 20_000), (OTHER, 18_500), (OTHER, 19_500), (OTHER, 16_000)]
+)
+def test_what_was_paid_comes_back_and_so_do_points(
+    link: Link, kind: Any, paid_minor: int, is_early: bool
+) -> None:
+    """3,000 points were a discount of the lost answer: the till took as many, fewer, or none."""
+    card = rich(link)
+    made = basket(("sku9", 2, 10_000), card=card)
+    basket_id = link.n(1).to_bytes(16, "big")
+    link.sell(1, made, basket_id=basket_id, token=quoted(link, made, 3_000, basket_id).token)
+    early_minor = 0
+    if is_early:
+        early = link.refund(2, 1, {"sku9": 1_000})
+        early_minor = early.amount_minor
+        assert (early_minor, early.by_points_minor) == (8_500, 1_500)
+    link.forward(1, made, kind, lines={"sku9": paid_minor} if kind == OTHER else None)
+    back = link.refund(3, 1, {"sku9": 1_000 if is_early else 2_000})
+    assert early_minor + back.amount_minor == paid_minor
+    assert settled(back)["points"][0] == back.by_points_minor
+    assert link.balances(card) == {"points": 5_000}
+
+
 def test_a_void_is_the_end(link: Link) -> None:
     card = link.card()
     made = basket(("sku1", 1, 10_000), card=card)

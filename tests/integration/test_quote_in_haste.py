@@ -12,14 +12,17 @@ import pytest
 from loyalty.v1 import answer_pb2
 from loyalty.v1 import till_service_pb2 as pb
 from rewards.refusal import Reason, Refusal
+from server.codec.coupon_pb import ImportedCoupon
+from server.coupon_series import import_coupons
 from server.main import composed
 from server.settings import Settings
 from server.till import instruments, spending
 from server.till.checkout import checkout
 from server.till.context import Context
+from server.till.holds import hold_id_of
 from server.till.quote import quote
 from server.till.release import release
-from tests.serving import PROGRAM, checkout_request, receipt_key, sale, test_program
+from tests.serving import CHAIN, PROGRAM, checkout_request, receipt_key, sale, test_program
 
 BASKET = b"b" * 16
 LIMITED = {**PROGRAM["promotions"][0], "limits": {"total_times": 100}}
@@ -184,6 +187,51 @@ async def test_a_checkout_that_overtakes_the_quote_of_its_basket_leaves_nothing_
         await _quoted(context, reserve=_points())
     assert refused.value.reason is Reason.BASKET_SOLD
     assert await _holds(context) == 0
+
+
+def _both() -> pb.Reservation:
+    reserve = _points()
+    reserve.budgets = True
+    return reserve
+
+
+@pytest.mark.parametrize(
+    ("reserve", "port", "writes"),
+    [
+        (pb.Reservation(coupon_codes=["ABC"]), "pipeline", "submit"),
+        (pb.Reservation(budgets=True), "budgets", "hold"),
+        (_both(), "pipeline", "submit"),
+    ],
+    ids=["a bearer's coupon", "limits", "limits, then points"],
+)
+async def test_what_no_account_of_the_sale_has_is_not_held_once_the_basket_is_sold(
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+    reserve: pb.Reservation,
+    port: str,
+    writes: str,
+) -> None:
+    """The sale knows nothing of what its quote is going to hold, and changes none of it."""
+    # A coupon that is there takes the place of the limited promotion.
+    coupons = [ImportedCoupon(code, 0) for code in reserve.coupon_codes]
+    await import_coupons(
+        context.database, context.hash_identifier, CHAIN, "half", coupons, context.clock()
+    )
+    request = pb.CheckoutRequest(receipt_key=receipt_key(2), sale=sale("card1"), basket_id=BASKET)
+    owner = getattr(context, port)
+    write = getattr(owner, writes)
+
+    async def sold_meanwhile(*given: Any) -> Any:
+        monkeypatch.setattr(owner, writes, write)
+        await checkout(context, request, _later_s())
+        return await write(*given)
+
+    monkeypatch.setattr(owner, writes, sold_meanwhile)
+    with pytest.raises(Refusal) as refused:
+        await _quoted(context, reserve=reserve)
+    assert refused.value.reason is Reason.BASKET_SOLD
+    assert await _holds(context) == 0
+    assert await context.budgets.held(hold_id_of(BASKET)) == ()
 
 
 async def test_a_release_without_time_has_freed_nothing(context: Context) -> None:

@@ -5,17 +5,18 @@ since others may have it by now, and a reward that was taken is not given again:
 back the most that one refund would have given.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Literal, NamedTuple
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rewards.benefit import CheapestFree, MoneyTransfer, PercentOff, ReceiptDiscount
+from rewards.evaluate import Evaluation
 from rewards.facts import Facts, Quota
 from rewards.program import Limits, Policy
 from rewards.quota import NOTHING, NetUse, bound_of, uses_of
-from rewards.refund import Refund, decide_refund
+from rewards.refund import Least, Refund, decide_refund
 from rewards.ruleset import ProgramRules
 from rewards.sale import Sale
 from rewards.uses_back import Counted, UsesBack, uses_back_of_refund, uses_back_of_rest
@@ -24,6 +25,8 @@ from tests.table.test_refund import by_reference
 
 LIMITS = Limits(customer_minor=10_000, customer_period="month", total_minor=10_000)
 REWARDS = ("phone", "fund")
+EVALUATIONS_MAX = 5
+"""All that was sold; what was left before and what is left after, each at most twice."""
 Quantities = dict[str, int]
 
 
@@ -34,6 +37,19 @@ class Bought(NamedTuple):
     sale: Sale
     facts: Facts
     order: Sequence[str]
+
+
+class Counting:
+    """The reference; counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.evaluations = 0
+
+    def __call__(
+        self, rules: ProgramRules, sale: Sale, facts: Facts, only: Collection[int] | None
+    ) -> Evaluation:
+        self.evaluations += 1
+        return by_reference(rules, sale, facts, only)
 
 
 class Back(NamedTuple):
@@ -170,3 +186,23 @@ def test_they_give_back_what_one_of_them_would(one: Bought) -> None:
         for name, net in used.items():
             assert own[name] + rest.own.get(name, 0) == net.used.minor
             assert rest.budget.get(name, 0) == nets[name].used.minor
+
+
+@given(sold())
+def test_what_was_kept_of_limited_rewards_stands_for_all_refunds_before(one: Bought) -> None:
+    """A refund that is told it decides the same, and evaluates no more than the first one."""
+    steps: list[Quantities] = []
+    before: Quantities = {}
+    least: Least | None = ()
+    for line_id in one.order:
+        counting = Counting()
+        refund = decide_refund(
+            one.rules, one.sale, one.facts, steps, {line_id: 1_000}, counting, least=least
+        )
+        assert isinstance(refund, Refund)
+        anew = decided(one, steps, {line_id: 1_000})
+        assert (refund.freed, refund.given, refund.least) == (anew.freed, anew.given, anew.least)
+        assert counting.evaluations <= EVALUATIONS_MAX
+        least = refund.least
+        before = {**before, line_id: before.get(line_id, 0) + 1_000}
+        steps.append(before)

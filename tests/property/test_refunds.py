@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from rewards.program import Policy
-from rewards.refund import Refund, decide_refund
+from rewards.refund import PaidOut, Refund, decide_refund
 from rewards.sale import Line, LineAction, Unit
 from tests.examples import at_most
 from tests.strategies import Case, cases
@@ -52,6 +52,7 @@ def refunded(case: Case, returns: list[dict[str, int]]) -> list[Step]:
     steps: list[Step] = []
     for now in returns:
         kept_minor = steps[-1].kept_back_minor if steps else 0
+        out_minor = sum(step.refund.pay_back_minor for step in steps)
         refund = decide_refund(
             case.rules(),
             case.sale,
@@ -60,7 +61,7 @@ def refunded(case: Case, returns: list[dict[str, int]]) -> list[Step]:
             now,
             by_reference,
             may_refuse=False,
-            kept_back_minor=kept_minor,
+            paid_out=PaidOut(out_minor),
         )
         assert isinstance(refund, Refund)
         kept_minor += refund.printed_minor - refund.pay_back_minor

@@ -19,9 +19,10 @@ from rewards.program import Policy, SpendRule
 from rewards.refund import Refund, decide_refund
 from rewards.ruleset import ProgramRules
 from rewards.sale import Sale
-from rewards.settling import ReturnRecord, Spending, comebacks_of, kept_back_by, pay_back
+from rewards.settling import ReturnRecord, Spending, comebacks_of, paid_out_by, pay_back
 from rewards.spending import Purse, Wish, as_sold, decide_spending
 from tests import make
+from tests.table.test_refund import kept_back_by
 
 Quantities = dict[str, int]
 
@@ -95,8 +96,8 @@ def returned(
     bought: Bought, earlier: Sequence[Quantities], now: Quantities, records: list[ReturnRecord]
 ) -> ReturnRecord:
     rules, sale, facts = bought
-    kept_minor = kept_back_by(records)
-    refund = decide_refund(rules, sale, facts, earlier, now, as_paid, kept_back_minor=kept_minor)
+    out = paid_out_by(records)
+    refund = decide_refund(rules, sale, facts, earlier, now, as_paid, paid_out=out)
     assert isinstance(refund, Refund)
     part = pay_back(refund, records)
     found = comebacks_of(refund, rules.program, part, bought.spendings, records)

@@ -14,6 +14,7 @@ from rewards.facts import Facts, Spent
 from rewards.program import Cost, Policy, Promotion
 from rewards.refund import (
     Clawed,
+    PaidOut,
     Refund,
     RefundedLine,
     RefundProblem,
@@ -24,7 +25,7 @@ from rewards.refund import (
 )
 from rewards.ruleset import ProgramRules
 from rewards.sale import Line, Sale, Tender, TenderKind
-from rewards.settling import ReturnRecord, Spending, comebacks_of, kept_back_by, pay_back
+from rewards.settling import ReturnRecord, Spending, comebacks_of, paid_out_by, pay_back
 from tests import make
 
 
@@ -86,7 +87,7 @@ def one_after_another(
 ) -> list[Refund]:
     """Refunds of one receipt, each knowing what those before it have kept back."""
     earlier: list[dict[str, int]] = []
-    kept_minor, found = 0, []
+    out_minor, found = 0, []
     for now in steps:
         refund = decide_refund(
             make.rules(*promotions),
@@ -95,14 +96,21 @@ def one_after_another(
             earlier,
             now,
             by_reference,
-            kept_back_minor=kept_minor,
+            paid_out=PaidOut(out_minor),
         )
         assert isinstance(refund, Refund)
         found.append(refund)
-        kept_minor += refund.printed_minor - refund.pay_back_minor
+        out_minor += refund.pay_back_minor
         before = earlier[-1] if earlier else {}
         earlier.append({key: before.get(key, 0) + now.get(key, 0) for key in {*before, *now}})
     return found
+
+
+def kept_back_by(records: list[ReturnRecord]) -> int:
+    """What returns have paid back less than their printed prices, minor units of money."""
+    printed_minor = sum(minor for record in records for _, _, minor in record.lines)
+    out = paid_out_by(records)
+    return printed_minor - out.money_minor - out.by_points_minor
 
 
 def test_money_is_clawed_back_once_over_several_refunds() -> None:

@@ -28,7 +28,7 @@ from pos_sim.cash_server.entry import Entry, Kind
 from pos_sim.cash_server.forwarding import FAULTS_MAX, ForwardRule
 from pos_sim.cash_server.link_health import RushRule
 from pos_sim.cash_server.relay import Call, Rules
-from pos_sim.cash_server.run import CashServer, CashSettings, tell
+from pos_sim.cash_server.run import CashServer, CashSettings, take_up, tell
 from pos_sim.cash_server.spool import Spool, SpoolError
 from pos_sim.refusal import RefusedError
 from tests.serving import checkout_request, free_port, receipt_key
@@ -49,7 +49,8 @@ async def cash_server(
     """A cash server without its tills' port; it forwards, and looks for no server by itself."""
     settings = CashSettings("", (target,), path, 1, rules=rules, rush=rush, forward=AT_ONCE)
     spool = Spool(path, pages_max)
-    cash = CashServer(settings, spool, {})
+    cash = CashServer(settings, spool, await spool.do(spool_rows.read_words))
+    await take_up(cash, settings)
     forwarding = asyncio.create_task(cash.forwarding.run())
     try:
         yield cash
@@ -532,6 +533,34 @@ async def test_a_clock_of_ours_that_is_set_moves_no_sale(
             await until(lambda: len(fake.forwarded) == 2 and not len(cash.backlog))
     sold = [one.sold_at_us + one.clock_offset_us - sold_us for one in fake.forwarded]
     assert [abs(one) < 60_000_000 for one in sold] == [True, True]
+
+
+@pytest.mark.parametrize("is_asked_first", [True, False], ids=["asked first", "forwarded first"])
+@pytest.mark.parametrize("step_us", [3_600_000_000, -3_600_000_000])
+async def test_a_clock_of_ours_that_is_set_between_two_runs_moves_no_sale(
+    step_us: int, is_asked_first: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first run had seen the server's clock; of the second one's nothing can be told."""
+    fake, port, real_ns = FakeServer(), free_port(), time.time_ns
+    shown_ns = [0, 2_000 * step_us, 1_000 * step_us]
+    sold_us = real_ns() // 1_000
+    for number, shift_ns in enumerate(shown_ns, 1):
+        monkeypatch.setattr(time, "time_ns", lambda ns=shift_ns: real_ns() + ns)
+        async with cash_server(tmp_path / "spool", f"127.0.0.1:{port}") as cash:
+            await ask(cash, "checkout", fact(number))
+            if number == 1 or (number == len(shown_ns) and is_asked_first):
+                cash.offset.add(Sample(cash.clock(), real_ns() // 1_000, cash.clock()))
+            if number < len(shown_ns):
+                await tell(cash)
+                continue
+            async with serving(fake, port):
+                await until(lambda: len(fake.forwarded) == len(shown_ns))
+    sold = {
+        one.receipt_key.receipt_number: one.sold_at_us + one.clock_offset_us - sold_us
+        for one in fake.forwarded
+    }
+    assert abs(sold["1"]) < 60_000_000
+    assert abs(sold["3"]) < 60_000_000 or not is_asked_first
 
 
 async def test_a_till_may_forward_by_itself(tmp_path: Path) -> None:

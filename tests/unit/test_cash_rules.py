@@ -302,6 +302,16 @@ def test_the_offset_is_that_of_the_shortest_way() -> None:
     assert offset.offset_us == 5_000_000
 
 
+@pytest.mark.parametrize(("server_us", "step_us"), [(5_000_110, 0), (5_100_000, -99_990)])
+def test_the_first_sample_says_how_our_clock_was_set(server_us: int, step_us: int) -> None:
+    """What a sample may be wrong by is no step; later ones say nothing of it."""
+    offset, told = ServerOffset(4_000_000), list[int]()
+    offset.on_first.append(told.append)
+    for _ in range(2):
+        offset.add(Sample(1_000_000, server_us, 1_000_020))
+    assert told == [step_us]
+
+
 def test_a_clock_that_is_set_is_believed_at_once() -> None:
     offset = ServerOffset()
     for second in range(10):

@@ -324,15 +324,36 @@ async def test_a_request_that_is_requeued_is_in_doubt_again(tmp_path: Path) -> N
 
 
 async def test_only_what_came_in_this_run_is_known_by_its_clock(tmp_path: Path) -> None:
-    """What an earlier one has left may have come by a clock that was set in between."""
+    """What an earlier one has left that did not see the server's clock may have come by another."""
     spool = Spool(tmp_path / "spool")
     await admit(spool, entry(1), is_cut=True)
     await spool.close()
     spool = Spool(tmp_path / "spool")
     await admit(spool, entry(2), is_cut=True)
-    await spool.do(lambda rows: spool_rows.shift(rows, 7))
+    await spool.do(lambda rows: spool_rows.shift(rows, 7, -7))
     left = await spool.do(spool_rows.read_unsettled)
     assert [(one.till_offset_us, one.arrived_at_us) for one in left] == [(0, 1_001), (7, 1_009)]
+    await spool.close()
+
+
+async def test_how_our_clock_was_set_is_known_of_runs_that_saw_the_server_s(tmp_path: Path) -> None:
+    """Of three the first one saw it: what that has left moves; of the second one nobody knows."""
+    spool = Spool(tmp_path / "spool")
+    await spool.do(lambda rows: spool_rows.know_clock(rows, 0, 5))
+    await admit(spool, entry(1), is_cut=True)
+    await spool.close()
+    spool = Spool(tmp_path / "spool")
+    await admit(spool, entry(2), is_cut=True)
+    await spool.close()
+    spool = Spool(tmp_path / "spool")
+    await admit(spool, entry(3), is_cut=True)
+    await spool.do(lambda rows: spool_rows.know_clock(rows, 7, -2))
+    left = await spool.do(spool_rows.read_unsettled)
+    assert [one.till_offset_us for one in left] == [7, 0, 0]
+    await spool.do(lambda rows: spool_rows.shift(rows, 30, -32))
+    left = await spool.do(spool_rows.read_unsettled)
+    assert [one.till_offset_us for one in left] == [37, 0, 30]
+    assert (await spool.do(spool_rows.read_words))["offset_us"] == "-32"
     await spool.close()
 
 
