@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from pos_sim.cash_server.status import SpoolStatus, show_status
+from server.ctl.link import back_office
 from server.ctl.say import CtlError, say, say_error, say_table
 
 NAMES = [
@@ -44,6 +45,13 @@ def test_no_name_in_a_table_moves_the_terminal(
     say_table(sent, ("till",), [(sent,)])
     out = capsys.readouterr().out
     assert (out.count(shown), out.count(sent)) == (2, 0)
+
+
+@pytest.mark.parametrize("target", ["kiosk", "127.0.0.1", "http://kiosk", "127.0.0.1:99999"])
+def test_a_target_without_a_port_is_no_server_that_is_down(target: str) -> None:
+    """Of those gRPC takes port 443, and of 99999 another one."""
+    with pytest.raises(CtlError, match="is no host:port of a server; "), back_office(target):
+        pass
 
 
 @pytest.mark.parametrize("name", NAMES)
