@@ -19,6 +19,7 @@ from server.store.transfers import (
 PAGE_MAX = 1_000
 NOTE_CHARS_MAX = 256
 TURN_MAX = 1_000_000
+TRANSFER_ID_BYTES = 18
 _STATE_LAST = max(TransferState).value
 
 
@@ -64,11 +65,12 @@ class Payouts:
         to_state = TransferState(check.enum_of(request.to_state, "to_state", _STATE_LAST))
         note = check.optional_text_of(request.note, "note", NOTE_CHARS_MAX)
         turn = check.number_of(request.turn, "turn", 0, TURN_MAX)
+        transfer_id = check.id_of(request.transfer_id, "transfer_id", TRANSFER_ID_BYTES)
         while True:
             async with self._database.reading() as connection:
-                found = await read_transfer(connection, chain_id, request.transfer_id)
+                found = await read_transfer(connection, chain_id, transfer_id)
                 if found is None:
-                    metadata = {"transfer_id": request.transfer_id.hex()}
+                    metadata = {"transfer_id": transfer_id.hex()}
                     text = "the chain has no such money transfer"
                     raise Refusal(Reason.TRANSFER_NOT_FOUND, text, metadata)
                 transfer, changes = found

@@ -293,7 +293,7 @@ class Publishing:
 def invalid_program(problems: tuple[Problem, ...]) -> Refusal:
     """The refusal of a program, naming its first problems."""
     said = problems[:PROBLEMS_SAID_MAX]
-    more = f" (the first {len(said)} are named)" if len(said) < len(problems) else ""
+    more = " (the first are named)" if len(said) < len(problems) else ""
     fields = tuple((f"program.{problem.path}", problem.reason) for problem in said)
     first = f"{said[0].path}: {said[0].reason}"
     text = f"the program has {len(problems)} problem(s){more}: {first}"

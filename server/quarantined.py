@@ -195,9 +195,12 @@ def _before(token: str) -> tuple[int, bytes]:
 def _day(text: str, path: str) -> date:
     check.text_of(text, path, 10, 10)
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
+        day = None
+    if day is None or day.isoformat() != text:  # a week and its day is ISO, too
         check.refuse_inconsistent(path, "is no day YYYY-MM-DD")
+    return day
 
 
 def _fill(message: pb.QuarantinedReceipt, one: Quarantined) -> None:

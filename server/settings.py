@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
@@ -73,10 +73,18 @@ def read_settings(environment: dict[str, str] | None = None) -> Settings:
         settings = msgspec.convert(found, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         reason, _, name = str(error).rpartition(" - at `$.")
-        variable = PREFIX + name.rstrip("`").upper()
-        raise SystemExit(f"{variable}: {reason.replace('`', '')}") from None
+        name = name.rstrip("`")
+        raise SystemExit(f"{PREFIX}{name.upper()}: {_reason(name, reason, found)}") from None
     _check_listen(settings.listen)
     return settings
+
+
+def _reason(name: str, reason: str, found: dict[str, str]) -> str:
+    """What is wrong with a value; of a word also which there are."""
+    words = get_args(get_type_hints(Settings)[name])
+    if words:
+        return f"{found[name]!r} is none of {', '.join(words)}"
+    return reason.replace("`", "")
 
 
 def _check_listen(listen: str) -> None:

@@ -16,6 +16,10 @@ STATUS_DETAILS_KEY = "grpc-status-details-bin"
 _INVALID = grpc.StatusCode.INVALID_ARGUMENT
 _PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
 _UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
+_CUT = "..."
+_CHARACTER_BYTES_MAX = 4
+_AROUND_BYTES = 3
+"""Tag and length in front of a named field."""
 
 CODE_BY_REASON: dict[Reason, grpc.StatusCode] = {
     Reason.MALFORMED_MESSAGE: _INVALID,
@@ -82,16 +86,30 @@ RETRY_AFTER_MS: dict[Reason, int] = {
 }
 """How long to wait before asking again, milliseconds, where waiting helps."""
 
+# A client takes 8 KiB of trailers; of what is longer it drops all, and nobody learns the reason.
+MESSAGE_BYTES_MAX = 512
+"""It travels twice, and in the trailers a byte that is not ASCII is spelled with three."""
+TEXT_BYTES_MAX = 512
+"""Of a fact, a field's path, or what is wrong with it: the longest text of a request fits."""
+DETAILS_BYTES_MAX = 4_096
+"""With the message; trailers spell them with a third more."""
+
 
 def status_of(refusal: Refusal) -> Status:
-    """Spell a refusal as google.rpc.Status with its details."""
-    status = Status(code=_number(CODE_BY_REASON[refusal.reason]), message=refusal.message)
+    """Spell a refusal as google.rpc.Status with its details: as much of it as a client takes.
+
+    Longer texts are cut, and of the fields the first are named.
+    """
+    message = _cut(refusal.message, MESSAGE_BYTES_MAX)
+    status = Status(code=_number(CODE_BY_REASON[refusal.reason]), message=message)
     result = "UNKNOWN" if refusal.reason is Reason.RESULT_UNKNOWN else "REFUSED"
-    metadata = {**refusal.metadata, "result": result}
+    metadata = {name: _cut(fact) for name, fact in refusal.metadata.items()}
+    metadata["result"] = result
     info = ErrorInfo(reason=refusal.reason.value, domain=ERROR_DOMAIN, metadata=metadata)
     status.details.append(_packed(info))
     if refusal.fields:
-        status.details.append(_packed(_bad_request(refusal)))
+        room = DETAILS_BYTES_MAX - status.ByteSize()
+        status.details.append(_packed(_bad_request(refusal, room)))
     wait_ms = RETRY_AFTER_MS.get(refusal.reason)
     if wait_ms is not None:
         status.details.append(_packed(RetryInfo(retry_delay=Duration(nanos=wait_ms * 1_000_000))))
@@ -106,7 +124,7 @@ async def abort(context: grpc.aio.ServicerContext[Any, Any], refusal: Refusal) -
     """
     status = status_of(refusal)
     details = ((STATUS_DETAILS_KEY, status.SerializeToString()),)
-    await context.abort(CODE_BY_REASON[refusal.reason], refusal.message, details)
+    await context.abort(CODE_BY_REASON[refusal.reason], status.message, details)
     raise AssertionError("abort returned")
 
 
@@ -116,11 +134,26 @@ def _number(code: grpc.StatusCode) -> int:
     return number
 
 
-def _bad_request(refusal: Refusal) -> BadRequest:
-    violations = [
-        BadRequest.FieldViolation(field=path, description=text) for path, text in refusal.fields
-    ]
-    return BadRequest(field_violations=violations)
+def _bad_request(refusal: Refusal, room: int) -> BadRequest:
+    """Name the first fields, as many as have room in so many bytes, and one at least."""
+    named = BadRequest()
+    for path, text in refusal.fields:
+        one = named.field_violations.add(field=_cut(path), description=_cut(text))
+        room -= one.ByteSize() + _AROUND_BYTES
+        if room < 0 and len(named.field_violations) > 1:
+            del named.field_violations[-1]
+            break
+    return named
+
+
+def _cut(text: str, bytes_max: int = TEXT_BYTES_MAX) -> str:
+    """Cut a text to so many bytes of UTF-8."""
+    if len(text) * _CHARACTER_BYTES_MAX <= bytes_max:
+        return text
+    spelled = text.encode()
+    if len(spelled) <= bytes_max:
+        return text
+    return spelled[: bytes_max - len(_CUT)].decode(errors="ignore") + _CUT
 
 
 def _packed(message: ErrorInfo | BadRequest | RetryInfo) -> AnyMessage:

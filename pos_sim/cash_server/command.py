@@ -190,12 +190,11 @@ def status(
     except (FileNotFoundError, sqlite3.Error) as error:
         raise SystemExit(f"no spool at {spool}: {error}") from None
     now_us = read_clock_file(Path(clock_file))() if clock_file else machine_clock()
-    console = Console(width=None if sys.stdout.isatty() else 120)
     if json:
         told = {**msgspec.to_builtins(found), "is_running": found.is_running(now_us)}
-        console.print(msgspec.json.encode(told).decode(), soft_wrap=True, highlight=False)
+        typer.echo(msgspec.json.encode(told))
     else:
-        show_status(console, found, now_us)
+        show_status(Console(width=None if sys.stdout.isatty() else 120), found, now_us)
 
 
 @app.command()

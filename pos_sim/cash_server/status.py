@@ -6,6 +6,7 @@ from pathlib import Path
 from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from pos_sim.cash_server import spool_rows
 from pos_sim.cash_server.entry import UNSETTLED, State
@@ -66,21 +67,22 @@ def show_status(console: Console, status: SpoolStatus, now_us: int) -> None:
     table = Table(show_header=False)
     is_running = status.is_running(now_us)
     table.add_row("cash server", f"runs, pid {words['pid']}" if is_running else "does not run")
-    table.add_row("link", words.get("link", "unknown") if is_running else "unknown")
+    table.add_row("link", Text(words.get("link", "unknown") if is_running else "unknown"))
     table.add_row("clock of the server", f"{int(words.get('offset_us', '0')) / 1e6:+.3f} s")
     table.add_row("depth", f"{status.depth:,}")
     age_s = (now_us - status.oldest_at_us) // 1_000_000 if status.oldest_at_us else 0
     table.add_row("oldest", f"{age_s:,} s" if status.oldest_at_us else "-")
     table.add_row("sold by what waits", f"{status.amount_minor:,} minor units")
-    table.add_row("last error", words.get("last_error") or "-")
-    table.add_row("error of the disk", words.get("spool_error") or "-")
+    # What tills are called, and what errors say of it, is no markup.
+    table.add_row("last error", Text(words.get("last_error") or "-"))
+    table.add_row("error of the disk", Text(words.get("spool_error") or "-"))
     for state in State:
         if state.value in status.by_state:
             table.add_row(f"entries {state.value}", f"{status.by_state[state.value]:,}")
     for name, times in sorted(status.tally.items()):
         table.add_row(f"so far {name}", f"{times:,}")
     for entry_id, till, why in status.set_aside:
-        table.add_row(f"set aside {entry_id}", f"{till}: {why}")
+        table.add_row(f"set aside {entry_id}", Text(f"{till}: {why}"))
     console.print(table)
 
 

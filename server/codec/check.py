@@ -94,12 +94,12 @@ def language_of(value: str, path: str) -> str:
     return text_of(value, path, LANGUAGE_MAX, least=2)
 
 
-def id_of(value: bytes, path: str) -> bytes:
-    """Pass an id of exactly 16 bytes."""
-    if len(value) != 16:
+def id_of(value: bytes, path: str, size: int = 16) -> bytes:
+    """Pass an id of exactly `size` bytes."""
+    if len(value) != size:
         if not value:
             refuse_required(path)
-        refuse_inconsistent(path, f"{len(value)} bytes are not 16")
+        refuse_inconsistent(path, f"{len(value)} bytes are not {size}")
     return value
 
 

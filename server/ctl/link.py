@@ -11,6 +11,7 @@ from grpc_status import rpc_status
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
 from loyalty.v1.customer_service_pb2_grpc import CustomerServiceStub
 from server.ctl.say import CtlError
+from server.settings import is_port
 
 CALL_TIMEOUT_S = 120.0
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024
@@ -54,6 +55,11 @@ def customer_service(target: str) -> Iterator[CustomerServiceStub]:
 def _channel(target: str) -> Iterator[grpc.Channel]:
     if not target:
         raise CtlError("--target is empty: name host:port of a server")
+    target.encode()  # of a word that is not UTF-8 that is said, whatever else it is not
+    host, _, port = target.rpartition(":")
+    if not host or not is_port(port):
+        text = f"--target: {target!r} is no host:port of a server; for example 127.0.0.1:50051"
+        raise CtlError(text)
     options = [
         ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
         ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),

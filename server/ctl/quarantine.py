@@ -7,7 +7,6 @@ from typing import Annotated
 import msgspec
 import typer
 from google.protobuf import json_format
-from google.protobuf.message import Message
 
 from loyalty.v1 import forward_pb2 as pb
 from loyalty.v1 import till_service_pb2 as till_pb
@@ -58,7 +57,7 @@ def show(quarantine_id: Id, target: Target = TARGET) -> None:
 def mend(quarantine_id: Id, body: Body, by: By, note: Note, target: Target = TARGET) -> None:
     """Forward a corrected receipt in the stead of one in quarantine."""
     request = pb.MendQuarantinedRequest(
-        quarantine_id=_id(quarantine_id), request=_read(body), mended_by=by, note=note
+        quarantine_id=_id(quarantine_id), request=read_mended(body), mended_by=by, note=note
     )
     with back_office(target) as stub:
         found = stub.MendQuarantined(request, timeout=CALL_TIMEOUT_S)
@@ -113,13 +112,21 @@ def _id(text: str) -> bytes:
         raise CtlError(f"{text} is no id: 32 hexadecimal digits") from None
 
 
-def _read(path: Path) -> till_pb.ForwardRequest:
-    """Read a corrected receipt; what `show` printed around it may stay."""
+def read_mended(path: Path) -> till_pb.ForwardRequest:
+    """Read a corrected receipt; what `show` printed around it may stay.
+
+    Raises:
+        CtlError: it cannot be read, or is none.
+    """
     try:
         tree = msgspec.json.decode(path.read_bytes())
         tree = tree.get("request", tree) if isinstance(tree, dict) else tree
-        found: Message = json_format.ParseDict(tree, till_pb.ForwardRequest())
-    except (OSError, msgspec.DecodeError, json_format.ParseError) as error:
+        if not isinstance(tree, dict):
+            raise CtlError(f"{path}: is no receipt as quarantine show prints it")
+        return json_format.ParseDict(tree, till_pb.ForwardRequest())
+    except OSError as error:
+        raise CtlError(f"{path}: {error.strerror}") from None
+    except RecursionError:
+        raise CtlError(f"{path}: is nested too deeply") from None
+    except (msgspec.DecodeError, json_format.ParseError) as error:
         raise CtlError(f"{path}: {error}") from None
-    assert isinstance(found, till_pb.ForwardRequest)
-    return found

@@ -1,12 +1,17 @@
 """How loyaltyctl speaks: results on standard output, one clear line for what went wrong."""
 
+import unicodedata
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-out = Console()
-err = Console(stderr=True)
+# Nothing that is shown is written for rich: of a name it would make a picture.
+out = Console(emoji=False)
+err = Console(stderr=True, emoji=False)
+_OBEYED = ("Cc", "Cf")
+"""Categories of characters that a terminal does not show but obeys."""
 
 
 class CtlError(Exception):
@@ -37,10 +42,21 @@ def say(line: str) -> None:
 
 
 def say_table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """Show rows as a table; texts of ours and the operator's are never read as markup."""
-    table = Table(title=title, title_justify="left")
+    """Show rows as a table; nothing in them is read as markup, or obeyed by the terminal."""
+    table = Table(title=_shown(title), title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(text.replace("[", r"\[") for text in row))
+        table.add_row(*map(_shown, row))
     out.print(table)
+
+
+def _shown(text: str) -> Text:
+    """Show a text that may come from a till; only a line may end in it."""
+    return Text("".join([_spelled(one) for one in text]))
+
+
+def _spelled(character: str) -> str:
+    if character == "\n" or unicodedata.category(character) not in _OBEYED:
+        return character
+    return character.encode("unicode_escape").decode()

@@ -279,6 +279,19 @@ def test_ten_thousand_problems_fit_a_refusal(stub: Any) -> None:
     assert len(fields_of(refused.value)) == 20
 
 
+def test_problems_in_long_words_fit_a_refusal(stub: Any) -> None:
+    """A client takes 8 KiB of trailers; what is longer it drops, and with it the reason."""
+    program = test_program()
+    codes = ["\N{GRINNING FACE}" * 128] * 40
+    program.promotions[0].conditions.add().coupon.any_of.extend(codes)
+    with pytest.raises(grpc.RpcError) as refused:
+        stub.PublishProgram(bo.PublishProgramRequest(program=program, published_by="test"))
+    code, reason, metadata = reason_of(refused.value)
+    assert (code, reason, metadata["problems"]) == (INVALID, "PROGRAM_INVALID", "39")
+    first = "program.promotions[0].conditions[0].any_of[1]"
+    assert fields_of(refused.value)[0] == first
+
+
 def test_a_program_is_required(stub: Any) -> None:
     for call, request in (
         (stub.ValidateProgram, bo.ValidateProgramRequest()),

@@ -39,7 +39,7 @@ from tests.forwarding import (
     forward_void,
 )
 from tests.refunding import basket, rate
-from tests.serving import CHAIN, publish, receipt_key, test_program, wait_until
+from tests.serving import CHAIN, publish, reason_of, receipt_key, test_program, wait_until
 from tests.starting import run
 
 
@@ -390,6 +390,15 @@ def test_the_report_counts_each_thing_once(link: Link, tmp_path: Path) -> None:
     ctl(link, "quarantine", "mend", newest, str(path), "--by", "ann", "--note", "a typo")
     assert newest not in ctl(link, "quarantine", "list", "--json")
     assert newest in ctl(link, "quarantine", "list", "--json", "--all")
+
+
+@pytest.mark.parametrize("day", ["2026-02-30", "2026-W09-1", "26-02-2026", "2026/02/01"])
+def test_a_report_is_of_days_that_exist_as_the_contract_spells_them(link: Link, day: str) -> None:
+    link.sell(1, basket(("sku9", 1, 10_000)))
+    request = forward_pb2.GetForwardReportRequest(from_date=day, to_date="2026-03-01")
+    with pytest.raises(grpc.RpcError) as refused:
+        link.office.GetForwardReport(request)
+    assert reason_of(refused.value)[1] == "INCONSISTENT"
 
 
 def ctl(link: Link, *words: str) -> str:

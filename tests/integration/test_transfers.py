@@ -124,6 +124,16 @@ def test_what_a_state_does_not_allow(calls: tuple[Any, Any]) -> None:
     assert refusal(office, transfer, 0, SENT)[0] == "TRANSFER_NOT_FOUND"
 
 
+def test_the_id_of_a_transfer_has_its_length(calls: tuple[Any, Any]) -> None:
+    """What was sent as one is not said again: a refusal has little room."""
+    till, office = calls
+    bought(till, 1)
+    ids = [bytes(size) for size in (0, 17, 500_000)]
+    asked = [bo.MoneyTransfer(transfer_id=one) for one in ids]
+    reasons = [refusal(office, one, 0, SENT)[0] for one in asked]
+    assert reasons == ["FIELD_REQUIRED", "INCONSISTENT", "INCONSISTENT"]
+
+
 def voided(till: Any, number: int) -> None:
     key = receipt_key(number)
     till.Void(pb.VoidRequest(receipt_key=key, reason_code="ERROR", cashier_id="c1"))

@@ -1,8 +1,10 @@
 """One catalogue, one table, one list: the domain, the contract and the status table agree."""
 
+from base64 import b64encode
 from collections.abc import Mapping
 from enum import Enum, IntEnum
 from typing import Any
+from urllib.parse import quote
 
 import grpc
 import pytest
@@ -106,6 +108,37 @@ def test_a_refusal_travels_whole(reason: Reason) -> None:
     assert all(one.Unpack(wait) for one, wait in zip(rest, waits, strict=True))
     milliseconds = [wait.retry_delay.ToMilliseconds() for wait in waits]
     assert milliseconds == ([RETRY_AFTER_MS[reason]] if reason in RETRY_AFTER_MS else [])
+
+
+LONG = "\N{GRINNING FACE}" * 4_000
+CLIENT_BYTES_MAX = 8_192
+"""Of trailers that a client takes for certain. gRPC asks for no more."""
+
+
+@pytest.mark.parametrize("text", [LONG, "x" * 40_000])
+def test_a_refusal_fits_the_trailers_whatever_it_quotes(text: str) -> None:
+    fields = tuple((f"{n}.{text}", text) for n in range(500))
+    status = status_of(Refusal(Reason.RESULT_UNKNOWN, text, {"sku": text, "most": "1"}, fields))
+    message, details = quote(status.message), b64encode(status.SerializeToString())
+    assert len(message) + len(details) < CLIENT_BYTES_MAX - 512, "nor is it alone there"
+    info, bad, wait = status.details
+    found, said = ErrorInfo(), BadRequest()
+    assert info.Unpack(found)
+    assert bad.Unpack(said)
+    assert wait.Unpack(RetryInfo())
+    assert (found.metadata["result"], found.metadata["most"]) == ("UNKNOWN", "1")
+    assert text.startswith(found.metadata["sku"].removesuffix("..."))
+    assert said.field_violations[0].field.startswith("0.")
+
+
+def test_as_many_fields_are_named_as_fit() -> None:
+    fields = tuple((f"sale.lines[{n}].sku", "is required") for n in range(1_000))
+    (_, bad) = status_of(Refusal(Reason.FIELD_REQUIRED, "why", fields=fields)).details
+    said = BadRequest()
+    assert bad.Unpack(said)
+    named = [(one.field, one.description) for one in said.field_violations]
+    assert 20 < len(named) < 1_000
+    assert named == list(fields[: len(named)])
 
 
 def test_waiting_helps_exactly_where_the_server_is_at_fault() -> None:

@@ -32,6 +32,19 @@ def test_what_is_not_acceptable_is_said_with_its_variable(variable: str, value: 
         read_settings({variable: value})
 
 
+WORDS = {
+    "LOYALTY_EVALUATOR": "kernel, reference",
+    "LOYALTY_LOG_LEVEL": "debug, info, warning, error",
+    "LOYALTY_SMS_TRANSPORT": "none, file, smpp, http",
+}
+
+
+@pytest.mark.parametrize(("variable", "known"), WORDS.items())
+def test_a_word_that_is_none_is_said_with_those_there_are(variable: str, known: str) -> None:
+    with pytest.raises(SystemExit, match=f"^{variable}: 'loud' is none of {known}$"):
+        read_settings({variable: "loud"})
+
+
 @pytest.mark.parametrize("listen", ["0.0.0.0:1", "[::]:50051", "localhost:65535"])
 def test_addresses(listen: str) -> None:
     assert read_settings({"LOYALTY_LISTEN": listen}).listen == listen
