@@ -197,6 +197,7 @@ def decide_refund(
     may_refuse: bool = True,
     is_plain: bool = False,
     kept_back_minor: int = 0,
+    took_all: bool = True,
 ) -> Refund | RefundRefusal:
     """Decide a refund of part or all of a receipt.
 
@@ -213,6 +214,8 @@ def decide_refund(
         may_refuse: promotions may forbid it; they may not once it is a fact.
         is_plain: nothing of the customer's own assets has paid for it after all.
         kept_back_minor: what earlier refunds have paid back less than their printed prices.
+        took_all: what was to be spent was taken, at whatever prices lines were sold; else what they
+            missed of it came back when that was settled.
 
     Returns:
         The difference to what is left before it; or why it is not possible. All refunds of a
@@ -231,7 +234,7 @@ def decide_refund(
     forbidden = _forbidden(promotions, kept_before, kept_after) if may_refuse else None
     if forbidden is not None:
         return RefundRefusal(RefundProblem.FORBIDDEN, number=forbidden)
-    prices = _prices(sale, sold, paid)
+    prices = _prices(sale, sold, paid, took_all)
     lines = _refunded(sale, prices, before, now)
     clawed = _clawed(promotions, kept_before, kept_after) if paid is None else ()
     printed_minor = sum([line.amount_minor for line in lines])
@@ -457,17 +460,63 @@ def _tender_left(tender: Tender, left_minor: int, before_minor: int) -> Tender:
     return msgspec.structs.replace(tender, amount_minor=amount_minor)
 
 
-def _prices(sale: Sale, sold: Evaluation, paid: Mapping[str, int] | None) -> dict[str, LineOutcome]:
+def _prices(
+    sale: Sale, sold: Evaluation, paid: Mapping[str, int] | None, took_all: bool
+) -> dict[str, LineOutcome]:
     """By line_id at what each line was sold."""
-    found: dict[str, LineOutcome] = {}
-    for line, outcome in zip(sale.lines, sold.outcomes, strict=True):
-        if outcome is not None and _is_sold(line):
-            found[line.line_id] = outcome
-            if paid is not None:
-                minor = paid.get(line.line_id, line.amount_minor)
-                run = Run(line.quantity_milli, 0, minor)
-                found[line.line_id] = LineOutcome(minor, (run,), (), ())
-    return found
+    pairs = zip(sale.lines, sold.outcomes, strict=True)
+    found = {line.line_id: one for line, one in pairs if one is not None and _is_sold(line)}
+    if paid is None:
+        return found
+    sent = {line.line_id: line.amount_minor for line in sale.lines}
+    at = {line_id: paid.get(line_id, sent[line_id]) for line_id in found}
+    whole = {line.line_id: line.quantity_milli for line in sale.lines}
+    spent = _spent_at(found, at, took_all)
+    return {
+        line_id: LineOutcome(minor, (Run(whole[line_id], 0, minor),), (), spent[line_id])
+        for line_id, minor in at.items()
+    }
+
+
+def _spent_at(
+    decided: Mapping[str, LineOutcome], at: Mapping[str, int], took_all: bool
+) -> dict[str, tuple[tuple[str, int], ...]]:
+    """What the customer's own assets have paid of lines that were sold at other prices.
+
+    What a line cost more than was decided was lost of that first. Where it was taken all the same
+    it paid for lines that cost less than promotions made of them, and else where it was decided.
+    """
+    left: dict[str, dict[str, int]] = {}
+    for line_id, outcome in decided.items():
+        missing_minor = max(0, at[line_id] - outcome.amount_minor)
+        left[line_id] = {}
+        for asset_code, minor in outcome.spent:
+            lost_minor = min(missing_minor, minor)
+            missing_minor -= lost_minor
+            left[line_id][asset_code] = minor - lost_minor
+    if took_all:
+        _take_elsewhere(decided, at, left)
+    return {line_id: tuple(minors.items()) for line_id, minors in left.items()}
+
+
+def _take_elsewhere(
+    decided: Mapping[str, LineOutcome], at: Mapping[str, int], left: dict[str, dict[str, int]]
+) -> None:
+    """Find lines for what was taken and is not on the line for which it was decided."""
+    codes = [code for one in decided.values() for code, _ in one.spent]
+    for asset_code in dict.fromkeys(codes):
+        own = {line_id: dict(one.spent).get(asset_code, 0) for line_id, one in decided.items()}
+        short_minor = sum(own.values())
+        short_minor -= sum([minors.get(asset_code, 0) for minors in left.values()])
+        for line_id, outcome in decided.items():
+            room_minor = outcome.price_minor - at[line_id] - sum(left[line_id].values())
+            part_minor = min(short_minor, max(0, room_minor))
+            short_minor -= part_minor
+            left[line_id][asset_code] = left[line_id].get(asset_code, 0) + part_minor
+        for line_id, minor in own.items():
+            part_minor = min(short_minor, max(0, minor - left[line_id][asset_code]))
+            short_minor -= part_minor
+            left[line_id][asset_code] += part_minor
 
 
 def _refunded(

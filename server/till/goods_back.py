@@ -199,13 +199,14 @@ def _decided(
         if not now:
             return None
     args = (original.rules, original.sale, original.facts, earlier, now, evaluator_of(context))
-    is_plain = original.by_lines is not None and original.by_lines.outcome.kind == OutcomeKind.PLAIN
+    stated = original.by_lines
     decide = partial(
         decide_refund,
         *args,
         original.paid,
-        is_plain=is_plain,
+        is_plain=stated is not None and stated.outcome.kind == OutcomeKind.PLAIN,
         kept_back_minor=kept_back_by(original.return_records),
+        took_all=stated is None or stated.is_base,
     )
     decided = decide()
     if isinstance(decided, RefundRefusal):
