@@ -227,13 +227,17 @@ def close(sold: Sold, final: GetReceiptResponse) -> Closed:
     came_back_us = min([one.decided_at_us for one in sold.refunds], default=1 << 62)
     states = [one.state for one in final.statements]
     was_sold = sold.response is not None or states[:1] == [SUPERSEDED]
-    closed = Closed(sold, final, ANSWERED if was_sold else NOTHING)
+    closed, number = Closed(sold, final, ANSWERED if was_sold else NOTHING), 0
     for one in final.statements:
         has_returns = came_back_us <= one.recorded_at_us
-        if _supersedes(closed.outcome, one.outcome, has_returns):
+        if one.outcome.number == number:
+            # Undone, to be sold anew; if a void comes in between, that is all.
+            closed = Closed(sold, final, NOTHING, has_returns, one.recorded_at_us)
+        elif _supersedes(closed.outcome, one.outcome, has_returns):
             is_anew = closed.outcome.kind != AS_ANSWERED
             at_us = one.recorded_at_us
             closed = Closed(sold, final, one.outcome, has_returns, at_us, is_anew)
+        number = one.outcome.number
     return closed
 
 
