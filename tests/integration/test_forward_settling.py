@@ -256,6 +256,23 @@ def test_goods_that_came_back_before_the_statement_get_nothing_instead(link: Lin
     assert link.balances(card) == {}
 
 
+def test_discounts_are_not_made_good_twice_after_a_statement_that_changed_nothing(
+    link: Link,
+) -> None:
+    """AS_ANSWERED came when goods had come back: it was kept, and the next one settles nothing."""
+    card = link.card()
+    made = basket(("sku1", 4, 10_000), card=card)
+    link.forward(1, made, OTHER, lines={"sku1": 38_000})
+    assert link.balances(card) == {"points": 1_800 + 2_000}
+    link.refund(2, 1, {"sku1": 1_000})
+    assert link.balances(card) == {"points": 1_350 + 1_500}
+    for stated, kind in ((2, AS_ANSWERED), (3, PLAIN), (4, OTHER)):
+        assert link.forward(1, made, kind, stated=stated).state == SUPERSEDED
+        assert link.balances(card) == {"points": 1_350 + 1_500}, "what was settled stands"
+    link.forward(1, made, NOT_SOLD, stated=5)
+    assert link.balances(card) == {}
+
+
 def test_a_void_is_the_end(link: Link) -> None:
     card = link.card()
     made = basket(("sku1", 1, 10_000), card=card)
