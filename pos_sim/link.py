@@ -14,6 +14,7 @@ CALLS = (
     "void_receipt",
     "refund",
     "release",
+    "forward",
     "get_receipt",
     "submit_profile",
 )

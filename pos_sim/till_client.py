@@ -11,6 +11,8 @@ from loyalty.v1.till_service_pb2 import (
     BreakOffResponse,
     CheckoutRequest,
     CheckoutResponse,
+    ForwardRequest,
+    ForwardResponse,
     GetReceiptRequest,
     GetReceiptResponse,
     IdentifyRequest,
@@ -78,6 +80,10 @@ class TillClient:
     async def break_off(self, request: BreakOffRequest) -> BreakOffResponse:
         """Give up on a key."""
         return await self._insist("break_off", request, BreakOffResponse)
+
+    async def forward(self, request: ForwardRequest) -> ForwardResponse:
+        """State what was done while the link was broken."""
+        return await self._insist("forward", request, ForwardResponse)
 
     async def void(self, request: VoidRequest) -> VoidResponse:
         """Undo a whole receipt."""

@@ -18,6 +18,7 @@ METHODS = {
     "void_receipt": "Void",
     "refund": "Refund",
     "release": "Release",
+    "forward": "Forward",
     "get_receipt": "GetReceipt",
     "submit_profile": "SubmitProfile",
 }

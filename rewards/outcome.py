@@ -134,10 +134,13 @@ def in_force(live: bool, stated_live: Outcome | None, statements: Iterable[State
     """
     known = InForce(stated_live, is_known=live, is_live=live)
     for one in statements:
+        # What is settled by lines stays so when a later statement is kept and changes nothing.
+        was_by_lines = known.is_by_lines and not one.is_base
+        is_by_lines = was_by_lines or one.outcome.kind in _BY_LINES
         known = InForce(
             one.outcome,
             is_known=True,
-            is_by_lines=not one.is_undone and one.outcome.kind in _BY_LINES,
+            is_by_lines=not one.is_undone and is_by_lines,
             is_undone=one.is_undone,
         )
     return known

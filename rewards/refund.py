@@ -4,7 +4,7 @@ The original ruleset, facts and instant decide. Re-evaluation adds nothing and f
 did not fire at the sale (contract, section 5); the billing posts what is decided here.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import IntEnum
 
 import msgspec
@@ -497,21 +497,79 @@ def _prices(
     sale: Sale, sold: Evaluation, paid: Mapping[str, int] | None, settled: Settlement | None
 ) -> dict[str, LineOutcome]:
     """By line_id at what each line was sold, and what the customer's own assets paid besides."""
+    pairs = zip(sale.lines, sold.outcomes, strict=True)
+    lines = [(line, one) for line, one in pairs if one is not None and _is_sold(line)]
+    spent = _spent(lines, paid, settled)
     found: dict[str, LineOutcome] = {}
-    stated = {} if settled is None or _is_plain(settled) else dict(settled.outcome.lines)
-    for line, outcome in zip(sale.lines, sold.outcomes, strict=True):
-        if outcome is None or not _is_sold(line):
-            continue
-        minor, runs, spent = outcome.amount_minor, outcome.runs, outcome.spent
+    for line, outcome in lines:
+        minor, runs = outcome.amount_minor, outcome.runs
         if paid is not None:
             minor = paid.get(line.line_id, line.amount_minor)
             runs = (Run(line.quantity_milli, 0, minor),)
-        if settled is not None:
-            back = not_taken(outcome, stated.get(line.line_id, line.amount_minor))
-            pairs = zip(spent, back, strict=True)
-            spent = tuple([(code, due - missing) for (code, due), (_, missing) in pairs])
-        found[line.line_id] = LineOutcome(minor, runs, (), spent)
+        found[line.line_id] = LineOutcome(minor, runs, (), tuple(spent[line.line_id].items()))
     return found
+
+
+def _spent(
+    lines: Sequence[tuple[Line, LineOutcome]],
+    paid: Mapping[str, int] | None,
+    settled: Settlement | None,
+) -> dict[str, dict[str, int]]:
+    """What the customer's own assets paid of each line: minor units of money by asset.
+
+    What a line cost more than was decided is what was not taken of them, and came back when that
+    was settled. Where nothing was to be settled it was taken all the same, on other lines.
+    """
+    decided = {line.line_id: _summed(outcome.spent) for line, outcome in lines}
+    if settled is None and paid is None:
+        return decided
+    stated = paid if settled is None else {}
+    if settled is not None and not _is_plain(settled):
+        stated = dict(settled.outcome.lines)
+    assert stated is not None, "what nobody has settled was sold as stated"
+    at = {line.line_id: stated.get(line.line_id, line.amount_minor) for line, _ in lines}
+    left = {line_id: dict(own) for line_id, own in decided.items()}
+    for line, outcome in lines:
+        for asset_code, minor in not_taken(outcome, at[line.line_id]):
+            left[line.line_id][asset_code] -= minor
+    if settled is None:
+        room = {line.line_id: one.price_minor - at[line.line_id] for line, one in lines}
+        _take_elsewhere(decided, room, left)
+    return left
+
+
+def _summed(spent: Iterable[tuple[str, int]]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for asset_code, minor in spent:
+        found[asset_code] = found.get(asset_code, 0) + minor
+    return found
+
+
+def _take_elsewhere(
+    decided: Mapping[str, Mapping[str, int]],
+    room: Mapping[str, int],
+    left: Mapping[str, dict[str, int]],
+) -> None:
+    """Find lines for what was taken and did not lower the line for which it was decided.
+
+    Args:
+        decided: by line_id what was to be taken of it.
+        room: by line_id how much less it was sold at than promotions made of it, minor units.
+        left: what was taken of each, which is added to: first where there is room, the rest where
+            it was decided.
+    """
+    for asset_code in dict.fromkeys([code for own in decided.values() for code in own]):
+        short_minor = sum([own.get(asset_code, 0) for own in decided.values()])
+        short_minor -= sum([own.get(asset_code, 0) for own in left.values()])
+        for line_id, own in left.items():
+            part_minor = min(short_minor, max(0, room[line_id] - sum(own.values())))
+            short_minor -= part_minor
+            own[asset_code] = own.get(asset_code, 0) + part_minor
+        for line_id, own in left.items():
+            due_minor = decided[line_id].get(asset_code, 0)
+            part_minor = min(short_minor, max(0, due_minor - own[asset_code]))
+            short_minor -= part_minor
+            own[asset_code] += part_minor
 
 
 def _is_plain(settled: Settlement | None) -> bool:

@@ -2,7 +2,9 @@
 
 import asyncio
 import random
+import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from pos_sim.server_process import ServerProcess, kill_database, set_clock_file, start_server
@@ -22,6 +24,7 @@ class Faults:
         clock_file: Path,
         rng: random.Random,
         count: Counter[str],
+        settings: Mapping[str, str],
     ) -> None:
         """Get ready.
 
@@ -31,13 +34,19 @@ class Faults:
             clock_file: by which their clock is shifted.
             rng: decides.
             count: how often each fault befell them.
+            settings: more of their environment.
         """
         self._servers = servers
         self._data_dir = data_dir
         self._clock_file = clock_file
         self._rng = rng
         self._count = count
+        self._settings = settings
         self._offset_us = 0
+
+    def now_us(self) -> int:
+        """The clock of all servers, UTC microseconds."""
+        return time.time_ns() // 1_000 + self._offset_us
 
     async def strike(self) -> None:
         """Do one harm and mend it: afterwards all servers run and serve again."""
@@ -59,6 +68,8 @@ class Faults:
         target = self._servers[place].target
         await self._servers[place].kill()
         await asyncio.sleep(self._rng.uniform(0.0, 0.3))
-        server = await start_server(self._data_dir, place + 1, target, self._clock_file)
+        server = await start_server(
+            self._data_dir, place + 1, target, self._clock_file, self._settings
+        )
         self._servers[place] = server
         await server.wait_until_ready()

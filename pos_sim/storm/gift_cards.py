@@ -1,7 +1,6 @@
 """Gift cards in a storm: few cards that many customers pay with, and what must be left on them."""
 
 import random
-from collections import Counter
 
 from msgspec import Struct
 
@@ -14,7 +13,7 @@ from loyalty.v1.receipt_pb2 import (
     TenderKind,
     TenderState,
 )
-from loyalty.v1.till_service_pb2 import CheckoutResponse, ExceptionKind, GiftCardAmount
+from loyalty.v1.till_service_pb2 import GiftCardAmount
 from pos_sim.run import Run
 from pos_sim.sale import Place, write_sale
 from pos_sim.workload import Basket, Item
@@ -94,41 +93,3 @@ def _card_tender(code: str, amount_minor: int) -> Tender:
         amount_minor=amount_minor,
         gift_card_id=code,
     )
-
-
-class CardBook:
-    """What must be left on each card by what was answered."""
-
-    def __init__(self) -> None:
-        """Begin with cards that are sold."""
-        self.left = Counter(dict.fromkeys(card_codes(), CARD_MINOR))
-
-    def note_paid(self, sale: Sale, response: CheckoutResponse) -> tuple[str, int, str]:
-        """Count what a receipt took off a card.
-
-        Returns:
-            The card, what was taken, and what is wrong with it; empty if there is none, or all is
-            well. A fact takes what other baskets hold, and no more than is there.
-        """
-        for tender in sale.tenders:
-            if tender.gift_card_id:
-                [state] = response.answer.gift_cards
-                there_minor = state.available_minor + state.held_by_others_minor
-                taken_minor = min(tender.amount_minor, there_minor)
-                self.left[tender.gift_card_id] -= taken_minor
-                kinds = {one.kind for one in response.exceptions}
-                is_marked = ExceptionKind.EXCEPTION_KIND_GIFT_CARD in kinds
-                is_right = is_marked == (taken_minor < tender.amount_minor)
-                problem = "" if is_right else f"{taken_minor} of {tender.amount_minor} off a card"
-                return tender.gift_card_id, taken_minor, problem
-        return "", 0, ""
-
-    def note_back(self, code: str, amount_minor: int) -> None:
-        """Something comes back to a card."""
-        self.left[code] += amount_minor
-
-    def difference(self, code: str, available_minor: int) -> str:
-        """What is wrong with a card in the end; empty if nothing is."""
-        if self.left[code] == available_minor:
-            return ""
-        return f"card {code}: answers leave {self.left[code]}, the server says {available_minor}"

@@ -3,28 +3,42 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from itertools import count
 from typing import TypeVar
 
 import grpc
 
-from loyalty.v1.back_office_service_pb2 import ImportCouponsRequest, ImportedCoupon
+from loyalty.v1.back_office_service_pb2 import (
+    ImportCouponsRequest,
+    ImportedCoupon,
+    ListBudgetsRequest,
+)
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
-from loyalty.v1.customer_service_pb2 import CustomerReference, EntryKind
+from loyalty.v1.customer_service_pb2 import (
+    CustomerReference,
+    EntryKind,
+    GetBalanceRequest,
+)
+from loyalty.v1.customer_service_pb2_grpc import CustomerServiceStub
 from loyalty.v1.ledger_pb2 import (
     ExpireLotsRequest,
     GetLedgerReportRequest,
+    JoinHouseholdRequest,
+    LeaveHouseholdRequest,
     MergeAccountsRequest,
 )
 from pos_sim.link import open_channel
 from pos_sim.refusal import LinkLostError, RefusedError, read_error
 from pos_sim.run import Run
 from pos_sim.statement import read_statement
-from pos_sim.storm.books import Books
+from pos_sim.storm.owners import Owned, Owners
 from pos_sim.storm.world import COUPON_SERIES, coupon_codes
 
 CALL_TIMEOUT_S = 20.0
 PAUSE_S = 0.2
 ATTEMPTS_MAX = 300
+LEAVE_SHARE = 0.3
+JOIN_SHARE = 0.5
 
 _A = TypeVar("_A")
 _Call = Callable[[grpc.aio.Channel], Awaitable[_A]]
@@ -33,19 +47,31 @@ _Call = Callable[[grpc.aio.Channel], Awaitable[_A]]
 class Office:
     """Calls of the back office, each repeated until it is answered."""
 
-    def __init__(self, chain_id: str, targets: tuple[str, ...], run: Run, books: Books) -> None:
+    def __init__(
+        self,
+        chain_id: str,
+        targets: tuple[str, ...],
+        run: Run,
+        owners: Owners,
+        counted: Counter[str],
+    ) -> None:
         """Get ready.
 
         Args:
             chain_id: whose customers.
             targets: servers as host:port, asked in turn.
             run: decides who is merged.
-            books: where it is written down.
+            owners: where it is written down.
+            counted: how often something was done.
         """
         self._chain_id = chain_id
         self._targets = targets
         self._rng = run.chance("office")
-        self._books = books
+        self._run = run
+        self._owners = owners
+        self._count = counted
+        self._moves = count()
+        self._one_at_a_time = asyncio.Lock()
 
     async def hand_out_coupons(self) -> None:
         """Tell the servers of the codes that customers will show."""
@@ -60,23 +86,69 @@ class Office:
             )
         )
 
-    async def merge(self) -> None:
-        """Make two customers one, while both may stand at tills."""
-        loser, winner = self._rng.sample(self._books.customers, 2)
-        if self._books.owner_of(loser) == self._books.owner_of(winner):
-            return
+    async def move(self) -> None:
+        """Make two customers one, or move one into a household or out of it, amid their sales."""
+        async with self._one_at_a_time:
+            one, other = self._rng.sample(self._owners.customers, 2)
+            leavers = [who for who in self._owners.customers if self._owners.may_leave(who)]
+            if leavers and self._rng.random() < LEAVE_SHARE:
+                await self._leave(self._rng.choice(leavers))
+            elif self._owners.share(one, other):
+                return
+            elif self._owners.may_join(one) and self._rng.random() < JOIN_SHARE:
+                await self._join(one, other)
+            else:
+                await self._merge(one, other)
+
+    async def _merge(self, loser: str, winner: str) -> None:
         request = MergeAccountsRequest(
+            merge_id=self._move_id(),
             chain_id=self._chain_id,
             losing=_named(loser),
             winning=_named(winner),
             merged_by="storm",
         )
-        self._books.note_merged(self._books.owner_of(loser), self._books.owner_of(winner))
         await self._insist(
             lambda channel: BackOfficeServiceStub(channel).MergeAccounts(
                 request, timeout=CALL_TIMEOUT_S
             )
         )
+        self._owners.merge(loser, winner)
+        self._count["merged"] += 1
+
+    async def _join(self, customer: str, member: str) -> None:
+        request = JoinHouseholdRequest(
+            join_id=self._move_id(),
+            chain_id=self._chain_id,
+            customer=_named(customer),
+            member=_named(member),
+            joined_by="storm",
+        )
+        await self._insist(
+            lambda channel: BackOfficeServiceStub(channel).JoinHousehold(
+                request, timeout=CALL_TIMEOUT_S
+            )
+        )
+        self._owners.join(customer, member)
+        self._count["joined a household"] += 1
+
+    async def _leave(self, customer: str) -> None:
+        request = LeaveHouseholdRequest(
+            leave_id=self._move_id(),
+            chain_id=self._chain_id,
+            customer=_named(customer),
+            left_by="storm",
+        )
+        await self._insist(
+            lambda channel: BackOfficeServiceStub(channel).LeaveHousehold(
+                request, timeout=CALL_TIMEOUT_S
+            )
+        )
+        self._owners.leave(customer)
+        self._count["left a household"] += 1
+
+    def _move_id(self) -> bytes:
+        return self._run.submission_id(next(self._moves), ["move"])
 
     async def expire(self) -> None:
         """Take out of all accounts what has expired."""
@@ -87,7 +159,7 @@ class Office:
                     ExpireLotsRequest(), timeout=CALL_TIMEOUT_S
                 )
             )
-            self._books.count["accounts expired"] += answer.accounts
+            self._count["accounts expired"] += answer.accounts
             more = answer.more
 
     async def breakage(self) -> Counter[str]:
@@ -99,16 +171,38 @@ class Office:
         )
         return Counter({one.asset_code: one.breakage_minor for one in answer.assets})
 
-    async def expired_of(self, customer: str) -> Counter[str]:
-        """What has expired of a customer's assets according to their statement, minor units."""
+    async def budgets(self) -> dict[str, tuple[int, int]]:
+        """By promotion what is used of its limits and beyond them: receipts, money."""
+        request = ListBudgetsRequest(chain_id=self._chain_id, page_size=1_000)
+        answer = await self._insist(
+            lambda channel: BackOfficeServiceStub(channel).ListBudgets(
+                request, timeout=CALL_TIMEOUT_S
+            )
+        )
+        return {
+            one.promotion_id: (
+                max(0, one.used.times) + max(0, one.overrun.times),
+                max(0, one.used.amount_minor) + max(0, one.overrun.amount_minor),
+            )
+            for one in answer.budgets
+        }
+
+    async def owned_by(self, customer: str) -> Owned:
+        """What a customer has, and what has expired according to their statement."""
         entries = await self._insist(
             lambda channel: read_statement(channel, self._chain_id, customer)
         )
-        found: Counter[str] = Counter()
+        request = GetBalanceRequest(chain_id=self._chain_id, customer=_named(customer))
+        balance = await self._insist(
+            lambda channel: CustomerServiceStub(channel).GetBalance(request, timeout=CALL_TIMEOUT_S)
+        )
+        expired: Counter[str] = Counter()
         for entry in entries:
             if entry.kind == EntryKind.ENTRY_KIND_EXPIRY:
-                found[entry.asset_code] -= entry.amount_minor
-        return found
+                expired[entry.asset_code] -= entry.amount_minor
+        amounts = {one.asset_code: one.amount_minor for one in balance.positions}
+        held = {one.asset_code: one.held_minor for one in balance.positions}
+        return Owned(Counter(amounts), expired, Counter(held))
 
     async def _insist(self, call: _Call[_A]) -> _A:
         """Ask one server after the other until one answers."""

@@ -2,8 +2,7 @@
 
 import asyncio
 import shutil
-from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -13,26 +12,23 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Column, Table
 
-from loyalty.v1.answer_pb2 import AssetBalance
-from loyalty.v1.till_service_pb2 import IdentifyRequest, QuoteRequest
 from pos_sim.back_office import audit_ledger
 from pos_sim.demo import prepare
 from pos_sim.replay import Settings, connect
 from pos_sim.run import Run
-from pos_sim.sale import Place, write_identifier, write_sale
+from pos_sim.sale import Place
 from pos_sim.server_process import run_servers
 from pos_sim.storm.actor import Actor
 from pos_sim.storm.books import Books
+from pos_sim.storm.desk import Desk
 from pos_sim.storm.faults import HOUR_US, Faults
-from pos_sim.storm.gift_cards import card_codes, write_balance_request
 from pos_sim.storm.office import Office
+from pos_sim.storm.owners import Owners
+from pos_sim.storm.reckoning import Reckoning
 from pos_sim.storm.world import (
     CHAIN_ID,
     CURRENCY_CODE,
-    STORES,
-    card_of,
     customer_numbers,
-    draw_basket,
     make_world,
 )
 from pos_sim.tally import Tally
@@ -42,8 +38,10 @@ from pos_sim.workload import Workload
 TIMEOUT_MS = 5_000
 ATTEMPTS_MAX = 60
 """A till waits for a server that is killed and started again."""
-MERGE_EVERY = 150
+MOVE_EVERY = 40
 EXPIRE_EVERY = 100
+SETTINGS = {"LOYALTY_PARKING_S": "1"}
+"""What waits for its sale is settled before the reckoning."""
 
 
 class StormPlan(Struct, frozen=True):
@@ -85,23 +83,22 @@ async def run_storm(console: Console, plan: StormPlan, data_dir: Path) -> list[s
         shutil.rmtree(data_dir)  # of a storm before: its coupons are used, its clock is ahead
     clock_file.write_bytes(bytes(8))
     books = Books()
-    async with run_servers(plan.servers, data_dir, clock_file) as servers:
+    owners = Owners(customer_numbers(plan.customers))
+    async with run_servers(plan.servers, data_dir, clock_file, settings=SETTINGS) as servers:
         targets = tuple(server.target for server in servers)
         await prepare(console, world, targets)
         rng = plan.run.chance("faults")
-        faults = Faults(servers, data_dir, clock_file, rng, books.count)
-        async with _tills(world, plan, targets, books) as (actors, clients):
-            office = Office(CHAIN_ID, targets, plan.run, books)
+        faults = Faults(servers, data_dir, clock_file, rng, books.count, SETTINGS)
+        async with _tills(world, plan, targets, books, faults.now_us) as (actors, clients):
+            office = Office(CHAIN_ID, targets, plan.run, owners, books.count)
             await office.hand_out_coupons()
             await actors[0].sell_cards()
             with Progress(console=console) as progress:
                 await _blow(plan, actors, office, faults, progress)
             faults.move_clock(HOUR_US)
             await office.expire()
-            await _reckon(books, office, clients[0])
-            await _check_cards(
-                books, clients[0], Place(CHAIN_ID, CURRENCY_CODE, world.tills[0]), plan
-            )
+            place = Place(CHAIN_ID, CURRENCY_CODE, world.tills[0])
+            await Reckoning(books, owners, office, clients, faults.now_us()).reckon(place, plan.run)
         audit = await audit_ledger(targets[0])
         if not audit.balanced:
             books.problems += ["the ledger is not balanced", *audit.problems]
@@ -113,11 +110,14 @@ async def run_storm(console: Console, plan: StormPlan, data_dir: Path) -> list[s
 
 @asynccontextmanager
 async def _tills(
-    world: Workload, plan: StormPlan, targets: tuple[str, ...], books: Books
+    world: Workload,
+    plan: StormPlan,
+    targets: tuple[str, ...],
+    books: Books,
+    clock_us: Callable[[], int],
 ) -> AsyncIterator[tuple[list[Actor], list[TillClient]]]:
     numbers = count()
     customers = customer_numbers(plan.customers)
-    books.customers = customers
     async with connect(world, Settings(targets)) as links:
         clients = [
             TillClient(link, Tally(), plan.run.chance(f"wait/{n}"), TIMEOUT_MS, ATTEMPTS_MAX)
@@ -126,7 +126,7 @@ async def _tills(
         prices = world.product_prices()
         places = [Place(CHAIN_ID, world.currency_code, till, prices) for till in world.tills]
         actors = [
-            Actor(place, plan.run, client, books, customers, lambda: next(numbers))
+            Actor(Desk(place, plan.run, client, books, clock_us, lambda: next(numbers)), customers)
             for place, client in zip(places, clients, strict=True)
         ]
         yield actors, clients
@@ -147,8 +147,8 @@ async def _blow(
                 strikes.put_nowait(number)
             if number and number % EXPIRE_EVERY == 0:
                 await office.expire()
-            if number and number % MERGE_EVERY == 0:
-                await office.merge()
+            if number and number % MOVE_EVERY == 0:
+                await office.move()
             await actor.act()
             progress.advance(bar)
 
@@ -168,35 +168,6 @@ async def _blow(
         striking.cancel()
         with suppress(asyncio.CancelledError):
             await striking
-
-
-async def _reckon(books: Books, office: Office, client: TillClient) -> None:
-    """Ask for everybody's balance and statement, and hold both to the books."""
-    for customer in books.customers:
-        expired: Counter[str] = await office.expired_of(customer)
-        balances = await _balances(client, customer)
-        books.check_balance(customer, balances, expired)
-    books.check_total(await office.breakage())
-    books.check_limits()
-
-
-async def _check_cards(books: Books, client: TillClient, place: Place, plan: StormPlan) -> None:
-    """Ask what is on every gift card, and hold it to the books."""
-    for number, code in enumerate(card_codes()):
-        basket = draw_basket(plan.run.chance("cards"), plan.run, number, "")
-        sale = write_balance_request(write_sale(place, basket), code)
-        # No till's basket: it holds nothing.
-        answer = (await client.quote(QuoteRequest(basket_id=bytes(16), sale=sale))).answer
-        problem = books.cards.difference(code, answer.gift_cards[0].available_minor)
-        if problem:
-            books.problems.append(problem)
-
-
-async def _balances(client: TillClient, customer: str) -> list[AssetBalance]:
-    request = IdentifyRequest(
-        chain_id=CHAIN_ID, store_id=STORES[0][0], identifier=write_identifier(card_of(customer))
-    )
-    return list((await client.identify(request)).balances)
 
 
 def _show(console: Console, books: Books) -> None:

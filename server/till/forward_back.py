@@ -27,7 +27,7 @@ from server.till.context import Context
 from server.till.durable import Decided
 from server.till.forward_command import Forwarded, acknowledged, check_instant
 from server.till.goods_back import RETURN_EXCEPTION
-from server.till.history import read_history, turn_key
+from server.till.history import read_history, stated_under, turn_key
 from server.till.refund import RefundCommand, RefundOperation
 from server.till.void import VoidCommand, VoidOperation
 
@@ -97,10 +97,10 @@ class ForwardedRefund(RefundOperation):
         if self._advice.waiting is not None:
             return acknowledged(ForwardState.RECORDED)
         history = await read_history(self._context, self._forwarded.key_id, deadline_s)
-        first = [one for one in history if one.forward_key_id == self._command.key_id]
-        assert first, "the key of a statement has its statement"
-        self._check_same(first[0].statement.fingerprint)
-        return acknowledged(ForwardState(first[0].statement.state))
+        first = stated_under(history, self._command.key_id)
+        assert first is not None, "the key of a statement has its statement"
+        self._check_same(first.fingerprint)
+        return acknowledged(ForwardState(first.state))
 
     async def decide(self, seen: Seen, deadline_s: float) -> Decided:
         """Settle it as a fact, or park it.
@@ -119,7 +119,9 @@ class ForwardedRefund(RefundOperation):
             return Decided(None, acknowledged(ForwardState.ALREADY_SETTLED))
         if history and self._advice.waiting is None:
             self._check_same(history[-1].statement.fingerprint)
-            return Decided(None, acknowledged(ForwardState.ALREADY_SETTLED))
+            first = stated_under(history, self._command.key_id)
+            state = ForwardState.ALREADY_SETTLED if first is None else ForwardState(first.state)
+            return Decided(None, acknowledged(state))
         if counts_for_nothing(forwarded.outcome):
             return self._noted(known)
         if self._command.original_key is not None:
@@ -195,9 +197,9 @@ class ForwardedVoid(VoidOperation):
     async def settled(self, known: KnownKey, seen: Seen, deadline_s: float) -> bytes:
         """It was forwarded before: give that acknowledgement."""
         history = await read_history(self._context, self._command.void_key_id, deadline_s)
-        first = [one for one in history if one.forward_key_id == self._own_key_id]
-        assert first, "the key of a statement has its statement"
-        return acknowledged(ForwardState(first[0].statement.state))
+        first = stated_under(history, self._own_key_id)
+        assert first is not None, "the key of a statement has its statement"
+        return acknowledged(ForwardState(first.state))
 
     async def decide(self, seen: Seen, deadline_s: float) -> Decided:
         """Undo the receipt, or park the void.
@@ -210,6 +212,9 @@ class ForwardedVoid(VoidOperation):
             check_instant(context, advice.forwarded)
         history = await read_history(context, command.void_key_id, deadline_s)
         is_done = command.void_key_id in seen.keys
+        first = stated_under(history, self._own_key_id)
+        if first is not None and advice.waiting is None:
+            return Decided(None, acknowledged(ForwardState(first.state)))
         if is_done and advice.waiting is None:
             return Decided(None, acknowledged(ForwardState.ALREADY_SETTLED))
         if history and advice.waiting is None:

@@ -65,7 +65,7 @@ from server.till.checkout import (
 from server.till.context import Context
 from server.till.durable import Decided, Run, run_durable
 from server.till.forward_command import Forwarded, acknowledged, check_instant
-from server.till.history import base_of, is_sale, read_history, turn_key
+from server.till.history import base_of, is_sale, read_history, stated_under, turn_key
 from server.till.old_rules import in_time, rules_of_version
 from server.till.original import Original, evaluator_of, read_original, stated_live
 from server.till.supersede import lower, noted, turned, undo_all
@@ -162,10 +162,18 @@ class ForwardOperation:
         self.waiting = seen.parked or self.waiting
         forwarded = self._advice.forwarded
         history = await read_history(self._context, forwarded.key_id, deadline_s)
-        first = [one for one in history if one.forward_key_id == forwarded.own_key_id]
-        assert first, "the key of a statement has its statement"
-        self._check_same(first[0].statement.fingerprint)
-        return acknowledged(ForwardState(first[0].statement.state))
+        first = stated_under(history, forwarded.own_key_id)
+        assert first is not None, "the key of a statement has its statement"
+        return self._as_first(first)
+
+    def _as_first(self, first: Statement) -> bytes:
+        """Acknowledge a copy as the first one was.
+
+        Raises:
+            Refusal: KEY_CONFLICT.
+        """
+        self._check_same(first.fingerprint)
+        return acknowledged(ForwardState(first.state))
 
     async def decide(self, seen: Seen, deadline_s: float) -> Decided:
         """Decide what becomes of the statement.
@@ -181,6 +189,9 @@ class ForwardOperation:
         history: tuple[KnownStatement, ...] = ()
         if forwarded.key_id in seen.keys:
             history = await read_history(context, forwarded.key_id, deadline_s)
+        first = stated_under(history, forwarded.own_key_id)
+        if first is not None:
+            return Decided(None, self._as_first(first))
         known = seen.keys.get(forwarded.key_id)
         original = await self._original(known, history, deadline_s)
         is_voided = void_key_id_of(forwarded.key_id) in seen.keys

@@ -4,7 +4,7 @@ import asyncio
 from typing import NamedTuple
 
 from rewards.commit import CommitKey, KeyKind
-from rewards.outcome import Advice, ForwardState
+from rewards.outcome import Advice, ForwardState, Statement
 from rewards.refusal import Reason, Refusal
 from rewards.sale import OutcomeKind, derived_key_id
 from server.store.database import RetryError
@@ -61,6 +61,17 @@ def is_sale(known: KnownKey, history: tuple[KnownStatement, ...]) -> bool:
     if known.kind not in _SALE_KINDS:
         return False
     return not history or history[-1].statement.advice == Advice.SALE
+
+
+def stated_under(history: tuple[KnownStatement, ...], own_key_id: bytes) -> Statement | None:
+    """What was stated under a statement's own key.
+
+    Args:
+        history: of the receipt. It may be younger than a look-up that did not find the key: of two
+            copies of a statement at once one may be recorded in between.
+        own_key_id: of the statement.
+    """
+    return next((one.statement for one in history if one.forward_key_id == own_key_id), None)
 
 
 def turn_key(key_id: bytes, turn: int) -> CommitKey:

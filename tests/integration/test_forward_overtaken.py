@@ -14,7 +14,7 @@ import pytest
 from loyalty.v1 import till_service_pb2 as pb
 from server.main import composed
 from server.settings import Settings
-from server.till import forward_sale
+from server.till import forward_back, forward_sale
 from server.till.context import Context
 from server.till.durable import Operation, run_durable
 from server.till.forward import forward
@@ -29,7 +29,9 @@ from tests.forwarding import (
     RECORDED,
     SETTLED,
     SUPERSEDED,
+    forward_refund,
     forward_request,
+    forward_void,
 )
 from tests.refunding import basket, refund_request
 from tests.serving import receipt_key, test_program
@@ -62,6 +64,22 @@ class Server:
         request = forward_request(SALE, made, kind, stated, lines)
         answer = await forward(self.context, request, self.deadline_s)
         return pb.ForwardResponse.FromString(answer).state
+
+    async def advise(self, request: pb.ForwardRequest) -> int:
+        """Forward a refund or void; what became of it."""
+        answer = await forward(self.context, request, self.deadline_s)
+        return pb.ForwardResponse.FromString(answer).state
+
+    def after_lookup(self, module: Any, meanwhile: Meanwhile) -> None:
+        """Let something else happen once, between the look-up of keys and reading the history."""
+        reading = module.read_history
+
+        async def read(*arguments: Any) -> Any:
+            self._patch.setattr(module, "read_history", reading)
+            await meanwhile()
+            return await reading(*arguments)
+
+        self._patch.setattr(module, "read_history", read)
 
     async def points(self) -> int:
         """What all customers have, and owe."""
@@ -147,3 +165,32 @@ async def test_a_lower_number_that_was_sold_between_is_undone_too(server: Server
     assert await server.forward(4, AS_ANSWERED) == SUPERSEDED
     assert found == [SUPERSEDED, HALFWAY]
     assert await server.points() == ANSWERED
+
+
+async def test_two_copies_at_once_get_one_answer(server: Server) -> None:
+    """One of them is recorded while the other is about to read what was stated."""
+    found: list[int] = []
+
+    async def copy() -> None:
+        found.append(await server.forward(3, AS_ANSWERED))
+
+    server.after_lookup(forward_sale, copy)
+    assert await server.forward(3, AS_ANSWERED) == SUPERSEDED
+    assert found == [SUPERSEDED]
+    assert await server.points() == ANSWERED
+
+
+@pytest.mark.parametrize(
+    "request_", [forward_refund(REFUND, SALE, {"sku1": 1_000}), forward_void(SALE)]
+)
+async def test_two_copies_of_a_refund_or_void_get_one_answer(
+    server: Server, request_: pb.ForwardRequest
+) -> None:
+    found: list[int] = []
+
+    async def copy() -> None:
+        found.append(await server.advise(request_))
+
+    server.after_lookup(forward_back, copy)
+    assert await server.advise(request_) == RECORDED
+    assert found == [RECORDED]

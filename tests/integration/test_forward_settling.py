@@ -96,6 +96,36 @@ def test_other_gives_back_what_was_not_taken_line_by_line(link: Link) -> None:
     assert link.balances(card)["points"] == 5_000 + earned_plain(9_000) + 500
 
 
+def test_points_that_paid_at_other_prices_come_back_with_the_goods(link: Link) -> None:
+    """Of 3,000 points off the till took a half: that half comes back with the pieces."""
+    card = rich(link)
+    made = basket(("sku1", 2, 10_000), card=card)
+    basket_id = link.n(1).to_bytes(16, "big")
+    link.sell(1, made, basket_id=basket_id, token=quoted(link, made, 3_000, basket_id).token)
+    assert link.forward(1, made, OTHER, lines={"sku1": 16_500}).state == SUPERSEDED
+    for number in (2, 3):
+        back = link.refund(number, 1, {"sku1": 1_000})
+        assert (back.amount_minor, back.by_points_minor) == (8_250, 750)
+        assert back.lines[0].amount_minor == 9_000
+    assert link.balances(card) == {"points": 5_000}
+
+
+def test_points_come_back_with_the_line_that_they_paid(link: Link) -> None:
+    """Nobody knew the receipt; all 3,000 points were off one line, the other was sold as sent."""
+    card = rich(link)
+    made = basket(("sku1", 1, 10_000), ("sku9", 1, 10_000), card=card)
+    basket_id = link.n(1).to_bytes(16, "big")
+    token = quoted(link, made, 3_000, basket_id).token
+    stated: dict[str, Any] = {"basket_id": basket_id, "token": token}
+    assert link.forward(1, made, OTHER, lines={"sku9": 7_000}, **stated).state == RECORDED
+    assert link.balances(card) == {"points": 2_000 + earned_plain(16_000) + 1_000}
+    back = link.refund(2, 1, {"sku9": 1_000})
+    assert (back.amount_minor, back.by_points_minor) == (7_000, 3_000)
+    back = link.refund(3, 1, {"sku1": 1_000})
+    assert (back.amount_minor, back.by_points_minor) == (10_000, 0)
+    assert link.balances(card) == {"points": 5_000}
+
+
 def earned_plain(paid_minor: int) -> int:
     return paid_minor * 5 // 100
 
@@ -263,6 +293,23 @@ def test_what_was_paid_comes_back_and_so_do_points(
     assert early_minor + back.amount_minor == paid_minor
     assert settled(back)["points"][0] == back.by_points_minor
     assert link.balances(card) == {"points": 5_000}
+
+
+def test_discounts_are_not_made_good_twice_after_a_statement_that_changed_nothing(
+    link: Link,
+) -> None:
+    """AS_ANSWERED came when goods had come back: it was kept, and the next one settles nothing."""
+    card = link.card()
+    made = basket(("sku1", 4, 10_000), card=card)
+    link.forward(1, made, OTHER, lines={"sku1": 38_000})
+    assert link.balances(card) == {"points": 1_800 + 2_000}
+    link.refund(2, 1, {"sku1": 1_000})
+    assert link.balances(card) == {"points": 1_350 + 1_500}
+    for stated, kind in ((2, AS_ANSWERED), (3, PLAIN), (4, OTHER)):
+        assert link.forward(1, made, kind, stated=stated).state == SUPERSEDED
+        assert link.balances(card) == {"points": 1_350 + 1_500}, "what was settled stands"
+    link.forward(1, made, NOT_SOLD, stated=5)
+    assert link.balances(card) == {}
 
 
 def test_a_void_is_the_end(link: Link) -> None:

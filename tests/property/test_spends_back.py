@@ -4,10 +4,10 @@ Where promotions keep money back, money is lowered before points are. All return
 most that one of them alone would have paid, and in money no more than in all less in points.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from rewards.allocate import allocate
@@ -93,11 +93,15 @@ def sold(draw: st.DrawFn) -> Bought:
 
 
 def returned(
-    bought: Bought, earlier: Sequence[Quantities], now: Quantities, records: list[ReturnRecord]
+    bought: Bought,
+    earlier: Sequence[Quantities],
+    now: Quantities,
+    records: list[ReturnRecord],
+    paid: Mapping[str, int] | None = None,
 ) -> ReturnRecord:
     rules, sale, facts = bought
     out = paid_out_by(records)
-    refund = decide_refund(rules, sale, facts, earlier, now, as_paid, paid_out=out)
+    refund = decide_refund(rules, sale, facts, earlier, now, as_paid, paid, paid_out=out)
     assert isinstance(refund, Refund)
     part = pay_back(refund, records)
     found = comebacks_of(refund, rules.program, part, bought.spendings, records)
@@ -142,3 +146,23 @@ def test_they_pay_the_most_that_one_of_them_would(bought: Bought, data: st.DataO
             assert back == given_of([alone])
     assert kept_back_by(records) == 0
     assert given_of(records) == taken
+
+
+@given(sold(), st.data())
+def test_at_other_prices_all_that_was_taken_comes_back(bought: Bought, data: st.DataObject) -> None:
+    lines = bought.sale.lines
+    paid = {one.line_id: data.draw(st.integers(0, one.amount_minor)) for one in lines}
+    spends = bought.facts.spends
+    tenders_minor = sum(one.value_minor for one in spends if one.is_tender)
+    assume(sum(paid.values()) >= tenders_minor)
+    pieces = [line.line_id for line in lines for _ in range(line.quantity_milli // 1_000)]
+    earlier: list[Quantities] = []
+    back_milli: Quantities = {}
+    records: list[ReturnRecord] = []
+    for line_id in data.draw(st.permutations(pieces)):
+        records.append(returned(bought, earlier, {line_id: 1_000}, records, paid))
+        back_milli = {**back_milli, line_id: back_milli.get(line_id, 0) + 1_000}
+        earlier.append(back_milli)
+    assert given_of(records) == {one.asset_code: one.amount_minor for one in spends}
+    assert sum(one.pay_back_minor for one in records) == sum(paid.values()) - tenders_minor
+    assert sum(one.by_points_minor for one in records) == sum(one.value_minor for one in spends)

@@ -1,0 +1,138 @@
+"""An open receipt in the storm: scanned, quoted, held for, and with what is brought back on it."""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from loyalty.v1.receipt_pb2 import Line, LineAction, ReceiptKey, ReturnOrigin, Sale
+from loyalty.v1.till_service_pb2 import (
+    AssetAmount,
+    CheckoutRequest,
+    QuoteRequest,
+    QuoteResponse,
+    Reservation,
+)
+from pos_sim.sale import plan_payment, write_sale
+from pos_sim.storm.desk import Desk
+from pos_sim.storm.gift_cards import Payment, add_payment, draw_payment
+from pos_sim.storm.rules import POINTS
+from pos_sim.storm.sold import Sold
+from pos_sim.storm.world import ANONYMOUS_SHARE, draw_basket
+
+RESERVE_SHARE = 0.5
+RESERVE_LIMITS_SHARE = 0.3
+BEANS_SHARE = 0.3
+SPEND_MAX_MINOR = 40_000
+
+
+class Open(Struct):
+    """A receipt while it is open."""
+
+    name: str
+    customer: str
+    key: ReceiptKey
+    basket_id: bytes
+    sale: Sale
+    payment: Payment | None = None
+    quoted: QuoteResponse | None = None
+    original: Sold | None = None
+
+    def request(self, closed: bool) -> CheckoutRequest:
+        """Check it out as it was quoted, or without a quote at what is sent."""
+        totals_minor = self.sale.header.control_totals.amount_minor
+        request = CheckoutRequest(receipt_key=self.key, closed=closed, basket_id=self.basket_id)
+        if self.quoted is not None:
+            request.token = self.quoted.token
+            totals_minor = self.quoted.answer.lines.totals.amount_minor
+        sale = plan_payment(self.sale, max(0, totals_minor))
+        if self.payment is not None:
+            add_payment(sale, self.payment)
+        request.sale.CopyFrom(sale)
+        return request
+
+    def sold(self, request: CheckoutRequest) -> Sold:
+        """What the books keep of it."""
+        lines = self.quoted.answer.lines.lines if self.quoted is not None else ()
+        shown = {one.line_id: one.amount_minor for one in lines}
+        sale, original = request.sale, self.original
+        return Sold(self.name, self.customer, self.key, sale, request, original, shown)
+
+
+def open_receipt(desk: Desk, customers: list[str]) -> Open:
+    """Scan what somebody has on the belt."""
+    rng, index = desk.rng, desk.next_index()
+    customer = rng.choice(customers) if rng.random() >= ANONYMOUS_SHARE else ""
+    sale = write_sale(desk.place, draw_basket(rng, desk.run, index, customer))
+    if rng.random() < BEANS_SHARE:
+        sale.header.manual_triggers.append("beans")
+    return Open(
+        f"{desk.name}/{index + 1}",
+        customer,
+        desk.key(index),
+        desk.run.basket_id(index),
+        sale,
+        draw_payment(rng),
+    )
+
+
+async def quote(desk: Desk, receipt: Open) -> None:
+    """Ask for the price, and hold what the customer wants to spend."""
+    rng = desk.rng
+    request = QuoteRequest(basket_id=receipt.basket_id, sale=receipt.sale)
+    if receipt.quoted is not None:
+        request.token = receipt.quoted.token
+    if receipt.customer and rng.random() < RESERVE_SHARE:
+        amount = AssetAmount(asset_code=POINTS, amount_minor=rng.randint(1, SPEND_MAX_MINOR))
+        request.reserve.CopyFrom(Reservation(amounts=[amount]))
+    if receipt.payment is not None and rng.random() < RESERVE_SHARE:
+        request.reserve.gift_cards.append(receipt.payment.to_hold)
+    if rng.random() < RESERVE_LIMITS_SHARE:
+        request.reserve.budgets = True
+    receipt.quoted = await desk.client.quote(request)
+    desk.books.count["quoted"] += 1
+
+
+def bring_back(receipt: Open, original: Sold | None, lines: Iterable[tuple[str, int]]) -> None:
+    """Put goods of an earlier receipt on an open one; without a receipt they are nobody's.
+
+    Args:
+        receipt: without RETURN lines; they are worth nothing until it is quoted.
+        original: what they were sold on; None is NO_ORIGINAL.
+        lines: of the original, or of this receipt where there is none: line_id, thousandths.
+    """
+    of = {line.line_id: line for line in (original.sale if original else receipt.sale).lines}
+    for number, (line_id, quantity_milli) in enumerate(lines):
+        line = Line()
+        line.CopyFrom(of[line_id])
+        line.line_id = f"back-{number}"
+        line.quantity_milli, line.action = quantity_milli, LineAction.LINE_ACTION_RETURN
+        line.amount_minor = 0 if original else 1_000
+        if original:
+            line.return_origin.CopyFrom(ReturnOrigin(receipt_key=original.key, line_id=line_id))
+        receipt.sale.lines.append(line)
+    _settle_totals(receipt.sale)
+
+
+def pay_back(receipt: Open) -> None:
+    """Write on the RETURN lines what its quote says is to be paid back for them."""
+    assert receipt.quoted is not None
+    due_minor = sum(one.amount_minor for one in receipt.quoted.returns)
+    printed = {
+        line.line_id: line.amount_minor for one in receipt.quoted.returns for line in one.lines
+    }
+    for line in receipt.sale.lines:
+        if line.action == LineAction.LINE_ACTION_RETURN and line.return_origin.line_id:
+            line.amount_minor = min(due_minor, printed.get(line.return_origin.line_id, 0))
+            due_minor -= line.amount_minor
+    _settle_totals(receipt.sale)
+
+
+def _settle_totals(sale: Sale) -> None:
+    totals = sale.header.control_totals
+    totals.line_count = len(sale.lines)
+    totals.amount_minor = sum(_signed(line) for line in sale.lines)
+
+
+def _signed(line: Line) -> int:
+    is_back = line.action == LineAction.LINE_ACTION_RETURN
+    return -line.amount_minor if is_back else line.amount_minor

@@ -1,0 +1,134 @@
+"""The end of a storm: what the servers say of every receipt, customer, card and budget."""
+
+import asyncio
+from collections import Counter, defaultdict
+
+from loyalty.v1.receipt_pb2 import ReceiptKey
+from loyalty.v1.till_service_pb2 import (
+    GetReceiptRequest,
+    GetReceiptResponse,
+    QuoteRequest,
+    ReceiptState,
+)
+from pos_sim.refusal import RefusedError
+from pos_sim.run import Run
+from pos_sim.sale import Place, write_sale
+from pos_sim.storm.books import Books, Forwarded
+from pos_sim.storm.gift_cards import CARD_MINOR, card_codes, write_balance_request
+from pos_sim.storm.office import Office
+from pos_sim.storm.owners import Owners
+from pos_sim.storm.sold import VOIDED, Closed
+from pos_sim.storm.world import draw_basket
+from pos_sim.till_client import TillClient
+
+PARKED = ReceiptState.RECEIPT_STATE_PARKED
+PARKED_LOOKS_MAX = 20
+PAUSE_S = 0.5
+
+
+class Reckoning:
+    """Holds what the servers say in the end to the books."""
+
+    def __init__(
+        self, books: Books, owners: Owners, office: Office, clients: list[TillClient], now_us: int
+    ) -> None:
+        """Get ready.
+
+        Args:
+            books: of all tills; problems are added to them.
+            owners: who shares an account.
+            office: asks of customers.
+            clients: ask of receipts.
+            now_us: the servers' clock, UTC microseconds.
+        """
+        self._books = books
+        self._owners = owners
+        self._office = office
+        self._clients = clients
+        self._now_us = now_us
+
+    async def reckon(self, place: Place, run: Run) -> None:
+        """Ask for everything, and hold it to the books.
+
+        Args:
+            place: a till.
+            run: names its question.
+        """
+        await self._note_forwarded()
+        finals = await self._receipts([one.key for one in self._books.sold.values()])
+        closed = [
+            self._books.close(sold, final or GetReceiptResponse(), self._now_us)
+            for sold, final in zip(self._books.sold.values(), finals, strict=True)
+        ]
+        await self._check_customers(closed)
+        self._books.check_limits(closed, await self._office.budgets())
+        for number, code in enumerate(card_codes()):
+            await self._check_card(closed, place, run, number, code)
+
+    async def _note_forwarded(self) -> None:
+        """What came of refunds and voids that were forwarded; some waited for their sale."""
+        forwarded = self._books.forwarded
+        for _ in range(PARKED_LOOKS_MAX):
+            finals = await self._receipts([one.key for one in forwarded])
+            waiting = [
+                one.sold.name
+                for one, final in zip(forwarded, finals, strict=True)
+                if one.sold.is_there and not _is_settled(one, final)
+            ]
+            if not waiting:
+                break
+            await asyncio.sleep(PAUSE_S)
+        self._books.hold(not waiting, f"what came before its sale still waits: {waiting}")
+        for one, final in zip(forwarded, finals, strict=True):
+            if final is not None and final.HasField("refund"):
+                self._books.note_refunded(one.sold, final.refund)
+
+    async def _receipts(self, keys: list[ReceiptKey]) -> list[GetReceiptResponse | None]:
+        found: list[GetReceiptResponse | None] = []
+        step = len(self._clients)
+        for start in range(0, len(keys), step):
+            some = zip(self._clients, keys[start : start + step], strict=False)
+            found += await asyncio.gather(*[_receipt(client, key) for client, key in some])
+        return found
+
+    async def _check_customers(self, closed: list[Closed]) -> None:
+        """Hold everybody's balances to what receipts come to, and to what has expired."""
+        due: dict[str, Counter[str]] = defaultdict(Counter)
+        slack: dict[str, Counter[str]] = defaultdict(Counter)
+        for one in closed:
+            due[one.sold.customer].update(one.due())
+            slack[one.sold.customer].update(one.slack(self._now_us))
+        owned = {
+            customer: await self._office.owned_by(customer) for customer in self._owners.customers
+        }
+        self._books.problems += self._owners.differences(due, slack, owned)
+
+    async def _check_card(
+        self, closed: list[Closed], place: Place, run: Run, number: int, code: str
+    ) -> None:
+        """Ask what is on a gift card, and hold it to what was paid with it."""
+        basket = draw_basket(run.chance("cards"), run, number, "")
+        sale = write_balance_request(write_sale(place, basket), code)
+        # No till's basket: it holds nothing.
+        request = QuoteRequest(basket_id=bytes(16), sale=sale)
+        answer = (await self._clients[0].quote(request)).answer
+        due_minor = CARD_MINOR - sum(one.off_cards().get(code, 0) for one in closed)
+        there_minor = answer.gift_cards[0].available_minor
+        text = f"card {code}: {due_minor} are due, the server says {there_minor}"
+        self._books.hold(due_minor == there_minor, text)
+
+
+def _is_settled(forwarded: Forwarded, final: GetReceiptResponse | None) -> bool:
+    """Whether what was forwarded waits no more for a sale that is there."""
+    if final is None:
+        return False
+    return final.state == VOIDED if forwarded.is_void else final.state != PARKED
+
+
+async def _receipt(client: TillClient, key: ReceiptKey) -> GetReceiptResponse | None:
+    try:
+        return await client.get_receipt(GetReceiptRequest(receipt_key=key))
+    except RefusedError as error:
+        if error.refusal.reason != "RECEIPT_NOT_FOUND":
+            raise
+        return None
