@@ -1,6 +1,7 @@
 """Reports of a chain's ledger, closed periods, and the list of exceptions."""
 
 import asyncio
+from typing import Never
 
 from loyalty.v1 import ledger_pb2 as pb
 from loyalty.v1 import till_service_pb2 as till_pb
@@ -8,6 +9,7 @@ from rewards.limits import INSTANT_US_MAX
 from rewards.refusal import Reason, Refusal
 from rewards.report import AssetReport, Total, report_assets
 from server.codec import check
+from server.instant import iso_instant
 from server.store.facts import AnyConnection
 from server.store.statements import (
     EVERY_TX,
@@ -69,7 +71,9 @@ async def close(context: Context, request: pb.ClosePeriodRequest, deadline_s: fl
     chain_id = check.text_of(request.chain_id, "chain_id")
     closed_by = check.text_of(request.closed_by, "closed_by")
     now_us = context.clock()
-    to_us = check.number_of(request.to_us, "to_us", 1, now_us)
+    to_us = check.number_of(request.to_us, "to_us", 1, INSTANT_US_MAX)
+    if to_us > now_us:
+        _refuse_early(to_us, now_us)
     try:
         async with _ONE_AT_A_TIME:
             from_us, left_out = await close_period(
@@ -80,6 +84,12 @@ async def close(context: Context, request: pb.ClosePeriodRequest, deadline_s: fl
         raise Refusal(Reason.PERIOD_CLOSED, str(error), metadata) from error
     response = pb.ClosePeriodResponse(from_us=from_us, to_us=to_us, left_out=left_out)
     return response.SerializeToString()
+
+
+def _refuse_early(to_us: int, now_us: int) -> Never:
+    text = f"{iso_instant(to_us)} has not come yet: it is {iso_instant(now_us)}"
+    metadata = {"min": "1", "max": str(now_us), "actual": str(to_us)}
+    raise Refusal(Reason.OUT_OF_RANGE, f"to_us: {text}", metadata, (("to_us", text),))
 
 
 async def list_periods(

@@ -228,6 +228,12 @@ class Reference:
             self.asked_at_us = asked_at_us
             self._loaded = self._begun
 
+    async def catch_up(self) -> None:
+        """Load versions that were published since this last looked."""
+        newest = self._live[-1][1].version if self._live else 0
+        if await self._source.versions_from(newest + 1):
+            await self.refresh()
+
     def store(self, chain_id: str, store_id: str) -> StoreInfo:
         """Find a store.
 

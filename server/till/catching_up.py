@@ -33,3 +33,25 @@ async def catch_up(context: Context, deadline_s: float) -> None:
         raise Refusal(Reason.STORE_UNAVAILABLE, text) from error
     except Exception as error:
         _log.warning("not_caught_up", error=str(error))
+
+
+async def know_versions(context: Context, deadline_s: float) -> None:
+    """Load versions that were published since the last poll; waits while the database is away.
+
+    What cannot be loaded does not matter here: a server that lacks a version leaves health.
+
+    Raises:
+        Refusal: DEADLINE_PASSED; nothing is recorded.
+    """
+    while True:
+        try:
+            async with asyncio.timeout_at(deadline_s):
+                return await context.reference.catch_up()
+        except RetryError:
+            await context.database.recover()
+        except TimeoutError:
+            text = "no time was left before the write; nothing is recorded"
+            raise Refusal(Reason.DEADLINE_PASSED, text) from None
+        except Exception as error:
+            _log.warning("not_caught_up", error=str(error))
+            return None

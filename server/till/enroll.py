@@ -30,6 +30,7 @@ from server.lookups import Seen, Wanted
 from server.reference import StoreInfo
 from server.store.facts import KnownKey, read_identifiers
 from server.store.membership import read_member_by_id
+from server.till.catching_up import know_versions
 from server.till.context import Context, voice_of
 from server.till.durable import Decided, run_durable
 from server.till.stored import first_answer
@@ -161,9 +162,11 @@ class EnrollOperation:
         """Record who is new.
 
         Raises:
-            Refusal: IDENTIFIER_TAKEN, CUSTOMER_NOT_FOUND, ANSWER_REJECTED.
+            Refusal: IDENTIFIER_TAKEN, CUSTOMER_NOT_FOUND, ANSWER_REJECTED, DEADLINE_PASSED.
         """
         command, context = self._command, self._context
+        if command.answers:
+            await know_versions(context, deadline_s)
         now_us = context.clock()
         rules = context.reference.rules_at(command.chain_id, now_us)
         answers = checked_answers(command.answers, command.store, rules.program)

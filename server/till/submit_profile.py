@@ -20,6 +20,7 @@ from server.lookups import Seen, Wanted
 from server.profile_answer import is_kept, normal_answer
 from server.reference import StoreInfo
 from server.store.facts import KnownKey
+from server.till.catching_up import know_versions
 from server.till.context import Context, voice_of
 from server.till.durable import Decided, run_durable
 from server.till.stored import first_answer
@@ -201,12 +202,14 @@ class ProfileOperation:
         """Record the answers.
 
         Raises:
-            Refusal: CUSTOMER_NOT_FOUND.
+            Refusal: CUSTOMER_NOT_FOUND, DEADLINE_PASSED.
         """
         command, context = self._command, self._context
         if seen.customer is None:
             raise Refusal(Reason.CUSTOMER_NOT_FOUND, "no customer has this identifier")
         facts = seen.customer.facts
+        # Rules of a version that was published just now may ask about what is answered now.
+        await know_versions(context, deadline_s)
         now_us = context.clock()
         rules = context.reference.rules_at(command.chain_id, now_us)
         answers = checked_answers(command.answers, command.store, rules.program)

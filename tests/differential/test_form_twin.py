@@ -216,7 +216,11 @@ def with_letters(tender: receipt_pb2.Tender) -> None:
     tender.card_bin = "4276XX"
 
 
-@pytest.mark.parametrize("misfit", [asks_and_pays, with_letters])
+def of_four(tender: receipt_pb2.Tender) -> None:
+    tender.card_bin = "4276"
+
+
+@pytest.mark.parametrize("misfit", [asks_and_pays, with_letters, of_four])
 def test_of_a_tender_that_does_not_fit_the_same_is_said(
     misfit: Callable[[receipt_pb2.Tender], None],
 ) -> None:

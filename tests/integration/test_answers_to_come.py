@@ -63,8 +63,8 @@ class Desk:
         """Time enough."""
         return asyncio.get_running_loop().time() + LATER_S
 
-    async def publish(self, *fields: Any, in_days: int) -> None:
-        """Publish a version for later, and load it."""
+    async def publish(self, *fields: Any, in_days: int, is_loaded: bool = True) -> None:
+        """Publish a version for later; the server loads it now, or has not looked for it yet."""
         program = test_program(profile_fields=list(fields))
         request = bo.PublishProgramRequest(
             program=program,
@@ -72,7 +72,8 @@ class Desk:
             effective_at_us=self.context.clock() + in_days * DAY_US,
         )
         await self._publishing.publish(request.SerializeToString())
-        await self.context.reference.refresh()
+        if is_loaded:
+            await self.context.reference.refresh()
 
     async def answer(self, card: str, value: str) -> None:
         self._submitted += 1
@@ -137,6 +138,18 @@ async def test_an_answer_between_publishing_and_coming_into_force(desk: Desk) ->
     desk.at_day(6)
     cards = ("card1", "card2", "card3", "new")
     assert [await desk.asked(card) for card in cards] == [["spouse"], [], [], ["spouse"]]
+
+
+async def test_an_answer_to_a_server_that_has_not_looked_for_the_version_yet(desk: Desk) -> None:
+    """The publisher has looked through all answers by then."""
+    await desk.context.reference.stop()  # it would look by itself
+    await desk.publish(CLOSED, SPOUSE, in_days=5, is_loaded=False)
+    await desk.answer("card1", "married")
+    assert await desk.kept() == {"1": "married"}
+    await desk.publish(FAMILY, in_days=6, is_loaded=False)
+    await desk.publish(CLOSED, in_days=7, is_loaded=False)
+    await desk.enroll("new", "single")
+    assert set((await desk.kept()).values()) == {"married", "single"}
 
 
 async def test_an_answer_before_the_second_of_two_versions(desk: Desk) -> None:

@@ -223,6 +223,21 @@ def test_gift_card_money_comes_back_once(link: Link) -> None:
     assert left_on(link, code) == 50_000
 
 
+def test_what_had_come_back_on_a_card_that_paid_nothing_comes_back_in_money(link: Link) -> None:
+    """One of two came back on the card; then the till says that all was paid in money."""
+    code = f"gift-{link.n(0)}"
+    link.sell(1, card_sale(code, 50_000))
+    made = carded(basket(("sku1", 2, 10_000), card=link.card()), code, 18_000)
+    link.sell(2, made)
+    early = link.refund(3, 2, {"sku1": 1_000})
+    assert (early.amount_minor, early.by_gift_cards_minor) == (0, 9_000)
+    link.forward(2, made, PLAIN)
+    assert left_on(link, code) == 50_000
+    back = link.refund(4, 2, {"sku1": 1_000})
+    assert (back.amount_minor, back.by_gift_cards_minor) == (20_000, 0)
+    assert left_on(link, code) == 50_000
+
+
 @pytest.mark.parametrize("was_live", [True, False], ids=["answer lost", "never arrived"])
 def test_a_refund_takes_the_share_of_what_was_given_instead(link: Link, was_live: bool) -> None:
     """Two of four pieces come back in two refunds: half of what stood for the discount goes."""
@@ -310,6 +325,26 @@ def test_discounts_are_not_made_good_twice_after_a_statement_that_changed_nothin
         assert link.balances(card) == {"points": 1_350 + 1_500}, "what was settled stands"
     link.forward(1, made, NOT_SOLD, stated=5)
     assert link.balances(card) == {}
+
+
+@pytest.mark.parametrize("is_live", [True, False], ids=["live", "never arrived"])
+def test_points_that_an_outcome_other_has_taken_come_back_with_the_goods(
+    link: Link, is_live: bool
+) -> None:
+    """The till sold a line 500 cheaper than it was quoted, with 3,000 points off besides."""
+    card = rich(link)
+    made = basket(("sku9", 2, 10_000), card=card)
+    basket_id = link.n(1).to_bytes(16, "big")
+    token = quoted(link, made, 3_000, basket_id).token
+    if is_live:
+        line = receipt_pb2.OutcomeLine(line_id="sku9", amount_minor=16_500)
+        outcome = receipt_pb2.Outcome(kind=OTHER, number=1, lines=[line])
+        link.sell(1, made, basket_id=basket_id, token=token, closed=True, outcome=outcome)
+    else:
+        link.forward(1, made, OTHER, lines={"sku9": 16_500}, basket_id=basket_id, token=token)
+    back = [link.refund(2 + n, 1, {"sku9": 1_000}) for n in range(2)]
+    assert [(one.amount_minor, one.by_points_minor) for one in back] == 2 * [(8_250, 1_500)]
+    assert link.balances(card) == {"points": 5_000}
 
 
 def test_a_void_is_the_end(link: Link) -> None:

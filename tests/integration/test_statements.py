@@ -14,6 +14,7 @@ from loyalty.v1 import back_office_service_pb2 as bo
 from loyalty.v1 import customer_service_pb2 as cs
 from loyalty.v1 import ledger_pb2 as lg
 from loyalty.v1 import till_service_pb2 as pb
+from server.instant import iso_instant
 from tests.accounts import World, identifier, who, world
 from tests.pg import run_apart
 from tests.serving import (
@@ -240,7 +241,12 @@ def test_a_report_adds_up_and_a_closed_period_stays(made: World) -> None:
     for at_us in (last_us, end_us, last_us - 1):
         reason, facts = refused(made.office.ClosePeriod, close(at_us))
         assert (reason, facts["closed_to_us"]) == ("PERIOD_CLOSED", str(last_us))
-    assert refused(made.office.ClosePeriod, close(last_us + 10**12))[0] == "OUT_OF_RANGE"
+    with pytest.raises(grpc.RpcError) as early:
+        made.office.ClosePeriod(close(last_us + 10**12))
+    _, reason, facts = reason_of(early.value)
+    assert (reason, facts["actual"]) == ("OUT_OF_RANGE", str(last_us + 10**12))
+    assert iso_instant(int(facts["max"])) in str(early.value.details())
+    assert iso_instant(last_us + 10**12) in str(early.value.details())
     periods = made.office.ListPeriods(lg.ListPeriodsRequest(chain_id=CHAIN)).periods
     assert [(one.from_us, one.to_us) for one in periods] == [(0, end_us), (end_us, last_us)]
 
