@@ -7,7 +7,6 @@ from typing import Never
 from loyalty.v1 import receipt_pb2 as pb
 from rewards import limits
 from rewards.gift_card import CardOperation
-from rewards.reading import BIN_MIN
 from rewards.refusal import Reason, Refusal
 from rewards.rounding import floor_div
 from rewards.sale import (
@@ -486,8 +485,7 @@ def check_tenders(tenders: Iterable[Tender]) -> None:
     """
     for n, tender in enumerate(tenders):
         card_bin = tender.card_bin
-        is_bin = card_bin.isascii() and card_bin.isdigit() and len(card_bin) >= BIN_MIN
-        if card_bin and not is_bin:
+        if card_bin and not (card_bin.isascii() and card_bin.isdigit()):
             _refuse_bin(f"sale.tenders[{n}].card_bin")
         if tender.gift_card_operation == _BALANCE and tender.amount_minor:
             if tender.kind in _BY_CARD:
@@ -496,7 +494,7 @@ def check_tenders(tenders: Iterable[Tender]) -> None:
 
 
 def _refuse_bin(path: str) -> Never:
-    text = f"a BIN is of digits: the first {BIN_MIN} to 8 of a card"
+    text = "a BIN is of digits: the first 6 to 8 of a card"
     raise Refusal(Reason.BAD_TEXT, f"{path}: {text}", fields=((path, text),))
 
 
