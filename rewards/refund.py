@@ -4,7 +4,7 @@ The original ruleset, facts and instant decide. Re-evaluation adds nothing and f
 did not fire at the sale (contract, section 5); the billing posts what is decided here.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import IntEnum
 
 import msgspec
@@ -20,18 +20,30 @@ from rewards.benefit import (
     PointsRate,
 )
 from rewards.evaluate import Evaluation
-from rewards.facts import Facts, Spent
+from rewards.facts import Facts
 from rewards.limits import MILLI
+from rewards.refund_price import (
+    PaidOut,
+    PointsBack,
+    Quantities,
+    RefundedLine,
+    Settlement,
+    is_settled_plain,
+    is_sold,
+    paid_back_so_far,
+    paid_of,
+    points_of,
+    prices_of,
+    printed_of,
+    refunded_lines,
+)
 from rewards.rewarding import Grant
 from rewards.rounding import floor_div
 from rewards.ruleset import REWARD_LANE, CompiledPromotion, ProgramRules
-from rewards.runs import LineOutcome, Run, not_taken
-from rewards.sale import Line, LineAction, Outcome, OutcomeKind, Sale, Tender, Unit
+from rewards.sale import Line, Sale, Tender, Unit
 
 Evaluator = Callable[[ProgramRules, Sale, Facts, Collection[int] | None], Evaluation]
 """Evaluates a receipt; the last argument names the promotions that may take part."""
-Quantities = Mapping[str, int]
-"""Thousandths by line_id."""
 Least = tuple[tuple[int, int, int], ...]
 """Of rewards with limits: promotion, place of its benefit, least amount that was ever left."""
 
@@ -58,32 +70,6 @@ class RefundRefusal(Struct, frozen=True):
     line_id: str = ""
     left_milli: int = 0
     number: int = -1
-
-
-class RefundedLine(Struct, frozen=True):
-    """What a returned quantity was sold for, as printed: thousandths, minor units.
-
-    What the customer's own assets paid of it is not taken off.
-    """
-
-    line_id: str
-    quantity_milli: int
-    amount_minor: int
-
-
-class PointsBack(Struct, frozen=True):
-    """What of a payment with an asset falls on what has come back, as money in minor units.
-
-    Attributes:
-        paid_minor: all that was paid with it, minor units of the asset.
-        value_minor: the same as money.
-        upto_minor: of it what falls on what has been returned up to this refund.
-    """
-
-    asset_code: str
-    paid_minor: int
-    value_minor: int
-    upto_minor: int
 
 
 class PaidBack(Struct, frozen=True):
@@ -177,28 +163,6 @@ class Refund(Struct, frozen=True):
         return sum([line.amount_minor for line in self.lines])
 
 
-class Settlement(Struct, frozen=True):
-    """How it was settled that a till has sold a committed sale otherwise than it was answered.
-
-    What it did not take of the customer's own assets has come back, and what promotions had kept
-    back for goods that came back before is let go.
-
-    Attributes:
-        outcome: PLAIN or OTHER.
-        is_since: it came after the last return, and promotions may have kept money back until then.
-    """
-
-    outcome: Outcome
-    is_since: bool = False
-
-
-class PaidOut(Struct, frozen=True):
-    """What earlier refunds have paid back, minor units of money: in points, and otherwise."""
-
-    money_minor: int = 0
-    by_points_minor: int = 0
-
-
 class _Kept(Struct, frozen=True):
     """What is left of a receipt after some returns, evaluated.
 
@@ -261,12 +225,14 @@ def decide_refund(
     forbidden = _forbidden(promotions, kept_before, kept_after) if may_refuse else None
     if forbidden is not None:
         return RefundRefusal(RefundProblem.FORBIDDEN, number=forbidden)
-    prices = _prices(sale, sold, paid, settled)
+    prices = prices_of(sale, sold, paid, settled)
     clawed = _clawed(promotions, kept_before, kept_after) if paid is None else ()
-    points = () if _is_plain(settled) else _points(facts, prices, after)
+    points = () if is_settled_plain(settled) else points_of(facts, prices, after)
     keeps_minor = _keeps_back(promotions, kept_after) if paid is None else 0
-    out_minor = _printed_of(prices, before) if paid_out is None else _out(paid_out, points)
-    due_minor = _printed_of(prices, after) - out_minor - keeps_minor
+    out_minor = (
+        printed_of(prices, before) if paid_out is None else paid_back_so_far(paid_out, points)
+    )
+    due_minor = printed_of(prices, after) - out_minor - keeps_minor
     if least is None:
         least = ()
         for one in earlier[:-1] if _limited(promotions, sold) else ():
@@ -279,7 +245,7 @@ def decide_refund(
     given_before = _given(promotions, sold, kept_before, least_before, kept_money)
     given_after = _given(promotions, sold, kept_after, least_after, may_keep)
     return Refund(
-        _refunded(sale, prices, before, now),
+        refunded_lines(sale, prices, before, now),
         clawed,
         _taken(promotions, kept_before, kept_after),
         _costs(promotions, kept_before.evaluation, kept_after.evaluation),
@@ -292,7 +258,7 @@ def decide_refund(
         {n: minor - given_after[n] for n, minor in given_before.items()},
         PaidBack(
             sum([price.amount_minor for price in prices.values()]),
-            _paid_of(prices, after),
+            paid_of(prices, after),
         ),
         kept_after.rewards,
         _costs_of(kept_after.evaluation),
@@ -332,7 +298,7 @@ def fitted(
 
 
 def _check(sale: Sale, before: Quantities, now: Quantities) -> RefundRefusal | None:
-    sold = {line.line_id: line for line in sale.lines if _is_sold(line)}
+    sold = {line.line_id: line for line in sale.lines if is_sold(line)}
     for line_id in sorted(now):
         if line_id not in sold:
             return RefundRefusal(RefundProblem.UNKNOWN_LINE, line_id)
@@ -342,10 +308,6 @@ def _check(sale: Sale, before: Quantities, now: Quantities) -> RefundRefusal | N
         if sold[line_id].unit == Unit.PIECE and now[line_id] % MILLI:
             return RefundRefusal(RefundProblem.NOT_WHOLE, line_id, left_milli)
     return None
-
-
-def _is_sold(line: Line) -> bool:
-    return not line.cancelled and line.action != LineAction.RETURN
 
 
 def _kept(
@@ -446,8 +408,8 @@ def _part(amount_minor: int, quantity_milli: int, line: Line) -> int:
 def _what_is_left(sale: Sale, returned: Quantities) -> Sale:
     """The receipt as if what is returned had never been on it; it adds nothing any more."""
     lines = tuple(left for line in sale.lines if (left := _line_left(line, returned)) is not None)
-    before_minor = sum([line.amount_minor for line in sale.lines if _is_sold(line)])
-    left_minor = sum([line.amount_minor for line in lines if _is_sold(line)])
+    before_minor = sum([line.amount_minor for line in sale.lines if is_sold(line)])
+    left_minor = sum([line.amount_minor for line in lines if is_sold(line)])
     tenders = tuple(_tender_left(tender, left_minor, before_minor) for tender in sale.tenders)
     can = msgspec.structs.replace(sale.header.capabilities, add_piece=False)
     header = msgspec.structs.replace(sale.header, amount_minor=left_minor, capabilities=can)
@@ -455,7 +417,7 @@ def _what_is_left(sale: Sale, returned: Quantities) -> Sale:
 
 
 def _line_left(line: Line, returned: Quantities) -> Line | None:
-    gone_milli = returned.get(line.line_id, 0) if _is_sold(line) else 0
+    gone_milli = returned.get(line.line_id, 0) if is_sold(line) else 0
     if not gone_milli:
         return line
     if gone_milli == line.quantity_milli:
@@ -473,8 +435,8 @@ def _facts_left(facts: Facts, sale: Sale, left: Sale) -> Facts:
     """The customer's own assets pay less of a smaller receipt."""
     if not facts.spends:
         return facts
-    whole_minor = sum([line.amount_minor for line in sale.lines if _is_sold(line)])
-    left_minor = sum([line.amount_minor for line in left.lines if _is_sold(line)])
+    whole_minor = sum([line.amount_minor for line in sale.lines if is_sold(line)])
+    left_minor = sum([line.amount_minor for line in left.lines if is_sold(line)])
     spends = tuple(
         msgspec.structs.replace(
             spent,
@@ -491,178 +453,6 @@ def _tender_left(tender: Tender, left_minor: int, before_minor: int) -> Tender:
         return tender
     amount_minor = floor_div(tender.amount_minor * left_minor, before_minor)
     return msgspec.structs.replace(tender, amount_minor=amount_minor)
-
-
-def _prices(
-    sale: Sale, sold: Evaluation, paid: Mapping[str, int] | None, settled: Settlement | None
-) -> dict[str, LineOutcome]:
-    """By line_id at what each line was sold, and what the customer's own assets paid besides."""
-    pairs = zip(sale.lines, sold.outcomes, strict=True)
-    lines = [(line, one) for line, one in pairs if one is not None and _is_sold(line)]
-    spent = _spent(lines, paid, settled)
-    found: dict[str, LineOutcome] = {}
-    for line, outcome in lines:
-        minor, runs = outcome.amount_minor, outcome.runs
-        if paid is not None:
-            minor = paid.get(line.line_id, line.amount_minor)
-            runs = (Run(line.quantity_milli, 0, minor),)
-        found[line.line_id] = LineOutcome(minor, runs, (), tuple(spent[line.line_id].items()))
-    return found
-
-
-def _spent(
-    lines: Sequence[tuple[Line, LineOutcome]],
-    paid: Mapping[str, int] | None,
-    settled: Settlement | None,
-) -> dict[str, dict[str, int]]:
-    """What the customer's own assets paid of each line: minor units of money by asset.
-
-    What a line cost more than was decided is what was not taken of them, and came back when that
-    was settled. Where nothing was to be settled it was taken all the same, on other lines.
-    """
-    decided = {line.line_id: _summed(outcome.spent) for line, outcome in lines}
-    if settled is None and paid is None:
-        return decided
-    stated = paid if settled is None else {}
-    if settled is not None and not _is_plain(settled):
-        stated = dict(settled.outcome.lines)
-    assert stated is not None, "what nobody has settled was sold as stated"
-    at = {line.line_id: stated.get(line.line_id, line.amount_minor) for line, _ in lines}
-    left = {line_id: dict(own) for line_id, own in decided.items()}
-    for line, outcome in lines:
-        for asset_code, minor in not_taken(outcome, at[line.line_id]):
-            left[line.line_id][asset_code] -= minor
-    if settled is None:
-        room = {line.line_id: one.price_minor - at[line.line_id] for line, one in lines}
-        _take_elsewhere(decided, room, left)
-    return left
-
-
-def _summed(spent: Iterable[tuple[str, int]]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for asset_code, minor in spent:
-        found[asset_code] = found.get(asset_code, 0) + minor
-    return found
-
-
-def _take_elsewhere(
-    decided: Mapping[str, Mapping[str, int]],
-    room: Mapping[str, int],
-    left: Mapping[str, dict[str, int]],
-) -> None:
-    """Find lines for what was taken and did not lower the line for which it was decided.
-
-    Args:
-        decided: by line_id what was to be taken of it.
-        room: by line_id how much less it was sold at than promotions made of it, minor units.
-        left: what was taken of each, which is added to: first where there is room, the rest where
-            it was decided.
-    """
-    for asset_code in dict.fromkeys([code for own in decided.values() for code in own]):
-        short_minor = sum([own.get(asset_code, 0) for own in decided.values()])
-        short_minor -= sum([own.get(asset_code, 0) for own in left.values()])
-        for line_id, own in left.items():
-            part_minor = min(short_minor, max(0, room[line_id] - sum(own.values())))
-            short_minor -= part_minor
-            own[asset_code] = own.get(asset_code, 0) + part_minor
-        for line_id, own in left.items():
-            due_minor = decided[line_id].get(asset_code, 0)
-            part_minor = min(short_minor, max(0, due_minor - own[asset_code]))
-            short_minor -= part_minor
-            own[asset_code] += part_minor
-
-
-def _is_plain(settled: Settlement | None) -> bool:
-    """Whether nothing of the customer's own assets has paid after all."""
-    return settled is not None and settled.outcome.kind == OutcomeKind.PLAIN
-
-
-def _out(paid_out: PaidOut, points: Sequence[PointsBack]) -> int:
-    """What earlier refunds have paid back of what was paid, minor units of money.
-
-    What came back in points is none of it as far as no points were taken after all.
-    """
-    taken_minor = sum([one.upto_minor for one in points])
-    return paid_out.money_minor + min(paid_out.by_points_minor, taken_minor)
-
-
-def _refunded(
-    sale: Sale, prices: Mapping[str, LineOutcome], before: Quantities, now: Quantities
-) -> tuple[RefundedLine, ...]:
-    found = []
-    for line in sale.lines:
-        quantity_milli = now.get(line.line_id, 0)
-        if quantity_milli:
-            gone_milli = before.get(line.line_id, 0)
-            upto_minor = _printed_minor(prices[line.line_id], gone_milli + quantity_milli)
-            amount_minor = upto_minor - _printed_minor(prices[line.line_id], gone_milli)
-            found.append(RefundedLine(line.line_id, quantity_milli, amount_minor))
-    return tuple(found)
-
-
-def _printed_of(prices: Mapping[str, LineOutcome], returned: Quantities) -> int:
-    return sum([_printed_minor(prices[line_id], milli) for line_id, milli in returned.items()])
-
-
-def _printed_minor(outcome: LineOutcome, quantity_milli: int) -> int:
-    """Printed price of the first pieces of a line."""
-    spent_minor = sum([minor for _, minor in outcome.spent])
-    return _paid_minor(outcome, quantity_milli) + _part_of_line(
-        spent_minor, quantity_milli, outcome
-    )
-
-
-def _paid_minor(outcome: LineOutcome, quantity_milli: int) -> int:
-    """What the tenders paid of the first pieces of a line, in the order of its runs."""
-    amount_minor = 0
-    for run in outcome.runs:
-        part_milli = min(quantity_milli, run.quantity_milli)
-        amount_minor += floor_div(run.amount_minor * part_milli, run.quantity_milli)
-        quantity_milli -= part_milli
-    return amount_minor
-
-
-def _paid_of(prices: Mapping[str, LineOutcome], returned: Quantities) -> int:
-    return sum([_paid_minor(prices[line_id], milli) for line_id, milli in returned.items()])
-
-
-def _part_of_line(amount_minor: int, quantity_milli: int, outcome: LineOutcome) -> int:
-    whole_milli = sum([run.quantity_milli for run in outcome.runs])
-    return floor_div(amount_minor * quantity_milli, whole_milli)
-
-
-def _points(
-    facts: Facts, prices: Mapping[str, LineOutcome], returned: Quantities
-) -> tuple[PointsBack, ...]:
-    """What of each payment with an asset falls on what is returned.
-
-    A tender pays a share of everything; what lines cost less falls on those lines.
-    """
-    return tuple(
-        PointsBack(
-            spent.asset_code,
-            spent.amount_minor,
-            spent.value_minor,
-            _worth(spent, prices, returned),
-        )
-        for spent in facts.spends
-        if spent.value_minor
-    )
-
-
-def _worth(spent: Spent, prices: Mapping[str, LineOutcome], returned: Quantities) -> int:
-    """What of a payment with an asset falls on returned quantities, minor units of money."""
-    if spent.is_tender:
-        whole_minor = sum([price.amount_minor for price in prices.values()])
-        gone_minor = _paid_of(prices, returned)
-        whole_minor = max(whole_minor, spent.value_minor)
-        return floor_div(spent.value_minor * gone_minor, whole_minor)
-    found_minor = 0
-    for line_id, milli in returned.items():
-        for asset_code, minor in prices[line_id].spent:
-            if asset_code == spent.asset_code:
-                found_minor += _part_of_line(minor, milli, prices[line_id])
-    return found_minor
 
 
 def _discounts(evaluation: Evaluation) -> dict[int, int]:

@@ -17,7 +17,8 @@ from rewards.instrument import counted_asset, coupon_asset, is_counted, is_coupo
 from rewards.journal import Journal
 from rewards.ledger import Book, Funding, Hold, Holdings, LotKind, OwnedLot, Pick, part_of
 from rewards.picking import live_holds, pick_any
-from rewards.refund import Least, PaidOut, PointsBack, Refund
+from rewards.refund import Least, Refund
+from rewards.refund_price import PaidOut, PointsBack
 from rewards.rewarding import Grant
 from rewards.rounding import floor_div
 from rewards.ruleset import CompiledProgram

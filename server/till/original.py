@@ -15,7 +15,8 @@ from rewards.journal import Journal
 from rewards.ledger import NOTHING, Book, Holdings, Movement, OwnedLot
 from rewards.outcome import Statement, is_plain, paid_by_line, plain_sale
 from rewards.quota import NetUse
-from rewards.refund import Evaluator, Least, Settlement
+from rewards.refund import Evaluator, Least
+from rewards.refund_price import Settlement
 from rewards.refusal import Reason, Refusal
 from rewards.ruleset import ProgramRules
 from rewards.sale import Line, LineAction, Outcome, OutcomeKind, ReceiptKey, Sale

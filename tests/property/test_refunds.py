@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from rewards.program import Policy
-from rewards.refund import PaidOut, Refund, decide_refund
+from rewards.refund import Refund, decide_refund
+from rewards.refund_price import PaidOut
 from rewards.sale import Line, LineAction, Unit
 from tests.examples import at_most
 from tests.strategies import Case, cases

@@ -14,7 +14,8 @@ from rewards.benefit import CheapestFree
 from rewards.facts import Spent
 from rewards.outcome import is_plain, paid_by_line
 from rewards.program import Policy
-from rewards.refund import Refund, Settlement, decide_refund
+from rewards.refund import Refund, decide_refund
+from rewards.refund_price import Settlement
 from rewards.rounding import floor_div
 from rewards.sale import Outcome, OutcomeKind
 from rewards.settling import (

@@ -14,15 +14,14 @@ from rewards.facts import Facts, Spent
 from rewards.program import Cost, Policy, Promotion
 from rewards.refund import (
     Clawed,
-    PaidOut,
     Refund,
-    RefundedLine,
     RefundProblem,
     RefundRefusal,
     ReturnedCost,
     TakenReward,
     decide_refund,
 )
+from rewards.refund_price import PaidOut, RefundedLine
 from rewards.ruleset import ProgramRules
 from rewards.sale import Line, Sale, Tender, TenderKind
 from rewards.settling import ReturnRecord, Spending, comebacks_of, paid_out_by, pay_back

@@ -15,13 +15,13 @@ from rewards.program import Cost, Policy, Promotion
 from rewards.refund import (
     Clawed,
     Refund,
-    RefundedLine,
     RefundProblem,
     RefundRefusal,
     ReturnedCost,
     TakenReward,
     decide_refund,
 )
+from rewards.refund_price import RefundedLine
 from rewards.ruleset import ProgramRules
 from rewards.sale import Line, LineAction, Sale, Tender, TenderKind
 from tests import make
