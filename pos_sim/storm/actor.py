@@ -23,6 +23,7 @@ NO_ORIGINAL_SHARE = 0.1
 BUSINESS = frozenset(
     {
         "BASKET_SOLD",
+        "GIFT_CARD_STATE",
         "HOLD_EXPIRED",
         "PRICE_WOULD_RISE",
         "RECEIPT_STATE",

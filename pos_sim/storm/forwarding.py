@@ -37,6 +37,7 @@ REFUSED_BESIDE = frozenset(
         "FORWARDED",
         "BROKEN_OFF",
         "BASKET_SOLD",
+        "GIFT_CARD_STATE",
         "HOLD_EXPIRED",
         "PRICE_WOULD_RISE",
         "SPEND_NOT_POSSIBLE",

@@ -9,6 +9,7 @@ from typing import TypeVar
 import grpc
 
 from loyalty.v1.back_office_service_pb2 import (
+    Budget,
     ImportCouponsRequest,
     ImportedCoupon,
     ListBudgetsRequest,
@@ -171,21 +172,15 @@ class Office:
         )
         return Counter({one.asset_code: one.breakage_minor for one in answer.assets})
 
-    async def budgets(self) -> dict[str, tuple[int, int]]:
-        """By promotion what is used of its limits and beyond them: receipts, money."""
+    async def budgets(self) -> dict[str, Budget]:
+        """What is used of limits over many receipts, by promotion; each has one."""
         request = ListBudgetsRequest(chain_id=self._chain_id, page_size=1_000)
         answer = await self._insist(
             lambda channel: BackOfficeServiceStub(channel).ListBudgets(
                 request, timeout=CALL_TIMEOUT_S
             )
         )
-        return {
-            one.promotion_id: (
-                max(0, one.used.times) + max(0, one.overrun.times),
-                max(0, one.used.amount_minor) + max(0, one.overrun.amount_minor),
-            )
-            for one in answer.budgets
-        }
+        return {one.promotion_id: one for one in answer.budgets}
 
     async def owned_by(self, customer: str) -> Owned:
         """What a customer has, and what has expired according to their statement."""

@@ -14,7 +14,7 @@ from loyalty.v1.till_service_pb2 import (
 )
 from pos_sim.sale import plan_payment, write_sale
 from pos_sim.storm.desk import Desk
-from pos_sim.storm.gift_cards import Payment, add_payment, draw_payment
+from pos_sim.storm.gift_cards import SALE_SHARE, Payment, add_payment, draw_payment, sell_card
 from pos_sim.storm.rules import POINTS
 from pos_sim.storm.sold import Sold
 from pos_sim.storm.world import ANONYMOUS_SHARE, draw_basket
@@ -65,13 +65,16 @@ def open_receipt(desk: Desk, customers: list[str]) -> Open:
     sale = write_sale(desk.place, draw_basket(rng, desk.run, index, customer))
     if rng.random() < BEANS_SHARE:
         sale.header.manual_triggers.append("beans")
+    payment = draw_payment(rng, desk.books.cards)
+    if payment is None and rng.random() < SALE_SHARE:
+        sell_card(rng, sale, f"CARD-{index}", desk.books.cards)
     return Open(
         f"{desk.name}/{index + 1}",
         customer,
         desk.key(index),
         desk.run.basket_id(index),
         sale,
-        draw_payment(rng),
+        payment,
     )
 
 

@@ -16,6 +16,7 @@ from loyalty.v1.till_service_pb2 import (
     RefundResponse,
     SettledAsset,
 )
+from pos_sim.storm.gift_cards import put_on
 from pos_sim.storm.rules import (
     BY_LINES,
     POINTS,
@@ -39,7 +40,9 @@ SUPERSEDED = ForwardState.FORWARD_STATE_SUPERSEDED
 VOIDED = ReceiptState.RECEIPT_STATE_VOIDED
 ANSWERED = Outcome(kind=AS_ANSWERED)
 NOTHING = Outcome(kind=NOT_SOLD)
-OF_BEARERS = frozenset({"gift", "coupon.welcome"})
+NEXT = "next"
+CARD_MONEY = "gift"
+OF_BEARERS = frozenset({CARD_MONEY, "coupon.welcome"})
 
 
 class Sold(Struct):
@@ -208,14 +211,41 @@ class Closed(Struct):
                 found[POINTS] += given.amount_minor if given.asset_code == POINTS else 0
         return found if self.sold.customer else Counter()
 
-    def off_cards(self) -> dict[str, int]:
-        """What gift cards have paid of it and did not come back to them, minor units by card."""
-        if not self.counts or self.final.state == VOIDED or self.outcome.kind == PLAIN:
-            return {}
-        found: Counter[str] = Counter(dict(paid_by_cards(self.sold.sale, self.answer)))
-        for refund in self.sold.refunds:
-            found.subtract({one.gift_card_id: one.amount_minor for one in refund.gift_cards})
-        return dict(found)
+    @property
+    def is_request(self) -> bool:
+        """Whether a live call asked for it before it was paid."""
+        return self.sold.response is not None and not self.sold.request.closed
+
+    def left_of_later(self) -> int:
+        """What is left of the discount to come that it gave, minor units; see its limit."""
+        if not self.counts:
+            return 0
+        given = [one for one in self.answer.rewards.rewards if one.asset_code == NEXT]
+        back = [refund.assets for refund in self.sold.refunds] + [self.final.void_receipt.assets]
+        gone = [one for assets in back for one in assets if one.asset_code == NEXT]
+        left_minor = sum(one.amount_minor for one in given)
+        for one in gone:
+            left_minor -= one.taken_back_minor + one.owed_minor + one.waived_minor
+        return left_minor
+
+    def on_cards(self) -> Counter[str]:
+        """What it puts on gift cards, less what they paid of it, minor units by card."""
+        found: Counter[str] = Counter()
+        if not self.counts:
+            return found
+        back = [refund.assets for refund in self.sold.refunds] + [self.final.void_receipt.assets]
+        taken_minor = sum(one.taken_back_minor for assets in back for one in card_money(assets))
+        for code, minor in put_on(self.sold.sale):
+            found[code] += minor - taken_minor
+        if self.final.state != VOIDED and self.outcome.kind != PLAIN:
+            found.subtract(dict(paid_by_cards(self.sold.sale, self.answer)))
+            for refund in self.sold.refunds:
+                found.update({one.gift_card_id: one.amount_minor for one in refund.gift_cards})
+        return found
+
+    def slack_on_cards(self) -> dict[str, int]:
+        """What may be left on cards of what a statement undid: what was spent is not taken back."""
+        return dict(put_on(self.sold.sale)) if self.final.statements else {}
 
 
 def close(sold: Sold, final: GetReceiptResponse) -> Closed:
@@ -258,6 +288,11 @@ def paid_by_cards(sale: Sale, answer: Answer) -> Iterator[tuple[str, int]]:
     for tender in sale.tenders:
         if tender.gift_card_id:
             yield tender.gift_card_id, min(tender.amount_minor, there.get(tender.gift_card_id, 0))
+
+
+def card_money(assets: Iterable[SettledAsset]) -> list[SettledAsset]:
+    """What a refund or void moved on gift cards."""
+    return [one for one in assets if one.asset_code == CARD_MONEY]
 
 
 def changes_of(assets: Iterable[SettledAsset]) -> Mapping[str, int]:
