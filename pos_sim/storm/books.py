@@ -59,7 +59,14 @@ class Books:
         self.count["spent on"] += len(response.answer.spent)
         self.cards += [code for code, _ in put_on(receipt.sale) if code not in self.cards]
         self._check_lines(receipt, response)
+        self.note_exchanged(receipt, response)
+
+    def note_exchanged(self, receipt: Sold, response: CheckoutResponse) -> None:
+        """What came of RETURN lines; once, however often the receipt is stated."""
+        if receipt.is_settled:
+            return
         for answer in response.returns:
+            receipt.is_settled = True
             self.count["exchanged"] += 1
             assert receipt.original is not None, "what has no original returns nothing"
             self.note_refunded(receipt.original, answer)

@@ -41,6 +41,7 @@ VOIDED = ReceiptState.RECEIPT_STATE_VOIDED
 ANSWERED = Outcome(kind=AS_ANSWERED)
 NOTHING = Outcome(kind=NOT_SOLD)
 NEXT = "next"
+NEVER_US = 1 << 62
 CARD_MONEY = "gift"
 OF_BEARERS = frozenset({CARD_MONEY, "coupon.welcome"})
 
@@ -59,6 +60,7 @@ class Sold(Struct):
         returned_milli: by line, over all refunds.
         returned_minor: by line, over all refunds, as printed.
         refunds: what came back, as answered.
+        is_settled: what came back on it is settled with its original.
         bases: what was decided of it, each time that it was sold, as far as the till has seen it.
     """
 
@@ -79,6 +81,7 @@ class Sold(Struct):
     bases: dict[bytes, CheckoutResponse] = field(default_factory=dict)
     paid_back_minor: int = 0
     voided: bool = False
+    is_settled: bool = False
 
     @property
     def sold_milli(self) -> dict[str, int]:
@@ -254,7 +257,7 @@ def close(sold: Sold, final: GetReceiptResponse) -> Closed:
     UNKNOWN supersedes nothing; what was settled by lines, or undone, stays so once goods have come
     back, but NOT_SOLD undoes it.
     """
-    came_back_us = min([one.decided_at_us for one in sold.refunds], default=1 << 62)
+    came_back_us = min([one.decided_at_us for one in sold.refunds if one.lines], default=NEVER_US)
     states = [one.state for one in final.statements]
     was_sold = sold.response is not None or states[:1] == [SUPERSEDED]
     closed, number = Closed(sold, final, ANSWERED if was_sold else NOTHING), 0
