@@ -158,19 +158,12 @@ class Books:
         by_request = [one for one in first_ones if one.is_request]
         self.count[FIRST_ONES] = len(first_ones)
         self.hold(len(by_request) <= FIRST_ONES_MAX, f"{len(by_request)} requests got {FIRST_ONES}")
+        used, _ = _used(budgets.get(FIRST_ONES, Budget()))
+        text = f"{FIRST_ONES}: {len(first_ones)} receipts stand, {used} are used"
+        self.hold(len(first_ones) == used, text)
         later_minor = sum(one.left_of_later() for one in closed)
-        for promotion_id, times, minor in (
-            (FIRST_ONES, len(first_ones), 0),
-            (LATER, 0, later_minor),
-        ):
-            if promotion_id in budgets:
-                one = budgets[promotion_id]
-                used = (
-                    max(0, one.used.times) + max(0, one.overrun.times),
-                    max(0, one.used.amount_minor) + max(0, one.overrun.amount_minor),
-                )
-                text = f"{promotion_id}: {times} receipts, {minor} money stand, {used} are used"
-                self.hold(times in (0, used[0]) and minor in (0, used[1]), text)
+        _, used_minor = _used(budgets.get(LATER, Budget()))
+        self.hold(later_minor == used_minor, f"{LATER}: {later_minor} stand, {used_minor} are used")
 
     def check_coupons(self, closed: Iterable[Closed]) -> None:
         """A coupon is used once."""
@@ -205,6 +198,12 @@ class Books:
         """Keep a problem, unless something holds."""
         if not holds:
             self.problems.append(problem)
+
+
+def _used(budget: Budget) -> tuple[int, int]:
+    """What is used of a limit and beyond it: receipts, money."""
+    parts = (budget.used, budget.overrun)
+    return sum(one.times for one in parts), sum(one.amount_minor for one in parts)
 
 
 def _fired(closed: Closed, promotion_id: str) -> bool:

@@ -19,6 +19,8 @@ from loyalty.v1.customer_service_pb2 import (
     CustomerReference,
     EntryKind,
     GetBalanceRequest,
+    GetBalanceResponse,
+    StatementEntry,
 )
 from loyalty.v1.customer_service_pb2_grpc import CustomerServiceStub
 from loyalty.v1.ledger_pb2 import (
@@ -42,6 +44,7 @@ LEAVE_SHARE = 0.3
 JOIN_SHARE = 0.5
 
 _A = TypeVar("_A")
+_Read = tuple[list[StatementEntry], GetBalanceResponse]
 _Call = Callable[[grpc.aio.Channel], Awaitable[_A]]
 
 
@@ -184,13 +187,16 @@ class Office:
 
     async def owned_by(self, customer: str) -> Owned:
         """What a customer has, and what has expired according to their statement."""
-        entries = await self._insist(
-            lambda channel: read_statement(channel, self._chain_id, customer)
-        )
         request = GetBalanceRequest(chain_id=self._chain_id, customer=_named(customer))
-        balance = await self._insist(
-            lambda channel: CustomerServiceStub(channel).GetBalance(request, timeout=CALL_TIMEOUT_S)
-        )
+
+        async def read(
+            channel: grpc.aio.Channel,
+        ) -> tuple[list[StatementEntry], GetBalanceResponse]:
+            stub = CustomerServiceStub(channel)
+            balance = await stub.GetBalance(request, timeout=CALL_TIMEOUT_S)
+            return await read_statement(channel, self._chain_id, customer), balance
+
+        entries, balance = await self._insist(read)
         expired: Counter[str] = Counter()
         for entry in entries:
             if entry.kind == EntryKind.ENTRY_KIND_EXPIRY:

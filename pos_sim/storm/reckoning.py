@@ -103,9 +103,9 @@ class Reckoning:
         for one in closed:
             due[one.sold.customer].update(one.due())
             slack[one.sold.customer].update(one.slack(self._now_us))
-        owned = {
-            customer: await self._office.owned_by(customer) for customer in self._owners.customers
-        }
+        customers = self._owners.customers
+        found = await asyncio.gather(*[self._office.owned_by(one) for one in customers])
+        owned = dict(zip(customers, found, strict=True))
         self._books.problems += self._owners.differences(due, slack, owned)
 
     async def _check_cards(self, closed: list[Closed], place: Place, run: Run) -> None:
