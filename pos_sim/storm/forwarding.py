@@ -20,12 +20,13 @@ from pos_sim.storm.books import Forwarded
 from pos_sim.storm.desk import Desk
 from pos_sim.storm.opening import draw_exchange, open_receipt, pay_back, quote
 from pos_sim.storm.returning import draw_lines, write_refund
-from pos_sim.storm.sold import Sold, close
+from pos_sim.storm.sold import NOT_SOLD, Sold, close
 
 UNQUOTED_SHARE = 0.15
 EARLY_REFUND_SHARE = 0.2
 EXCHANGE_SHARE = 0.12
 VOID_SHARE = 0.1
+WITHDRAWN_SHARE = 0.15
 KINDS = (
     *[OutcomeKind.OUTCOME_KIND_AS_ANSWERED] * 6,
     *[OutcomeKind.OUTCOME_KIND_PLAIN] * 6,
@@ -128,6 +129,10 @@ class Forwarding:
         else:
             return
         await self._forward(sold, request)
+        if request.HasField("refund") and rng.random() < WITHDRAWN_SHARE:
+            # Whether it waits still, and is never settled, or is settled already, its key says.
+            request.outcome.kind, request.outcome.number = NOT_SOLD, 2
+            await self._forward(sold, request)
 
     async def _check_out(self, sold: Sold) -> None:
         """Send the live Checkout, whose answer is heard or not."""
