@@ -21,9 +21,9 @@ from server.store.quarantine import (
 from server.till.advice import Advised, advice_from_pb
 from server.till.context import Context
 from server.till.forward import taken
-from server.till.forward_back import Waiting
+from server.till.forward_back import Waiting, unpark_key_of
 from server.till.mending import Claim, entry_of_id
-from server.till.parked import operation_of, unpark_key_of
+from server.till.parked import operation_of
 from server.till.quarantine import unhidden
 
 PAGE_MAX, PAGE_DEFAULT = 1_000, 100

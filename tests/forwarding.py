@@ -215,7 +215,7 @@ def forward_void(number: int, **changes: Any) -> Any:
     return pb.ForwardRequest(
         receipt_key=receipt_key(number),
         void_receipt=void,
-        outcome=K.Outcome(kind=AS_ANSWERED, number=changes.pop("stated", 1)),
+        outcome=K.Outcome(kind=changes.pop("kind", AS_ANSWERED), number=changes.pop("stated", 1)),
         sold_at_us=changes.pop("sold_at_us", system_clock()),
         **changes,
     )

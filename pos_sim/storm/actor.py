@@ -10,7 +10,7 @@ from pos_sim.refusal import RefusedError
 from pos_sim.storm.desk import Desk
 from pos_sim.storm.forwarding import Forwarding
 from pos_sim.storm.gift_cards import write_cards_sale
-from pos_sim.storm.opening import bring_back, open_receipt, pay_back, quote
+from pos_sim.storm.opening import draw_exchange, open_receipt, pay_back, quote
 from pos_sim.storm.returning import draw_lines, write_refund
 from pos_sim.storm.sold import Sold
 
@@ -19,10 +19,10 @@ ABANDON_SHARE = 0.08
 RELEASE_SHARE = 0.05
 CLOSED_SHARE = 0.25
 EXCHANGE_SHARE = 0.12
-NO_ORIGINAL_SHARE = 0.1
 BUSINESS = frozenset(
     {
         "BASKET_SOLD",
+        "GIFT_CARD_STATE",
         "HOLD_EXPIRED",
         "PRICE_WOULD_RISE",
         "RECEIPT_STATE",
@@ -94,10 +94,7 @@ class Actor:
         receipt = open_receipt(desk, self._customers)
         is_exchange = bool(self._books.sold) and rng.random() < EXCHANGE_SHARE
         if is_exchange:
-            original = desk.draw_sold() if rng.random() >= NO_ORIGINAL_SHARE else None
-            receipt.original = original
-            lines = draw_lines(rng, original) if original else {"1": 1_000}
-            bring_back(receipt, original, lines.items())
+            draw_exchange(desk, receipt)
         try:
             await quote(desk, receipt)
             if is_exchange:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from loyalty.v1.answer_pb2 import CouponState
+from loyalty.v1.back_office_service_pb2 import Budget
 from loyalty.v1.receipt_pb2 import ReceiptKey
 from loyalty.v1.till_service_pb2 import (
     AssetChange,
@@ -18,11 +19,13 @@ from loyalty.v1.till_service_pb2 import (
     SettledAsset,
     VoidResponse,
 )
-from pos_sim.storm.rules import BY_LINES, OWN_COUPONS, instead_of
+from pos_sim.storm.gift_cards import card_codes, put_on
+from pos_sim.storm.rules import BY_LINES, OWN_COUPONS, SHOWN_COUPONS, instead_of
 from pos_sim.storm.sold import Closed, Sold, changes_of, close, paid_by_cards
 
 FIRST_ONES = "first-ones"
 FIRST_ONES_MAX = 150
+LATER = "later"
 
 
 class Forwarded(NamedTuple):
@@ -37,11 +40,12 @@ class Books:
     """Adds up what was answered, by whoever owns it in the end."""
 
     def __init__(self) -> None:
-        """Begin empty; `customers` are the cards that may be shown."""
+        """Begin empty; `cards` are the gift cards that are known to be sold."""
         self.sold: dict[str, Sold] = {}
         self.forwarded: list[Forwarded] = []
         self.problems: list[str] = []
         self.count: Counter[str] = Counter()
+        self.cards = card_codes()
 
     def note_sold(self, receipt: Sold, response: CheckoutResponse) -> None:
         """A receipt is committed; a repeat must say the same."""
@@ -53,8 +57,16 @@ class Books:
         self.sold.setdefault(receipt.name, receipt)
         self.count["sold"] += 1
         self.count["spent on"] += len(response.answer.spent)
+        self.cards += [code for code, _ in put_on(receipt.sale) if code not in self.cards]
         self._check_lines(receipt, response)
+        self.note_exchanged(receipt, response)
+
+    def note_exchanged(self, receipt: Sold, response: CheckoutResponse) -> None:
+        """What came of RETURN lines; once, however often the receipt is stated."""
+        if receipt.is_settled:
+            return
         for answer in response.returns:
+            receipt.is_settled = True
             self.count["exchanged"] += 1
             assert receipt.original is not None, "what has no original returns nothing"
             self.note_refunded(receipt.original, answer)
@@ -135,27 +147,30 @@ class Books:
                 fits = asset_code in OWN_COUPONS.values() or 0 <= minor <= slack[asset_code]
                 self.hold(fits, f"{name}: undone, and leaves {minor} {asset_code}")
 
-    def check_limits(
-        self, closed: Iterable[Closed], budgets: Mapping[str, tuple[int, int]]
-    ) -> None:
+    def check_limits(self, closed: list[Closed], budgets: Mapping[str, Budget]) -> None:
         """Hold what was given to the program's limits: only facts go beyond them.
 
         Args:
             closed: all receipts.
-            budgets: by promotion what is used and overrun: receipts, minor units of money.
+            budgets: by promotion, as the server counts it.
         """
+        first_ones = [one for one in closed if one.stands and _fired(one, FIRST_ONES)]
+        by_request = [one for one in first_ones if one.is_request]
+        self.count[FIRST_ONES] = len(first_ones)
+        self.hold(len(by_request) <= FIRST_ONES_MAX, f"{len(by_request)} requests got {FIRST_ONES}")
+        used, _ = _used(budgets.get(FIRST_ONES, Budget()))
+        text = f"{FIRST_ONES}: {len(first_ones)} receipts stand, {used} are used"
+        self.hold(len(first_ones) == used, text)
+        later_minor = sum(one.left_of_later() for one in closed)
+        _, used_minor = _used(budgets.get(LATER, Budget()))
+        self.hold(later_minor == used_minor, f"{LATER}: {later_minor} stand, {used_minor} are used")
+
+    def check_coupons(self, closed: Iterable[Closed]) -> None:
+        """A coupon is used once."""
         coupons: Counter[str] = Counter()
-        first_ones = 0
         for one in closed:
-            if one.stands:
-                first_ones += _fired(one, FIRST_ONES)
-                if not {"welcome-coupon"} & one.missed.undone:
-                    coupons.update(_coupons(one))
-        self.count[FIRST_ONES] = first_ones
-        self.hold(
-            first_ones == budgets.get(FIRST_ONES, (0, 0))[0],
-            f"{FIRST_ONES}: {first_ones} stand, {budgets}",
-        )
+            if one.stands and not SHOWN_COUPONS & one.missed.undone:
+                coupons.update(_coupons(one))
         self.count["coupons used"] = coupons.total()
         twice = [code for code, times in coupons.items() if times > 1]
         self.hold(not twice, f"coupons used twice: {', '.join(twice)}")
@@ -176,13 +191,19 @@ class Books:
         self.count["paid with a card"] += taken > 0
         kinds = {one.kind for one in response.exceptions}
         is_marked = ExceptionKind.EXCEPTION_KIND_GIFT_CARD in kinds
-        is_right = is_marked == (taken < asked)
+        is_right = is_marked == (taken < asked) or bool(put_on(receipt.sale))
         self.hold(is_right, f"{receipt.name}: {taken} of {asked} off a card")
 
     def hold(self, holds: bool, problem: str) -> None:
         """Keep a problem, unless something holds."""
         if not holds:
             self.problems.append(problem)
+
+
+def _used(budget: Budget) -> tuple[int, int]:
+    """What is used of a limit and beyond it: receipts, money."""
+    parts = (budget.used, budget.overrun)
+    return sum(one.times for one in parts), sum(one.amount_minor for one in parts)
 
 
 def _fired(closed: Closed, promotion_id: str) -> bool:

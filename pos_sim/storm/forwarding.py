@@ -18,13 +18,15 @@ from loyalty.v1.till_service_pb2 import (
 from pos_sim.refusal import RefusedError
 from pos_sim.storm.books import Forwarded
 from pos_sim.storm.desk import Desk
-from pos_sim.storm.opening import open_receipt, quote
+from pos_sim.storm.opening import draw_exchange, open_receipt, pay_back, quote
 from pos_sim.storm.returning import draw_lines, write_refund
-from pos_sim.storm.sold import Sold, close
+from pos_sim.storm.sold import NOT_SOLD, Sold, close
 
 UNQUOTED_SHARE = 0.15
 EARLY_REFUND_SHARE = 0.2
+EXCHANGE_SHARE = 0.12
 VOID_SHARE = 0.1
+WITHDRAWN_SHARE = 0.15
 KINDS = (
     *[OutcomeKind.OUTCOME_KIND_AS_ANSWERED] * 6,
     *[OutcomeKind.OUTCOME_KIND_PLAIN] * 6,
@@ -35,8 +37,12 @@ KINDS = (
 REFUSED_BESIDE = frozenset(
     {
         "FORWARDED",
+        "MORE_THAN_SOLD",
+        "RECEIPT_STATE",
+        "RETURN_AMOUNT",
         "BROKEN_OFF",
         "BASKET_SOLD",
+        "GIFT_CARD_STATE",
         "HOLD_EXPIRED",
         "PRICE_WOULD_RISE",
         "SPEND_NOT_POSSIBLE",
@@ -67,7 +73,13 @@ class Forwarding:
         """Sell while the link breaks: one or several statements, and perhaps a live call beside."""
         rng, receipt = self._rng, open_receipt(self._desk, self._customers)
         at_us = self._desk.clock_us()
-        if rng.random() >= UNQUOTED_SHARE:
+        is_exchange = bool(self._books.sold) and rng.random() < EXCHANGE_SHARE
+        if is_exchange:
+            draw_exchange(self._desk, receipt)
+        if is_exchange or rng.random() >= UNQUOTED_SHARE:
+            await quote(self._desk, receipt)
+        if is_exchange:
+            pay_back(receipt)
             await quote(self._desk, receipt)
         request = receipt.request(closed=rng.random() < 0.5)
         sold = receipt.sold(request)
@@ -79,7 +91,9 @@ class Forwarding:
             await self._break_off(sold)
         elif way == "unheard":
             beside.append(self._check_out(sold))
-        statements = [self._statement(sold, at_us) for _ in range(rng.choice((1, 1, 1, 2, 3)))]
+        # Sold anew, an exchange does not say again what has come of its RETURN lines.
+        times = 1 if is_exchange else rng.choice((1, 1, 1, 2, 3))
+        statements = [self._statement(sold, at_us) for _ in range(times)]
         rng.shuffle(statements)
         if rng.random() < 0.5:
             await asyncio.gather(*beside, *[self._forward(sold, one) for one in statements])
@@ -91,8 +105,6 @@ class Forwarding:
 
     async def state_again(self, sold: Sold) -> None:
         """State something else of a receipt, under a higher number; perhaps beside a live retry."""
-        if sold.is_exchange:
-            return
         statement = self._statement(sold, self._desk.clock_us())
         beside = [self._check_out(sold)] if self._rng.random() < 0.3 else []
         await asyncio.gather(self._forward(sold, statement), *beside)
@@ -117,6 +129,10 @@ class Forwarding:
         else:
             return
         await self._forward(sold, request)
+        if request.HasField("refund") and rng.random() < WITHDRAWN_SHARE:
+            # Whether it waits still, and is never settled, or is settled already, its key says.
+            request.outcome.kind, request.outcome.number = NOT_SOLD, 2
+            await self._forward(sold, request)
 
     async def _check_out(self, sold: Sold) -> None:
         """Send the live Checkout, whose answer is heard or not."""
@@ -181,5 +197,6 @@ class Forwarding:
             GetReceiptRequest(receipt_key=sold.key)
         )
         if final.HasField("checkout"):
+            self._books.note_exchanged(sold, final.checkout)
             sold.take(final.checkout, close(sold, final).outcome)
         self._books.sold.setdefault(sold.name, sold)

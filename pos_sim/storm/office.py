@@ -9,6 +9,7 @@ from typing import TypeVar
 import grpc
 
 from loyalty.v1.back_office_service_pb2 import (
+    Budget,
     ImportCouponsRequest,
     ImportedCoupon,
     ListBudgetsRequest,
@@ -18,6 +19,8 @@ from loyalty.v1.customer_service_pb2 import (
     CustomerReference,
     EntryKind,
     GetBalanceRequest,
+    GetBalanceResponse,
+    StatementEntry,
 )
 from loyalty.v1.customer_service_pb2_grpc import CustomerServiceStub
 from loyalty.v1.ledger_pb2 import (
@@ -41,6 +44,7 @@ LEAVE_SHARE = 0.3
 JOIN_SHARE = 0.5
 
 _A = TypeVar("_A")
+_Read = tuple[list[StatementEntry], GetBalanceResponse]
 _Call = Callable[[grpc.aio.Channel], Awaitable[_A]]
 
 
@@ -171,31 +175,28 @@ class Office:
         )
         return Counter({one.asset_code: one.breakage_minor for one in answer.assets})
 
-    async def budgets(self) -> dict[str, tuple[int, int]]:
-        """By promotion what is used of its limits and beyond them: receipts, money."""
+    async def budgets(self) -> dict[str, Budget]:
+        """What is used of limits over many receipts, by promotion; each has one."""
         request = ListBudgetsRequest(chain_id=self._chain_id, page_size=1_000)
         answer = await self._insist(
             lambda channel: BackOfficeServiceStub(channel).ListBudgets(
                 request, timeout=CALL_TIMEOUT_S
             )
         )
-        return {
-            one.promotion_id: (
-                max(0, one.used.times) + max(0, one.overrun.times),
-                max(0, one.used.amount_minor) + max(0, one.overrun.amount_minor),
-            )
-            for one in answer.budgets
-        }
+        return {one.promotion_id: one for one in answer.budgets}
 
     async def owned_by(self, customer: str) -> Owned:
         """What a customer has, and what has expired according to their statement."""
-        entries = await self._insist(
-            lambda channel: read_statement(channel, self._chain_id, customer)
-        )
         request = GetBalanceRequest(chain_id=self._chain_id, customer=_named(customer))
-        balance = await self._insist(
-            lambda channel: CustomerServiceStub(channel).GetBalance(request, timeout=CALL_TIMEOUT_S)
-        )
+
+        async def read(
+            channel: grpc.aio.Channel,
+        ) -> tuple[list[StatementEntry], GetBalanceResponse]:
+            stub = CustomerServiceStub(channel)
+            balance = await stub.GetBalance(request, timeout=CALL_TIMEOUT_S)
+            return await read_statement(channel, self._chain_id, customer), balance
+
+        entries, balance = await self._insist(read)
         expired: Counter[str] = Counter()
         for entry in entries:
             if entry.kind == EntryKind.ENTRY_KIND_EXPIRY:

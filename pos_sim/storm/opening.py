@@ -14,7 +14,8 @@ from loyalty.v1.till_service_pb2 import (
 )
 from pos_sim.sale import plan_payment, write_sale
 from pos_sim.storm.desk import Desk
-from pos_sim.storm.gift_cards import Payment, add_payment, draw_payment
+from pos_sim.storm.gift_cards import SALE_SHARE, Payment, add_payment, draw_payment, sell_card
+from pos_sim.storm.returning import draw_lines
 from pos_sim.storm.rules import POINTS
 from pos_sim.storm.sold import Sold
 from pos_sim.storm.world import ANONYMOUS_SHARE, draw_basket
@@ -22,6 +23,7 @@ from pos_sim.storm.world import ANONYMOUS_SHARE, draw_basket
 RESERVE_SHARE = 0.5
 RESERVE_LIMITS_SHARE = 0.3
 BEANS_SHARE = 0.3
+NO_ORIGINAL_SHARE = 0.1
 SPEND_MAX_MINOR = 40_000
 
 
@@ -65,13 +67,16 @@ def open_receipt(desk: Desk, customers: list[str]) -> Open:
     sale = write_sale(desk.place, draw_basket(rng, desk.run, index, customer))
     if rng.random() < BEANS_SHARE:
         sale.header.manual_triggers.append("beans")
+    payment = draw_payment(rng, desk.books.cards)
+    if payment is None and rng.random() < SALE_SHARE:
+        sell_card(rng, sale, f"CARD-{index}", desk.books.cards)
     return Open(
         f"{desk.name}/{index + 1}",
         customer,
         desk.key(index),
         desk.run.basket_id(index),
         sale,
-        draw_payment(rng),
+        payment,
     )
 
 
@@ -90,6 +95,14 @@ async def quote(desk: Desk, receipt: Open) -> None:
         request.reserve.budgets = True
     receipt.quoted = await desk.client.quote(request)
     desk.books.count["quoted"] += 1
+
+
+def draw_exchange(desk: Desk, receipt: Open) -> None:
+    """Bring goods of an earlier receipt back on an open one; there must be one."""
+    rng = desk.rng
+    receipt.original = desk.draw_sold() if rng.random() >= NO_ORIGINAL_SHARE else None
+    lines = draw_lines(rng, receipt.original) if receipt.original else {"1": 1_000}
+    bring_back(receipt, receipt.original, lines.items())
 
 
 def bring_back(receipt: Open, original: Sold | None, lines: Iterable[tuple[str, int]]) -> None:

@@ -14,7 +14,12 @@ from pos_sim.refusal import RefusedError
 from pos_sim.run import Run
 from pos_sim.sale import Place, write_sale
 from pos_sim.storm.books import Books, Forwarded
-from pos_sim.storm.gift_cards import CARD_MINOR, card_codes, write_balance_request
+from pos_sim.storm.gift_cards import (
+    ASKED_MAX,
+    CARD_MINOR,
+    card_codes,
+    write_balance_request,
+)
 from pos_sim.storm.office import Office
 from pos_sim.storm.owners import Owners
 from pos_sim.storm.sold import VOIDED, Closed
@@ -62,8 +67,8 @@ class Reckoning:
         ]
         await self._check_customers(closed)
         self._books.check_limits(closed, await self._office.budgets())
-        for number, code in enumerate(card_codes()):
-            await self._check_card(closed, place, run, number, code)
+        self._books.check_coupons(closed)
+        await self._check_cards(closed, place, run)
 
     async def _note_forwarded(self) -> None:
         """What came of refunds and voids that were forwarded; some waited for their sale."""
@@ -98,24 +103,32 @@ class Reckoning:
         for one in closed:
             due[one.sold.customer].update(one.due())
             slack[one.sold.customer].update(one.slack(self._now_us))
-        owned = {
-            customer: await self._office.owned_by(customer) for customer in self._owners.customers
-        }
+        customers = self._owners.customers
+        found = await asyncio.gather(*[self._office.owned_by(one) for one in customers])
+        owned = dict(zip(customers, found, strict=True))
         self._books.problems += self._owners.differences(due, slack, owned)
 
-    async def _check_card(
-        self, closed: list[Closed], place: Place, run: Run, number: int, code: str
-    ) -> None:
-        """Ask what is on a gift card, and hold it to what was paid with it."""
-        basket = draw_basket(run.chance("cards"), run, number, "")
-        sale = write_balance_request(write_sale(place, basket), code)
-        # No till's basket: it holds nothing.
-        request = QuoteRequest(basket_id=bytes(16), sale=sale)
-        answer = (await self._clients[0].quote(request)).answer
-        due_minor = CARD_MINOR - sum(one.off_cards().get(code, 0) for one in closed)
-        there_minor = answer.gift_cards[0].available_minor
-        text = f"card {code}: {due_minor} are due, the server says {there_minor}"
-        self._books.hold(due_minor == there_minor, text)
+    async def _check_cards(self, closed: list[Closed], place: Place, run: Run) -> None:
+        """Ask what is on gift cards, and hold it to what was put on them and paid with them."""
+        due, most = Counter(dict.fromkeys(card_codes(), CARD_MINOR)), Counter[str]()
+        for one in closed:
+            due.update(one.on_cards())
+            most.update(one.slack_on_cards())
+        codes = sorted(due)
+        there = Counter[str]()
+        for start in range(0, len(codes), ASKED_MAX):
+            some = codes[start : start + ASKED_MAX]
+            basket = draw_basket(run.chance("cards"), run, start, "")
+            sale = write_balance_request(write_sale(place, basket), some)
+            # No till's basket: it holds nothing.
+            request = QuoteRequest(basket_id=bytes(16), sale=sale)
+            answer = (await self._clients[0].quote(request)).answer
+            there.update({one.gift_card_id: one.available_minor for one in answer.gift_cards})
+            held = [one.gift_card_id for one in answer.gift_cards if one.held_by_others_minor]
+            self._books.hold(not held, f"cards {held} are held in the end")
+        for code in codes:
+            text = f"card {code}: {due[code]} are due, the server says {there[code]}"
+            self._books.hold(0 <= there[code] - due[code] <= most[code], text)
 
 
 def _is_settled(forwarded: Forwarded, final: GetReceiptResponse | None) -> bool:

@@ -16,6 +16,7 @@ from loyalty.v1.till_service_pb2 import (
     RefundResponse,
     SettledAsset,
 )
+from pos_sim.storm.gift_cards import put_on
 from pos_sim.storm.rules import (
     BY_LINES,
     POINTS,
@@ -39,7 +40,10 @@ SUPERSEDED = ForwardState.FORWARD_STATE_SUPERSEDED
 VOIDED = ReceiptState.RECEIPT_STATE_VOIDED
 ANSWERED = Outcome(kind=AS_ANSWERED)
 NOTHING = Outcome(kind=NOT_SOLD)
-OF_BEARERS = frozenset({"gift", "coupon.welcome"})
+NEXT = "next"
+NEVER_US = 1 << 62
+CARD_MONEY = "gift"
+OF_BEARERS = frozenset({CARD_MONEY, "coupon.welcome"})
 
 
 class Sold(Struct):
@@ -56,6 +60,7 @@ class Sold(Struct):
         returned_milli: by line, over all refunds.
         returned_minor: by line, over all refunds, as printed.
         refunds: what came back, as answered.
+        is_settled: what came back on it is settled with its original.
         bases: what was decided of it, each time that it was sold, as far as the till has seen it.
     """
 
@@ -76,6 +81,7 @@ class Sold(Struct):
     bases: dict[bytes, CheckoutResponse] = field(default_factory=dict)
     paid_back_minor: int = 0
     voided: bool = False
+    is_settled: bool = False
 
     @property
     def sold_milli(self) -> dict[str, int]:
@@ -208,14 +214,41 @@ class Closed(Struct):
                 found[POINTS] += given.amount_minor if given.asset_code == POINTS else 0
         return found if self.sold.customer else Counter()
 
-    def off_cards(self) -> dict[str, int]:
-        """What gift cards have paid of it and did not come back to them, minor units by card."""
-        if not self.counts or self.final.state == VOIDED or self.outcome.kind == PLAIN:
-            return {}
-        found: Counter[str] = Counter(dict(paid_by_cards(self.sold.sale, self.answer)))
-        for refund in self.sold.refunds:
-            found.subtract({one.gift_card_id: one.amount_minor for one in refund.gift_cards})
-        return dict(found)
+    @property
+    def is_request(self) -> bool:
+        """Whether a live call asked for it before it was paid."""
+        return self.sold.response is not None and not self.sold.request.closed
+
+    def left_of_later(self) -> int:
+        """What is left of the discount to come that it gave, minor units; see its limit."""
+        if not self.counts:
+            return 0
+        given = [one for one in self.answer.rewards.rewards if one.asset_code == NEXT]
+        back = [refund.assets for refund in self.sold.refunds] + [self.final.void_receipt.assets]
+        gone = [one for assets in back for one in assets if one.asset_code == NEXT]
+        left_minor = sum(one.amount_minor for one in given)
+        for one in gone:
+            left_minor -= one.taken_back_minor + one.owed_minor + one.waived_minor
+        return left_minor
+
+    def on_cards(self) -> Counter[str]:
+        """What it puts on gift cards, less what they paid of it, minor units by card."""
+        found: Counter[str] = Counter()
+        if not self.counts:
+            return found
+        back = [refund.assets for refund in self.sold.refunds] + [self.final.void_receipt.assets]
+        taken_minor = sum(one.taken_back_minor for assets in back for one in card_money(assets))
+        for code, minor in put_on(self.sold.sale):
+            found[code] += minor - taken_minor
+        if self.final.state != VOIDED and self.outcome.kind != PLAIN:
+            found.subtract(dict(paid_by_cards(self.sold.sale, self.answer)))
+            for refund in self.sold.refunds:
+                found.update({one.gift_card_id: one.amount_minor for one in refund.gift_cards})
+        return found
+
+    def slack_on_cards(self) -> dict[str, int]:
+        """What may be left on cards of what a statement undid: what was spent is not taken back."""
+        return dict(put_on(self.sold.sale)) if self.final.statements else {}
 
 
 def close(sold: Sold, final: GetReceiptResponse) -> Closed:
@@ -224,7 +257,7 @@ def close(sold: Sold, final: GetReceiptResponse) -> Closed:
     UNKNOWN supersedes nothing; what was settled by lines, or undone, stays so once goods have come
     back, but NOT_SOLD undoes it.
     """
-    came_back_us = min([one.decided_at_us for one in sold.refunds], default=1 << 62)
+    came_back_us = min([one.decided_at_us for one in sold.refunds if one.lines], default=NEVER_US)
     states = [one.state for one in final.statements]
     was_sold = sold.response is not None or states[:1] == [SUPERSEDED]
     closed, number = Closed(sold, final, ANSWERED if was_sold else NOTHING), 0
@@ -258,6 +291,11 @@ def paid_by_cards(sale: Sale, answer: Answer) -> Iterator[tuple[str, int]]:
     for tender in sale.tenders:
         if tender.gift_card_id:
             yield tender.gift_card_id, min(tender.amount_minor, there.get(tender.gift_card_id, 0))
+
+
+def card_money(assets: Iterable[SettledAsset]) -> list[SettledAsset]:
+    """What a refund or void moved on gift cards."""
+    return [one for one in assets if one.asset_code == CARD_MONEY]
 
 
 def changes_of(assets: Iterable[SettledAsset]) -> Mapping[str, int]:

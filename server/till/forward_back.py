@@ -19,7 +19,7 @@ from rewards.commit import (
 )
 from rewards.outcome import HOUR_US, Advice, ForwardState, Statement, counts_for_nothing
 from rewards.refusal import Reason, Refusal
-from rewards.sale import fingerprint_of
+from rewards.sale import Outcome, OutcomeKind, derived_key_id, fingerprint_of
 from server.lookups import Seen, Wanted
 from server.store.facts import KnownKey
 from server.store.forwarded import KnownStatement
@@ -60,6 +60,27 @@ class VoidAdvice(NamedTuple):
     void: VoidCommand
     body: bytes
     waiting: Waiting | None = None
+
+
+def unpark_key_of(parked_key_id: bytes) -> bytes:
+    """The key under which what waited is settled or given up: once, whoever tries."""
+    return derived_key_id(b"unpark", parked_key_id)
+
+
+def withdrawn(history: Sequence[KnownStatement], outcome: Outcome) -> Waiting | None:
+    """What waits for its sale and, as a higher number says, was not done after all; None if none.
+
+    Args:
+        history: of the refund or void.
+        outcome: as stated now.
+    """
+    if not history or outcome.kind != OutcomeKind.NOT_SOLD:
+        return None
+    last = history[-1]
+    is_waiting = last.statement.state == ForwardState.PARKED
+    if not is_waiting or outcome.number <= last.statement.outcome.number:
+        return None
+    return Waiting(last.forward_key_id, unpark_key_of(last.forward_key_id))
 
 
 def is_known_sale(known: KnownKey | None, history: Sequence[KnownStatement]) -> bool:
@@ -120,6 +141,9 @@ class ForwardedRefund(RefundOperation):
         if history and self._advice.waiting is None:
             self._check_same(history[-1].statement.fingerprint)
             first = stated_under(history, self._command.key_id)
+            ended = withdrawn(history, forwarded.outcome)
+            if ended is not None:
+                return self._noted(known, len(history), ended)
             state = ForwardState.ALREADY_SETTLED if first is None else ForwardState(first.state)
             return Decided(None, acknowledged(state))
         if counts_for_nothing(forwarded.outcome):
@@ -153,12 +177,15 @@ class ForwardedRefund(RefundOperation):
         )
         return self._stated(commit, known, ordinal, state)
 
-    def _noted(self, known: KnownKey | None) -> Decided:
-        """It was not done: its key is closed, and nothing moves."""
+    def _noted(
+        self, known: KnownKey | None, ordinal: int = 0, ended: Waiting | None = None
+    ) -> Decided:
+        """It was not done: its key is closed, and nothing moves; what waited waits no more."""
         now_us = self._context.clock()
         key = CommitKey(self._command.key_id, KeyKind.STATEMENT, self._fingerprint)
-        commit = Commit((key,), now_us, now_us)
-        return self._stated(commit, known, 0, ForwardState.RECORDED)
+        commit = _ended(Commit((key,), now_us, now_us), self._fingerprint, ended)
+        state = ForwardState.RECORDED if ended is None else ForwardState.SUPERSEDED
+        return self._stated(commit, known, ordinal, state)
 
     def _parked(self, known: KnownKey | None, original_key_id: bytes) -> Decided:
         body = self._advice.body
@@ -217,12 +244,15 @@ class ForwardedVoid(VoidOperation):
             return Decided(None, acknowledged(ForwardState(first.state)))
         if is_done and advice.waiting is None:
             return Decided(None, acknowledged(ForwardState.ALREADY_SETTLED))
-        if history and advice.waiting is None:
+        ended = withdrawn(history, advice.forwarded.outcome)
+        if history and advice.waiting is None and ended is None:
             return Decided(None, acknowledged(ForwardState.ALREADY_SETTLED))
         now_us = context.clock()
         nothing = Commit((), now_us, now_us)
         if is_done or counts_for_nothing(advice.forwarded.outcome):
-            return self._stated(nothing, len(history), ForwardState.RECORDED)
+            state = ForwardState.RECORDED if ended is None else ForwardState.SUPERSEDED
+            commit = _ended(nothing, self._fingerprint, ended)
+            return self._stated(commit, len(history), state)
         past = await read_history(context, command.key_id, deadline_s)
         if not is_known_sale(seen.keys.get(command.key_id), past):
             if advice.waiting is not None:
@@ -280,6 +310,14 @@ def _unparked(commit: Commit, waiting: Waiting | None) -> Commit:
         return commit
     events = (LinkEntry(LinkEvent.UNPARKED),)
     return replace(commit, unparked=(waiting.parked_key_id,), link_events=events)
+
+
+def _ended(commit: Commit, fingerprint: bytes, ended: Waiting | None) -> Commit:
+    """What waited for its sale is never settled: its key is taken for that."""
+    if ended is None:
+        return commit
+    key = CommitKey(ended.own_key_id, KeyKind.STATEMENT, fingerprint)
+    return replace(commit, keys=(*commit.keys, key), unparked=(ended.parked_key_id,))
 
 
 def parking(

@@ -8,7 +8,7 @@ from loyalty.v1 import till_service_pb2 as pb
 from rewards.commit import StatementEntry
 from rewards.outcome import ForwardState
 from rewards.refusal import Reason, Refusal
-from rewards.sale import derived_key_id, key_id_of
+from rewards.sale import key_id_of
 from server.codec.message import parsed
 from server.codec.sale_pb import receipt_key_from_pb
 from server.lookups import Seen, Wanted
@@ -25,15 +25,11 @@ from server.till.forward_back import (
     RefundAdvice,
     VoidAdvice,
     Waiting,
+    unpark_key_of,
 )
 from server.till.history import read_history, turn_key
 from server.till.quarantine import QUARANTINED, entry_of, quarantine_commit
 from server.till.stored import stored_checkout
-
-
-def unpark_key_of(parked_key_id: bytes) -> bytes:
-    """The key under which what waited is settled or given up: once, whoever tries."""
-    return derived_key_id(b"unpark", parked_key_id)
 
 
 async def settle_parked(context: Context, waiting: Iterable[Parked], deadline_s: float) -> None:

@@ -145,6 +145,27 @@ def test_refunds_and_voids_that_are_not_early(link: Link) -> None:
     assert link.balances(card) == {}
 
 
+@pytest.mark.parametrize("is_void", [False, True])
+def test_what_waits_and_was_not_done_after_all_is_never_settled(link: Link, is_void: bool) -> None:
+    card = link.card()
+    made = basket(("sku9", 2, 10_000), card=card)
+
+    def early(**changes: Any) -> pb.ForwardResponse:
+        if is_void:
+            return till(link, forward_void(link.n(1), **changes))
+        return till(link, forward_refund(link.n(2), link.n(1), {"sku9": 1_000}, **changes))
+
+    assert early().state == PARKED
+    assert early(kind=NOT_SOLD, stated=2).state == SUPERSEDED
+    assert early(kind=NOT_SOLD, stated=2).state == SUPERSEDED, "the same to every repetition"
+    assert early().state == PARKED
+    assert link.forward(1, made, AS_ANSWERED).state == RECORDED
+    assert link.balances(card) == {"points": 1_000}
+    assert link.state(1).state == pb.RECEIPT_STATE_COMMITTED
+    if not is_void:
+        assert link.state(2).state == pb.RECEIPT_STATE_NOT_SOLD
+
+
 # --- quarantine --------------------------------------------------------------------------------
 
 

@@ -71,7 +71,7 @@ class Server:
         return pb.ForwardResponse.FromString(answer).state
 
     def after_lookup(self, module: Any, meanwhile: Meanwhile) -> None:
-        """Let something else happen once, between the look-up of keys and reading the history."""
+        """Let something else happen once, before the history is read and after the look-up."""
         reading = module.read_history
 
         async def read(*arguments: Any) -> Any:
