@@ -11,7 +11,8 @@ from pos_sim.storm.desk import Desk
 from pos_sim.storm.forwarding import Forwarding
 from pos_sim.storm.gift_cards import write_cards_sale
 from pos_sim.storm.opening import draw_exchange, open_receipt, pay_back, quote
-from pos_sim.storm.returning import draw_lines, write_refund
+from pos_sim.storm.returning import draw_lines, draw_paid, write_refund
+from pos_sim.storm.rules import OTHER, PLAIN
 from pos_sim.storm.sold import Sold
 
 REQUOTE_SHARE = 0.2
@@ -19,6 +20,8 @@ ABANDON_SHARE = 0.08
 RELEASE_SHARE = 0.05
 CLOSED_SHARE = 0.25
 EXCHANGE_SHARE = 0.12
+OTHERWISE_SHARE = 0.2
+"""Of closed receipts that were not sold as they are answered."""
 BUSINESS = frozenset(
     {
         "BASKET_SOLD",
@@ -108,8 +111,14 @@ class Actor:
                 self._books.count["abandoned"] += 1
                 return
             request = receipt.request(closed=rng.random() < CLOSED_SHARE)
+            sold = receipt.sold(request)
+            if request.closed and rng.random() < OTHERWISE_SHARE:
+                request.outcome.kind, request.outcome.number = rng.choice((PLAIN, OTHER)), 1
+                sold.number = 1
+                if request.outcome.kind == OTHER:
+                    request.outcome.lines.extend(draw_paid(rng, sold))
             for response in await desk.ask(lambda: self._client.checkout(request)):
-                self._books.note_sold(receipt.sold(request), response)
+                self._books.note_sold(sold, response)
         except RefusedError as error:
             if not (is_exchange and error.refusal.reason in NOT_DUE):
                 raise

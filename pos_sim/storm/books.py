@@ -124,7 +124,8 @@ class Books:
     def _check_money(self, closed: Closed) -> None:
         """Never more is paid back than was paid; all of it if all has come back."""
         sold = closed.sold
-        if not closed.counts or closed.after_returns or closed.outcome.kind in BY_LINES:
+        stated = (closed.outcome.kind, sold.request.outcome.kind)
+        if not closed.counts or closed.after_returns or BY_LINES.intersection(stated):
             return
         sold.take(closed.final.checkout, closed.outcome)
         for line_id, milli in sold.returned_milli.items():

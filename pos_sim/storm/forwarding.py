@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any
 
-from loyalty.v1.receipt_pb2 import LineAction, Outcome, OutcomeKind, OutcomeLine
+from loyalty.v1.receipt_pb2 import Outcome, OutcomeKind
 from loyalty.v1.till_service_pb2 import (
     BreakOffRequest,
     CheckoutResponse,
@@ -19,7 +19,7 @@ from pos_sim.refusal import RefusedError
 from pos_sim.storm.books import Forwarded
 from pos_sim.storm.desk import Desk
 from pos_sim.storm.opening import draw_exchange, open_receipt, pay_back, quote
-from pos_sim.storm.returning import draw_lines, write_refund
+from pos_sim.storm.returning import draw_lines, draw_paid, write_refund
 from pos_sim.storm.sold import NOT_SOLD, Sold, close
 
 UNQUOTED_SHARE = 0.15
@@ -160,7 +160,7 @@ class Forwarding:
         sold.number += 1
         outcome = Outcome(kind=self._rng.choice(KINDS), number=sold.number)
         if outcome.kind == OutcomeKind.OUTCOME_KIND_OTHER:
-            outcome.lines.extend(self._draw_lines(sold))
+            outcome.lines.extend(draw_paid(self._rng, sold))
         return ForwardRequest(
             receipt_key=sold.key,
             sale=sold.sale,
@@ -169,17 +169,6 @@ class Forwarding:
             basket_id=sold.request.basket_id,
             token=sold.request.token,
         )
-
-    def _draw_lines(self, sold: Sold) -> list[OutcomeLine]:
-        """At what some lines were sold, not below what was shown; the others as they were sent."""
-        found = []
-        for line in sold.sale.lines:
-            if line.action == LineAction.LINE_ACTION_SALE and self._rng.random() < 0.6:
-                least_minor = sold.shown_minor.get(line.line_id, line.amount_minor)
-                middle_minor = self._rng.randint(least_minor, line.amount_minor)
-                paid_minor = self._rng.choice((least_minor, middle_minor))
-                found.append(OutcomeLine(line_id=line.line_id, amount_minor=paid_minor))
-        return found
 
     async def _forward(self, sold: Sold, request: ForwardRequest) -> None:
         answers: list[ForwardResponse] = await self._desk.ask(lambda: self._client.forward(request))

@@ -1,8 +1,8 @@
-"""What comes back in the storm."""
+"""What comes back in the storm, and at what tills sold that did not sell as answered."""
 
 import random
 
-from loyalty.v1.receipt_pb2 import ReceiptKey
+from loyalty.v1.receipt_pb2 import LineAction, OutcomeLine, ReceiptKey
 from loyalty.v1.till_service_pb2 import RefundLine, RefundRequest
 from pos_sim.storm.sold import Sold
 
@@ -35,4 +35,16 @@ def draw_lines(rng: random.Random, sold: Sold) -> dict[str, int]:
             some_milli = 1_000 * rng.randint(1, max(1, pieces))
             is_all = is_weighed or share == 1.0
             found[line_id] = left_milli if is_all else min(left_milli, some_milli)
+    return found
+
+
+def draw_paid(rng: random.Random, sold: Sold) -> list[OutcomeLine]:
+    """At what some lines were sold, not below what was shown; the others as they were sent."""
+    found = []
+    for line in sold.sale.lines:
+        if line.action == LineAction.LINE_ACTION_SALE and rng.random() < 0.6:
+            least_minor = sold.shown_minor.get(line.line_id, line.amount_minor)
+            middle_minor = rng.randint(least_minor, line.amount_minor)
+            paid_minor = rng.choice((least_minor, middle_minor))
+            found.append(OutcomeLine(line_id=line.line_id, amount_minor=paid_minor))
     return found
