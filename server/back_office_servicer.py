@@ -15,7 +15,14 @@ from server.codec.back_office_pb import customers_from_pb, products_from_pb, sto
 from server.codec.budget_pb import budgets_to_pb, wanted_budgets_from_pb
 from server.codec.coupon_pb import coupons_from_pb
 from server.codec.message import parsed
-from server.codec.plan_pb import history_to_pb, plan_to_pb, roll_back_from_pb, wanted_from_pb
+from server.codec.plan_pb import (
+    history_to_pb,
+    plan_to_pb,
+    published_to_pb,
+    roll_back_from_pb,
+    rolled_back_to_pb,
+    wanted_from_pb,
+)
 from server.codec.price_pb import prices_from_pb
 from server.store.database import RetryError
 
@@ -135,20 +142,10 @@ class BackOfficeServicer:
 
     async def publish_program(self, body: bytes) -> pb.PublishProgramResponse:
         """Put a program into a new version of the ruleset."""
-        head = await self._publishing.publish(body)
-        return pb.PublishProgramResponse(
-            version=head.version,
-            effective_at_us=head.effective_at_us,
-            promotion_count=head.promotion_count,
-        )
+        return published_to_pb(await self._publishing.publish(body))
 
     async def _roll_back(self, request: pb.RollBackRulesetRequest) -> pb.RollBackRulesetResponse:
-        head = await self._publishing.roll_back(roll_back_from_pb(request))
-        return pb.RollBackRulesetResponse(
-            version=head.version,
-            effective_at_us=head.effective_at_us,
-            promotion_count=head.promotion_count,
-        )
+        return rolled_back_to_pb(await self._publishing.roll_back(roll_back_from_pb(request)))
 
     async def _list_versions(
         self, request: pb.ListRulesetVersionsRequest

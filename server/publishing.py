@@ -41,9 +41,12 @@ from server.store.rulesets import (
     EMPTY_CONTENT,
     BuildVersion,
     BuiltVersion,
+    Foundation,
     Publication,
+    Published,
     VersionHead,
     earliest_at,
+    slot_of,
 )
 
 PROBLEMS_SAID_MAX = 20
@@ -61,6 +64,7 @@ class Plan(Struct, frozen=True):
         base: the version compared with; None if none was in force.
         newest: the newest version, in force or to come; None if there is none.
         earliest_us: a version published now could count from here on, UTC microseconds.
+        replaced: what would never come into force any more.
     """
 
     problems: tuple[Problem, ...]
@@ -69,6 +73,7 @@ class Plan(Struct, frozen=True):
     base: VersionHead | None
     newest: VersionHead | None
     earliest_us: int
+    replaced: tuple[VersionHead, ...]
 
 
 class RollBack(Struct, frozen=True):
@@ -79,6 +84,7 @@ class RollBack(Struct, frozen=True):
         program_id: only this program of it; empty: all of it.
         effective_at_us: from when it counts, UTC microseconds; 0 is as soon as may be.
         newest_version: refused if another one is the newest by now; 0 does not ask for that.
+        replaces_scheduled: what is scheduled for later never comes into force.
     """
 
     version: int
@@ -86,6 +92,7 @@ class RollBack(Struct, frozen=True):
     effective_at_us: int
     published_by: str
     newest_version: int
+    replaces_scheduled: bool = False
 
 
 class Publishing:
@@ -121,7 +128,7 @@ class Publishing:
                 check.refuse_required("program")
             return draft.problems + await self._unknown(worker, draft)
 
-    async def publish(self, body: bytes) -> VersionHead:
+    async def publish(self, body: bytes) -> Published:
         """Put a program into a new version of the ruleset.
 
         Args:
@@ -134,32 +141,30 @@ class Publishing:
             draft = await self._read(worker, "PublishProgram", body)
             if not draft.has_program:
                 check.refuse_required("program")
-            publication = Publication(
-                effective_at_us=instant_of(draft.effective_at_us),
-                published_by=check.text_of(draft.published_by, "published_by"),
-                lead_us=PUBLISH_LEAD_US,
+            published_by = check.text_of(draft.published_by, "published_by")
+            publication = _publication(
+                published_by, instant_of(draft.effective_at_us), draft.replaces_scheduled
             )
             if draft.problems:
                 raise invalid_program(draft.problems)
             async with self._one:
-                return await self._publish(worker, publication, lambda v, c: _build(worker, v, c))
+                return await self._publish(worker, publication, lambda upon: _build(worker, upon))
 
-    async def roll_back(self, wanted: RollBack) -> VersionHead:
+    async def roll_back(self, wanted: RollBack) -> Published:
         """Publish the content of an old version as a new one.
 
         Raises:
             Refusal: NO_RULESET, INCONSISTENT, PROGRAM_INVALID, EFFECTIVE_TOO_EARLY, or
                 RESULT_UNKNOWN.
         """
-        publication = Publication(
-            effective_at_us=wanted.effective_at_us,
-            published_by=wanted.published_by,
-            lead_us=PUBLISH_LEAD_US,
+        publication = _publication(
+            wanted.published_by, wanted.effective_at_us, wanted.replaces_scheduled
         )
 
-        async def build(version: int, newest: bytes) -> BuiltVersion:
-            _check_newest(wanted.newest_version, version - 1)
-            return await _build(worker, version, newest, must_change=True)
+        async def build(upon: Foundation) -> BuiltVersion:
+            _check_newest(wanted.newest_version, upon.version - 1)
+            # Who goes back to what is in force calls off what is scheduled: that is a change.
+            return await _build(worker, upon, must_change=not upon.replaces)
 
         async with self._workshop.worker() as worker:
             draft = await self._take(worker, wanted.version, wanted.program_id)
@@ -176,14 +181,16 @@ class Publishing:
         """
         async with self._workshop.worker() as worker:
             draft = await self._read(worker, "PlanProgram", body)
-            at_us = instant_of(draft.effective_at_us)
+            publication = _publication(
+                draft.published_by, instant_of(draft.effective_at_us), draft.replaces_scheduled
+            )
             warnings: tuple[Problem, ...] = ()
             if not draft.has_program:
                 version, program_id = _version_of(draft)
                 draft = await self._take(worker, version, program_id)
             else:
                 warnings = await self._unknown(worker, draft)
-            return await self._compared(worker, draft.problems, warnings, at_us)
+            return await self._compared(worker, publication, draft.problems, warnings)
 
     async def _read(self, worker: Worker, method: Method, body: bytes) -> Drafted:
         draft = await worker.ask(ReadRequest(method, body), Drafted)
@@ -221,29 +228,31 @@ class Publishing:
     async def _compared(
         self,
         worker: Worker,
+        publication: Publication,
         problems: tuple[Problem, ...],
         warnings: tuple[Problem, ...],
-        at_us: int,
     ) -> Plan:
         # Within the lead nothing can change any more, so what becomes live in it counts as live.
         now_us = self._clock()
-        base_at_us = at_us or now_us + PUBLISH_LEAD_US
+        base_at_us = publication.effective_at_us or now_us + PUBLISH_LEAD_US
         heads = await rulesets.versions_from_now(self._database, base_at_us)
         base = heads[0] if heads and heads[0].effective_at_us <= base_at_us else None
         newest = heads[-1] if heads else None
+        replaces = publication.replaces_scheduled
         content = await self._content(base)
-        newest_content = None if base == newest else await self._content(newest)
+        newest_content = None if replaces or base == newest else await self._content(newest)
         compared = await worker.ask(CompareRequest(content, newest_content), Compared)
-        newest_us = 0 if newest is None else newest.effective_at_us
-        earliest_us = earliest_at(now_us, PUBLISH_LEAD_US, newest_us)
         clashes = () if compared.clash is None else (compared.clash,)
         return Plan(
-            problems=(*problems, *clashes, *_too_early(at_us, earliest_us)),
+            problems=(*problems, *clashes, *_too_early(heads, publication, now_us)),
             warnings=(*warnings, *map(_unread, compared.unread)),
             changes=compared.changes,
             base=base,
             newest=newest,
-            earliest_us=earliest_us,
+            earliest_us=earliest_at(heads, publication, now_us),
+            replaced=tuple(
+                head for head in heads if replaces and head.effective_at_us > base_at_us
+            ),
         )
 
     async def _content(self, head: VersionHead | None) -> bytes:
@@ -255,23 +264,27 @@ class Publishing:
 
     async def _publish(
         self, worker: Worker, publication: Publication, build: BuildVersion
-    ) -> VersionHead:
+    ) -> Published:
         """Publish; rules may ask about answers that came before their field had a closed set."""
         closed = await self._newly_closed(worker)
         await self._keep_answers(closed)
-        head = await self._added(publication, build)
+        published = await self._added(publication, build)
         try:
             # Answers that came in meanwhile. Who has loaded the version keeps them by itself.
             await self._keep_answers(closed)
         except (RetryError, TimeoutError) as error:
-            _log.warning("answers_not_kept", version=head.version, error=str(error))
-        return head
+            version = published.head.version
+            _log.warning("answers_not_kept", version=version, error=str(error))
+        return published
 
-    async def _added(self, publication: Publication, build: BuildVersion) -> VersionHead:
+    async def _added(self, publication: Publication, build: BuildVersion) -> Published:
         try:
             return await rulesets.publish(self._database, publication, build, self._clock)
         except EffectiveTooEarlyError as error:
             metadata = {"earliest_us": str(error.earliest_us)}
+            if error.scheduled is not None:
+                version, at_us = error.scheduled
+                metadata |= {"scheduled_version": str(version), "scheduled_at_us": str(at_us)}
             raise Refusal(Reason.EFFECTIVE_TOO_EARLY, str(error), metadata) from error
         except RetryError as error:
             text = "the version may have been published: look at the ruleset before trying again"
@@ -300,20 +313,28 @@ def invalid_program(problems: tuple[Problem, ...]) -> Refusal:
     return Refusal(Reason.PROGRAM_INVALID, text, {"problems": str(len(problems))}, fields)
 
 
-async def _build(
-    worker: Worker, version: int, newest: bytes, must_change: bool = False
-) -> BuiltVersion:
+def _publication(published_by: str, at_us: int, replaces_scheduled: bool) -> Publication:
+    return Publication(
+        effective_at_us=at_us,
+        published_by=published_by,
+        lead_us=PUBLISH_LEAD_US,
+        replaces_scheduled=replaces_scheduled,
+    )
+
+
+async def _build(worker: Worker, upon: Foundation, must_change: bool = False) -> BuiltVersion:
     """Let the worker make the version.
 
     Raises:
         Refusal: PROGRAM_INVALID for a clash with another program, INCONSISTENT if nothing would
             change and something must.
     """
-    built = await worker.ask(BuildRequest(version, newest, must_change), Built)
+    built = await worker.ask(BuildRequest(upon.version, upon.content, must_change), Built)
     if built.clash is not None:
         raise invalid_program((built.clash,))
     if must_change and built.changes_nothing:
-        check.refuse_inconsistent("version", f"equals version {version - 1}, which is the newest")
+        text = f"equals version {upon.base_version}, which it would follow"
+        check.refuse_inconsistent("version", text)
     return BuiltVersion(built.content, built.compiled, built.promotion_count)
 
 
@@ -336,10 +357,14 @@ def instant_of(at_us: int) -> int:
     return check.number_of(at_us, "effective_at_us", 0, INSTANT_US_MAX)
 
 
-def _too_early(at_us: int, earliest_us: int) -> tuple[Problem, ...]:
-    if not at_us or at_us >= earliest_us:
-        return ()
-    return (Problem("effective_at_us", str(EffectiveTooEarlyError(earliest_us))),)
+def _too_early(
+    heads: list[VersionHead], publication: Publication, now_us: int
+) -> tuple[Problem, ...]:
+    try:
+        slot_of(heads, publication, now_us)
+    except EffectiveTooEarlyError as error:
+        return (Problem("effective_at_us", str(error)),)
+    return ()
 
 
 def _unread(program_id: str) -> Problem:

@@ -359,9 +359,17 @@ class Reference:
         newest = self._live[-1][1].version if self._live else 0
         first = newest + 1 if newest else max(1, await self._source.version_in_force(now_us))
         for record in await self._source.versions_from(first):
-            self._live.append((record.effective_at_us, await self._load(record)))
+            ruleset = await self._load(record)
+            self._drop_replaced(record)
+            self._live.append((record.effective_at_us, ruleset))
             _log.info("ruleset_loaded", version=record.version)
         self._drop_superseded(now_us)
+
+    def _drop_replaced(self, by: VersionRecord) -> None:
+        """Drop what never comes into force because of a newer version: instants then ascend."""
+        while self._live and self._live[-1][0] > by.effective_at_us:
+            _, ruleset = self._live.pop()
+            _log.info("ruleset_replaced", version=ruleset.version, by=by.version)
 
     def _drop_superseded(self, now_us: int) -> None:
         while len(self._live) > 1 and self._live[1][0] <= now_us - SUPERSEDED_KEPT_US:

@@ -1,4 +1,4 @@
-"""The history of the ruleset: what each version changed against the one before."""
+"""The history of the ruleset: what each version changed against the one it was built on."""
 
 from msgspec import Struct
 
@@ -7,7 +7,7 @@ from server.authoring.process import Worker, Workshop
 from server.clock import Clock
 from server.store import rulesets
 from server.store.database import Database
-from server.store.rulesets import EMPTY_CONTENT, VersionHead
+from server.store.rulesets import EMPTY_CONTENT, PastHead
 
 PAGE_DEFAULT = 20
 PAGE_MAX = 50
@@ -30,9 +30,9 @@ class Wanted(Struct, frozen=True):
 
 
 class PastVersion(Struct, frozen=True):
-    """A version and what it changed against the one before."""
+    """A version and what it changed against the one it was built on."""
 
-    head: VersionHead
+    head: PastHead
     summary: Summary
 
 
@@ -71,10 +71,10 @@ class RulesetHistory:
             RetryError: the database cannot be reached just now.
         """
         count = wanted.page_size or PAGE_DEFAULT
-        # One more than is said: the oldest one is compared with it.
+        # One more than is said: whether there are older ones.
         heads = await rulesets.versions_before(self._database, wanted.before_version, count + 1)
         async with self._workshop.worker() as worker:
-            found = await self._summaries(worker, heads, count)
+            found = await self._summaries(worker, heads[:count])
         return History(
             versions=tuple(one for one in found if _is_wanted(one.summary, wanted)),
             next_before=heads[count - 1].version if len(heads) > count else 0,
@@ -86,24 +86,23 @@ class RulesetHistory:
         heads = await rulesets.versions_from_now(self._database, now_us)
         return heads[0].version if heads and heads[0].effective_at_us <= now_us else 0
 
-    async def _summaries(
-        self, worker: Worker, heads: list[VersionHead], count: int
-    ) -> list[PastVersion]:
-        """Compare each version with the one before, from the newest down."""
+    async def _summaries(self, worker: Worker, heads: list[PastHead]) -> list[PastVersion]:
+        """Compare each version with the one it was built on, from the newest down."""
         found: list[PastVersion] = []
-        after = await self._content(heads[0]) if heads else EMPTY_CONTENT
-        for place, head in enumerate(heads[:count]):
-            before = await self._content(heads[place + 1] if place + 1 < len(heads) else None)
-            summary = await worker.ask(SummarizeRequest(before, after), Summary)
+        base_version, base = -1, EMPTY_CONTENT
+        for head in heads:
+            # Most are built on the next one of the list.
+            after = base if head.version == base_version else await self._content(head.version)
+            base_version, base = head.base_version, await self._content(head.base_version)
+            summary = await worker.ask(SummarizeRequest(base, after), Summary)
             found.append(PastVersion(head, summary))
-            after = before
         return found
 
-    async def _content(self, head: VersionHead | None) -> bytes:
+    async def _content(self, version: int) -> bytes:
         """The content of a version; before the first one there was nothing."""
-        if head is None:
+        if not version:
             return EMPTY_CONTENT
-        content = await rulesets.content_of(self._database, head.version)
+        content = await rulesets.content_of(self._database, version)
         assert content is not None, "versions are never removed"
         return content
 

@@ -125,16 +125,16 @@ class Draft:
         return Compared(_changes(before, after), self._clash(newest), unread)
 
     def build(self, wanted: BuildRequest) -> Built:
-        """Make the version after the newest one."""
+        """Make the next version."""
         try:
-            programs = self._put_into(wanted.newest)
+            programs = self._put_into(wanted.base)
         except ClashError as error:
             return Built(clash=error.problem)
         return Built(
             content=pack(msgspec.msgpack.encode(programs)),
             compiled=pack(compile_encoded(wanted.version, programs)),
             promotion_count=sum(len(program.promotions) for program in programs),
-            changes_nothing=wanted.must_change and not self.compare(wanted.newest, NOTHING).changes,
+            changes_nothing=wanted.must_change and not self.compare(wanted.base, NOTHING).changes,
         )
 
     def _clash(self, newest: bytes) -> Problem | None:

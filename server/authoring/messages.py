@@ -54,8 +54,8 @@ class CompareRequest(Struct, frozen=True, tag=True):
 
     Attributes:
         base: content of the version to compare with.
-        newest: content of the newest version, which the draft would be put into; None: the base
-            is the newest.
+        newest: content of the newest version, if the draft would be put into that; None: it would
+            be put into the base.
     """
 
     base: bytes
@@ -79,12 +79,12 @@ class BuildRequest(Struct, frozen=True, tag=True):
 
     Attributes:
         version: its number.
-        newest: content of the version before.
+        base: content of the version it is built on.
         must_change: say whether it changes anything.
     """
 
     version: int
-    newest: bytes
+    base: bytes
     must_change: bool
 
 
@@ -112,7 +112,8 @@ class Drafted(Struct, frozen=True):
     Attributes:
         is_message: the body is one; otherwise nothing else is said.
         has_program: the call has a program.
-        version, program_id, effective_at_us, published_by: fields of the call, where it has them.
+        version, program_id, effective_at_us, published_by, replaces_scheduled: fields of the call,
+            where it has them.
         problems: what makes it impossible to publish.
         names: what it names, by kind, each once; see `program_review`.
         sets: what of it is held against the articles; see `catalogue_check`.
@@ -124,6 +125,7 @@ class Drafted(Struct, frozen=True):
     program_id: str = ""
     effective_at_us: int = 0
     published_by: str = ""
+    replaces_scheduled: bool = False
     chain_id: str = ""
     currency_code: str = ""
     problems: tuple[Problem, ...] = ()
@@ -160,7 +162,7 @@ class Built(Struct, frozen=True):
 
     Attributes:
         clash: why it cannot be made; then nothing else is said.
-        changes_nothing: against the newest version; said if it must change something.
+        changes_nothing: against what it is built on; said if it must change something.
     """
 
     clash: Problem | None = None

@@ -45,6 +45,9 @@ _KINDS: dict[
 }
 
 
+_SAID_BESIDES = ("version", "program_id", "effective_at_us", "published_by", "replaces_scheduled")
+
+
 class Worker:
     """Answers requests; keeps the draft from one to the next."""
 
@@ -125,7 +128,7 @@ def main() -> None:
 def _said_besides(message: Message) -> Drafted:
     """What a call says besides its program; calls have these fields or have them not."""
     said: dict[str, object] = {}
-    for name in ("version", "program_id", "effective_at_us", "published_by"):
+    for name in _SAID_BESIDES:
         if name in message.DESCRIPTOR.fields_by_name:
             said[name] = getattr(message, name)
     return msgspec.convert(said, Drafted)

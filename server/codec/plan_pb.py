@@ -10,6 +10,7 @@ from server.authoring.messages import ProgramChange
 from server.codec import check
 from server.publishing import Plan, RollBack, instant_of
 from server.ruleset_history import PAGE_MAX, History, PastVersion, Wanted
+from server.store.rulesets import Published, VersionHead
 
 VERSION_MAX = 2**63 - 1
 
@@ -34,6 +35,7 @@ def roll_back_from_pb(request: pb.RollBackRulesetRequest) -> RollBack:
         effective_at_us=instant_of(request.effective_at_us),
         published_by=check.text_of(request.published_by, "published_by"),
         newest_version=check.number_of(request.newest_version, "newest_version", 0, VERSION_MAX),
+        replaces_scheduled=request.replaces_scheduled,
     )
 
 
@@ -63,6 +65,27 @@ def plan_to_pb(plan: Plan) -> pb.PlanProgramResponse:
         newest_version=newest.version if newest else 0,
         newest_effective_at_us=newest.effective_at_us if newest else 0,
         earliest_us=plan.earliest_us,
+        replaced=_replaced(plan.replaced),
+    )
+
+
+def published_to_pb(published: Published) -> pb.PublishProgramResponse:
+    """Spell a version that is published."""
+    return pb.PublishProgramResponse(
+        version=published.head.version,
+        effective_at_us=published.head.effective_at_us,
+        promotion_count=published.head.promotion_count,
+        replaced=_replaced(published.replaced),
+    )
+
+
+def rolled_back_to_pb(published: Published) -> pb.RollBackRulesetResponse:
+    """Spell a version with the content of an old one."""
+    return pb.RollBackRulesetResponse(
+        version=published.head.version,
+        effective_at_us=published.head.effective_at_us,
+        promotion_count=published.head.promotion_count,
+        replaced=_replaced(published.replaced),
     )
 
 
@@ -85,7 +108,20 @@ def _version(past: PastVersion) -> pb.VersionHistory:
         promotion_count=head.promotion_count,
         programs=[_program(change) for change in past.summary.changes],
         unreadable=not past.summary.is_read,
+        replaced_by_version=head.replaced_by,
+        base_version=head.base_version,
     )
+
+
+def _replaced(heads: Iterable[VersionHead]) -> list[pb.ReplacedVersion]:
+    return [
+        pb.ReplacedVersion(
+            version=head.version,
+            effective_at_us=head.effective_at_us,
+            published_by=head.published_by,
+        )
+        for head in heads
+    ]
 
 
 def _program(change: ProgramChange) -> pb.ProgramChange:

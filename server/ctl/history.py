@@ -31,7 +31,7 @@ def history(
     json: Json = False,
     target: Target = TARGET,
 ) -> None:
-    """List versions, the newest first, each with what it changed against the one before."""
+    """List versions, the newest first, each with what it changed against what it was built on."""
     with back_office(target) as stub:
         live_version, versions = _read(stub, program, chain, limit)
     if not versions:
@@ -66,6 +66,8 @@ def _read(
 
 
 def _state(version: pb.VersionHistory, live_version: int) -> str:
+    if version.replaced_by_version:
+        return "replaced"
     if version.version == live_version:
         return "live"
     return "scheduled" if version.version > live_version else "past"
@@ -75,7 +77,7 @@ def _row(version: pb.VersionHistory, state: str, program: str, chain: str) -> tu
     changes = list(_changes(version, program, chain))
     return (
         str(version.version),
-        state,
+        f"{state} by {version.replaced_by_version}" if version.replaced_by_version else state,
         show_instant(version.effective_at_us),
         show_instant(version.published_at_us),
         version.published_by,
@@ -100,6 +102,8 @@ def _tree(version: pb.VersionHistory, state: str) -> dict[str, object]:
         "published_at_us": version.published_at_us,
         "published_by": version.published_by,
         "promotion_count": version.promotion_count,
+        "base_version": version.base_version,
+        "replaced_by_version": version.replaced_by_version,
         "unreadable": version.unreadable,
         "programs": [change_tree(program) for program in version.programs],
     }

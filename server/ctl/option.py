@@ -14,6 +14,12 @@ Files = Annotated[list[Path], typer.Argument(help="program files (TOML)", show_d
 At = Annotated[str, typer.Option(help="from when it counts: RFC 3339, or now")]
 By = Annotated[str, typer.Option(help="who publishes; default: you")]
 Wait = Annotated[bool, typer.Option("--wait", help="until the server has it in force")]
+ReplaceScheduled = Annotated[
+    bool,
+    typer.Option(
+        "--replace-scheduled", help="what is scheduled for later, of any chain, never counts"
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="one JSON object, for scripts")]
 
 Dsn = Annotated[

@@ -14,8 +14,8 @@ from server.codec.program_pb import program_to_pb
 from server.ctl.changes import change_tree, show_changes
 from server.ctl.instant import parse_instant, show_instant
 from server.ctl.link import CALL_TIMEOUT_S, back_office
-from server.ctl.option import TARGET, At, Files, Json, Target
-from server.ctl.published import problem_line, shortened
+from server.ctl.option import TARGET, At, Files, Json, ReplaceScheduled, Target
+from server.ctl.published import problem_line, shortened, show_replaced
 from server.ctl.say import CtlError, say, say_error
 from server.program_file import ProgramFileError, read_program
 
@@ -24,7 +24,13 @@ PROBLEMS = 1
 CHANGES = 2
 
 
-def plan(files: Files, at: At = "now", json: Json = False, target: Target = TARGET) -> None:
+def plan(
+    files: Files,
+    at: At = "now",
+    replace_scheduled: ReplaceScheduled = False,
+    json: Json = False,
+    target: Target = TARGET,
+) -> None:
     """Show what publishing would change. Changes nothing.
 
     Compares with what is live now, or with what will be in force at the instant of --at. Exit
@@ -32,8 +38,11 @@ def plan(files: Files, at: At = "now", json: Json = False, target: Target = TARG
     """
     with _failing_as_problems():
         effective_at_us = parse_instant(at)
+        asked = pb.PlanProgramRequest(
+            effective_at_us=effective_at_us, replaces_scheduled=replace_scheduled
+        )
         with back_office(target) as stub:
-            plans = list(_plans(files, effective_at_us, stub))
+            plans = list(_plans(files, asked, stub))
     exit_code = max((_exit_code(response) for _, response in plans), key=(0, 2, 1).index)
     if json:
         tree = {"exit_code": exit_code, "files": [_plan_tree(*planned) for planned in plans]}
@@ -52,9 +61,10 @@ def show_plan(name: str, response: pb.PlanProgramResponse) -> None:
         response: the plan.
     """
     say(f"{name}: compared with {_base(response)}")
-    if response.newest_version != response.base_version:
+    show_replaced(response.replaced, "would never come into force")
+    if response.newest_version != response.base_version and not response.replaced:
         newest = f"version {response.newest_version} (from {_newest_from(response)})"
-        say(f"{newest} is to come; what is published now counts after it, see --at")
+        say(f"{newest} is to come; publish after it, see --at, or with --replace-scheduled")
     show_changes(response.programs)
     if not response.programs and not response.problems:
         say(f"{name}: nothing changes")
@@ -80,7 +90,7 @@ def _show(name: str, response: pb.PlanProgramResponse) -> None:
 
 
 def _plans(
-    files: list[Path], effective_at_us: int, stub: BackOfficeServiceStub
+    files: list[Path], asked: pb.PlanProgramRequest, stub: BackOfficeServiceStub
 ) -> Iterator[tuple[Path, pb.PlanProgramResponse]]:
     """Plan each file; one that cannot be read is a problem like others."""
     seen: dict[str, Path] = {}
@@ -94,13 +104,14 @@ def _plans(
         if first is not file:
             yield file, _problem("program_id", f"{program.program_id!r} is also in {first}")
         else:
-            yield file, _ask(program, effective_at_us, stub)
+            yield file, _ask(program, asked, stub)
 
 
 def _ask(
-    program: Program, effective_at_us: int, stub: BackOfficeServiceStub
+    program: Program, asked: pb.PlanProgramRequest, stub: BackOfficeServiceStub
 ) -> pb.PlanProgramResponse:
-    request = pb.PlanProgramRequest(program=program_to_pb(program), effective_at_us=effective_at_us)
+    request = pb.PlanProgramRequest(program=program_to_pb(program))
+    request.MergeFrom(asked)
     return stub.PlanProgram(request, timeout=CALL_TIMEOUT_S)
 
 
@@ -122,6 +133,7 @@ def _plan_tree(file: Path, response: pb.PlanProgramResponse) -> dict[str, object
         "newest_version": response.newest_version,
         "newest_effective_at_us": response.newest_effective_at_us,
         "earliest_us": response.earliest_us,
+        "replaced_versions": [one.version for one in response.replaced],
         "problems": [{"path": p.path, "reason": p.reason} for p in response.problems],
         "warnings": [{"path": w.path, "reason": w.reason} for w in response.warnings],
         "programs": [change_tree(program) for program in response.programs],

@@ -12,9 +12,15 @@ from server.codec.program_pb import program_to_pb
 from server.ctl.history import history
 from server.ctl.instant import parse_instant, show_instant
 from server.ctl.link import CALL_TIMEOUT_S, back_office
-from server.ctl.option import TARGET, At, By, Files, Target, Wait
+from server.ctl.option import TARGET, At, By, Files, ReplaceScheduled, Target, Wait
 from server.ctl.plan import plan
-from server.ctl.published import problem_line, shortened, user, wait_until_in_force
+from server.ctl.published import (
+    problem_line,
+    shortened,
+    show_replaced,
+    user,
+    wait_until_in_force,
+)
 from server.ctl.rollback import rollback
 from server.ctl.say import CtlError, say, say_table
 from server.program_file import ProgramFileError, read_program
@@ -42,7 +48,12 @@ def validate(files: Files, target: MaybeTarget = "") -> None:
 
 @app.command()
 def publish(
-    file: File, at: At = "now", by: By = "", wait: Wait = False, target: Target = TARGET
+    file: File,
+    at: At = "now",
+    replace_scheduled: ReplaceScheduled = False,
+    by: By = "",
+    wait: Wait = False,
+    target: Target = TARGET,
 ) -> None:
     """Put a program into a new version of the ruleset."""
     effective_at_us = parse_instant(at)
@@ -51,7 +62,10 @@ def publish(
     if wrong:
         raise CtlError(f"{len(wrong)} problem(s) in {file}", *shortened(wrong))
     request = pb.PublishProgramRequest(
-        program=program_to_pb(program), effective_at_us=effective_at_us, published_by=by or user()
+        program=program_to_pb(program),
+        effective_at_us=effective_at_us,
+        published_by=by or user(),
+        replaces_scheduled=replace_scheduled,
     )
     with back_office(target) as stub:
         published = stub.PublishProgram(request, timeout=CALL_TIMEOUT_S)
@@ -118,3 +132,4 @@ def _show_published(program: Program, published: pb.PublishProgramResponse) -> N
     )
     columns = ("program", "chain", "version", "effective", "promotions of all")
     say_table("Published", columns, [row])
+    show_replaced(published.replaced, "never comes into force")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from loyalty.v1 import back_office_service_pb2 as pb
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
 from rewards.problem import Problem
+from server.ctl.instant import show_instant
 from server.ctl.link import CALL_TIMEOUT_S
 from server.ctl.say import CtlError, err, say
 
@@ -26,6 +27,18 @@ def shortened(lines: Sequence[str]) -> Iterable[str]:
     yield from lines[:PROBLEMS_SHOWN_MAX]
     if len(lines) > PROBLEMS_SHOWN_MAX:
         yield f"and {len(lines) - PROBLEMS_SHOWN_MAX} more"
+
+
+def show_replaced(replaced: Iterable[pb.ReplacedVersion], consequence: str) -> None:
+    """Name versions that a newer one replaces.
+
+    Args:
+        replaced: those versions.
+        consequence: what becomes of each.
+    """
+    for one in replaced:
+        when = show_instant(one.effective_at_us)
+        say(f"version {one.version} of {one.published_by} (from {when}) {consequence}")
 
 
 def user() -> str:

@@ -9,8 +9,11 @@ from server.store.database import Database
 
 SELECT_VERSIONS = """
 select version, effective_at_us, compiled
-  from ruleset_version
+  from ruleset_version one
  where version >= $1
+   and not exists (select from ruleset_version other
+                    where other.version > one.version
+                      and other.effective_at_us < one.effective_at_us)
  order by version
 """
 
@@ -74,7 +77,7 @@ class Feeds:
         await self._database.recover()
 
     async def versions_from(self, version: int) -> Sequence[VersionRecord]:
-        """Versions from this one on, ascending."""
+        """Versions from this one on, ascending; those that never come into force are left out."""
         async with self._database.reading() as connection:
             rows = await connection.fetch(SELECT_VERSIONS, version)
         return [VersionRecord(*row.values()) for row in rows]

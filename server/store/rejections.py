@@ -12,12 +12,23 @@ class EffectiveTooEarlyError(RejectionError):
 
     Attributes:
         earliest_us: the first instant that would do, UTC microseconds.
+        scheduled: the version that has to be followed, and its instant, UTC microseconds; None if
+            only the lead is in the way.
     """
 
-    def __init__(self, earliest_us: int) -> None:
-        """Keep the instant."""
-        super().__init__(f"a version can become effective from {iso_instant(earliest_us)} on")
+    def __init__(self, earliest_us: int, scheduled: tuple[int, int] | None = None) -> None:
+        """Keep the instant, and say what to do."""
+        text = f"a version can become effective from {iso_instant(earliest_us)} on"
+        if scheduled is not None:
+            version, at_us = scheduled
+            text = (
+                f"version {version} is scheduled for {iso_instant(at_us)}: {text}; to count before "
+                "that, publish again with replaces_scheduled (loyaltyctl: --replace-scheduled): "
+                "what is scheduled for later then never comes into force"
+            )
+        super().__init__(text)
         self.earliest_us = earliest_us
+        self.scheduled = scheduled
 
 
 class CustomerNumberError(RejectionError):

@@ -4,7 +4,7 @@ Content is stored and read as packed bytes: what is in it is the business of `se
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -19,8 +19,8 @@ PUBLISH_TIMEOUT_S = 60.0
 
 LOCK_RULESET = "select pg_advisory_xact_lock(hashtext('ruleset'))"
 
-SELECT_NEWEST = """
-select version, effective_at_us, content
+SELECT_NEWEST_CONTENT = """
+select content
   from ruleset_version
  order by version desc
  limit 1
@@ -28,15 +28,24 @@ select version, effective_at_us, content
 
 SELECT_HEADS = """
 select version, effective_at_us, published_at_us, published_by, promotion_count
-  from ruleset_version
+  from ruleset_version one
  where version >= coalesce(
            (select max(version) from ruleset_version where effective_at_us <= $1), 0)
+   and not exists (select from ruleset_version other
+                    where other.version > one.version
+                      and other.effective_at_us < one.effective_at_us)
  order by version
 """
 
 SELECT_HEADS_BEFORE = """
-select version, effective_at_us, published_at_us, published_by, promotion_count
-  from ruleset_version
+select version, effective_at_us, published_at_us, published_by, promotion_count,
+       coalesce((select max(version) from ruleset_version other
+                  where other.version < one.version
+                    and other.effective_at_us <= one.effective_at_us), 0) as base_version,
+       coalesce((select min(version) from ruleset_version other
+                  where other.version > one.version
+                    and other.effective_at_us < one.effective_at_us), 0) as replaced_by
+  from ruleset_version one
  where version < $1 or $1 = 0
  order by version desc
  limit $2
@@ -64,6 +73,18 @@ class VersionHead(Struct, frozen=True):
     promotion_count: int
 
 
+class PastHead(VersionHead, frozen=True):
+    """A version with its place among the others.
+
+    Attributes:
+        base_version: what it was built on; 0 is nothing.
+        replaced_by: the version because of which it never comes into force; 0 is none.
+    """
+
+    base_version: int
+    replaced_by: int
+
+
 class Publication(Struct, frozen=True, kw_only=True):
     """How to publish.
 
@@ -71,11 +92,51 @@ class Publication(Struct, frozen=True, kw_only=True):
         published_by: who publishes.
         effective_at_us: from when it counts, UTC microseconds; 0 is as soon as may be.
         lead_us: time that servers need to load a version, microseconds.
+        replaces_scheduled: versions with a later instant never come into force; without it there
+            may be none.
     """
 
     published_by: str
     effective_at_us: int = 0
     lead_us: int
+    replaces_scheduled: bool = False
+
+
+class Slot(Struct, frozen=True):
+    """Where a version stands among the others.
+
+    Attributes:
+        effective_at_us: from when it counts, UTC microseconds.
+        base: what it is built on: what is in force at that instant without it; None is nothing.
+        replaced: what never comes into force because of it.
+    """
+
+    effective_at_us: int
+    base: VersionHead | None
+    replaced: tuple[VersionHead, ...]
+
+
+class Foundation(Struct, frozen=True):
+    """What the next version is made upon.
+
+    Attributes:
+        version: its number.
+        base_version: what it is built on; 0 is nothing.
+        content: of that one.
+        replaces: whether others never come into force because of it.
+    """
+
+    version: int
+    base_version: int
+    content: bytes
+    replaces: bool
+
+
+class Published(Struct, frozen=True):
+    """The new version, and what never comes into force because of it."""
+
+    head: VersionHead
+    replaced: tuple[VersionHead, ...]
 
 
 class BuiltVersion(Struct, frozen=True):
@@ -86,17 +147,8 @@ class BuiltVersion(Struct, frozen=True):
     promotion_count: int
 
 
-BuildVersion = Callable[[int, bytes], Awaitable[BuiltVersion]]
-"""Makes a version: takes its number, and the content of the newest version."""
-
-
-class _Newest(Struct, frozen=True):
-    version: int
-    effective_at_us: int
-    content: bytes
-
-
-_NOTHING = _Newest(0, 0, EMPTY_CONTENT)
+BuildVersion = Callable[[Foundation], Awaitable[BuiltVersion]]
+"""Makes a version. Called again if what is in force at its instant changes meanwhile."""
 
 
 class _ProgramFields(Struct, frozen=True):
@@ -114,7 +166,7 @@ async def publish(
     publication: Publication,
     build: BuildVersion,
     now_us: Callable[[], int],
-) -> VersionHead:
+) -> Published:
     """Add a version; it is durable when this returns.
 
     Args:
@@ -122,24 +174,31 @@ async def publish(
         publication: how to publish.
         build: makes the version; no other version is published meanwhile. What it raises passes
             through, and nothing is published.
-        now_us: the clock; read only when all that takes time is done, so that the lead holds.
+        now_us: the clock; read again when all that takes time is done, so that the lead holds.
 
     Returns:
-        The new version.
+        The new version, and those that it replaces.
 
     Raises:
-        EffectiveTooEarlyError: before now + lead, or not after the newest version.
+        EffectiveTooEarlyError: before now + lead, or not after what is scheduled.
         RetryError: the database cannot be reached just now; the version may have been added.
     """
     async with database.reading() as connection, connection.transaction():
         await connection.execute(LOCK_RULESET, timeout=PUBLISH_TIMEOUT_S)
-        newest = await _read_newest(connection)
-        version = newest.version + 1
-        built = await build(version, newest.content)
         published_at_us = now_us()
+        heads = await _read_heads(connection, published_at_us)
+        slot = slot_of(heads, publication, published_at_us)
+        version = heads[-1].version + 1 if heads else 1
+        while True:
+            base = slot.base
+            built = await build(await _foundation(connection, version, slot))
+            published_at_us = now_us()
+            slot = slot_of(heads, publication, published_at_us)
+            if slot.base == base:
+                break
         head = VersionHead(
             version=version,
-            effective_at_us=_effective_at(publication, newest, published_at_us),
+            effective_at_us=slot.effective_at_us,
             published_at_us=published_at_us,
             published_by=publication.published_by,
             promotion_count=built.promotion_count,
@@ -148,7 +207,7 @@ async def publish(
         await connection.execute(
             INSERT_VERSION, *values, built.content, built.compiled, timeout=PUBLISH_TIMEOUT_S
         )
-    return head
+    return Published(head, slot.replaced)
 
 
 async def newest_fields(database: Database, chain_id: str) -> tuple[ProfileField, ...]:
@@ -158,8 +217,10 @@ async def newest_fields(database: Database, chain_id: str) -> tuple[ProfileField
         RetryError: the database cannot be reached just now.
     """
     async with database.reading() as connection:
-        newest = await _read_newest(connection)
-    programs = await asyncio.to_thread(_decode_fields, newest.content)
+        content = await connection.fetchval(SELECT_NEWEST_CONTENT)
+    if content is None:
+        return ()
+    programs = await asyncio.to_thread(_decode_fields, content)
     return tuple(
         field
         for program in programs
@@ -182,15 +243,16 @@ async def content_of(database: Database, version: int) -> bytes | None:
 async def versions_from_now(database: Database, now_us: int) -> list[VersionHead]:
     """List the version in force at an instant and those to come, the one in force first.
 
+    Their instants ascend as they do: replaced ones are left out.
+
     Raises:
         RetryError: the database cannot be reached just now.
     """
     async with database.reading() as connection:
-        rows = await connection.fetch(SELECT_HEADS, now_us)
-    return [VersionHead(*row.values()) for row in rows]
+        return await _read_heads(connection, now_us)
 
 
-async def versions_before(database: Database, version: int, count: int) -> list[VersionHead]:
+async def versions_before(database: Database, version: int, count: int) -> list[PastHead]:
     """List versions below one, the newest first; below 0 means all.
 
     Raises:
@@ -198,26 +260,63 @@ async def versions_before(database: Database, version: int, count: int) -> list[
     """
     async with database.reading() as connection:
         rows = await connection.fetch(SELECT_HEADS_BEFORE, version, count)
-    return [VersionHead(*row.values()) for row in rows]
+    return [PastHead(*row.values()) for row in rows]
 
 
-def earliest_at(now_us: int, lead_us: int, newest_effective_at_us: int) -> int:
-    """From when on a version published now can count: after the lead, and after the newest."""
-    return max(now_us + lead_us, newest_effective_at_us + 1)
+def earliest_at(heads: Sequence[VersionHead], publication: Publication, now_us: int) -> int:
+    """From when on a version published now can count, UTC microseconds.
+
+    After the lead; and after the newest version, unless what is scheduled is replaced.
+
+    Args:
+        heads: as `versions_from_now` lists them.
+        publication: how it would be published; its own instant does not count.
+        now_us: the present instant, UTC microseconds.
+    """
+    after_lead_us = now_us + publication.lead_us
+    if publication.replaces_scheduled or not heads:
+        return after_lead_us
+    return max(after_lead_us, heads[-1].effective_at_us + 1)
 
 
-def _effective_at(publication: Publication, newest: _Newest, now_us: int) -> int:
-    earliest_us = earliest_at(now_us, publication.lead_us, newest.effective_at_us)
+def slot_of(heads: Sequence[VersionHead], publication: Publication, now_us: int) -> Slot:
+    """Where a version published now stands among the others.
+
+    "As soon as may be" follows a version that was published just now, by a lead at most; it never
+    waits for one that is scheduled.
+
+    Args:
+        heads: as `versions_from_now` lists them.
+        publication: how to publish.
+        now_us: the present instant, UTC microseconds.
+
+    Raises:
+        EffectiveTooEarlyError: before now + lead, or not after what is scheduled.
+    """
+    earliest_us = earliest_at(heads, publication, now_us)
     effective_at_us = publication.effective_at_us or earliest_us
-    if effective_at_us < earliest_us:
-        raise EffectiveTooEarlyError(earliest_us)
-    return effective_at_us
+    waits = not publication.effective_at_us and earliest_us > now_us + 2 * publication.lead_us
+    if waits or effective_at_us < earliest_us:
+        is_scheduled = earliest_us > now_us + publication.lead_us
+        newest = (heads[-1].version, heads[-1].effective_at_us) if is_scheduled else None
+        raise EffectiveTooEarlyError(earliest_us, newest)
+    before = [head for head in heads if head.effective_at_us <= effective_at_us]
+    base = before[-1] if before else None
+    return Slot(effective_at_us, base, tuple(heads[len(before) :]))
 
 
 def _decode_fields(content: bytes) -> tuple[_ProgramFields, ...]:
     return _FIELDS.decode(unpack(content))
 
 
-async def _read_newest(connection: AnyConnection) -> _Newest:
-    row = await connection.fetchrow(SELECT_NEWEST, timeout=PUBLISH_TIMEOUT_S)
-    return _NOTHING if row is None else _Newest(*row.values())
+async def _read_heads(connection: AnyConnection, now_us: int) -> list[VersionHead]:
+    rows = await connection.fetch(SELECT_HEADS, now_us, timeout=PUBLISH_TIMEOUT_S)
+    return [VersionHead(*row.values()) for row in rows]
+
+
+async def _foundation(connection: AnyConnection, version: int, slot: Slot) -> Foundation:
+    if slot.base is None:
+        return Foundation(version, 0, EMPTY_CONTENT, bool(slot.replaced))
+    base_version = slot.base.version
+    content = await connection.fetchval(SELECT_CONTENT, base_version, timeout=PUBLISH_TIMEOUT_S)
+    return Foundation(version, base_version, content, bool(slot.replaced))

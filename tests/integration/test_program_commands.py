@@ -144,16 +144,63 @@ def _rolled_back(world: World, kiosk: Path) -> None:
 def _scheduled(world: World, kiosk: Path) -> None:
     """Version 4 is to come: a plan for now says so, a plan for then compares with it."""
     now = world.ctl("plan", kiosk)
-    assert now.returncode == 0
+    assert now.returncode == 1, "publishing would be refused"
     assert "version 4 (from 2099-01-01 00:00:00 UTC) is to come" in now.stdout
     then = world.ctl("plan", kiosk, "--at", "2099-01-02T00:00:00Z")
     assert (then.returncode, "1500 -> 1000" in then.stdout) == (2, True)
     early = world.ctl("plan", kiosk, "--at", "2098-01-01T00:00:00Z")
     assert early.returncode == 1
     assert "a version can become effective from 2099-01-01T00:00:00.000001+00:00" in early.stderr
-    off = world.ctl("rollback", "3", "--yes")
+    _refused_before(world, kiosk)
+    _called_off(world)
+    _replaced(world)
+
+
+def _refused_before(world: World, kiosk: Path) -> None:
+    """Nothing waits in silence until 2099."""
+    for words in (("publish", kiosk), ("rollback", "1", "--yes")):
+        done = world.ctl(*words)
+        assert done.returncode == 2
+        assert "version 4 is scheduled for 2099-01-01T00:00:00+00:00" in done.stderr
+        assert "--replace-scheduled" in done.stderr
+    report = json.loads(world.ctl("history", "--json").stdout)
+    assert report["versions"][0]["version"] == 4
+
+
+def _called_off(world: World) -> None:
+    """Back to what is in force: nothing changes but that nothing is to come."""
+    asked = world.ctl("rollback", "3", "--replace-scheduled", said="n\n")
+    assert asked.returncode == 1
+    assert "(from 2099-01-01 00:00:00 UTC) would never come into force" in asked.stdout
+    assert "Publish version 3 again, in place of what is scheduled (4)?" in asked.stdout
+    off = world.ctl("rollback", "3", "--replace-scheduled", "--wait", said="y\n")
     assert off.returncode == 0, off.stderr
-    assert "compared with version 4" in off.stdout
+    assert "compared with version 3" in off.stdout
+    assert "(from 2099-01-01 00:00:00 UTC) never comes into force" in off.stdout
+    assert "version 5 is in force" in off.stdout
+    again = world.ctl("rollback", "5", "--replace-scheduled", "--yes")
+    assert again.stderr == "error: version 5 equals version 5: nothing would change\n"
+
+
+def _replaced(world: World) -> None:
+    """Publishing a program in place of what is scheduled; the history says what became of it."""
+    tea_15 = world.file("tea15.toml", TEA_15)
+    later = world.ctl("publish", tea_15, "--at", "2098-01-01T00:00:00Z", "--by", "anna")
+    assert later.returncode == 0, later.stderr
+    planned = world.ctl("plan", tea_15, "--replace-scheduled", "--json")
+    assert planned.returncode == 2, planned.stderr
+    (plan,) = json.loads(planned.stdout)["files"]
+    assert (plan["base_version"], plan["replaced_versions"]) == (5, [6])
+    done = world.ctl("publish", tea_15, "--replace-scheduled", "--wait")
+    assert done.returncode == 0, done.stderr
+    text = "version 6 of anna (from 2098-01-01 00:00:00 UTC) never comes into force"
+    assert text in done.stdout
+    assert "replaced by 7" in world.ctl("history").stdout
+    report = json.loads(world.ctl("history", "--limit", "4", "--json").stdout)
+    states = [(one["version"], one["state"], one["base_version"]) for one in report["versions"]]
+    assert states == [(7, "live", 5), (6, "replaced", 5), (5, "past", 3), (4, "replaced", 3)]
+    status = world.ctl("status")
+    assert "2098" not in status.stdout
 
 
 def test_a_plan_with_problems_ends_with_1(world: World) -> None:

@@ -13,13 +13,21 @@ from rewards.program import Program
 from rewards.refusal import Reason, Refusal
 from server.authoring.process import Workshop
 from server.codec.program_pb import program_to_pb
+from server.instant import iso_instant
 from server.publishing import Plan, Publishing, RollBack
 from server.reference import PUBLISH_LEAD_US, Reference
 from server.ruleset_history import History, RulesetHistory, Wanted
 from server.store.database import Database
 from server.store.feeds import Feeds
 from server.store.packed import pack
-from server.store.rulesets import BuiltVersion, Publication, VersionHead, publish
+from server.store.rulesets import (
+    BuiltVersion,
+    Foundation,
+    Publication,
+    Published,
+    VersionHead,
+    publish,
+)
 
 NOW_US = 1_800_000_000_000_000
 HOUR_US = 3_600_000_000
@@ -65,14 +73,26 @@ class Office:
         request = pb.PublishProgramRequest(
             program=program_to_pb(one), published_by="anna", effective_at_us=at_us
         )
-        head = await self.publishing.publish(request.SerializeToString())
+        head = (await self.publishing.publish(request.SerializeToString())).head
         if not at_us:
             self.now_us = head.effective_at_us
         return head
 
-    async def plan(self, one: Program, at_us: int = 0) -> Plan:
+    async def publish_before(self, one: Program, at_us: int = 0) -> Published:
+        """Publish in place of what is scheduled."""
+        request = pb.PublishProgramRequest(
+            program=program_to_pb(one),
+            published_by="anna",
+            effective_at_us=at_us,
+            replaces_scheduled=True,
+        )
+        return await self.publishing.publish(request.SerializeToString())
+
+    async def plan(self, one: Program, at_us: int = 0, replaces: bool = False) -> Plan:
         """Plan a program."""
-        request = pb.PlanProgramRequest(program=program_to_pb(one), effective_at_us=at_us)
+        request = pb.PlanProgramRequest(
+            program=program_to_pb(one), effective_at_us=at_us, replaces_scheduled=replaces
+        )
         return await self.publishing.plan(request.SerializeToString())
 
     async def plan_version(self, version: int, **fields: Any) -> Plan:
@@ -85,9 +105,16 @@ class Office:
     ) -> VersionHead:
         """Roll back, and let the version come into force."""
         wanted = RollBack(version, program_id, at_us, "boris", newest)
-        head = await self.publishing.roll_back(wanted)
+        head = (await self.publishing.roll_back(wanted)).head
         self.now_us = head.effective_at_us
         return head
+
+    async def roll_back_before(
+        self, version: int, program_id: str = "", newest: int = 0
+    ) -> Published:
+        """Roll back in place of what is scheduled."""
+        wanted = RollBack(version, program_id, 0, "boris", newest, replaces_scheduled=True)
+        return await self.publishing.roll_back(wanted)
 
     async def history(self, before: int = 0, size: int = 0, **only: str) -> History:
         """Read a page of versions."""
@@ -210,9 +237,89 @@ async def test_a_scheduled_version_is_called_off_by_rolling_back_to_the_live_one
 ) -> None:
     await office.publish(program("a", 100))
     scheduled = await office.publish(program("a", 200), office.now_us + HOUR_US)
-    head = await office.roll_back(1)
-    assert head.effective_at_us == scheduled.effective_at_us + 1
+    plan = await office.plan_version(1, replaces_scheduled=True)
+    assert (plan.problems, plan.changes, plan.replaced) == ((), (), (scheduled,))
+    published = await office.roll_back_before(1, newest=2)
+    assert published.replaced == (scheduled,)
+    assert published.head.effective_at_us == office.now_us + PUBLISH_LEAD_US
+    office.now_us = scheduled.effective_at_us
     assert (await office.plan(program("a", 100))).changes == ()
+    assert (await office.history()).live_version == 3
+    with pytest.raises(Refusal) as error:
+        await office.roll_back_before(1)
+    assert refused(error) == (Reason.INCONSISTENT, ["version"])
+    assert "version 3" in str(error.value), "what it equals is what it would follow"
+
+
+async def test_a_roll_back_in_place_of_what_is_scheduled(office: Office) -> None:
+    """The other program stays as it is in force, not as it was scheduled."""
+    await office.publish(program("a", 100))
+    await office.publish(program("a", 200))
+    await office.publish(program("b", 300))
+    scheduled = await office.publish(program("b", 400), office.now_us + HOUR_US)
+    with pytest.raises(Refusal) as error:
+        await office.roll_back(1, "a")
+    assert error.value.reason is Reason.EFFECTIVE_TOO_EARLY
+    with pytest.raises(Refusal) as error:
+        await office.roll_back_before(1, "a", newest=3)
+    assert refused(error) == (Reason.INCONSISTENT, ["newest_version"])
+    published = await office.roll_back_before(1, "a", newest=4)
+    assert (published.head.version, published.replaced) == (5, (scheduled,))
+    office.now_us = scheduled.effective_at_us
+    for one in (program("a", 100), program("b", 300)):
+        assert (await office.plan(one)).changes == ()
+
+
+async def test_what_is_scheduled_can_be_replaced(office: Office) -> None:
+    await office.publish(program("a", 100))
+    far_us = office.now_us + 24 * HOUR_US
+    scheduled = await office.publish(program("b", 100), far_us)
+    plan = await office.plan(program("a", 200), replaces=True)
+    assert (plan.problems, plan.replaced) == ((), (scheduled,))
+    assert plan.base is not None
+    assert (plan.base.version, plan.earliest_us) == (1, office.now_us + PUBLISH_LEAD_US)
+    published = await office.publish_before(program("a", 200))
+    assert (published.head.effective_at_us, published.replaced) == (plan.earliest_us, plan.replaced)
+    office.now_us = plan.earliest_us
+    head = await office.publish(program("a", 300))
+    assert head.effective_at_us == plan.earliest_us + PUBLISH_LEAD_US
+    office.now_us = far_us
+    added = (await office.plan(program("b", 100))).changes
+    assert [change.change for change in added] == ["added"], "it never came into force"
+    found = await office.history()
+    shown = [(one.head.version, one.head.replaced_by) for one in found.versions]
+    assert (found.live_version, shown) == (4, [(4, 0), (3, 0), (2, 3), (1, 0)])
+    third = found.versions[1].summary.changes
+    assert [(change.program_id, change.change) for change in third] == [("a", "changed")]
+
+
+async def test_a_clash_is_with_what_it_is_built_on(office: Office) -> None:
+    await office.publish(program("a", 100))
+    await office.publish(program("b", 100, "x"), office.now_us + HOUR_US)
+    clash = await office.plan(program("c", 100, "x"), office.now_us + 2 * HOUR_US)
+    assert [problem.path for problem in clash.problems] == ["promotions[0].promotion_id"]
+    assert (await office.plan(program("c", 100, "x"), replaces=True)).problems == ()
+    assert (await office.publish_before(program("c", 100, "x"))).head.version == 3
+
+
+@pytest.mark.parametrize("at_us", [0, NOW_US + HOUR_US])
+async def test_a_refusal_names_what_is_scheduled_and_what_to_do(office: Office, at_us: int) -> None:
+    await office.publish(program("a", 100))
+    far_us = NOW_US + 24 * HOUR_US
+    await office.publish(program("b", 100), far_us)
+    with pytest.raises(Refusal) as error:
+        await office.publish(program("a", 200), at_us)
+    assert error.value.reason is Reason.EFFECTIVE_TOO_EARLY
+    text = str(error.value)
+    assert f"version 2 is scheduled for {iso_instant(far_us)}" in text
+    assert "publish again with replaces_scheduled" in text
+    assert error.value.metadata == {
+        "earliest_us": str(far_us + 1),
+        "scheduled_version": "2",
+        "scheduled_at_us": str(far_us),
+    }
+    plan = await office.plan(program("a", 200), at_us)
+    assert [(found.path, found.reason) for found in plan.problems] == [("effective_at_us", text)]
 
 
 @pytest.mark.parametrize(
@@ -299,11 +406,11 @@ async def test_history_of_nothing(office: Office) -> None:
 async def test_a_version_of_another_build_is_listed_and_not_rolled_back_to(office: Office) -> None:
     tree = msgspec.to_builtins(program("a")) | {"who": "?"}
 
-    async def build(version: int, newest: bytes) -> BuiltVersion:
+    async def build(upon: Foundation) -> BuiltVersion:
         return BuiltVersion(pack(msgspec.msgpack.encode((tree,))), b"another form", 1)
 
     publication = Publication(published_by="old", lead_us=PUBLISH_LEAD_US)
-    head = await publish(office.database, publication, build, office.clock)
+    head = (await publish(office.database, publication, build, office.clock)).head
     office.now_us = head.effective_at_us
     (past,) = (await office.history(program="a")).versions
     assert (past.summary.is_read, past.summary.changes) == (False, ())

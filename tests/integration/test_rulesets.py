@@ -21,7 +21,9 @@ from server.store.rulesets import (
     EMPTY_CONTENT,
     BuildVersion,
     BuiltVersion,
+    Foundation,
     Publication,
+    Published,
     VersionHead,
     content_of,
     newest_fields,
@@ -72,14 +74,28 @@ async def put(
     database: Database, new: Program, effective_at_us: int = 0, now_us: int = NOW_US
 ) -> VersionHead:
     publication = Publication(published_by="test", effective_at_us=effective_at_us, lead_us=LEAD_US)
+    return (await publish(database, publication, building(new), lambda: now_us)).head
+
+
+async def put_before(
+    database: Database, new: Program, effective_at_us: int = 0, now_us: int = NOW_US
+) -> Published:
+    """Publish in place of what is scheduled."""
+    publication = Publication(
+        published_by="test",
+        effective_at_us=effective_at_us,
+        lead_us=LEAD_US,
+        replaces_scheduled=True,
+    )
     return await publish(database, publication, building(new), lambda: now_us)
 
 
 def building(new: Program) -> BuildVersion:
     """Build versions in this process; the worker has tests of its own."""
 
-    async def build(version: int, newest: bytes) -> BuiltVersion:
-        built = Draft((new,), is_whole=False).build(BuildRequest(version, newest, False))
+    async def build(upon: Foundation) -> BuiltVersion:
+        request = BuildRequest(upon.version, upon.content, False)
+        built = Draft((new,), is_whole=False).build(request)
         if built.clash is not None:
             raise ClashError(built.clash)
         return BuiltVersion(built.content, built.compiled, built.promotion_count)
@@ -137,24 +153,109 @@ async def test_versions_are_effective_in_their_order(database: Database) -> None
     with pytest.raises(EffectiveTooEarlyError) as rejected:
         await put(database, program(), later_us)
     assert rejected.value.earliest_us == later_us + 1
-    head = await put(database, program())
+    assert rejected.value.scheduled == (1, later_us)
+    head = await put(database, program(), later_us + 1)
     assert head.effective_at_us == later_us + 1
+
+
+async def test_as_soon_as_may_be_follows_what_was_published_just_now(database: Database) -> None:
+    """By another server, whose clock is ahead."""
+    await put(database, program(), NOW_US + 2 * LEAD_US - 1)
+    head = await put(database, program())
+    assert head.effective_at_us == NOW_US + 2 * LEAD_US
+
+
+async def test_as_soon_as_may_be_is_not_after_what_is_scheduled(database: Database) -> None:
+    await put(database, program(), NOW_US + 2 * LEAD_US)
+    with pytest.raises(EffectiveTooEarlyError) as rejected:
+        await put(database, program())
+    assert rejected.value.scheduled == (1, NOW_US + 2 * LEAD_US)
+    assert len(await versions_before(database, 0, 9)) == 1
+
+
+async def test_a_version_replaces_those_with_a_later_instant(database: Database) -> None:
+    """It is built on what is in force at its instant, and the next one is built on it."""
+    second_us, later_us = NOW_US + 10 * LEAD_US, NOW_US + 20 * LEAD_US
+    await put(database, program("a"))
+    second = await put(database, program("b"), second_us)
+    dropped = [await put(database, program("c"), later_us + n) for n in range(2)]
+    published = await put_before(database, program("d"), second_us + 1)
+    assert (published.head.version, published.head.effective_at_us) == (5, second_us + 1)
+    assert published.replaced == tuple(dropped)
+    assert [found.program_id for found in await newest_programs(database)] == ["a", "b", "d"]
+    heads = await versions_from_now(database, NOW_US + LEAD_US)
+    assert [head.version for head in heads] == [1, 2, 5]
+    feeds = Feeds(database)
+    assert [record.version for record in await feeds.versions_from(2)] == [2, 5]
+    instants = (second_us, second_us + 1, later_us, later_us + LEAD_US)
+    assert [await feeds.version_in_force(at_us) for at_us in instants] == [2, 5, 5, 5]
+    assert second.effective_at_us == second_us
+    after = await put(database, program("e"), now_us=later_us)
+    assert (after.version, after.effective_at_us) == (6, later_us + LEAD_US)
+    assert [head.version for head in await versions_from_now(database, later_us)] == [5, 6]
+
+
+async def test_a_replaced_version_says_by_which(database: Database) -> None:
+    await put(database, program("a"))
+    await put(database, program("b"), NOW_US + 20 * LEAD_US)
+    await put_before(database, program("c"), NOW_US + 10 * LEAD_US)
+    await put_before(database, program("d"), NOW_US + 5 * LEAD_US)
+    await put(database, program("e"), NOW_US + 30 * LEAD_US)
+    found = [
+        (h.version, h.base_version, h.replaced_by) for h in await versions_before(database, 0, 9)
+    ]
+    assert found == [(5, 4, 0), (4, 1, 0), (3, 1, 4), (2, 1, 3), (1, 0, 0)]
+
+
+async def test_the_first_version_can_be_replaced_too(database: Database) -> None:
+    wrong = await put(database, program("a"), NOW_US + 20 * LEAD_US)
+    published = await put_before(database, program("b"))
+    assert published.head.effective_at_us == NOW_US + LEAD_US
+    assert published.replaced == (wrong,)
+    assert [found.program_id for found in await newest_programs(database)] == ["b"]
+
+
+async def test_a_version_cannot_replace_within_the_lead(database: Database) -> None:
+    await put(database, program(), NOW_US + 20 * LEAD_US)
+    with pytest.raises(EffectiveTooEarlyError) as rejected:
+        await put_before(database, program(), NOW_US + LEAD_US - 1)
+    assert (rejected.value.earliest_us, rejected.value.scheduled) == (NOW_US + LEAD_US, None)
+
+
+async def test_what_comes_into_force_while_it_is_built_is_built_upon(database: Database) -> None:
+    """The instant is known only when all is done: then the scheduled version counts before it."""
+    await put(database, program("a"), NOW_US + LEAD_US)
+    await put(database, program("b"), NOW_US + 11 * LEAD_US)
+    clock, built_on = [NOW_US + LEAD_US], []
+    build = building(program("c"))
+
+    async def build_slowly(upon: Foundation) -> BuiltVersion:
+        clock[0] += 10 * LEAD_US
+        built_on.append((upon.base_version, upon.replaces))
+        return await build(upon)
+
+    publication = Publication(published_by="test", lead_us=LEAD_US, replaces_scheduled=True)
+    published = await publish(database, publication, build_slowly, lambda: clock[0])
+    assert built_on == [(1, True), (2, False)]
+    assert published.replaced == ()
+    assert published.head.effective_at_us == clock[0] + LEAD_US
+    assert [found.program_id for found in await newest_programs(database)] == ["a", "b", "c"]
 
 
 async def test_the_lead_counts_from_when_compiling_is_done(database: Database) -> None:
     clock = [NOW_US]
 
-    async def build_slowly(version: int, newest: bytes) -> BuiltVersion:
+    async def build_slowly(upon: Foundation) -> BuiltVersion:
         clock[0] += 60_000_000
         return BuiltVersion(EMPTY_CONTENT, b"compiled", 0)
 
     publication = Publication(published_by="test", lead_us=LEAD_US)
-    head = await publish(database, publication, build_slowly, lambda: clock[0])
-    assert head.effective_at_us == NOW_US + 60_000_000 + LEAD_US
+    published = await publish(database, publication, build_slowly, lambda: clock[0])
+    assert published.head.effective_at_us == NOW_US + 60_000_000 + LEAD_US
 
 
 async def test_a_compiler_that_fails_leaves_nothing(database: Database) -> None:
-    async def fail(version: int, newest: bytes) -> BuiltVersion:
+    async def fail(upon: Foundation) -> BuiltVersion:
         raise ValueError("no")
 
     publication = Publication(published_by="test", lead_us=LEAD_US)

@@ -3,15 +3,22 @@
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
+from rewards.compilation import compile_ruleset
 from rewards.product import Product
+from rewards.program import Program
 from rewards.refusal import Reason, Refusal
-from server.reference import Reference
+from rewards.ruleset import encode_ruleset
+from server.reference import SUPERSEDED_KEPT_US, Reference
 from server.store.feeds import StoreRecord, VersionRecord
+from server.store.packed import pack
 from server.till.old_rules import rules_of_version
+from tests.serving import PROGRAM
 
 CHAIN, CALLERS = "chain", 10
+PROGRAMS = (msgspec.convert({**PROGRAM, "chain_id": CHAIN}, Program),)
 
 
 class _Source:
@@ -131,3 +138,78 @@ async def test_what_is_being_loaded_ends_with_the_process() -> None:
     await reference.stop()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+class _Rules(_Source):
+    """A database of versions alone, which are there at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free.set()
+        self.versions: list[VersionRecord] = []
+
+    def add(self, version: int, effective_at_us: int) -> None:
+        """Publish."""
+        compiled = pack(encode_ruleset(compile_ruleset(version, PROGRAMS)))
+        self.versions.append(VersionRecord(version, effective_at_us, compiled))
+
+    async def versions_from(self, version: int) -> Sequence[VersionRecord]:
+        """Say what was published, replaced or not: a server has loaded it before."""
+        return [one for one in self.versions if one.version >= version]
+
+    async def version_of(self, version: int) -> VersionRecord | None:
+        """Count who looks for an old one."""
+        self.old_looks += 1
+        return next((one for one in self.versions if one.version == version), None)
+
+
+def _at(reference: Reference, at_us: int) -> int:
+    return reference.rules_at(CHAIN, at_us).version
+
+
+async def test_a_version_that_is_replaced_is_no_longer_to_come() -> None:
+    source, clock = _Rules(), [100]
+    reference = Reference(source, lambda: clock[0])
+    for version, effective_at_us in ((1, 10), (2, 500), (3, 900)):
+        source.add(version, effective_at_us)
+    await reference.refresh()
+    assert [one.version for one in reference.rules_to_come(CHAIN, 100)] == [2, 3]
+    source.add(4, 500)
+    await reference.refresh()
+    assert reference.versions() == [(1, 10), (2, 500), (4, 500)], "of equal instants the newest"
+    source.add(5, 300)
+    await reference.refresh()
+    assert reference.versions() == [(1, 10), (5, 300)]
+    assert [one.version for one in reference.rules_to_come(CHAIN, 100)] == [5]
+    assert [_at(reference, at_us) for at_us in (10, 299, 300, 500, 900)] == [1, 1, 5, 5, 5]
+    source.add(6, 301)
+    await reference.refresh()
+    assert [_at(reference, at_us) for at_us in (299, 300, 301, 900)] == [1, 5, 6, 6]
+
+
+async def test_the_only_version_can_be_replaced() -> None:
+    source = _Rules()
+    reference = Reference(source, lambda: 100)
+    source.add(1, 900)
+    await reference.refresh()
+    source.add(2, 300)
+    await reference.refresh()
+    assert reference.versions() == [(2, 300)]
+    with pytest.raises(Refusal):
+        reference.rules_at(CHAIN, 299)
+    assert _at(reference, 900) == 2
+
+
+async def test_a_replaced_version_does_not_keep_older_ones_live() -> None:
+    """Its instant is years ahead; that of the one in its place has passed."""
+    source, clock = _Rules(), [100]
+    reference = Reference(source, lambda: clock[0])
+    for version, effective_at_us in ((1, 10), (2, 10**15), (3, 300)):
+        source.add(version, effective_at_us)
+        await reference.refresh()
+    clock[0] = 300 + SUPERSEDED_KEPT_US
+    await reference.refresh()
+    assert reference.versions() == [(3, 300)]
+    assert (await reference.rules_of(CHAIN, 1)).version == 1
+    assert source.old_looks == 0, "the one that was in force is kept for tokens"
+    assert (await reference.rules_of(CHAIN, 2)).version == 2, "and that one is still to be found"

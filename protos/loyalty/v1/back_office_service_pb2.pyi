@@ -163,10 +163,18 @@ class PublishProgramRequest(_message.Message):
     PROGRAM_FIELD_NUMBER: _builtins.int
     EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
     PUBLISHED_BY_FIELD_NUMBER: _builtins.int
+    REPLACES_SCHEDULED_FIELD_NUMBER: _builtins.int
     effective_at_us: _builtins.int
-    """Optional. From when it counts, UTC microseconds; 0 is as soon as every server can have it."""
+    """Optional. From when it counts, UTC microseconds; 0 is as soon as every server can have it, and
+    refused while a version is scheduled, unless replaces_scheduled.
+    """
     published_by: _builtins.str
     """Required. Who publishes, 1 to 64 characters."""
+    replaces_scheduled: _builtins.bool
+    """Optional. It counts from its instant although versions with a later one are scheduled: those
+    never come into force, whatever chain they change. It is built on what is in force at its
+    instant. Without it the instant must be after that of every version.
+    """
     @_builtins.property
     def program(self) -> _program_pb2.Program:
         """Required. The program; it replaces the one with the same program_id."""
@@ -177,14 +185,45 @@ class PublishProgramRequest(_message.Message):
         program: _program_pb2.Program | None = ...,
         effective_at_us: _builtins.int = ...,
         published_by: _builtins.str = ...,
+        replaces_scheduled: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["program", b"program"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_at_us", b"effective_at_us", "program", b"program", "published_by", b"published_by"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_at_us", b"effective_at_us", "program", b"program", "published_by", b"published_by", "replaces_scheduled", b"replaces_scheduled"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PublishProgramRequest: _TypeAlias = PublishProgramRequest  # noqa: Y015
+
+@_typing.final
+class ReplacedVersion(_message.Message):
+    """A version that never comes into force, because a newer one counts from an earlier instant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
+    PUBLISHED_BY_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """Version."""
+    effective_at_us: _builtins.int
+    """From when it would have counted, UTC microseconds."""
+    published_by: _builtins.str
+    """Who published it."""
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        effective_at_us: _builtins.int = ...,
+        published_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_at_us", b"effective_at_us", "published_by", b"published_by", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplacedVersion: _TypeAlias = ReplacedVersion  # noqa: Y015
 
 @_typing.final
 class PublishProgramResponse(_message.Message):
@@ -195,22 +234,28 @@ class PublishProgramResponse(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
     PROMOTION_COUNT_FIELD_NUMBER: _builtins.int
+    REPLACED_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Version of the ruleset."""
     effective_at_us: _builtins.int
     """From when it counts, UTC microseconds."""
     promotion_count: _builtins.int
     """Promotions in the ruleset."""
+    @_builtins.property
+    def replaced(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplacedVersion]:
+        """Versions that it replaces; only with replaces_scheduled."""
+
     def __init__(
         self,
         *,
         version: _builtins.int = ...,
         effective_at_us: _builtins.int = ...,
         promotion_count: _builtins.int = ...,
+        replaced: _abc.Iterable[Global___ReplacedVersion] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_at_us", b"effective_at_us", "promotion_count", b"promotion_count", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_at_us", b"effective_at_us", "promotion_count", b"promotion_count", "replaced", b"replaced", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -385,6 +430,7 @@ class PlanProgramRequest(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     PROGRAM_ID_FIELD_NUMBER: _builtins.int
     EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
+    REPLACES_SCHEDULED_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """A version of the ruleset, as RollBackRuleset would publish it, 1 or more."""
     program_id: _builtins.str
@@ -393,6 +439,8 @@ class PlanProgramRequest(_message.Message):
     """Optional. From when it would count, UTC microseconds: compares with what is in force then.
     0 is now: compares with what is in force now, or becomes so within the publishing lead.
     """
+    replaces_scheduled: _builtins.bool
+    """Optional. As it would be published."""
     @_builtins.property
     def program(self) -> _program_pb2.Program:
         """A program, as PublishProgram would publish it."""
@@ -404,10 +452,11 @@ class PlanProgramRequest(_message.Message):
         version: _builtins.int = ...,
         program_id: _builtins.str = ...,
         effective_at_us: _builtins.int = ...,
+        replaces_scheduled: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "program", b"program", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "effective_at_us", b"effective_at_us", "program", b"program", "program_id", b"program_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "effective_at_us", b"effective_at_us", "program", b"program", "program_id", b"program_id", "replaces_scheduled", b"replaces_scheduled", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["program", "version"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
@@ -429,6 +478,7 @@ class PlanProgramResponse(_message.Message):
     NEWEST_VERSION_FIELD_NUMBER: _builtins.int
     NEWEST_EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
     EARLIEST_US_FIELD_NUMBER: _builtins.int
+    REPLACED_FIELD_NUMBER: _builtins.int
     base_version: _builtins.int
     """Version it is compared with; 0 if none was in force."""
     base_effective_at_us: _builtins.int
@@ -451,6 +501,10 @@ class PlanProgramResponse(_message.Message):
     def programs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProgramChange]:
         """Programs that change, by program_id; those that stay as they are are left out."""
 
+    @_builtins.property
+    def replaced(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplacedVersion]:
+        """Versions that it would replace; only with replaces_scheduled."""
+
     def __init__(
         self,
         *,
@@ -462,10 +516,11 @@ class PlanProgramResponse(_message.Message):
         newest_version: _builtins.int = ...,
         newest_effective_at_us: _builtins.int = ...,
         earliest_us: _builtins.int = ...,
+        replaced: _abc.Iterable[Global___ReplacedVersion] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_effective_at_us", b"base_effective_at_us", "base_version", b"base_version", "earliest_us", b"earliest_us", "newest_effective_at_us", b"newest_effective_at_us", "newest_version", b"newest_version", "problems", b"problems", "programs", b"programs", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_effective_at_us", b"base_effective_at_us", "base_version", b"base_version", "earliest_us", b"earliest_us", "newest_effective_at_us", b"newest_effective_at_us", "newest_version", b"newest_version", "problems", b"problems", "programs", b"programs", "replaced", b"replaced", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -482,6 +537,7 @@ class RollBackRulesetRequest(_message.Message):
     EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
     PUBLISHED_BY_FIELD_NUMBER: _builtins.int
     NEWEST_VERSION_FIELD_NUMBER: _builtins.int
+    REPLACES_SCHEDULED_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Required. Version whose content is published again, 1 or more."""
     program_id: _builtins.str
@@ -489,12 +545,18 @@ class RollBackRulesetRequest(_message.Message):
     that it had not are removed.
     """
     effective_at_us: _builtins.int
-    """Optional. From when it counts, UTC microseconds; 0 is as soon as every server can have it."""
+    """Optional. From when it counts, UTC microseconds; 0 is as soon as every server can have it, and
+    refused while a version is scheduled, unless replaces_scheduled.
+    """
     published_by: _builtins.str
     """Required. Who rolls back, 1 to 64 characters."""
     newest_version: _builtins.int
     """Optional. The newest version that the plan named; refused if there is a newer one by now.
     0 does not ask for that.
+    """
+    replaces_scheduled: _builtins.bool
+    """Optional. As in PublishProgramRequest. Rolling back to the version in force calls off what is
+    scheduled.
     """
     def __init__(
         self,
@@ -504,10 +566,11 @@ class RollBackRulesetRequest(_message.Message):
         effective_at_us: _builtins.int = ...,
         published_by: _builtins.str = ...,
         newest_version: _builtins.int = ...,
+        replaces_scheduled: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_at_us", b"effective_at_us", "newest_version", b"newest_version", "program_id", b"program_id", "published_by", b"published_by", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_at_us", b"effective_at_us", "newest_version", b"newest_version", "program_id", b"program_id", "published_by", b"published_by", "replaces_scheduled", b"replaces_scheduled", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -522,22 +585,28 @@ class RollBackRulesetResponse(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
     PROMOTION_COUNT_FIELD_NUMBER: _builtins.int
+    REPLACED_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Version of the ruleset."""
     effective_at_us: _builtins.int
     """From when it counts, UTC microseconds."""
     promotion_count: _builtins.int
     """Promotions in the ruleset."""
+    @_builtins.property
+    def replaced(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplacedVersion]:
+        """Versions that it replaces; only with replaces_scheduled."""
+
     def __init__(
         self,
         *,
         version: _builtins.int = ...,
         effective_at_us: _builtins.int = ...,
         promotion_count: _builtins.int = ...,
+        replaced: _abc.Iterable[Global___ReplacedVersion] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_at_us", b"effective_at_us", "promotion_count", b"promotion_count", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_at_us", b"effective_at_us", "promotion_count", b"promotion_count", "replaced", b"replaced", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -592,6 +661,8 @@ class VersionHistory(_message.Message):
     PROMOTION_COUNT_FIELD_NUMBER: _builtins.int
     PROGRAMS_FIELD_NUMBER: _builtins.int
     UNREADABLE_FIELD_NUMBER: _builtins.int
+    REPLACED_BY_VERSION_FIELD_NUMBER: _builtins.int
+    BASE_VERSION_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Version."""
     effective_at_us: _builtins.int
@@ -603,12 +674,16 @@ class VersionHistory(_message.Message):
     promotion_count: _builtins.int
     """Promotions in the ruleset."""
     unreadable: _builtins.bool
-    """Its content, or that of the version before, is of a build that this one cannot read:
-    programs is empty.
+    """Its content, or that of base_version, is of a build that this one cannot read: programs is
+    empty.
     """
+    replaced_by_version: _builtins.int
+    """Version that replaced it, so that it never comes into force; 0 if none did."""
+    base_version: _builtins.int
+    """Version that it was built on: the one before it that was not replaced; 0 for the first one."""
     @_builtins.property
     def programs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProgramChange]:
-        """Programs that changed against the version before, by program_id, without their items."""
+        """Programs that changed against base_version, by program_id, without their items."""
 
     def __init__(
         self,
@@ -620,10 +695,12 @@ class VersionHistory(_message.Message):
         promotion_count: _builtins.int = ...,
         programs: _abc.Iterable[Global___ProgramChange] | None = ...,
         unreadable: _builtins.bool = ...,
+        replaced_by_version: _builtins.int = ...,
+        base_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_at_us", b"effective_at_us", "programs", b"programs", "promotion_count", b"promotion_count", "published_at_us", b"published_at_us", "published_by", b"published_by", "unreadable", b"unreadable", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_version", b"base_version", "effective_at_us", b"effective_at_us", "programs", b"programs", "promotion_count", b"promotion_count", "published_at_us", b"published_at_us", "published_by", b"published_by", "replaced_by_version", b"replaced_by_version", "unreadable", b"unreadable", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -641,7 +718,7 @@ class ListRulesetVersionsResponse(_message.Message):
     next_before_version: _builtins.int
     """Ask with this as before_version for what is older; 0: there is nothing older."""
     live_version: _builtins.int
-    """Version in force; 0 if none is. Higher ones are to come."""
+    """Version in force; 0 if none is. Higher ones are to come, unless they are replaced."""
     @_builtins.property
     def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___VersionHistory]:
         """The newest first."""

@@ -246,7 +246,8 @@ class BackOfficeServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetRuleset(self, request, context):
-        """The versions in force and to come, and which of them this server has loaded.
+        """The versions in force and to come, without replaced ones, and which of them this server has
+        loaded.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

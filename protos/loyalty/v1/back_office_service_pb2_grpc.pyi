@@ -49,7 +49,9 @@ class BackOfficeServiceStub:
     ListRulesetVersions: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.ListRulesetVersionsRequest, _back_office_service_pb2.ListRulesetVersionsResponse]
     """All versions, the newest first, each with what it changed; in pages."""
     GetRuleset: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.GetRulesetRequest, _back_office_service_pb2.GetRulesetResponse]
-    """The versions in force and to come, and which of them this server has loaded."""
+    """The versions in force and to come, without replaced ones, and which of them this server has
+    loaded.
+    """
     ImportStores: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.ImportStoresRequest, _back_office_service_pb2.ImportStoresResponse]
     """Stores of a chain, in batches. A store that is there is replaced."""
     ImportProducts: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.ImportProductsRequest, _back_office_service_pb2.ImportProductsResponse]
@@ -129,7 +131,9 @@ class BackOfficeServiceAsyncStub(BackOfficeServiceStub):
     ListRulesetVersions: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.ListRulesetVersionsRequest, _back_office_service_pb2.ListRulesetVersionsResponse]  # type: ignore[assignment]
     """All versions, the newest first, each with what it changed; in pages."""
     GetRuleset: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.GetRulesetRequest, _back_office_service_pb2.GetRulesetResponse]  # type: ignore[assignment]
-    """The versions in force and to come, and which of them this server has loaded."""
+    """The versions in force and to come, without replaced ones, and which of them this server has
+    loaded.
+    """
     ImportStores: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.ImportStoresRequest, _back_office_service_pb2.ImportStoresResponse]  # type: ignore[assignment]
     """Stores of a chain, in batches. A store that is there is replaced."""
     ImportProducts: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.ImportProductsRequest, _back_office_service_pb2.ImportProductsResponse]  # type: ignore[assignment]
@@ -242,7 +246,9 @@ class BackOfficeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _back_office_service_pb2.GetRulesetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_back_office_service_pb2.GetRulesetResponse, _abc.Awaitable[_back_office_service_pb2.GetRulesetResponse]]:
-        """The versions in force and to come, and which of them this server has loaded."""
+        """The versions in force and to come, without replaced ones, and which of them this server has
+        loaded.
+        """
 
     @_abc_1.abstractmethod
     def ImportStores(

@@ -91,7 +91,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_PROGRAM_INVALID: _ErrorReason.ValueType  # 29
     """INVALID_ARGUMENT: a program is not valid. BadRequest names every place."""
     ERROR_REASON_EFFECTIVE_TOO_EARLY: _ErrorReason.ValueType  # 30
-    """FAILED_PRECONDITION: a version cannot become effective then. Metadata: earliest_us."""
+    """FAILED_PRECONDITION: a version cannot become effective then: servers could not have it, or a
+    version is scheduled that would count later; replaces_scheduled replaces that one.
+    Metadata: earliest_us; scheduled_version and scheduled_at_us, if one is.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 31
     """INTERNAL: a fault of the server; reported, nothing recorded."""
     ERROR_REASON_SPEND_NOT_POSSIBLE: _ErrorReason.ValueType  # 32
@@ -244,7 +247,10 @@ ERROR_REASON_ANSWER_REJECTED: ErrorReason.ValueType  # 28
 ERROR_REASON_PROGRAM_INVALID: ErrorReason.ValueType  # 29
 """INVALID_ARGUMENT: a program is not valid. BadRequest names every place."""
 ERROR_REASON_EFFECTIVE_TOO_EARLY: ErrorReason.ValueType  # 30
-"""FAILED_PRECONDITION: a version cannot become effective then. Metadata: earliest_us."""
+"""FAILED_PRECONDITION: a version cannot become effective then: servers could not have it, or a
+version is scheduled that would count later; replaces_scheduled replaces that one.
+Metadata: earliest_us; scheduled_version and scheduled_at_us, if one is.
+"""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 31
 """INTERNAL: a fault of the server; reported, nothing recorded."""
 ERROR_REASON_SPEND_NOT_POSSIBLE: ErrorReason.ValueType  # 32
