@@ -255,6 +255,24 @@ def basket(
     return with_totals(made)
 
 
+def exchanged(number_of: int, back: tuple[str, int, int], *lines: Any, card: str = "card1") -> Any:
+    """A sale on which (line, pieces, amount) of another receipt comes back."""
+    line_id, pieces, amount_minor = back
+    made = basket(*lines, card=card)
+    line = made.lines.add()
+    line.CopyFrom(basket((line_id, pieces, 1)).lines[0])
+    line.line_id, line.amount_minor = "back", amount_minor
+    line.unit_price_scaled = amount_minor // pieces
+    line.action = receipt_pb2.LINE_ACTION_RETURN
+    if number_of:
+        line.return_origin.receipt_key.CopyFrom(receipt_key(number_of))
+        line.return_origin.line_id = line_id
+    counted = with_totals(made)
+    signed = [-x.amount_minor if x.action == 2 else x.amount_minor for x in made.lines]
+    counted.header.control_totals.amount_minor = sum(signed)
+    return counted
+
+
 def refund_request(
     number: int, original: int, lines: dict[str, int], closed: bool = False
 ) -> pb.RefundRequest:

@@ -108,6 +108,8 @@ class Books:
     def close(self, receipt: Sold, final: GetReceiptResponse, now_us: int) -> Closed:
         """Hold what the server says of a receipt in the end to what the till knows of it."""
         closed, name = close(receipt, final), receipt.name
+        if final.HasField("checkout"):
+            receipt.take(final.checkout, closed.outcome)
         if receipt.response is not None and not closed.final.statements:
             self.hold(final.checkout == receipt.response, f"{name}: another answer in the end")
         numbers = [one.outcome.number for one in final.statements]
@@ -127,7 +129,6 @@ class Books:
         stated = (closed.outcome.kind, sold.request.outcome.kind)
         if not closed.counts or closed.after_returns or BY_LINES.intersection(stated):
             return
-        sold.take(closed.final.checkout, closed.outcome)
         for line_id, milli in sold.returned_milli.items():
             paid_minor = sold.paid_minor[line_id] + sold.by_points_minor.get(line_id, 0)
             back_minor = sold.returned_minor[line_id]

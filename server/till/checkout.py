@@ -300,7 +300,7 @@ class CheckoutOperation:
         scene, facts = await self._paying(scene, facts, frozen, seen, now_us, deadline_s)
         coming: tuple[returns.ComingBack, ...] = ()
         if self._sale.has_returns:
-            coming = await returns.look_at(scene, seen, deadline_s)
+            coming = await self._coming_back(scene, seen, deadline_s)
         self.held = ()
         if frozen.told is not None and frozen.told.holds_budgets:
             self.held = await self._held(seen, deadline_s)
@@ -314,6 +314,12 @@ class CheckoutOperation:
         except BaseException:
             context.budgets.settle(kept.budget_uses, was_written=False)
             raise
+
+    async def _coming_back(
+        self, scene: work.Scene, seen: Seen, deadline_s: float
+    ) -> tuple[returns.ComingBack, ...]:
+        """What comes back on RETURN lines and is to be settled with the sale."""
+        return await returns.look_at(scene, seen, deadline_s)
 
     async def _decided(
         self,

@@ -52,7 +52,7 @@ from server.lookups import Seen, Wanted
 from server.store.facts import KnownKey
 from server.store.forwarded import KnownStatement, Parked
 from server.till import evaluation as work
-from server.till import instruments
+from server.till import instruments, returns
 from server.till.break_off import void_key_id_of
 from server.till.checkout import (
     CheckoutCommand,
@@ -209,6 +209,8 @@ class ForwardOperation:
         if plan == Plan.UNDO_AND_SELL:
             raise UndoFirstError(turn)
         if plan == Plan.SELL:
+            own = [one.forward_key_id for one in history]
+            self._selling.sold_before = frozenset((forwarded.key_id, *own))
             commit, statement, base = await self._sold(seen, deadline_s, is_new=original is None)
         else:
             assert original is not None, "only what is known is settled"
@@ -447,6 +449,8 @@ class ForwardedCheckout(CheckoutOperation):
         self._is_plain = is_plain(advice.forwarded.outcome)
         if self._is_plain:
             self._sale = plain_sale(self._sale)
+        self.sold_before: frozenset[bytes] = frozenset()
+        """Keys under which the receipt was sold before, and what came back on it settled."""
         self._missing: Undelivered | None = None
         self._instead: tuple[Instead, ...] = ()
         self._messages: tuple[NewMessage, ...] = ()
@@ -470,6 +474,13 @@ class ForwardedCheckout(CheckoutOperation):
             messages=self._messages,
         )
         return commit, self._instead
+
+    async def _coming_back(
+        self, scene: work.Scene, seen: Seen, deadline_s: float
+    ) -> tuple[returns.ComingBack, ...]:
+        """What is settled stays so when the sale is undone: it does not come back twice."""
+        coming = await super()._coming_back(scene, seen, deadline_s)
+        return tuple([one for one in coming if not one.came_back_by(self.sold_before)])
 
     async def _unsold(self, seen: Seen, deadline_s: float) -> Commit:
         """Keep what was scanned of a receipt of which nothing is posted."""

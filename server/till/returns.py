@@ -44,6 +44,11 @@ class ComingBack(Struct, frozen=True):
     original: Original | None
     problem: Refusal | None
 
+    def came_back_by(self, key_ids: Collection[bytes]) -> bool:
+        """Whether something of it has come back under one of some keys."""
+        returned = self.original.returns if self.original is not None else ()
+        return any(one.refund_key_id in key_ids for one in returned)
+
 
 class Back(Struct, frozen=True):
     """What RETURN lines add to the commit of their sale.

@@ -23,7 +23,7 @@ from tests.forwarding import (
     UNKNOWN,
     Link,
 )
-from tests.refunding import basket, settled
+from tests.refunding import basket, exchanged, settled
 from tests.serving import CHAIN, receipt_key, with_totals
 
 ONE = ("sku9", 1, 100_000)
@@ -410,3 +410,19 @@ def test_a_statement_shows_a_late_receipt_at_its_purchase_time(link: Link) -> No
     assert recorded == {True}
     told = link.state(1).statements[0]
     assert (told.sold_at_us, told.clock_offset_us) == (request_us, 7_000_000)
+
+
+@pytest.mark.parametrize("way", ["forwarded", "live", "not sold between"])
+def test_what_came_back_on_an_exchange_is_settled_once(link: Link, way: str) -> None:
+    """It is sold anew by a later statement; its RETURN lines are not settled with it again."""
+    card = link.card()
+    link.sell(1, basket(("sku9", 4, 10_000), card=card))
+    made = exchanged(link.n(1), ("sku9", 1, 10_000), ("sku1", 1, 20_000), card=card)
+    if way == "live":
+        link.sell(2, made)
+    kinds = (PLAIN, NOT_SOLD, AS_ANSWERED) if way == "not sold between" else (PLAIN, AS_ANSWERED)
+    for stated, kind in enumerate(kinds, start=1):
+        link.forward(2, made, kind, stated=stated)
+    back = [(one.lines[0].line_id, one.lines[0].quantity_milli) for one in link.state(1).returns]
+    assert back == [("sku9", 1_000)]
+    assert link.balances(card)["points"] == earned_plain(30_000) + earned_plain(18_000)

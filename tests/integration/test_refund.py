@@ -9,10 +9,10 @@ import grpc
 import pytest
 
 from loyalty.v1 import back_office_service_pb2 as bo
-from loyalty.v1 import customer_service_pb2, ledger_pb2, receipt_pb2
+from loyalty.v1 import customer_service_pb2, ledger_pb2
 from loyalty.v1 import till_service_pb2 as pb
-from tests.refunding import Shop, basket, named, refund_request, said, settled
-from tests.serving import CHAIN, reason_of, receipt_key, with_totals
+from tests.refunding import Shop, basket, exchanged, named, refund_request, said, settled
+from tests.serving import CHAIN, reason_of, receipt_key
 
 NOTHING = (0, 0, 0, 0)
 
@@ -34,24 +34,6 @@ def state_of(shop: Shop, number: int) -> pb.GetReceiptResponse:
     request = pb.GetReceiptRequest(receipt_key=receipt_key(number))
     found: pb.GetReceiptResponse = shop.tills[1].GetReceipt(request)
     return found
-
-
-def exchanged(number_of: int, back: tuple[str, int, int], *lines: Any, card: str = "card1") -> Any:
-    """A sale on which (line, pieces, amount) of another receipt comes back."""
-    line_id, pieces, amount_minor = back
-    made = basket(*lines, card=card)
-    line = made.lines.add()
-    line.CopyFrom(basket((line_id, pieces, 1)).lines[0])
-    line.line_id, line.amount_minor = "back", amount_minor
-    line.unit_price_scaled = amount_minor // pieces
-    line.action = receipt_pb2.LINE_ACTION_RETURN
-    if number_of:
-        line.return_origin.receipt_key.CopyFrom(receipt_key(number_of))
-        line.return_origin.line_id = line_id
-    counted = with_totals(made)
-    signed = [-x.amount_minor if x.action == 2 else x.amount_minor for x in made.lines]
-    counted.header.control_totals.amount_minor = sum(signed)
-    return counted
 
 
 # --- what is refused --------------------------------------------------------------------------
