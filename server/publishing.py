@@ -141,10 +141,9 @@ class Publishing:
             draft = await self._read(worker, "PublishProgram", body)
             if not draft.has_program:
                 check.refuse_required("program")
+            at_us = instant_of(draft.effective_at_us)
             published_by = check.text_of(draft.published_by, "published_by")
-            publication = _publication(
-                published_by, instant_of(draft.effective_at_us), draft.replaces_scheduled
-            )
+            publication = _publication(published_by, at_us, draft.replaces_scheduled)
             if draft.problems:
                 raise invalid_program(draft.problems)
             async with self._one:

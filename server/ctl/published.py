@@ -53,13 +53,17 @@ def wait_until_in_force(stub: BackOfficeServiceStub, version: int, effective_at_
     """Ask the server until it has a version, or a later one, in memory and in force.
 
     Raises:
-        CtlError: the version is due, but the server does not load it.
+        CtlError: the version is due, but the server does not load it; or another one replaced it.
     """
     grace_until_s = None
     with err.status(f"waiting for version {version}"):
         while True:
             ruleset = stub.GetRuleset(pb.GetRulesetRequest(), timeout=CALL_TIMEOUT_S)
-            if _is_in_force(ruleset, version):
+            live_version = _live_version(ruleset)
+            if live_version > version and ruleset.now_us < effective_at_us:
+                text = f"version {version} never comes into force: version {live_version} does"
+                raise CtlError(text, "see loyaltyctl program history", exit_code=1)
+            if live_version >= version:
                 break
             if ruleset.now_us >= effective_at_us and grace_until_s is None:
                 grace_until_s = time.monotonic() + WAIT_S_MAX
@@ -70,8 +74,13 @@ def wait_until_in_force(stub: BackOfficeServiceStub, version: int, effective_at_
     say(f"version {version} is in force")
 
 
-def _is_in_force(ruleset: pb.GetRulesetResponse, version: int) -> bool:
-    return any(
-        known.version >= version and known.loaded and known.effective_at_us <= ruleset.now_us
-        for known in ruleset.versions
+def _live_version(ruleset: pb.GetRulesetResponse) -> int:
+    """The highest version that is in memory and in force; 0 is none."""
+    return max(
+        (
+            known.version
+            for known in ruleset.versions
+            if known.loaded and known.effective_at_us <= ruleset.now_us
+        ),
+        default=0,
     )

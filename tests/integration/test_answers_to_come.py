@@ -63,13 +63,16 @@ class Desk:
         """Time enough."""
         return asyncio.get_running_loop().time() + LATER_S
 
-    async def publish(self, *fields: Any, in_days: int, is_loaded: bool = True) -> None:
+    async def publish(
+        self, *fields: Any, in_days: int, is_loaded: bool = True, replaces: bool = False
+    ) -> None:
         """Publish a version for later; the server loads it now, or has not looked for it yet."""
         program = test_program(profile_fields=list(fields))
         request = bo.PublishProgramRequest(
             program=program,
             published_by="test",
             effective_at_us=self.context.clock() + in_days * DAY_US,
+            replaces_scheduled=replaces,
         )
         await self._publishing.publish(request.SerializeToString())
         if is_loaded:
@@ -171,6 +174,22 @@ async def test_an_answer_to_a_field_that_stays_open_is_not_kept(desk: Desk) -> N
     desk.at_day(3)
     await desk.answer("card2", "married")
     assert await desk.kept() == {"1": "married", "2": None}
+
+
+async def test_an_answer_is_kept_for_what_replaces_a_version_and_not_for_what_is_replaced(
+    desk: Desk,
+) -> None:
+    """The replaced one has closed the field; so does the next one, and the last one does not."""
+    await desk.publish(CLOSED, in_days=6)
+    await desk.publish(CLOSED, SPOUSE, in_days=4, replaces=True)
+    await desk.answer("card1", "married")
+    await desk.publish(FAMILY, in_days=2, replaces=True)
+    await desk.answer("card2", "married")
+    assert await desk.kept() == {"1": "married", "2": None}
+    await desk.publish(CLOSED, SPOUSE, in_days=4)
+    assert await desk.kept() == {"1": "married", "2": "married"}
+    desk.at_day(5)
+    assert [await desk.asked(card) for card in ("card1", "card2")] == [["spouse"], ["spouse"]]
 
 
 async def test_an_answer_while_it_is_published(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
