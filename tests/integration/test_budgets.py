@@ -188,7 +188,8 @@ def test_nothing_is_given_in_part_where_the_promotion_refuses(shop: Shop) -> Non
 def test_limits_of_a_customer_are_those_of_a_period(shop: Shop) -> None:
     """Twice a month for each; midnight that ends the month begins anew."""
     shop.publish(promotion(customer_times=2, customer_period="month"))
-    last_evening = _month_end(datetime.now(UTC)) - timedelta(minutes=5)
+    # Of the month that tomorrow is in: this one may be over.
+    last_evening = _month_end(datetime.now(UTC) + timedelta(days=1)) - timedelta(minutes=5)
     shop.set_clock(last_evening)
     sold = [off_of(shop.sell(n, "card1", n % 2)) for n in range(4)]
     assert sold == [OF_A_SALE_MINOR, OF_A_SALE_MINOR, 0, 0]
@@ -213,7 +214,8 @@ def test_each_store_has_its_own_day(shop: Shop) -> None:
     ]  # fmt: skip
     shop.offices[0].ImportStores(bo.ImportStoresRequest(chain_id=CHAIN, stores=stores))
     shop.publish(promotion(store_times=2, store_period="day", total_times=5))
-    evening = datetime.now(ZONE).replace(hour=23, minute=50, tzinfo=None)
+    # Tomorrow's: today's may be over.
+    evening = datetime.now(ZONE).replace(hour=23, minute=50, tzinfo=None) + timedelta(days=1)
     shop.set_clock(evening)
 
     def sell_in(store: str, number: int) -> int:
