@@ -1,8 +1,8 @@
 """A thousand tills with one receipt a second each, under ten thousand promotions.
 
-Each receipt is a quote and a checkout; all calls travel on one stream to each server, one a
-message; nobody waits for anybody (open loop), so latency counts from the instant at which a call
-was due. Tills, server and database share the machine; fsync on. Source: DESIGN section 11.
+Each receipt is a quote and a checkout; all calls travel on one stream to each server, as those of
+a cash server do; nobody waits for anybody (open loop), so latency counts from when a call was due.
+Tills, server and database share the machine; fsync on. Source: DESIGN section 11.
 """
 
 import asyncio
