@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bench.checkout import Measured, Server, _phase, _start_server, _stop
-from bench.world import bench_program, seed_world
+from bench.world import bench_program, seed_world, vacuum
 from server.store.embedded import EmbeddedPostgres
 
 POINTS_MINOR = 12_300
@@ -78,6 +78,7 @@ def _world(
     program = bench_program(size.promotions)
     with _progress(console, accounts) as told:
         asyncio.run(seed_world(data_dir, accounts, program, POINTS_MINOR, told))
+    asyncio.run(vacuum(data_dir))
     with EmbeddedPostgres(data_dir) as embedded:
         server = _start_server(data_dir, embedded.postmaster_pid, servers)
         try:
