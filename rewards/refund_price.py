@@ -69,7 +69,15 @@ class PaidOut(Struct, frozen=True):
 def prices_of(
     sale: Sale, sold: Evaluation, paid: Mapping[str, int] | None, settled: Settlement | None
 ) -> dict[str, LineOutcome]:
-    """By line_id at what each line was sold, and what the customer's own assets paid besides."""
+    """By line_id at what each line was sold, and what the customer's own assets paid besides.
+
+    Args:
+        sale: what was scanned.
+        sold: as it was decided; minor units of money.
+        paid: by line_id what the till sold lines at, minor units, where not as decided; a line that
+            is not named was sold as it was sent.
+        settled: how that was settled, if the sale had been committed before.
+    """
     pairs = zip(sale.lines, sold.outcomes, strict=True)
     lines = [(line, one) for line, one in pairs if one is not None and is_sold(line)]
     spent = _spent(lines, paid, settled)
