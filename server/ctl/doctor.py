@@ -68,6 +68,8 @@ def _kernel() -> Finding:
 
 
 def _disk(data_dir: Path) -> Finding:
+    if data_dir.exists() and not data_dir.is_dir():
+        return Finding("disk", BAD, f"{data_dir} is no directory", "name one with --data-dir")
     place = next(path for path in (data_dir, *data_dir.absolute().parents) if path.exists())
     free_mib = floor_div(shutil.disk_usage(place).free, MIB)
     seen = f"{free_mib:,} MiB free at {place}"

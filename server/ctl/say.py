@@ -9,6 +9,8 @@ from rich.text import Text
 
 # Nothing that is shown is written for rich: of a name it would make a picture.
 out = Console(emoji=False)
+if not out.is_terminal:
+    out.width = 10_000  # what reads a pipe line by line needs each row of a table in one
 err = Console(stderr=True, emoji=False)
 _OBEYED = ("Cc", "Cf")
 """Categories of characters that a terminal does not show but obeys."""
@@ -42,7 +44,10 @@ def say(line: str) -> None:
 
 
 def say_table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """Show rows as a table; nothing in them is read as markup, or obeyed by the terminal."""
+    """Show rows as a table; nothing in them is read as markup, or obeyed by the terminal.
+
+    Cells are folded to the width of a terminal, and never elsewhere.
+    """
     table = Table(title=_shown(title), title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import asyncpg
 import msgspec
-from msgspec.structs import replace
 
 from rewards.ledger import Funding, Hold, Holdings, LotChange, OwnedLot
 from server.store.pool import Connection, PooledConnection
@@ -143,4 +142,4 @@ def _range_of(key_id: bytes) -> tuple[bytes, bytes]:
 def _lot(row: asyncpg.Record) -> OwnedLot:
     *values, funding, book = row.values()
     parties = () if funding is None else _FUNDING.decode(funding)
-    return replace(OwnedLot(*values), funding=parties, book=book)
+    return OwnedLot(*values, parties, book)

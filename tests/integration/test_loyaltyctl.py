@@ -288,6 +288,13 @@ def test_the_doctor_of_an_unreachable_database() -> None:
     assert "the database cannot be reached" in done.stdout
 
 
+def test_the_doctor_of_a_data_directory_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "data").touch()
+    done = ctl("doctor", "--data-dir", str(tmp_path / "data"))
+    assert done.returncode == 1
+    assert "data is no directory" in done.stdout
+
+
 def test_help_needs_nothing() -> None:
     done = ctl("--help")
     assert done.returncode == 0

@@ -38,6 +38,13 @@ def test_a_name_is_shown_as_it_is(name: str, capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr() == (f"{name}\n", f"error: {name}\n  {name}\n")
 
 
+def test_a_row_that_is_piped_stays_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    cells = ("0123456789abcdef" * 4, "the reason " * 10, "till")
+    say_table("Quarantine", ("id", "reason", "till"), [cells])
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if cells[0] in line]
+    assert cells[1] in line
+
+
 @pytest.mark.parametrize(("sent", "shown"), UNSEEN.items())
 def test_no_name_in_a_table_moves_the_terminal(
     sent: str, shown: str, capsys: pytest.CaptureFixture[str]
