@@ -142,4 +142,4 @@ def _range_of(key_id: bytes) -> tuple[bytes, bytes]:
 def _lot(row: asyncpg.Record) -> OwnedLot:
     *values, funding, book = row.values()
     parties = () if funding is None else _FUNDING.decode(funding)
-    return OwnedLot(*values, parties, book)
+    return OwnedLot(*(*values, parties, book))
