@@ -52,11 +52,16 @@ class Settlement(Struct, frozen=True):
 
     Attributes:
         outcome: PLAIN or OTHER.
-        is_since: it came after the last return, and promotions may have kept money back until then.
+        stated: what the till has stated last: of goods that came back in between it was kept alone.
     """
 
     outcome: Outcome
-    is_since: bool = False
+    stated: Outcome
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing of the customer's own assets has paid after all, and all is back."""
+        return OutcomeKind.PLAIN == self.outcome.kind == self.stated.kind
 
 
 class PaidOut(Struct, frozen=True):
@@ -105,7 +110,7 @@ def _spent(
     if settled is None and paid is None:
         return decided
     stated = paid if settled is None else {}
-    if settled is not None and not is_settled_plain(settled):
+    if settled is not None and settled.outcome.kind != OutcomeKind.PLAIN:
         stated = dict(settled.outcome.lines)
     assert stated is not None, "what nobody has settled was sold as stated"
     at = {line.line_id: stated.get(line.line_id, line.amount_minor) for line, _ in lines}
@@ -151,11 +156,6 @@ def _take_elsewhere(
             part_minor = min(short_minor, max(0, due_minor - own[asset_code]))
             short_minor -= part_minor
             own[asset_code] += part_minor
-
-
-def is_settled_plain(settled: Settlement | None) -> bool:
-    """Whether nothing of the customer's own assets has paid after all."""
-    return settled is not None and settled.outcome.kind == OutcomeKind.PLAIN
 
 
 def paid_back_so_far(paid_out: PaidOut, points: Sequence[PointsBack]) -> int:

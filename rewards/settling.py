@@ -80,6 +80,7 @@ class ReturnRecord(Struct, frozen=True, array_like=True):
         to_cards: (account, minor units of money) paid back to gift cards.
         least: what of rewards with limits was left, see `Refund`; None of records of earlier builds
             and of statements.
+        kept_money: promotions could keep money back, see `Refund`; None as above.
     """
 
     lines: tuple[tuple[str, int, int], ...]
@@ -90,6 +91,7 @@ class ReturnRecord(Struct, frozen=True, array_like=True):
     lapsed: tuple[PlaceMinor, ...] = ()
     to_cards: tuple[tuple[int, int], ...] = ()
     least: Least | None = None
+    kept_money: bool | None = None
 
 
 class Claim(Struct, frozen=True):

@@ -238,6 +238,57 @@ def test_what_had_come_back_on_a_card_that_paid_nothing_comes_back_in_money(link
     assert left_on(link, code) == 50_000
 
 
+@pytest.mark.parametrize(("kind", "paid_minor"), [(AS_ANSWERED, 20_000), (OTHER, 19_000)])
+@pytest.mark.parametrize("is_early", [True, False], ids=["one came back before", "after"])
+def test_points_that_a_statement_gave_back_are_not_paid_with_the_goods_as_well(
+    link: Link, is_early: bool, kind: Any, paid_minor: int
+) -> None:
+    """4,000 bonus were a tender; the till says that they paid nothing, and later that they did."""
+    card = link.card()
+    link.sell(90, basket(("sku9", 1, 80_000), card=card, triggers=["bonus"]))
+    made = basket(("sku9", 2, 10_000), card=card)
+    made.tenders.add(
+        kind=receipt_pb2.TENDER_KIND_POINTS,
+        state=receipt_pb2.TENDER_STATE_PAID,
+        amount_minor=4_000,
+        asset_code="bonus",
+    )
+    link.sell(1, made)
+    assert link.balances(card).get("bonus", 0) == 0
+    back = [link.refund(2, 1, {"sku9": 1_000})] if is_early else []
+    link.forward(1, made, PLAIN)
+    back += [] if is_early else [link.refund(2, 1, {"sku9": 1_000})]
+    assert link.balances(card)["bonus"] == 4_000
+    lines = {"sku9": paid_minor} if kind == OTHER else None
+    assert link.forward(1, made, kind, stated=2, lines=lines).state == SUPERSEDED
+    back.append(link.refund(3, 1, {"sku9": 1_000}))
+    assert sum(one.amount_minor for one in back) == paid_minor - 4_000
+    assert sum(one.by_points_minor for one in back) == 4_000
+    assert link.balances(card) == {"points": 4_000, "bonus": 4_000}
+
+
+@pytest.mark.parametrize("is_early", [True, False], ids=["one came back before", "after"])
+def test_what_a_statement_put_on_a_card_is_not_paid_with_the_goods_as_well(
+    link: Link, is_early: bool
+) -> None:
+    """The card paid nothing, says the till, and later that it did: its money is on it once."""
+    code = f"gift-{link.n(0)}"
+    link.sell(1, card_sale(code, 50_000))
+    made = carded(basket(("sku1", 3, 10_000), card=link.card()), code, 15_000)
+    link.sell(2, made)
+    back = [link.refund(3, 2, {"sku1": 1_000})] if is_early else []
+    link.forward(2, made, PLAIN)
+    back += [] if is_early else [link.refund(3, 2, {"sku1": 1_000})]
+    assert left_on(link, code) == 50_000
+    link.forward(2, made, AS_ANSWERED, stated=2)
+    back += [link.refund(number, 2, {"sku1": 1_000}) for number in (4, 5)]
+    assert sum(one.amount_minor for one in back) == 27_000 - 15_000
+    assert sum(one.by_gift_cards_minor for one in back) == 15_000
+    assert left_on(link, code) == 50_000
+    link.void(2)
+    assert left_on(link, code) == 50_000
+
+
 @pytest.mark.parametrize("was_live", [True, False], ids=["answer lost", "never arrived"])
 def test_a_refund_takes_the_share_of_what_was_given_instead(link: Link, was_live: bool) -> None:
     """Two of four pieces come back in two refunds: half of what stood for the discount goes."""
