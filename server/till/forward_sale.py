@@ -64,7 +64,12 @@ from server.till.checkout import (
 )
 from server.till.context import Context
 from server.till.durable import Decided, Run, run_durable
-from server.till.forward_command import Forwarded, acknowledged, check_instant
+from server.till.forward_command import (
+    Forwarded,
+    acknowledged,
+    check_instant,
+    first_acknowledgement,
+)
 from server.till.history import base_of, is_sale, read_history, stated_under, turn_key
 from server.till.old_rules import in_time, rules_of_version
 from server.till.original import Original, evaluator_of, read_original, stated_live
@@ -157,7 +162,7 @@ class ForwardOperation:
         """It was stated before: give that acknowledgement.
 
         Raises:
-            Refusal: KEY_CONFLICT if it was stated of another sale.
+            Refusal: KEY_CONFLICT if it was stated of another sale, or was another outcome.
         """
         self.waiting = seen.parked or self.waiting
         forwarded = self._advice.forwarded
@@ -173,7 +178,7 @@ class ForwardOperation:
             Refusal: KEY_CONFLICT.
         """
         self._check_same(first.fingerprint)
-        return acknowledged(ForwardState(first.state))
+        return first_acknowledgement(self._advice.forwarded, first)
 
     async def decide(self, seen: Seen, deadline_s: float) -> Decided:
         """Decide what becomes of the statement.
