@@ -46,13 +46,14 @@ from rewards.undelivered import (
     instead_of,
     post_instead,
     undelivered,
+    without_price,
 )
 from server.codec.asked import Skipped
 from server.lookups import Seen, Wanted
 from server.store.facts import KnownKey
 from server.store.forwarded import KnownStatement, Parked
 from server.till import evaluation as work
-from server.till import instruments, returns
+from server.till import instruments, quotas, returns
 from server.till.break_off import void_key_id_of
 from server.till.checkout import (
     CheckoutCommand,
@@ -561,6 +562,22 @@ class ForwardedCheckout(CheckoutOperation):
             costs = tuple([(code, 0) for code in scene.rules.program.cost_assets])
             facts = replace(facts, customer=replace(facts.customer, usable=costs))
         return scene, facts
+
+    async def _within_limits(
+        self, scene: work.Scene, facts: Facts, frozen: Frozen, deadline_s: float
+    ) -> quotas.Kept:
+        """At other prices, too, nobody paid a promotion's price for what they did not get."""
+        outcome = self._forwarded.outcome
+        while True:
+            kept = await super()._within_limits(scene, facts, frozen, deadline_s)
+            if outcome.kind != OutcomeKind.OTHER:
+                return kept
+            sold = kept.decision.evaluation
+            less = without_price(scene.rules, self._sale, facts, sold, outcome)
+            if less is None:
+                return kept
+            self._context.budgets.settle(kept.budget_uses, was_written=False)
+            facts = less
 
     def _wishes(self, scene: work.Scene, facts: Facts, frozen: Frozen) -> tuple[Wish, ...]:
         if self._is_plain:

@@ -163,6 +163,28 @@ def test_a_promotion_that_costs_and_was_not_given(link: Link) -> None:
     assert link.balances(card) == {"points": 500, "bonus": 500}
 
 
+def test_what_no_discount_was_given_for_is_not_charged_by_a_sale_nobody_knew(link: Link) -> None:
+    """At other prices as at the plain one: a coupon and points for what the till did not give."""
+    code = f"code-{link.n(0)}"
+    coupon = bo.ImportedCoupon(code=code)
+    request = bo.ImportCouponsRequest(chain_id=CHAIN, series_code="half", coupons=[coupon])
+    link.office.ImportCoupons(request)
+    card = link.card()
+    link.sell(90, basket(("sku9", 1, 10_000), card=card, triggers=["bonus"]))
+    made = basket(("sku5", 1, 10_000), ("sku6", 1, 10_000), ("sku1", 1, 10_000), card=card)
+    made.header.coupon_codes.append(code)
+    assert link.forward(1, made, OTHER, lines={"sku1": 9_000}).state == RECORDED
+    assert link.balances(card) == {"points": 500 + earned_plain(29_000), "bonus": 500}
+    assert link.forward(2, made, OTHER, lines={"sku5": 9_500, "sku6": 9_900}).state == RECORDED
+    used = 500 + earned_plain(29_000) + earned_plain(27_000) + 500 + 900 + 1_000
+    assert link.balances(card) == {"points": used}
+    again = link.sell(3, made)
+    assert again.answer.lines.totals.amount_minor == 29_000, "coupon and bonus were used"
+    for number in (2, 1):
+        link.void(number)
+    assert link.balances(card) == {"points": 500 + earned_plain(29_000), "bonus": 500}
+
+
 def carded(made: Any, code: str, amount_minor: int) -> Any:
     """The sale with a tender of a gift card."""
     made.tenders.add(
