@@ -112,6 +112,22 @@ def test_only_a_higher_number_supersedes(link: Link) -> None:
     assert [one.outcome.number for one in statements] == [3, 4, 5, 6, 6, 7]
 
 
+def test_a_till_that_does_not_know_hides_nothing_that_it_knew(link: Link) -> None:
+    """UNKNOWN overtakes PLAIN on the way: the sale counts, and what it is stated to be later."""
+    card = link.card()
+    made = basket(*BASKET, card=card)
+    link.forward(1, made, UNKNOWN, stated=3)
+    assert link.balances(card) == {}
+    assert link.forward(1, made, PLAIN, stated=2).state == SUPERSEDED
+    owned = link.balances(card)
+    assert owned == {"points": DISCOUNTED_POINTS + 1_000, "later": 2_000}
+    for kind, stated, state in ((UNKNOWN, 3, RECORDED), (NOT_SOLD, 1, SETTLED)):
+        assert link.forward(1, made, kind, stated=stated).state == state
+        assert link.balances(card) == owned
+    assert link.forward(1, made, NOT_SOLD, stated=4).state == SUPERSEDED
+    assert link.balances(card) == {}
+
+
 def test_a_fact_whose_live_answer_was_lost_is_told_once(link: Link) -> None:
     """It comes again by the spool, with the same number; nothing moves by it."""
     made = basket(*BASKET, card=link.card())

@@ -90,7 +90,8 @@ class Model:
     def _state(self, kind: int, number: int) -> None:
         is_first = not self.counts
         self.is_fenced = True
-        if self.is_voided or (not is_first and number <= self.number):
+        is_late = not is_first and number <= self.number and self.counts != UNKNOWN
+        if self.is_voided or is_late or self.said.get(number, kind) != kind:
             return
         if not is_first and kind == UNKNOWN:
             return
