@@ -359,6 +359,30 @@ def test_what_goods_were_paid_short_before_the_statement_is_paid_with_the_next(l
     assert link.refund(4, 1, {"sku1": 2_000}).amount_minor == 20_000
 
 
+@pytest.mark.parametrize(("kind", "short_minor"), [(PLAIN, 2_000), (OTHER, 500), (OTHER, 0)])
+def test_what_all_goods_were_paid_short_before_the_statement_is_told_to_the_chain(
+    link: Link, kind: Any, short_minor: int
+) -> None:
+    """Nothing is left that a refund could pay it with."""
+    card = link.card()
+    made = basket(("sku1", 2, 10_000), card=card)
+    link.sell(1, made)
+    paid = [link.refund(number, 1, {"sku1": 1_000}).amount_minor for number in (2, 3)]
+    assert sum(paid) == 18_000
+    known = exceptions(link)
+    lines = {"sku1": 18_000 + short_minor} if kind == OTHER else None
+    assert link.forward(1, made, kind, lines=lines).state == SUPERSEDED
+    told = [f"goods that have all come back were paid {short_minor} too little for them"]
+    assert exceptions(link)[len(known) :] == (told if short_minor else [])
+    assert link.balances(card) == {}
+
+
+def exceptions(link: Link) -> list[str]:
+    """What the chain is told of facts, oldest first."""
+    rows = link.sql("select detail from checkout_exception order by recorded_at_us, ordinal")
+    return [row["detail"] for row in rows]
+
+
 @pytest.mark.parametrize("is_early", [True, False], ids=["one came back before", "all after"])
 @pytest.mark.parametrize(
     ("kind", "paid_minor"), [(PLAIN, 20_000), (OTHER, 18_500), (OTHER, 19_500), (OTHER, 16_000)]
