@@ -64,11 +64,15 @@ class Settlement(Struct, frozen=True):
         return OutcomeKind.PLAIN == self.outcome.kind == self.stated.kind
 
 
+ANY_ASSET = ""
+"""Stands for the asset of what was paid back in points where a record does not say in which."""
+
+
 class PaidOut(Struct, frozen=True):
-    """What earlier refunds have paid back, minor units of money: in points, and otherwise."""
+    """What earlier refunds have paid back, minor units of money; in points by their asset."""
 
     money_minor: int = 0
-    by_points_minor: int = 0
+    by_points: Mapping[str, int] = {}
 
 
 def prices_of(
@@ -163,8 +167,25 @@ def paid_back_so_far(paid_out: PaidOut, points: Sequence[PointsBack]) -> int:
 
     What came back in points is none of it as far as no points were taken after all.
     """
-    taken_minor = sum([one.upto_minor for one in points])
-    return paid_out.money_minor + min(paid_out.by_points_minor, taken_minor)
+    due = points_due(points, paid_out.by_points)
+    return paid_out.money_minor + sum([one.upto_minor for one in points]) - sum(due.values())
+
+
+def points_due(points: Sequence[PointsBack], paid: Mapping[str, int]) -> dict[str, int]:
+    """By asset what of payments with it falls on what has come back and is not paid back yet.
+
+    Args:
+        points: payments with assets, as money in minor units.
+        paid: by asset what earlier refunds have paid back in it, as money. More than has been
+            taken of one is none of another one's; what is of an asset that nobody knows is of all.
+    """
+    due = {one.asset_code: max(0, one.upto_minor - paid.get(one.asset_code, 0)) for one in points}
+    unknown_minor = paid.get(ANY_ASSET, 0)
+    for asset_code, minor in due.items():
+        part_minor = min(minor, unknown_minor)
+        unknown_minor -= part_minor
+        due[asset_code] = minor - part_minor
+    return due
 
 
 def refunded_lines(

@@ -377,5 +377,6 @@ def _entry(
         tuple((one.account_id, one.amount_minor) for one in to_cards),
         decided.least,
         decided.keeps_money,
+        part.by_assets,
     )
     return ReturnEntry(original.key_id, len(original.returns), record)

@@ -260,6 +260,32 @@ def test_what_had_come_back_on_a_card_that_paid_nothing_comes_back_in_money(link
     assert left_on(link, code) == 50_000
 
 
+def by_bonus(made: Any, amount_minor: int) -> Any:
+    """The sale with a tender of bonus."""
+    made.tenders.add(
+        kind=receipt_pb2.TENDER_KIND_POINTS,
+        state=receipt_pb2.TENDER_STATE_PAID,
+        amount_minor=amount_minor,
+        asset_code="bonus",
+    )
+    return made
+
+
+def test_what_came_back_in_one_asset_is_not_held_against_the_other(link: Link) -> None:
+    """Points and bonus paid, says the answer; points did not, says the till after a return."""
+    card = link.card()
+    link.sell(90, basket(ONE, card=card, triggers=["bonus"]))
+    made = by_bonus(basket(("sku9", 2, 10_000), card=card), 4_000)
+    basket_id = link.n(1).to_bytes(16, "big")
+    link.sell(1, made, basket_id=basket_id, token=quoted(link, made, 3_000, basket_id).token)
+    early = link.refund(2, 1, {"sku9": 1_000})
+    assert (early.amount_minor, early.by_points_minor) == (6_500, 3_500)
+    link.forward(1, made, OTHER, lines={"sku9": 20_000})
+    back = link.refund(3, 1, {"sku9": 1_000})
+    assert (back.amount_minor, back.by_points_minor) == (9_500, 2_000)
+    assert link.balances(card) == {"points": 5_000, "bonus": 5_000}
+
+
 @pytest.mark.parametrize(("kind", "paid_minor"), [(AS_ANSWERED, 20_000), (OTHER, 19_000)])
 @pytest.mark.parametrize("is_early", [True, False], ids=["one came back before", "after"])
 def test_points_that_a_statement_gave_back_are_not_paid_with_the_goods_as_well(
@@ -269,13 +295,7 @@ def test_points_that_a_statement_gave_back_are_not_paid_with_the_goods_as_well(
     card = link.card()
     link.sell(90, basket(("sku9", 1, 80_000), card=card, triggers=["bonus"]))
     made = basket(("sku9", 2, 10_000), card=card)
-    made.tenders.add(
-        kind=receipt_pb2.TENDER_KIND_POINTS,
-        state=receipt_pb2.TENDER_STATE_PAID,
-        amount_minor=4_000,
-        asset_code="bonus",
-    )
-    link.sell(1, made)
+    link.sell(1, by_bonus(made, 4_000))
     assert link.balances(card).get("bonus", 0) == 0
     back = [link.refund(2, 1, {"sku9": 1_000})] if is_early else []
     link.forward(1, made, PLAIN)
