@@ -4,7 +4,7 @@ Each card gets the share of what comes back that it has paid of the whole, count
 return on: when all has come back, all that was taken is on the card again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -16,9 +16,15 @@ from rewards.settling import Comeback, PointsPart, ReturnRecord, Spending, comeb
 
 
 class CardPart(NamedTuple):
-    """What goes back to one card's account."""
+    """What of a refund is due to one card's account.
+
+    Attributes:
+        amount_minor: of it what has been paid by the card, minor units of money.
+        comeback: what goes back now: what a statement has put on the card is there already.
+    """
 
     account_id: int
+    amount_minor: int
     comeback: Comeback
 
 
@@ -26,7 +32,8 @@ def card_parts(
     refund: Refund,
     part: PointsPart,
     spendings: Iterable[tuple[int, Spending]],
-    records: Iterable[ReturnRecord],
+    returns: Sequence[ReturnRecord],
+    settled: Sequence[ReturnRecord] = (),
 ) -> tuple[tuple[CardPart, ...], PointsPart]:
     """Part the money that is paid back once more.
 
@@ -34,36 +41,43 @@ def card_parts(
         refund: as decided.
         part: money and points; what is kept back has lowered the money already.
         spendings: what the sale took from accounts of bearers.
-        records: of earlier refunds.
+        returns: what earlier refunds did.
+        settled: what statements did: together no more goes back to a card than it paid.
 
     Returns:
-        What goes back to which card, each at most what it paid; and the parts with what is left
-        as money.
+        What is due to which card, each at most what it paid; and the parts with what is left as
+        money.
     """
     cards = [one for one in spendings if not is_coupon(one[1].asset_code)]
     if not cards:
         return (), part
-    known = tuple(records)
-    given = [_given_minor(account_id, known) for account_id, _ in cards]
+    given = [_given_minor(account_id, returns) for account_id, _ in cards]
     taken = [spending.amount_minor for _, spending in cards]
-    if sum(given) >= sum(taken):
-        # A till that sold at the plain price took nothing from them: all is back already.
-        return (), part
     whole_minor = max(1, refund.paid.whole_minor, sum(taken))
     upto_minor = refund.paid.upto_minor
     # Rounded up where points are rounded down: so both together never come to more than there is.
     due_minor = -floor_div(-sum(taken) * upto_minor, whole_minor) - sum(given)
-    due_minor = min(due_minor, part.money_minor)
+    # At other prices than before less of the whole may be back by now than cards have got.
+    due_minor = max(0, min(due_minor, part.money_minor))
     shares = [floor_div(minor * upto_minor, whole_minor) for minor in taken]
     now = _poured(due_minor, [max(0, a - b) for a, b in zip(shares, given, strict=True)])
     room = [a - b - c for a, b, c in zip(taken, given, now, strict=True)]
     more = _poured(due_minor - sum(now), room)
     found = [
-        CardPart(account_id, Comeback(spending, a + b, before_minor))
-        for (account_id, spending), before_minor, a, b in zip(cards, given, now, more, strict=True)
+        CardPart(account_id, a + b, _on_card(account_id, spending, a + b, (*returns, *settled)))
+        for (account_id, spending), a, b in zip(cards, now, more, strict=True)
         if a + b
     ]
     return tuple(found), replace(part, money_minor=part.money_minor - due_minor)
+
+
+def _on_card(
+    account_id: int, spending: Spending, amount_minor: int, records: Iterable[ReturnRecord]
+) -> Comeback:
+    """What goes back to a card of what is due to it."""
+    before_minor = min(_given_minor(account_id, records), spending.amount_minor)
+    left_minor = spending.amount_minor - before_minor
+    return Comeback(spending, min(amount_minor, left_minor), before_minor)
 
 
 def _poured(amount_minor: int, most: Iterable[int]) -> list[int]:

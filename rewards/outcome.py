@@ -158,7 +158,9 @@ def plan_of(known: InForce, outcome: Outcome) -> Plan:
     if not known.is_known:
         return Plan.SELL
     stated = known.outcome
-    if stated is not None and outcome.number <= stated.number:
+    # UNKNOWN hides no lower number: had that come first, UNKNOWN would not have counted.
+    is_unknown = stated is not None and stated.kind == OutcomeKind.UNKNOWN and known.is_undone
+    if stated is not None and outcome.number <= stated.number and not is_unknown:
         # What a live call had said comes again because its answer was lost.
         is_unheard = known.is_live and outcome == stated
         is_note = is_unheard and outcome.kind == OutcomeKind.AS_ANSWERED

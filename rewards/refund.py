@@ -28,7 +28,6 @@ from rewards.refund_price import (
     Quantities,
     RefundedLine,
     Settlement,
-    is_settled_plain,
     is_sold,
     paid_back_so_far,
     paid_of,
@@ -133,6 +132,7 @@ class Refund(Struct, frozen=True):
             of the cost's asset; that may be more than before, too.
         given: by promotion what of all it gave is kept from now on, minor units of money.
         least: for the next refund, see `decide_refund`.
+        keeps_money: promotions may keep money back, as the till sold at the prices that they made.
     """
 
     lines: tuple[RefundedLine, ...]
@@ -151,6 +151,7 @@ class Refund(Struct, frozen=True):
     costs_kept: Mapping[int, int] = {}
     given: Mapping[int, int] = {}
     least: Least = ()
+    keeps_money: bool = True
 
     @property
     def grants(self) -> tuple[Grant, ...]:
@@ -188,6 +189,7 @@ def decide_refund(
     settled: Settlement | None = None,
     paid_out: PaidOut | None = None,
     least: Least | None = None,
+    kept_money: bool | None = None,
 ) -> Refund | RefundRefusal:
     """Decide a refund of part or all of a receipt.
 
@@ -207,6 +209,8 @@ def decide_refund(
         paid_out: what earlier refunds have paid back; without it their printed prices.
         least: what of rewards with limits was left after all refunds before this one, as the last
             of them has said; without it that is found by evaluating what each of them has left.
+        kept_money: whether promotions could keep money back at the last refund before this one;
+            without it as at this one.
 
     Returns:
         The difference to what is left before it; or why it is not possible. All refunds of a
@@ -227,7 +231,8 @@ def decide_refund(
         return RefundRefusal(RefundProblem.FORBIDDEN, number=forbidden)
     prices = prices_of(sale, sold, paid, settled)
     clawed = _clawed(promotions, kept_before, kept_after) if paid is None else ()
-    points = () if is_settled_plain(settled) else points_of(facts, prices, after)
+    is_plain = settled is not None and settled.is_plain
+    points = () if is_plain else points_of(facts, prices, after)
     keeps_minor = _keeps_back(promotions, kept_after) if paid is None else 0
     out_minor = (
         printed_of(prices, before) if paid_out is None else paid_back_so_far(paid_out, points)
@@ -240,10 +245,11 @@ def decide_refund(
             least = _least(promotions, sold, left, least)
     least_before = _least(promotions, sold, kept_before, least)
     least_after = _least(promotions, sold, kept_after, least_before)
-    may_keep = paid is None
-    kept_money = may_keep or (settled is not None and settled.is_since)
+    keeps_money = paid is None
+    if kept_money is None:
+        kept_money = keeps_money
     given_before = _given(promotions, sold, kept_before, least_before, kept_money)
-    given_after = _given(promotions, sold, kept_after, least_after, may_keep)
+    given_after = _given(promotions, sold, kept_after, least_after, keeps_money)
     return Refund(
         refunded_lines(sale, prices, before, now),
         clawed,
@@ -264,6 +270,7 @@ def decide_refund(
         _costs_of(kept_after.evaluation),
         given_after,
         least_after,
+        keeps_money,
     )
 
 

@@ -52,18 +52,27 @@ class Settlement(Struct, frozen=True):
 
     Attributes:
         outcome: PLAIN or OTHER.
-        is_since: it came after the last return, and promotions may have kept money back until then.
+        stated: what the till has stated last: of goods that came back in between it was kept alone.
     """
 
     outcome: Outcome
-    is_since: bool = False
+    stated: Outcome
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing of the customer's own assets has paid after all, and all is back."""
+        return OutcomeKind.PLAIN == self.outcome.kind == self.stated.kind
+
+
+ANY_ASSET = ""
+"""Stands for the asset of what was paid back in points where a record does not say in which."""
 
 
 class PaidOut(Struct, frozen=True):
-    """What earlier refunds have paid back, minor units of money: in points, and otherwise."""
+    """What earlier refunds have paid back, minor units of money; in points by their asset."""
 
     money_minor: int = 0
-    by_points_minor: int = 0
+    by_points: Mapping[str, int] = {}
 
 
 def prices_of(
@@ -105,7 +114,7 @@ def _spent(
     if settled is None and paid is None:
         return decided
     stated = paid if settled is None else {}
-    if settled is not None and not is_settled_plain(settled):
+    if settled is not None and settled.outcome.kind != OutcomeKind.PLAIN:
         stated = dict(settled.outcome.lines)
     assert stated is not None, "what nobody has settled was sold as stated"
     at = {line.line_id: stated.get(line.line_id, line.amount_minor) for line, _ in lines}
@@ -153,18 +162,30 @@ def _take_elsewhere(
             own[asset_code] += part_minor
 
 
-def is_settled_plain(settled: Settlement | None) -> bool:
-    """Whether nothing of the customer's own assets has paid after all."""
-    return settled is not None and settled.outcome.kind == OutcomeKind.PLAIN
-
-
 def paid_back_so_far(paid_out: PaidOut, points: Sequence[PointsBack]) -> int:
     """What earlier refunds have paid back of what was paid, minor units of money.
 
     What came back in points is none of it as far as no points were taken after all.
     """
-    taken_minor = sum([one.upto_minor for one in points])
-    return paid_out.money_minor + min(paid_out.by_points_minor, taken_minor)
+    due = points_due(points, paid_out.by_points)
+    return paid_out.money_minor + sum([one.upto_minor for one in points]) - sum(due.values())
+
+
+def points_due(points: Sequence[PointsBack], paid: Mapping[str, int]) -> dict[str, int]:
+    """By asset what of payments with it falls on what has come back and is not paid back yet.
+
+    Args:
+        points: payments with assets, as money in minor units.
+        paid: by asset what earlier refunds have paid back in it, as money. More than has been
+            taken of one is none of another one's; what is of an asset that nobody knows is of all.
+    """
+    due = {one.asset_code: max(0, one.upto_minor - paid.get(one.asset_code, 0)) for one in points}
+    unknown_minor = paid.get(ANY_ASSET, 0)
+    for asset_code, minor in due.items():
+        part_minor = min(minor, unknown_minor)
+        unknown_minor -= part_minor
+        due[asset_code] = minor - part_minor
+    return due
 
 
 def refunded_lines(

@@ -18,7 +18,7 @@ from rewards.journal import Journal
 from rewards.ledger import Book, Funding, Hold, Holdings, LotKind, OwnedLot, Pick, part_of
 from rewards.picking import live_holds, pick_any
 from rewards.refund import Least, Refund
-from rewards.refund_price import PaidOut, PointsBack
+from rewards.refund_price import ANY_ASSET, PaidOut, PointsBack, points_due
 from rewards.rewarding import Grant
 from rewards.rounding import floor_div
 from rewards.ruleset import CompiledProgram
@@ -80,6 +80,8 @@ class ReturnRecord(Struct, frozen=True, array_like=True):
         to_cards: (account, minor units of money) paid back to gift cards.
         least: what of rewards with limits was left, see `Refund`; None of records of earlier builds
             and of statements.
+        kept_money: promotions could keep money back, see `Refund`; None as above.
+        by_assets: (asset, minor units of money) of what was paid back in points; None as above.
     """
 
     lines: tuple[tuple[str, int, int], ...]
@@ -90,6 +92,8 @@ class ReturnRecord(Struct, frozen=True, array_like=True):
     lapsed: tuple[PlaceMinor, ...] = ()
     to_cards: tuple[tuple[int, int], ...] = ()
     least: Least | None = None
+    kept_money: bool | None = None
+    by_assets: tuple[tuple[str, int], ...] | None = None
 
 
 class Claim(Struct, frozen=True):
@@ -149,6 +153,7 @@ class PointsPart(Struct, frozen=True):
 
     Attributes:
         share: what is paid back in points, and what would be if nothing were kept back.
+        by_assets: (asset, minor units of money) of what is paid back in points.
         given: by asset what of the points paid with came back before with goods.
     """
 
@@ -156,6 +161,7 @@ class PointsPart(Struct, frozen=True):
     by_points_minor: int
     share: tuple[int, int] = (0, 0)
     given: Mapping[str, int] = {}
+    by_assets: tuple[tuple[str, int], ...] = ()
 
 
 def claims_of(
@@ -215,17 +221,31 @@ def pay_back(refund: Refund, returns: Iterable[ReturnRecord] = ()) -> PointsPart
     Returns:
         Money and points; they sum to what is paid back.
     """
+    known = tuple(returns)
     given: dict[str, int] = {}
-    by_points_minor = 0
-    for record in returns:
-        by_points_minor += record.by_points_minor
+    for record in known:
         for promotion_id, asset_code, minor in record.given:
             if not promotion_id:
                 given[asset_code] = given.get(asset_code, 0) + minor
-    due_minor = max(0, sum([one.upto_minor for one in refund.points]) - by_points_minor)
+    due = points_due(refund.points, paid_out_by(known).by_points)
+    due_minor = sum(due.values())
     part_minor = min(due_minor, refund.pay_back_minor)
     money_minor = refund.pay_back_minor - part_minor
-    return PointsPart(money_minor, part_minor, (part_minor, due_minor), given)
+    by_assets = _shared(part_minor, due)
+    return PointsPart(money_minor, part_minor, (part_minor, due_minor), given, by_assets)
+
+
+def _shared(part_minor: int, due: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    """Share what is paid back in points over the assets in which it is due, to the last unit."""
+    due_minor = sum(due.values())
+    found, upto_minor, shared_minor = [], 0, 0
+    for asset_code, minor in due.items():
+        upto_minor += minor
+        now_minor = floor_div(part_minor * upto_minor, max(1, due_minor))
+        if now_minor > shared_minor:
+            found.append((asset_code, now_minor - shared_minor))
+        shared_minor = now_minor
+    return tuple(found)
 
 
 def paid_out_by(returns: Iterable[ReturnRecord], is_plain: bool = False) -> PaidOut:
@@ -235,13 +255,22 @@ def paid_out_by(returns: Iterable[ReturnRecord], is_plain: bool = False) -> Paid
         returns: of one sale.
         is_plain: no gift card has paid after all; what they had paid is on them again.
     """
-    money_minor = by_points_minor = 0
+    money_minor = 0
+    by_points: dict[str, int] = {}
     for record in returns:
-        by_points_minor += record.by_points_minor
+        for asset_code, minor in _by_assets(record):
+            by_points[asset_code] = by_points.get(asset_code, 0) + minor
         money_minor += record.pay_back_minor
         if not is_plain:
             money_minor += sum([minor for _, minor in record.to_cards])
-    return PaidOut(money_minor, by_points_minor)
+    return PaidOut(money_minor, by_points)
+
+
+def _by_assets(record: ReturnRecord) -> tuple[tuple[str, int], ...]:
+    """What a return paid back in points, as money by asset; of earlier builds only the sum."""
+    if record.by_assets is None:
+        return ((ANY_ASSET, record.by_points_minor),) if record.by_points_minor else ()
+    return record.by_assets
 
 
 def comebacks_of(

@@ -7,6 +7,8 @@ nothing. What was to be spent on a line and was not given stays with the custome
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from rewards.coupon_use import coupons_used
 from rewards.earning import funding_of
 from rewards.evaluate import Evaluated
@@ -154,6 +156,34 @@ def bought(
             coupons.append((coupon.account_id, coupon.lot_id))
             costly |= asking
     return frozenset(costly), tuple(coupons)
+
+
+def without_price(
+    rules: ProgramRules, sale: Sale, facts: Facts, sold: Evaluated, outcome: Outcome
+) -> Facts | None:
+    """Facts by which nothing is charged for discounts of which a till gave nothing.
+
+    Args:
+        rules: the chain's.
+        sale: as it was scanned.
+        facts: by which it was decided.
+        sold: as it was decided.
+        outcome: OTHER.
+
+    Returns:
+        The coupons that were used for them are not there any more, and nothing of the assets that
+        they cost, unless another promotion that was given was paid in the same; None if nothing is
+        charged for them.
+    """
+    undone, coupons = bought(rules, sale, facts, sold, undelivered(sale, sold, outcome))
+    given = {one.asset_code for one in sold.spends if one.number not in undone}
+    free = {one.asset_code for one in sold.spends if one.number in undone} - given
+    if not free and not coupons:
+        return None
+    usable = {**dict(facts.customer.usable), **dict.fromkeys(free, 0)}
+    left = [one for one in facts.coupons if (one.account_id, one.lot_id) not in coupons]
+    customer = replace(facts.customer, usable=tuple(usable.items()))
+    return replace(facts, coupons=tuple(left), customer=customer)
 
 
 def instead_of(

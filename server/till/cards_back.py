@@ -80,7 +80,7 @@ def codes_of(
     """What goes back to which card, by its code as the sale has named it."""
     codes = [one.gift_card_id for one in original.sale.tenders if one.gift_card_id]
     named = {_account_of(context, original, code): code for code in codes}
-    return tuple((named.get(one.account_id, ""), one.comeback.amount_minor) for one in to_cards)
+    return tuple((named.get(one.account_id, ""), one.amount_minor) for one in to_cards)
 
 
 def _pays_in(line: Line) -> bool:

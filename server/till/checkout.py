@@ -1,7 +1,7 @@
 """Checkout: sells. A request may be refused; a fact never is for a business reason."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from enum import IntEnum
 
 import msgspec
@@ -305,7 +305,7 @@ class CheckoutOperation:
         if frozen.told is not None and frozen.told.holds_budgets:
             self.held = await self._held(seen, deadline_s)
         await step_with(seen)
-        kept = await quotas.decide(scene, facts, self._asking(frozen), deadline_s)
+        kept = await self._within_limits(scene, facts, frozen, deadline_s)
         try:
             await step_with(seen)
             return await self._decided(
@@ -314,6 +314,12 @@ class CheckoutOperation:
         except BaseException:
             context.budgets.settle(kept.budget_uses, was_written=False)
             raise
+
+    def _within_limits(
+        self, scene: work.Scene, facts: Facts, frozen: Frozen, deadline_s: float
+    ) -> Awaitable[quotas.Kept]:
+        """Decide lines and rewards within limits over many receipts; what is taken stands in it."""
+        return quotas.decide(scene, facts, self._asking(frozen), deadline_s)
 
     async def _coming_back(
         self, scene: work.Scene, seen: Seen, deadline_s: float

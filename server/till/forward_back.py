@@ -25,7 +25,12 @@ from server.store.facts import KnownKey
 from server.store.forwarded import KnownStatement
 from server.till.context import Context
 from server.till.durable import Decided
-from server.till.forward_command import Forwarded, acknowledged, check_instant
+from server.till.forward_command import (
+    Forwarded,
+    acknowledged,
+    check_instant,
+    first_acknowledgement,
+)
 from server.till.goods_back import RETURN_EXCEPTION
 from server.till.history import read_history, stated_under, turn_key
 from server.till.refund import RefundCommand, RefundOperation
@@ -113,7 +118,7 @@ class ForwardedRefund(RefundOperation):
         """It was forwarded before: give that acknowledgement.
 
         Raises:
-            Refusal: KEY_CONFLICT if it was another refund.
+            Refusal: KEY_CONFLICT if it was another refund, or another outcome.
         """
         if self._advice.waiting is not None:
             return acknowledged(ForwardState.RECORDED)
@@ -121,7 +126,7 @@ class ForwardedRefund(RefundOperation):
         first = stated_under(history, self._command.key_id)
         assert first is not None, "the key of a statement has its statement"
         self._check_same(first.fingerprint)
-        return acknowledged(ForwardState(first.state))
+        return first_acknowledgement(self._forwarded, first)
 
     async def decide(self, seen: Seen, deadline_s: float) -> Decided:
         """Settle it as a fact, or park it.
@@ -141,11 +146,12 @@ class ForwardedRefund(RefundOperation):
         if history and self._advice.waiting is None:
             self._check_same(history[-1].statement.fingerprint)
             first = stated_under(history, self._command.key_id)
+            if first is not None:
+                return Decided(None, first_acknowledgement(forwarded, first))
             ended = withdrawn(history, forwarded.outcome)
             if ended is not None:
                 return self._noted(known, len(history), ended)
-            state = ForwardState.ALREADY_SETTLED if first is None else ForwardState(first.state)
-            return Decided(None, acknowledged(state))
+            return Decided(None, acknowledged(ForwardState.ALREADY_SETTLED))
         if counts_for_nothing(forwarded.outcome):
             return self._noted(known)
         if self._command.original_key is not None:
@@ -222,17 +228,21 @@ class ForwardedVoid(VoidOperation):
         self.wanted = Wanted((self._own_key_id, *self.wanted.key_ids), (), can_wait=True)
 
     async def settled(self, known: KnownKey, seen: Seen, deadline_s: float) -> bytes:
-        """It was forwarded before: give that acknowledgement."""
+        """It was forwarded before: give that acknowledgement.
+
+        Raises:
+            Refusal: KEY_CONFLICT if it was another outcome.
+        """
         history = await read_history(self._context, self._command.void_key_id, deadline_s)
         first = stated_under(history, self._own_key_id)
         assert first is not None, "the key of a statement has its statement"
-        return acknowledged(ForwardState(first.state))
+        return first_acknowledgement(self._advice.forwarded, first)
 
     async def decide(self, seen: Seen, deadline_s: float) -> Decided:
         """Undo the receipt, or park the void.
 
         Raises:
-            Refusal: RECEIPT_STATE for what is no sale.
+            Refusal: RECEIPT_STATE for what is no sale; KEY_CONFLICT.
         """
         command, context, advice = self._command, self._context, self._advice
         if advice.waiting is None:
@@ -241,7 +251,7 @@ class ForwardedVoid(VoidOperation):
         is_done = command.void_key_id in seen.keys
         first = stated_under(history, self._own_key_id)
         if first is not None and advice.waiting is None:
-            return Decided(None, acknowledged(ForwardState(first.state)))
+            return Decided(None, first_acknowledgement(advice.forwarded, first))
         if is_done and advice.waiting is None:
             return Decided(None, acknowledged(ForwardState.ALREADY_SETTLED))
         ended = withdrawn(history, advice.forwarded.outcome)

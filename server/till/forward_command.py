@@ -8,7 +8,7 @@ from rewards.commit import LinkEntry, LinkEvent
 from rewards.notice import Told
 from rewards.outcome import Advice, ForwardState, Statement, instant_limit
 from rewards.refusal import Reason, Refusal
-from rewards.sale import Outcome, ReceiptKey, derived_key_id, key_id_of
+from rewards.sale import Outcome, OutcomeKind, ReceiptKey, derived_key_id, key_id_of
 from server.codec import check
 from server.codec.sale_pb import check_choices, outcome_from_pb, receipt_key_from_pb
 from server.till.context import Context
@@ -123,6 +123,29 @@ def check_instant(context: Context, forwarded: Forwarded) -> None:
         }
         text = f"the instant of the sale is beyond the limit {limit}"
         raise Refusal(Reason.INSTANT_NOT_ACCEPTED, text, metadata)
+
+
+def first_acknowledgement(forwarded: Forwarded, first: Statement) -> bytes:
+    """Acknowledge a statement whose number was known as the first one was.
+
+    Args:
+        forwarded: what is stated, of the same sale, refund or void.
+        first: what was stated under the number.
+
+    Raises:
+        Refusal: KEY_CONFLICT if that was another outcome.
+    """
+    stated = first.outcome
+    if stated != forwarded.outcome:
+        kind = OutcomeKind(stated.kind).name
+        metadata = {
+            "receipt_id": forwarded.key_id.hex(),
+            "outcome": kind,
+            "outcome_number": str(stated.number),
+        }
+        text = f"number {stated.number} has stated another outcome, {kind}: use a higher one"
+        raise Refusal(Reason.KEY_CONFLICT, text, metadata)
+    return acknowledged(ForwardState(first.state))
 
 
 def acknowledged(state: ForwardState, reason: str = "", *, training: bool = False) -> bytes:

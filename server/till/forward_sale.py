@@ -46,13 +46,14 @@ from rewards.undelivered import (
     instead_of,
     post_instead,
     undelivered,
+    without_price,
 )
 from server.codec.asked import Skipped
 from server.lookups import Seen, Wanted
 from server.store.facts import KnownKey
 from server.store.forwarded import KnownStatement, Parked
 from server.till import evaluation as work
-from server.till import instruments, returns
+from server.till import instruments, quotas, returns
 from server.till.break_off import void_key_id_of
 from server.till.checkout import (
     CheckoutCommand,
@@ -64,7 +65,12 @@ from server.till.checkout import (
 )
 from server.till.context import Context
 from server.till.durable import Decided, Run, run_durable
-from server.till.forward_command import Forwarded, acknowledged, check_instant
+from server.till.forward_command import (
+    Forwarded,
+    acknowledged,
+    check_instant,
+    first_acknowledgement,
+)
 from server.till.history import base_of, is_sale, read_history, stated_under, turn_key
 from server.till.old_rules import in_time, rules_of_version
 from server.till.original import Original, evaluator_of, read_original, stated_live
@@ -157,7 +163,7 @@ class ForwardOperation:
         """It was stated before: give that acknowledgement.
 
         Raises:
-            Refusal: KEY_CONFLICT if it was stated of another sale.
+            Refusal: KEY_CONFLICT if it was stated of another sale, or was another outcome.
         """
         self.waiting = seen.parked or self.waiting
         forwarded = self._advice.forwarded
@@ -173,7 +179,7 @@ class ForwardOperation:
             Refusal: KEY_CONFLICT.
         """
         self._check_same(first.fingerprint)
-        return acknowledged(ForwardState(first.state))
+        return first_acknowledgement(self._advice.forwarded, first)
 
     async def decide(self, seen: Seen, deadline_s: float) -> Decided:
         """Decide what becomes of the statement.
@@ -556,6 +562,22 @@ class ForwardedCheckout(CheckoutOperation):
             costs = tuple([(code, 0) for code in scene.rules.program.cost_assets])
             facts = replace(facts, customer=replace(facts.customer, usable=costs))
         return scene, facts
+
+    async def _within_limits(
+        self, scene: work.Scene, facts: Facts, frozen: Frozen, deadline_s: float
+    ) -> quotas.Kept:
+        """At other prices, too, nobody paid a promotion's price for what they did not get."""
+        outcome = self._forwarded.outcome
+        while True:
+            kept = await super()._within_limits(scene, facts, frozen, deadline_s)
+            if outcome.kind != OutcomeKind.OTHER:
+                return kept
+            sold = kept.decision.evaluation
+            less = without_price(scene.rules, self._sale, facts, sold, outcome)
+            if less is None:
+                return kept
+            self._context.budgets.settle(kept.budget_uses, was_written=False)
+            facts = less
 
     def _wishes(self, scene: work.Scene, facts: Facts, frozen: Frozen) -> tuple[Wish, ...]:
         if self._is_plain:

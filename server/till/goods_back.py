@@ -22,7 +22,6 @@ from rewards.commit import (
 )
 from rewards.facts import NO_ACCOUNT
 from rewards.journal import Journal
-from rewards.outcome import is_plain
 from rewards.picking import live_holds, uncovered
 from rewards.refund import Refund, RefundProblem, RefundRefusal, decide_refund, fitted
 from rewards.refusal import Reason, Refusal
@@ -133,9 +132,8 @@ def return_goods(
     if cards.problems and not closed:
         raise cards.problems[0]
     exceptions = tuple(exception_of(problem) for problem in (*problems, *cards.problems))
-    spent = [(b.owner.account_ids[0], one) for b in original.bearers for one in b.spendings]
     part = pay_back(decided, original.return_records)
-    to_cards, part = card_parts(decided, part, spent, original.records)
+    to_cards, part = _card_parts(original, decided, part)
     program, records = original.rules.program, original.records
     lots = [granted for touched in original.accounts for granted in touched.granted]
     rewards = claims_of(decided, program, lots, records)
@@ -145,7 +143,7 @@ def return_goods(
     comebacks = comebacks_of(decided, program, part, spendings, records)
     home = customer.owner.account_ids[0] if customer is not None else NO_ACCOUNT
     given: dict[int, tuple[Comeback, ...]] = {home: comebacks}
-    for card in to_cards:
+    for card in [one for one in to_cards if one.comeback.amount_minor]:
         given[card.account_id] = (*given.get(card.account_id, ()), card.comeback)
     moved = settle_accounts(
         context, original, claims, given, key_id, now_us, journals, is_fact=closed
@@ -201,14 +199,15 @@ def _decided(
             return None
     args = (original.rules, original.sale, original.facts, earlier, now, evaluator_of(context))
     settled = original.settlement
-    was_plain = settled is not None and is_plain(settled.outcome)
+    is_plain = settled is not None and settled.is_plain
     decide = partial(
         decide_refund,
         *args,
         original.paid,
         settled=settled,
-        paid_out=paid_out_by(original.return_records, was_plain),
+        paid_out=paid_out_by(original.return_records, is_plain),
         least=original.least,
+        kept_money=original.kept_money,
     )
     decided = decide()
     if isinstance(decided, RefundRefusal):
@@ -218,6 +217,18 @@ def _decided(
         decided = decide(may_refuse=False)
     assert not isinstance(decided, RefundRefusal), "what fits is refused by promotions alone"
     return decided
+
+
+def _card_parts(
+    original: Original, decided: Refund, part: PointsPart
+) -> tuple[tuple[CardPart, ...], PointsPart]:
+    """What goes back to cards; at the plain price they have paid nothing after all."""
+    settled = original.settlement
+    if settled is not None and settled.is_plain:
+        return (), part
+    spent = [(b.owner.account_ids[0], one) for b in original.bearers for one in b.spendings]
+    stated = [one.settled for one in original.statements]
+    return card_parts(decided, part, spent, original.return_records, stated)
 
 
 def _refusal(original: Original, refused: RefundRefusal) -> Refusal:
@@ -363,7 +374,9 @@ def _entry(
             for one in moved
             for pick in one.settled.lapsed
         ),
-        tuple((one.account_id, one.comeback.amount_minor) for one in to_cards),
+        tuple((one.account_id, one.amount_minor) for one in to_cards),
         decided.least,
+        decided.keeps_money,
+        part.by_assets,
     )
     return ReturnEntry(original.key_id, len(original.returns), record)

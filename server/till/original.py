@@ -161,10 +161,7 @@ class Original(NamedTuple):
         stated = self.by_lines
         if stated is None or stated.is_base:
             return None
-        earlier = [one.outcome for one in self.statements[: self.statements.index(stated)]]
-        before = earlier[-1] if earlier else request_of(self.stored)[1].outcome
-        is_since = dict(stated.returned) == self.returned and paid_by_line(before) is None
-        return Settlement(stated.outcome, is_since)
+        return Settlement(stated.outcome, self.history[-1].statement.outcome)
 
     @property
     def customer(self) -> Touched | None:
@@ -191,6 +188,23 @@ class Original(NamedTuple):
     def least(self) -> Least | None:
         """What was left of rewards with limits after all returns; None if the last did not say."""
         return self.returns[-1].record.least if self.returns else ()
+
+    @property
+    def kept_money(self) -> bool | None:
+        """Whether promotions could keep money back at the last return; None if there was none."""
+        if not self.returns:
+            return None
+        known = self.returns[-1].record.kept_money
+        return self._could_keep_money() if known is None else known
+
+    def _could_keep_money(self) -> bool:
+        """The same of a record of an earlier build, by what is known now."""
+        stated = self.by_lines
+        if self.paid is None or stated is None or stated.is_base:
+            return self.paid is None
+        earlier = [one.outcome for one in self.statements[: self.statements.index(stated)]]
+        before = earlier[-1] if earlier else request_of(self.stored)[1].outcome
+        return dict(stated.returned) == self.returned and paid_by_line(before) is None
 
     @property
     def returned(self) -> dict[str, int]:

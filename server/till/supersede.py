@@ -11,11 +11,20 @@ from rewards.facts import AssetWindow
 from rewards.instrument import is_coupon
 from rewards.journal import Journal
 from rewards.notice import Turned
-from rewards.outcome import Instead, is_plain
+from rewards.outcome import Instead, is_plain, paid_by_line
+from rewards.refund import RefundRefusal, decide_refund
+from rewards.refund_price import Settlement
 from rewards.rewarding import Grant
 from rewards.rounding import floor_div
 from rewards.sale import Outcome
-from rewards.settling import Claim, Comeback, ReturnRecord, claims_of_void, comebacks_of_void
+from rewards.settling import (
+    Claim,
+    Comeback,
+    ReturnRecord,
+    claims_of_void,
+    comebacks_of_void,
+    paid_out_by,
+)
 from rewards.undelivered import instead_of, left_of, post_instead
 from server.till.context import Context
 from server.till.goods_back import RETURN_EXCEPTION, changed, is_change, settle_accounts
@@ -81,16 +90,52 @@ def lower(
         moved = tuple(_with_journal(one, customer, journal) for one in moved)
     turnover = restated(original, outcome, evaluator_of(context))
     changes = [changed(one, None, (), turnover) for one in moved]
-    below = lowering.missing.below
-    text = f"sold below what was answered: {', '.join(below[:10])}"
     return Lowered(
         tuple(one for one in changes if is_change(one)),
         _record(original, claims, comebacks, moved),
         instead,
-        (ExceptionEntry(OUTCOME_DIFFERS, text),) if below else (),
+        _differences(context, original, lowering, outcome),
         windows,
         tuple(one for one in lowering.sold.grants if one.number not in lowering.undone),
     )
+
+
+def _differences(
+    context: Context, original: Original, lowering: Lowering, outcome: Outcome
+) -> tuple[ExceptionEntry, ...]:
+    """What the back office should know: what was sold cheaper, and what nobody pays any more."""
+    texts = []
+    below = lowering.missing.below
+    if below:
+        texts.append(f"sold below what was answered: {', '.join(below[:10])}")
+    short_minor = _paid_short(context, original, outcome)
+    if short_minor:
+        texts.append(f"goods that have all come back were paid {short_minor} too little for them")
+    return tuple([ExceptionEntry(OUTCOME_DIFFERS, one) for one in texts])
+
+
+def _paid_short(context: Context, original: Original, outcome: Outcome) -> int:
+    """What was paid back too little by what is stated now and no refund makes up for, minor units.
+
+    As long as something is left of the receipt, the next refund pays it.
+    """
+    if not original.returns or not original.gone_with({}):
+        return 0
+    decided = decide_refund(
+        original.rules,
+        original.sale,
+        original.facts,
+        original.returned_after_each,
+        {},
+        evaluator_of(context),
+        paid_by_line(outcome),
+        may_refuse=False,
+        settled=Settlement(outcome, outcome),
+        paid_out=paid_out_by(original.return_records, is_plain(outcome)),
+        least=original.least,
+    )
+    assert not isinstance(decided, RefundRefusal), "nothing more comes back"
+    return decided.pay_back_minor
 
 
 def noted(context: Context, original: Original, outcome: Outcome) -> tuple[AccountChange, ...]:

@@ -174,6 +174,7 @@ def _uses_back(context: Context, original: Original) -> UsesBack:
     decided = decide_refund(
         original.rules, original.sale, original.facts, earlier, rest, evaluate,
         original.paid, may_refuse=False, settled=original.settlement, least=original.least,
+        kept_money=original.kept_money,
     )  # fmt: skip
     assert not isinstance(decided, RefundRefusal), "what is left can come back"
     customer = original.customer

@@ -27,6 +27,7 @@ from server.clock import set_offset, system_clock
 from server.store.audit import audit_ledger
 from server.store.database import Database
 from server.store.leases import BudgetLeases
+from tests.forwarding import AS_ANSWERED, OTHER, PLAIN, forward_request
 from tests.serving import (
     CHAIN,
     ServerProcess,
@@ -493,6 +494,60 @@ def test_a_void_gives_back_what_refunds_have_waived(
     assert shop.query(uses) == shop.query(budget) == [(0,)]
     assert shop.query("select sum(times) from promotion_use") == [(0,)]
     assert shop.query("select sum(times) from budget_use") == [(0,)]
+
+
+@pytest.mark.parametrize("is_live_other", [True, False], ids=["other, as answered", "the reverse"])
+def test_a_statement_between_two_returns_leaves_limits_as_they_are_used(
+    shop: Shop, is_live_other: bool
+) -> None:
+    """Three of 90 with a third off: what came back before is judged by what was known then."""
+    made = three_for_two(shop)
+    other = receipt_pb2.Outcome(kind=OTHER, number=1)
+    other.lines.add(line_id="1", amount_minor=180)
+    lives: Any = {"closed": True, "outcome": other} if is_live_other else {}
+    request = pb.CheckoutRequest(receipt_key=receipt_key(1), sale=made, **lives)
+    assert off_of(shop.tills[0].Checkout(request)) == 90
+    statements: tuple[tuple[Any, int, Any], ...] = ((AS_ANSWERED, 2, None),)
+    if not is_live_other:
+        statements = ((OTHER, 2, {"1": 180}), (AS_ANSWERED, 3, None))
+    for number, (kind, stated, lines) in enumerate(statements, start=10):
+        refund(shop, number, "1")
+        shop.tills[1].Forward(forward_request(1, made, kind, stated, lines))
+    refund(shop, 20, "1", 3_000 - 1_000 * len(statements))
+    nothing_is_used(shop)
+
+
+@pytest.mark.parametrize("fields", [7, 8])
+def test_returns_that_an_earlier_build_has_recorded_give_back_what_was_used(
+    shop: Shop, fields: int
+) -> None:
+    """Its records do not say whether money could be kept back: that is seen by what is known."""
+    made = three_for_two(shop)
+    shop.tills[0].Checkout(pb.CheckoutRequest(receipt_key=receipt_key(1), sale=made))
+    refund(shop, 10, "1")
+    [(record,)] = shop.query("select content from receipt_refund")
+    older = msgspec.msgpack.encode(msgspec.msgpack.decode(record)[:fields])
+    shop.query("update receipt_refund set content = $1", older)
+    shop.tills[1].Forward(forward_request(1, made, PLAIN))
+    refund(shop, 20, "1", 2_000)
+    nothing_is_used(shop)
+
+
+def three_for_two(shop: Shop) -> Any:
+    """A sale of three pieces of 90 with a third off, kept back of a first return."""
+    limits: dict[str, Any] = {"total_minor": 10**6, "customer_minor": 10**6}
+    sets = promotion({"code": "cheapest_free", "set_count": 3}, **limits)
+    shop.publish({**sets, "policy": {"refund": "claw_back"}})
+    made = sale("card1", lines=1, price_minor=90)
+    made.lines[0].quantity_milli, made.lines[0].amount_minor = 3_000, 270
+    return with_totals(made)
+
+
+def nothing_is_used(shop: Shop) -> None:
+    """All that limits counted has come back, and no more."""
+    uses = "select sum(times)::int, sum(amount_minor)::int from promotion_use"
+    assert shop.query(uses) == [(0, 0)]
+    assert shop.query("select sum(amount_minor)::int from budget_use") == [(0,)]
 
 
 def test_budgets_can_be_read(shop: Shop) -> None:

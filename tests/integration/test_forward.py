@@ -20,7 +20,9 @@ from tests.forwarding import (
     SUPERSEDED,
     UNKNOWN,
     Link,
+    forward_refund,
     forward_request,
+    forward_void,
 )
 from tests.refunding import basket
 from tests.serving import receipt_key
@@ -110,6 +112,22 @@ def test_only_a_higher_number_supersedes(link: Link) -> None:
     assert [one.outcome.number for one in statements] == [3, 4, 5, 6, 6, 7]
 
 
+def test_a_till_that_does_not_know_hides_nothing_that_it_knew(link: Link) -> None:
+    """UNKNOWN overtakes PLAIN on the way: the sale counts, and what it is stated to be later."""
+    card = link.card()
+    made = basket(*BASKET, card=card)
+    link.forward(1, made, UNKNOWN, stated=3)
+    assert link.balances(card) == {}
+    assert link.forward(1, made, PLAIN, stated=2).state == SUPERSEDED
+    owned = link.balances(card)
+    assert owned == {"points": DISCOUNTED_POINTS + 1_000, "later": 2_000}
+    for kind, stated, state in ((UNKNOWN, 3, RECORDED), (NOT_SOLD, 1, SETTLED)):
+        assert link.forward(1, made, kind, stated=stated).state == state
+        assert link.balances(card) == owned
+    assert link.forward(1, made, NOT_SOLD, stated=4).state == SUPERSEDED
+    assert link.balances(card) == {}
+
+
 def test_a_fact_whose_live_answer_was_lost_is_told_once(link: Link) -> None:
     """It comes again by the spool, with the same number; nothing moves by it."""
     made = basket(*BASKET, card=link.card())
@@ -169,6 +187,30 @@ def test_another_sale_under_a_known_key_is_kept_apart(link: Link) -> None:
     link.forward(2, basket(*BASKET), PLAIN)
     for number in (1, 2):
         answer = link.forward(number, basket(("sku1", 2, 10_000)), PLAIN, stated=2)
+        assert (answer.state, answer.reason) == (QUARANTINED, "KEY_CONFLICT")
+
+
+def test_a_number_that_has_stated_something_else_is_kept_apart(link: Link) -> None:
+    """Whoever sends it is told, and nothing of it counts; the same once more gets its answer."""
+    card = link.card()
+    made = basket(*BASKET, card=card)
+    link.sell(1, made)
+    lines = {"sku1": 9_500}
+    link.forward(1, made, OTHER, lines=lines)
+    owned = link.balances(card)
+    others: list[tuple[Any, Any]] = [(PLAIN, None), (NOT_SOLD, None), (OTHER, {"sku1": 9_600})]
+    for kind, stated in others:
+        answer = link.forward(1, made, kind, lines=stated)
+        assert (answer.state, answer.reason) == (QUARANTINED, "KEY_CONFLICT")
+    assert link.forward(1, made, OTHER, lines=lines).state == SUPERSEDED
+    assert link.balances(card) == owned
+    refund = forward_refund(link.n(2), link.n(1), {"sku1": 1_000})
+    assert link.tills[0].Forward(refund).state == RECORDED
+    assert link.tills[0].Forward(forward_void(link.n(1), kind=NOT_SOLD)).state == RECORDED
+    void = forward_void(link.n(1))
+    refund.outcome.kind = NOT_SOLD
+    for request in (refund, void):
+        answer = link.tills[1].Forward(request)
         assert (answer.state, answer.reason) == (QUARANTINED, "KEY_CONFLICT")
 
 

@@ -163,6 +163,28 @@ def test_a_promotion_that_costs_and_was_not_given(link: Link) -> None:
     assert link.balances(card) == {"points": 500, "bonus": 500}
 
 
+def test_what_no_discount_was_given_for_is_not_charged_by_a_sale_nobody_knew(link: Link) -> None:
+    """At other prices as at the plain one: a coupon and points for what the till did not give."""
+    code = f"code-{link.n(0)}"
+    coupon = bo.ImportedCoupon(code=code)
+    request = bo.ImportCouponsRequest(chain_id=CHAIN, series_code="half", coupons=[coupon])
+    link.office.ImportCoupons(request)
+    card = link.card()
+    link.sell(90, basket(("sku9", 1, 10_000), card=card, triggers=["bonus"]))
+    made = basket(("sku5", 1, 10_000), ("sku6", 1, 10_000), ("sku1", 1, 10_000), card=card)
+    made.header.coupon_codes.append(code)
+    assert link.forward(1, made, OTHER, lines={"sku1": 9_000}).state == RECORDED
+    assert link.balances(card) == {"points": 500 + earned_plain(29_000), "bonus": 500}
+    assert link.forward(2, made, OTHER, lines={"sku5": 9_500, "sku6": 9_900}).state == RECORDED
+    used = 500 + earned_plain(29_000) + earned_plain(27_000) + 500 + 900 + 1_000
+    assert link.balances(card) == {"points": used}
+    again = link.sell(3, made)
+    assert again.answer.lines.totals.amount_minor == 29_000, "coupon and bonus were used"
+    for number in (2, 1):
+        link.void(number)
+    assert link.balances(card) == {"points": 500 + earned_plain(29_000), "bonus": 500}
+
+
 def carded(made: Any, code: str, amount_minor: int) -> Any:
     """The sale with a tender of a gift card."""
     made.tenders.add(
@@ -238,6 +260,77 @@ def test_what_had_come_back_on_a_card_that_paid_nothing_comes_back_in_money(link
     assert left_on(link, code) == 50_000
 
 
+def by_bonus(made: Any, amount_minor: int) -> Any:
+    """The sale with a tender of bonus."""
+    made.tenders.add(
+        kind=receipt_pb2.TENDER_KIND_POINTS,
+        state=receipt_pb2.TENDER_STATE_PAID,
+        amount_minor=amount_minor,
+        asset_code="bonus",
+    )
+    return made
+
+
+def test_what_came_back_in_one_asset_is_not_held_against_the_other(link: Link) -> None:
+    """Points and bonus paid, says the answer; points did not, says the till after a return."""
+    card = link.card()
+    link.sell(90, basket(ONE, card=card, triggers=["bonus"]))
+    made = by_bonus(basket(("sku9", 2, 10_000), card=card), 4_000)
+    basket_id = link.n(1).to_bytes(16, "big")
+    link.sell(1, made, basket_id=basket_id, token=quoted(link, made, 3_000, basket_id).token)
+    early = link.refund(2, 1, {"sku9": 1_000})
+    assert (early.amount_minor, early.by_points_minor) == (6_500, 3_500)
+    link.forward(1, made, OTHER, lines={"sku9": 20_000})
+    back = link.refund(3, 1, {"sku9": 1_000})
+    assert (back.amount_minor, back.by_points_minor) == (9_500, 2_000)
+    assert link.balances(card) == {"points": 5_000, "bonus": 5_000}
+
+
+@pytest.mark.parametrize(("kind", "paid_minor"), [(AS_ANSWERED, 20_000), (OTHER, 19_000)])
+@pytest.mark.parametrize("is_early", [True, False], ids=["one came back before", "after"])
+def test_points_that_a_statement_gave_back_are_not_paid_with_the_goods_as_well(
+    link: Link, is_early: bool, kind: Any, paid_minor: int
+) -> None:
+    """4,000 bonus were a tender; the till says that they paid nothing, and later that they did."""
+    card = link.card()
+    link.sell(90, basket(("sku9", 1, 80_000), card=card, triggers=["bonus"]))
+    made = basket(("sku9", 2, 10_000), card=card)
+    link.sell(1, by_bonus(made, 4_000))
+    assert link.balances(card).get("bonus", 0) == 0
+    back = [link.refund(2, 1, {"sku9": 1_000})] if is_early else []
+    link.forward(1, made, PLAIN)
+    back += [] if is_early else [link.refund(2, 1, {"sku9": 1_000})]
+    assert link.balances(card)["bonus"] == 4_000
+    lines = {"sku9": paid_minor} if kind == OTHER else None
+    assert link.forward(1, made, kind, stated=2, lines=lines).state == SUPERSEDED
+    back.append(link.refund(3, 1, {"sku9": 1_000}))
+    assert sum(one.amount_minor for one in back) == paid_minor - 4_000
+    assert sum(one.by_points_minor for one in back) == 4_000
+    assert link.balances(card) == {"points": 4_000, "bonus": 4_000}
+
+
+@pytest.mark.parametrize("is_early", [True, False], ids=["one came back before", "after"])
+def test_what_a_statement_put_on_a_card_is_not_paid_with_the_goods_as_well(
+    link: Link, is_early: bool
+) -> None:
+    """The card paid nothing, says the till, and later that it did: its money is on it once."""
+    code = f"gift-{link.n(0)}"
+    link.sell(1, card_sale(code, 50_000))
+    made = carded(basket(("sku1", 3, 10_000), card=link.card()), code, 15_000)
+    link.sell(2, made)
+    back = [link.refund(3, 2, {"sku1": 1_000})] if is_early else []
+    link.forward(2, made, PLAIN)
+    back += [] if is_early else [link.refund(3, 2, {"sku1": 1_000})]
+    assert left_on(link, code) == 50_000
+    link.forward(2, made, AS_ANSWERED, stated=2)
+    back += [link.refund(number, 2, {"sku1": 1_000}) for number in (4, 5)]
+    assert sum(one.amount_minor for one in back) == 27_000 - 15_000
+    assert sum(one.by_gift_cards_minor for one in back) == 15_000
+    assert left_on(link, code) == 50_000
+    link.void(2)
+    assert left_on(link, code) == 50_000
+
+
 @pytest.mark.parametrize("was_live", [True, False], ids=["answer lost", "never arrived"])
 def test_a_refund_takes_the_share_of_what_was_given_instead(link: Link, was_live: bool) -> None:
     """Two of four pieces come back in two refunds: half of what stood for the discount goes."""
@@ -284,6 +377,30 @@ def test_what_goods_were_paid_short_before_the_statement_is_paid_with_the_next(l
         -1_000,
     )
     assert link.refund(4, 1, {"sku1": 2_000}).amount_minor == 20_000
+
+
+@pytest.mark.parametrize(("kind", "short_minor"), [(PLAIN, 2_000), (OTHER, 500), (OTHER, 0)])
+def test_what_all_goods_were_paid_short_before_the_statement_is_told_to_the_chain(
+    link: Link, kind: Any, short_minor: int
+) -> None:
+    """Nothing is left that a refund could pay it with."""
+    card = link.card()
+    made = basket(("sku1", 2, 10_000), card=card)
+    link.sell(1, made)
+    paid = [link.refund(number, 1, {"sku1": 1_000}).amount_minor for number in (2, 3)]
+    assert sum(paid) == 18_000
+    known = exceptions(link)
+    lines = {"sku1": 18_000 + short_minor} if kind == OTHER else None
+    assert link.forward(1, made, kind, lines=lines).state == SUPERSEDED
+    told = [f"goods that have all come back were paid {short_minor} too little for them"]
+    assert exceptions(link)[len(known) :] == (told if short_minor else [])
+    assert link.balances(card) == {}
+
+
+def exceptions(link: Link) -> list[str]:
+    """What the chain is told of facts, oldest first."""
+    rows = link.sql("select detail from checkout_exception order by recorded_at_us, ordinal")
+    return [row["detail"] for row in rows]
 
 
 @pytest.mark.parametrize("is_early", [True, False], ids=["one came back before", "all after"])

@@ -49,3 +49,11 @@ def test_all_refunds_together(steps: list[int], asked: list[int], data: st.DataO
         assert back <= spending.amount_minor
         if not any(kept_back):
             assert back == spending.amount_minor
+
+
+def test_what_cards_have_got_too_much_at_other_prices_stays_there() -> None:
+    """A line of 90 of 100 came back on the card; at other prices the first two are 55 in all."""
+    spent = [(-1, Spending("", "gift", ((b"lot", 100),)))]
+    records = [ReturnRecord((), to_cards=((-1, 90),))]
+    cards, rest = card_parts(refund(100, 10, 55), PointsPart(0, 0), spent, records)
+    assert (cards, rest.money_minor) == ((), 0)

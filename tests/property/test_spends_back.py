@@ -5,7 +5,7 @@ most that one of them alone would have paid, and in money no more than in all le
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from rewards.allocate import allocate
 from rewards.benefit import CheapestFree, PercentOff, ReceiptDiscount
 from rewards.evaluate import Evaluation, evaluate
-from rewards.facts import Facts
+from rewards.facts import Facts, Quota
 from rewards.ledger import Holdings, OwnedLot
-from rewards.program import Policy, SpendRule
+from rewards.program import Limits, Policy, SpendRule
 from rewards.refund import Refund, decide_refund
 from rewards.ruleset import ProgramRules
 from rewards.sale import Sale
@@ -58,19 +58,23 @@ def _rule(draw: st.DrawFn, asset_code: str, mode: Literal["discount", "tender"])
     return SpendRule(asset_code, step_minor, value_minor, mode, share_bp)
 
 
+def quota(promotion_id: str) -> Quota:
+    """What is left of a limit: more than is ever given."""
+    return Quota(promotion_id, -1, -1, 10_000)
+
+
 @st.composite
-def sold(draw: st.DrawFn) -> Bought:
+def sold(draw: st.DrawFn, limits: Limits | None = None) -> Bought:
     """Discounts that may be lost as goods come back, and two assets that paid for a part."""
-    policy = Policy(draw(st.sampled_from(("rewards", "claw_back"))))
+    bound: Any = {} if limits is None else {"limits": limits}
+    bound["policy"] = Policy(draw(st.sampled_from(("rewards", "claw_back"))))
     froms = draw(st.tuples(st.integers(0, 400), st.integers(0, 400)))
     off = ReceiptDiscount(rate_bp=draw(st.integers(500, 6_000)))
     sets = CheapestFree(draw(st.integers(2, 4)))
     rules = make.rules(
-        make.promotion("sets", sets, priority=9, receipt_amount_from_minor=froms[0], policy=policy),
-        make.promotion("half", PercentOff(5_000), priority=5, policy=policy),
-        make.promotion(
-            "off", off, receipt_amount_from_minor=froms[1], stackable=True, policy=policy
-        ),
+        make.promotion("sets", sets, priority=9, receipt_amount_from_minor=froms[0], **bound),
+        make.promotion("half", PercentOff(5_000), priority=5, **bound),
+        make.promotion("off", off, receipt_amount_from_minor=froms[1], stackable=True, **bound),
         assets=(make.asset("points"), make.asset("bonus")),
         spend_rules=(_rule(draw, "points", "discount"), _rule(draw, "bonus", "tender")),
     )
@@ -82,7 +86,8 @@ def sold(draw: st.DrawFn) -> Bought:
     wishes = [Wish(code, draw(st.integers(0, 300))) for code in ("points", "bonus")]
     lots = tuple(OwnedLot(one.asset_code.encode(), one.asset_code, 999, 999) for one in wishes)
     purse = Purse(Holdings(lots), {}, make.NOON_US, b"hold")
-    sale, facts = make.sale(*lines), make.facts()
+    quotas = () if limits is None else tuple([quota(code) for code in ("sets", "half", "off")])
+    sale, facts = make.sale(*lines), make.facts(quotas=quotas)
     asked = [one for one in wishes if one.amount_minor]
 
     def plain(rules: ProgramRules, sale: Sale, facts: Facts) -> Evaluation:

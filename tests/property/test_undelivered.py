@@ -5,14 +5,22 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rewards.allocate import allocate
 from rewards.authored import ProductSet
-from rewards.evaluate import Evaluation
+from rewards.evaluate import Evaluation, evaluate
 from rewards.ledger import OwnedLot
 from rewards.outcome import Instead
-from rewards.program import Policy
+from rewards.program import Cost, Policy
 from rewards.sale import Outcome, OutcomeKind, Sale
 from rewards.settling import GrantedLot, ReturnRecord
-from rewards.undelivered import Undelivered, instead_back, instead_of, left_of, undelivered
+from rewards.undelivered import (
+    Undelivered,
+    instead_back,
+    instead_of,
+    left_of,
+    undelivered,
+    without_price,
+)
 from tests import make
 
 POLICIES: tuple[Any, ...] = ("points", "deferred_discount", "nothing")
@@ -121,3 +129,27 @@ def test_nobody_who_earns_nothing_is_given_anything() -> None:
     for customer in (make.customer(account_id=0), make.customer(state=3)):
         known = make.facts(customer=customer)
         assert instead_of(PROGRAM, known, missing.by_promotion, {}) == ()
+
+
+def test_a_price_is_let_go_where_nothing_else_was_paid_in_the_same_asset() -> None:
+    """Two promotions cost 100 points each; the till has given both, one, or none of them."""
+    rules = make.rules(
+        *(
+            make.percent(1_000, sku, products=ProductSet(skus=(sku,)), cost=Cost("points", 100))
+            for sku in ("a", "b")
+        )
+    )
+    made = make.sale(make.line("a", 1, 1_000, "a"), make.line("b", 1, 1_000, "b"))
+    facts = make.facts(customer=make.customer(balances=(("points", 200),)))
+    for paid, left in (
+        ((900, 900), 200),
+        ((900, 1_000), 200),
+        ((1_000, 999), 200),
+        ((1_000,) * 2, 0),
+    ):
+        sold_as = evaluate(rules, made, facts, allocate)
+        assert len(sold_as.spends) == 2
+        outcome = Outcome(OutcomeKind.OTHER, 1, tuple(zip("ab", paid, strict=True)))
+        less = without_price(rules, made, facts, sold_as, outcome)
+        known = facts if less is None else less
+        assert {**dict(facts.customer.balances), **dict(known.customer.usable)}["points"] == left

@@ -66,12 +66,23 @@ def test_every_statement_after_every_state(before: InForce, plans: tuple[Plan, .
 
 @pytest.mark.parametrize("kind", OutcomeKind)
 def test_only_a_higher_number_counts(kind: OutcomeKind) -> None:
-    for before in OutcomeKind:
+    for before in (A, P, O, N):
         standing = known(before)
         assert plan_of(standing, stated(kind, 1)) == Plan.SETTLED
         assert standing.outcome is not None
         lower = standing._replace(outcome=Outcome(before, 7, ()))
         assert plan_of(lower, stated(kind, 6)) == Plan.SETTLED
+
+
+def test_what_the_till_does_not_know_hides_no_lower_number() -> None:
+    """As if it had come behind it: then it would have counted for nothing."""
+    unknown = known(U)._replace(outcome=Outcome(U, 7, ()))
+    plans = [plan_of(unknown, stated(kind, 6)) for kind in OutcomeKind]
+    assert plans == [Plan.SELL, Plan.SELL, Plan.SELL, Plan.NOTE, Plan.SETTLED]
+    sold = known(P)._replace(outcome=Outcome(P, 6, ()))
+    assert plan_of(sold, stated(U, 7)) == Plan.SETTLED
+    live = InForce(Outcome(U, 7, ()), is_known=True, is_live=True)
+    assert plan_of(live, stated(P, 6)) == Plan.SETTLED, "it was sold live with that number"
 
 
 def test_what_a_live_call_had_said_comes_again() -> None:

@@ -109,7 +109,7 @@ def kept_back_by(records: list[ReturnRecord]) -> int:
     """What returns have paid back less than their printed prices, minor units of money."""
     printed_minor = sum(minor for record in records for _, _, minor in record.lines)
     out = paid_out_by(records)
-    return printed_minor - out.money_minor - out.by_points_minor
+    return printed_minor - out.money_minor - sum(out.by_points.values())
 
 
 def test_money_is_clawed_back_once_over_several_refunds() -> None:
