@@ -172,6 +172,16 @@ class Original(NamedTuple):
         return next((one for one in self.accounts if not one.is_bearer), None)
 
     @property
+    def earned(self) -> tuple[GrantedLot, ...]:
+        """All lots that the sale granted; without those given for discounts that were not."""
+        statement, found = self.by_lines, list[GrantedLot]()
+        given = 0 if statement is None else len(statement.instead)
+        for touched in self.accounts:
+            count = len(touched.granted)
+            found += touched.granted[: count if touched.is_bearer else count - given]
+        return tuple(found)
+
+    @property
     def bearers(self) -> tuple[Touched, ...]:
         """The accounts that coupons and cards open."""
         return tuple(one for one in self.accounts if one.is_bearer)

@@ -17,6 +17,7 @@ from rewards.rounding import floor_div
 from rewards.sale import Outcome
 from rewards.settling import Claim, Comeback, ReturnRecord, claims_of_void, comebacks_of_void
 from rewards.undelivered import instead_of, left_of, post_instead
+from rewards.uses_back import uses_back_of_statement
 from server.till.context import Context
 from server.till.goods_back import RETURN_EXCEPTION, changed, is_change, settle_accounts
 from server.till.lowering import Lowering, lowering_of
@@ -80,7 +81,9 @@ def lower(
         instead = _given_instead(original, customer, lowering, journal, windows)
         moved = tuple(_with_journal(one, customer, journal) for one in moved)
     turnover = restated(original, outcome, evaluator_of(context))
-    changes = [changed(one, None, (), turnover) for one in moved]
+    own = () if customer is None else comebacks[customer.owner.account_ids[0]]
+    uses = uses_back_of_statement(original.counted, claims, own)
+    changes = [changed(one, None, uses, turnover) for one in moved]
     below = lowering.missing.below
     text = f"sold below what was answered: {', '.join(below[:10])}"
     return Lowered(
