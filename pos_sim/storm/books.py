@@ -19,7 +19,8 @@ from loyalty.v1.till_service_pb2 import (
     SettledAsset,
     VoidResponse,
 )
-from pos_sim.storm.gift_cards import card_codes, put_on
+from pos_sim.storm.counts import NEXT, left_of
+from pos_sim.storm.gift_cards import card_codes, given_on, put_on
 from pos_sim.storm.rules import BY_LINES, OWN_COUPONS, SHOWN_COUPONS, instead_of
 from pos_sim.storm.sold import Closed, Sold, changes_of, close, paid_by_cards
 
@@ -57,9 +58,14 @@ class Books:
         self.sold.setdefault(receipt.name, receipt)
         self.count["sold"] += 1
         self.count["spent on"] += len(response.answer.spent)
-        self.cards += [code for code, _ in put_on(receipt.sale) if code not in self.cards]
+        self.note_cards(receipt, response)
         self._check_lines(receipt, response)
         self.note_exchanged(receipt, response)
+
+    def note_cards(self, receipt: Sold, checkout: CheckoutResponse) -> None:
+        """The cards that are sold and the certificates that are given on it can be paid with."""
+        codes = [*put_on(receipt.sale), *given_on(checkout.answer)]
+        self.cards += [code for code, _ in codes if code not in self.cards]
 
     def note_exchanged(self, receipt: Sold, response: CheckoutResponse) -> None:
         """What came of RETURN lines; once, however often the receipt is stated."""
@@ -163,7 +169,7 @@ class Books:
         used, _ = _used(budgets.get(FIRST_ONES, Budget()))
         text = f"{FIRST_ONES}: {len(first_ones)} receipts stand, {used} are used"
         self.hold(len(first_ones) == used, text)
-        later_minor = sum(one.left_of_later() for one in closed)
+        later_minor = sum(left_of(one, NEXT) for one in closed)
         _, used_minor = _used(budgets.get(LATER, Budget()))
         self.hold(later_minor == used_minor, f"{LATER}: {later_minor} stand, {used_minor} are used")
 

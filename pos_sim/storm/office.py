@@ -25,6 +25,7 @@ from loyalty.v1.customer_service_pb2 import (
 from loyalty.v1.customer_service_pb2_grpc import CustomerServiceStub
 from loyalty.v1.ledger_pb2 import (
     ExpireLotsRequest,
+    GetCustomerRequest,
     GetLedgerReportRequest,
     JoinHouseholdRequest,
     LeaveHouseholdRequest,
@@ -102,9 +103,10 @@ class Office:
             elif self._owners.may_join(one) and self._rng.random() < JOIN_SHARE:
                 await self._join(one, other)
             else:
-                await self._merge(one, other)
+                await self.merge(one, other)
 
-    async def _merge(self, loser: str, winner: str) -> None:
+    async def merge(self, loser: str, winner: str) -> None:
+        """Move all that the account of one customer has to that of another."""
         request = MergeAccountsRequest(
             merge_id=self._move_id(),
             chain_id=self._chain_id,
@@ -184,6 +186,16 @@ class Office:
             )
         )
         return {one.promotion_id: one for one in answer.budgets}
+
+    async def purchases_of(self, customer: str) -> int:
+        """How many purchases a customer's account counts."""
+        request = GetCustomerRequest(chain_id=self._chain_id, customer=_named(customer))
+        answer = await self._insist(
+            lambda channel: BackOfficeServiceStub(channel).GetCustomer(
+                request, timeout=CALL_TIMEOUT_S
+            )
+        )
+        return answer.purchases
 
     async def owned_by(self, customer: str) -> Owned:
         """What a customer has, and what has expired according to their statement."""

@@ -23,6 +23,7 @@ from pos_sim.storm.world import ANONYMOUS_SHARE, draw_basket
 RESERVE_SHARE = 0.5
 RESERVE_LIMITS_SHARE = 0.3
 BEANS_SHARE = 0.3
+CERTIFICATE_SHARE = 0.2
 NO_ORIGINAL_SHARE = 0.1
 SPEND_MAX_MINOR = 40_000
 
@@ -70,6 +71,9 @@ def open_receipt(desk: Desk, customers: list[str]) -> Open:
     payment = draw_payment(rng, desk.books.cards)
     if payment is None and rng.random() < SALE_SHARE:
         sell_card(rng, sale, f"CARD-{index}", desk.books.cards)
+    elif rng.random() < CERTIFICATE_SHARE:
+        # Never beside a card that is sold: of what is taken back no answer says off which.
+        sale.header.manual_triggers.append(rng.choice(("present", "present-brief")))
     return Open(
         f"{desk.name}/{index + 1}",
         customer,

@@ -52,12 +52,15 @@ class Reckoning:
         self._clients = clients
         self._now_us = now_us
 
-    async def reckon(self, place: Place, run: Run) -> None:
+    async def reckon(self, place: Place, run: Run) -> list[Closed]:
         """Ask for everything, and hold it to the books.
 
         Args:
             place: a till.
             run: names its question.
+
+        Returns:
+            All receipts, as they stand in the end.
         """
         await self._note_forwarded()
         finals = await self._receipts([one.key for one in self._books.sold.values()])
@@ -69,6 +72,7 @@ class Reckoning:
         self._books.check_limits(closed, await self._office.budgets())
         self._books.check_coupons(closed)
         await self._check_cards(closed, place, run)
+        return closed
 
     async def _note_forwarded(self) -> None:
         """What came of refunds and voids that were forwarded; some waited for their sale."""
@@ -111,7 +115,9 @@ class Reckoning:
     async def _check_cards(self, closed: list[Closed], place: Place, run: Run) -> None:
         """Ask what is on gift cards, and hold it to what was put on them and paid with them."""
         due, most = Counter(dict.fromkeys(card_codes(), CARD_MINOR)), Counter[str]()
+        lapsed: set[str] = set()
         for one in closed:
+            lapsed |= one.lapsed_codes(self._now_us)
             due.update(one.on_cards())
             most.update(one.slack_on_cards())
         codes = sorted(due)
@@ -128,7 +134,9 @@ class Reckoning:
             self._books.hold(not held, f"cards {held} are held in the end")
         for code in codes:
             text = f"card {code}: {due[code]} are due, the server says {there[code]}"
-            self._books.hold(0 <= there[code] - due[code] <= most[code], text)
+            least = 0 if code in lapsed else due[code]
+            self._books.hold(max(0, least) <= there[code] <= due[code] + most[code], text)
+        self._books.count["certificates expired"] = len(lapsed)
 
 
 def _is_settled(forwarded: Forwarded, final: GetReceiptResponse | None) -> bool:

@@ -157,6 +157,8 @@ def _price(promotion_id: str) -> Counter[str]:
 def given_by(reward: Reward) -> Counter[str]:
     """What a reward is, by asset."""
     found: Counter[str] = Counter()
+    if reward.kind == RewardKind.REWARD_KIND_GIFT_CERTIFICATE:
+        return found  # whoever shows its code owns it
     if reward.kind == RewardKind.REWARD_KIND_COUPON:
         found[f"coupon.{reward.detail_code}"] = reward.count
     elif reward.asset_code:

@@ -24,6 +24,7 @@ from pos_sim.storm.desk import Desk
 from pos_sim.storm.faults import HOUR_US, Faults
 from pos_sim.storm.office import Office
 from pos_sim.storm.owners import Owners
+from pos_sim.storm.probing import Asking, Probe
 from pos_sim.storm.reckoning import Reckoning
 from pos_sim.storm.world import (
     CHAIN_ID,
@@ -98,7 +99,10 @@ async def run_storm(console: Console, plan: StormPlan, data_dir: Path) -> list[s
             faults.move_clock(HOUR_US)
             await office.expire()
             place = Place(CHAIN_ID, CURRENCY_CODE, world.tills[0])
-            await Reckoning(books, owners, office, clients, faults.now_us()).reckon(place, plan.run)
+            reckoning = Reckoning(books, owners, office, clients, faults.now_us())
+            closed = await reckoning.reckon(place, plan.run)
+            probe = Probe(books, owners, office, Asking(place, clients[0], targets, data_dir))
+            await probe.check(closed, faults.now_us())
         audit = await audit_ledger(targets[0])
         if not audit.balanced:
             books.problems += ["the ledger is not balanced", *audit.problems]

@@ -1,0 +1,100 @@
+"""What a receipt counts on its customer's account: a purchase, turnover, and uses of limits.
+
+By the words of the wallet program, the contract and what was answered; knows no code of the server.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from loyalty.v1.receipt_pb2 import LineKind
+from pos_sim.storm.rules import BY_LINES, paid_by, prices_back, taken_of
+from pos_sim.storm.sold import Closed
+from pos_sim.storm.world import STORES
+
+NEXT = "next"
+STARS = "stars"
+SEEDS = "seeds"
+MOST_MINOR = {STARS: 30_000, SEEDS: 60, NEXT: 20_000}
+"""What a customer gets of each for ever; of NEXT, what they may spend of it."""
+SALT = "salt-25"
+SALT_MOST_MINOR = 20_000
+ZONES = {store_id: ZoneInfo(zone) for store_id, _, zone in STORES}
+
+
+def is_counted(closed: Closed) -> bool:
+    """Whether it counts for a customer, and was not undone; nor has all of it come back."""
+    return closed.stands and bool(closed.sold.customer)
+
+
+def turnover_of(closed: Closed) -> int:
+    """What was paid for the goods of it that have not come back, minor units of money."""
+    sold = closed.sold
+    if not is_counted(closed):
+        return 0
+    paid = {one.line_id: one.amount_minor for one in closed.answer.lines.lines}
+    if closed.took.kind in BY_LINES:
+        paid = paid_by(sold.sale, closed.took)
+    found_minor = 0
+    for line in sold.sale.lines:
+        if line.line_id in sold.sold_milli and line.kind == LineKind.LINE_KIND_GOODS:
+            minor, back_milli = paid[line.line_id], sold.returned_milli[line.line_id]
+            gone_minor, _ = divmod(minor * back_milli, line.quantity_milli)
+            found_minor += minor - gone_minor
+    return found_minor
+
+
+def day_of(closed: Closed) -> int:
+    """The day of its store on which it was decided, as a proleptic ordinal."""
+    at = datetime.fromtimestamp(closed.answer.evaluated_at_us / 1_000_000, UTC)
+    return at.astimezone(ZONES[closed.sold.key.store_id]).date().toordinal()
+
+
+def turnover_since(day: int) -> Callable[[Closed], int]:
+    """The same of receipts that were decided on a local day, or later."""
+    return lambda one: turnover_of(one) if day_of(one) >= day else 0
+
+
+def left_of(closed: Closed, asset_code: str) -> int:
+    """What is left of what a receipt has earned of an asset, minor units; waived is not left."""
+    if not closed.counts:
+        return 0
+    rewards = closed.answer.rewards.rewards
+    left_minor = sum(one.amount_minor for one in rewards if one.asset_code == asset_code)
+    for one in closed.settled:
+        if one.asset_code == asset_code:
+            left_minor -= one.taken_back_minor + one.owed_minor + one.waived_minor
+    return left_minor
+
+
+def spent_of(closed: Closed, asset_code: str) -> int:
+    """What a receipt has spent of an asset, and has not come back, minor units."""
+    if not closed.counts:
+        return 0
+    spent_minor = taken_of(closed.answer)[asset_code] - prices_back(closed.missed)[asset_code]
+    for one in closed.settled:
+        spent_minor -= one.given_back_minor if one.asset_code == asset_code else 0
+    return spent_minor
+
+
+def salt_of(closed: Closed) -> tuple[int, int]:
+    """The least and the most that counts of the discount on salt, minor units of money."""
+    if not closed.stands:
+        return 0, 0
+    least_minor = most_minor = 0
+    for line in closed.answer.lines.lines:
+        off = [one.amount_minor for one in line.adjustments if one.promotion_id == SALT]
+        most_minor -= sum(off)
+        if not closed.sold.returned_milli[line.line_id]:
+            least_minor -= sum(off)
+    return least_minor, most_minor
+
+
+def by_customer(closed: Iterable[Closed], amount: Callable[[Closed], int]) -> Counter[str]:
+    """Add up an amount of receipts by their customer; of those of nobody nothing."""
+    found: Counter[str] = Counter()
+    for one in closed:
+        if one.sold.customer:
+            found[one.sold.customer] += amount(one)
+    return found
