@@ -14,10 +14,13 @@ from pos_sim.storm.sold import Closed
 from pos_sim.storm.world import STORES
 
 NEXT = "next"
-STARS = "stars"
+STARS, SUNS, MOONS = "stars", "suns", "moons"
 SEEDS = "seeds"
 MOST_MINOR = {STARS: 30_000, SEEDS: 60, NEXT: 20_000}
 """What a customer gets of each for ever; of NEXT, what they may spend of it."""
+SUNS_MOST_MINOR = 10_000
+"""Of a customer's day."""
+DAILY = "daily"
 SALT = "salt-25"
 SALT_MOST_MINOR = 20_000
 ZONES = {store_id: ZoneInfo(zone) for store_id, _, zone in STORES}
@@ -51,9 +54,9 @@ def day_of(closed: Closed) -> int:
     return at.astimezone(ZONES[closed.sold.key.store_id]).date().toordinal()
 
 
-def turnover_since(day: int) -> Callable[[Closed], int]:
-    """The same of receipts that were decided on a local day, or later."""
-    return lambda one: turnover_of(one) if day_of(one) >= day else 0
+def turnover_within(since: int, today: int) -> Callable[[Closed], int]:
+    """The same of receipts of some local days, both included; elsewhere it may be tomorrow."""
+    return lambda one: turnover_of(one) if since <= day_of(one) <= today else 0
 
 
 def left_of(closed: Closed, asset_code: str) -> int:
@@ -68,11 +71,18 @@ def left_of(closed: Closed, asset_code: str) -> int:
     return left_minor
 
 
+def fired(closed: Closed, promotion_id: str) -> bool:
+    """Whether a promotion gave a reward."""
+    return any(one.promotion_id == promotion_id for one in closed.answer.rewards.rewards)
+
+
 def spent_of(closed: Closed, asset_code: str) -> int:
     """What a receipt has spent of an asset, and has not come back, minor units."""
     if not closed.counts:
         return 0
     spent_minor = taken_of(closed.answer)[asset_code] - prices_back(closed.missed)[asset_code]
+    if closed.after_returns:
+        spent_minor += closed.back_already()[asset_code]
     for one in closed.settled:
         spent_minor -= one.given_back_minor if one.asset_code == asset_code else 0
     return spent_minor

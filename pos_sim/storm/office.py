@@ -36,6 +36,7 @@ from pos_sim.refusal import LinkLostError, RefusedError, read_error
 from pos_sim.run import Run
 from pos_sim.statement import read_statement
 from pos_sim.storm.owners import Owned, Owners
+from pos_sim.storm.rules import DRAWS
 from pos_sim.storm.world import COUPON_SERIES, coupon_codes
 
 CALL_TIMEOUT_S = 20.0
@@ -177,15 +178,15 @@ class Office:
         )
         return Counter({one.asset_code: one.breakage_minor for one in answer.assets})
 
-    async def budgets(self) -> dict[str, Budget]:
-        """What is used of limits over many receipts, by promotion; each has one."""
+    async def budgets(self) -> dict[tuple[str, str, str], Budget]:
+        """What is used of limits over many receipts, by promotion, store and period."""
         request = ListBudgetsRequest(chain_id=self._chain_id, page_size=1_000)
         answer = await self._insist(
             lambda channel: BackOfficeServiceStub(channel).ListBudgets(
                 request, timeout=CALL_TIMEOUT_S
             )
         )
-        return {one.promotion_id: one for one in answer.budgets}
+        return {(one.promotion_id, one.store_id, one.period): one for one in answer.budgets}
 
     async def purchases_of(self, customer: str) -> int:
         """How many purchases a customer's account counts."""
@@ -209,13 +210,15 @@ class Office:
             return await read_statement(channel, self._chain_id, customer), balance
 
         entries, balance = await self._insist(read)
-        expired: Counter[str] = Counter()
+        expired, drawn = Counter[str](), Counter[str]()
         for entry in entries:
             if entry.kind == EntryKind.ENTRY_KIND_EXPIRY:
                 expired[entry.asset_code] -= entry.amount_minor
+            if entry.asset_code.startswith(DRAWS):  # no balance shows these
+                drawn[entry.asset_code] += entry.amount_minor
         amounts = {one.asset_code: one.amount_minor for one in balance.positions}
         held = {one.asset_code: one.held_minor for one in balance.positions}
-        return Owned(Counter(amounts), expired, Counter(held))
+        return Owned(Counter({**amounts, **drawn}), expired, Counter(held))
 
     async def _insist(self, call: _Call[_A]) -> _A:
         """Ask one server after the other until one answers."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from loyalty.v1.answer_pb2 import Answer
-from loyalty.v1.receipt_pb2 import LineKind, QuantityUnit
+from loyalty.v1.receipt_pb2 import LineKind, QuantityUnit, Sale
 from loyalty.v1.till_service_pb2 import QuoteRequest
 from pos_sim.back_office import wait_until_loaded
 from pos_sim.demo import LOADED_S_MAX
@@ -24,11 +24,12 @@ from pos_sim.storm.counts import (
     STARS,
     ZONES,
     by_customer,
+    day_of,
     is_counted,
     left_of,
     salt_of,
     spent_of,
-    turnover_since,
+    turnover_within,
 )
 from pos_sim.storm.ladder import AMOUNT, RECEIPTS, draw_of, write_ladder
 from pos_sim.storm.office import Office
@@ -41,8 +42,11 @@ from pos_sim.workload import Basket, Item
 
 WINDOWS_DAYS = (2, 5, 1_100)
 """Local days, today included, over which turnover is asked for; the last has all of the storm."""
-MUCH = (("cheese", 50_000, 89_990), ("salt", 100_000, 4_120))
-"""So much that every limit cuts: sku, thousandths, price of a unit in minor units."""
+MUCH = (
+    ("cheese", 50_000, 89_990, QuantityUnit.QUANTITY_UNIT_KILOGRAM),
+    ("salt", 100_000, 4_120, QuantityUnit.QUANTITY_UNIT_PIECE),
+)
+"""Sku, thousandths, price of a unit in minor units, unit."""
 
 
 class Asking(Struct, frozen=True):
@@ -59,10 +63,10 @@ class Probe:
 
     def __init__(self, books: Books, owners: Owners, office: Office, asking: Asking) -> None:
         """Get ready; problems are added to the books."""
-        self._books = books
-        self._owners = owners
+        self.books = books
+        self.owners = owners
         self._office = office
-        self._asking = asking
+        self.asking = asking
 
     async def check(self, closed: list[Closed], now_us: int) -> None:
         """Ask for purchases, limits and turnover of everybody.
@@ -71,21 +75,23 @@ class Probe:
             closed: all receipts.
             now_us: the servers' clock, UTC microseconds.
         """
-        groups = self._owners.groups()
+        groups = self.owners.groups()
         for first, *others in groups:
             for other in others:
-                if not self._owners.share(other, first):
+                if not self.owners.share(other, first):
                     await self._office.merge(other, first)
         due = {one[0]: one for one in groups}
         await self._check_purchases(closed, due)
         await self._check_limits(closed, due)
         today = datetime.fromtimestamp(now_us / 1_000_000, UTC)
-        zone = ZONES[self._asking.place.till.store_id]
+        zone = ZONES[self.asking.place.till.store_id]
         day = today.astimezone(zone).date().toordinal()
         for days in WINDOWS_DAYS:
-            amounts = by_customer(closed, turnover_since(day - days + 1))
+            amounts = by_customer(closed, turnover_within(day - days + 1, day))
             await self._check_turnover(_by_group(amounts, due), AMOUNT, days)
-        receipts = _by_group(by_customer(closed, is_counted), due)
+        receipts = _by_group(
+            by_customer(closed, lambda one: is_counted(one) and day_of(one) <= day), due
+        )
         await self._check_turnover(receipts, RECEIPTS, WINDOWS_DAYS[-1])
 
     async def _check_purchases(self, closed: list[Closed], groups: dict[str, list[str]]) -> None:
@@ -123,11 +129,11 @@ class Probe:
             self._hold(lows <= there <= highs, customer, SALT, lows, there)
 
     async def _check_turnover(self, due: Counter[str], asked: str, days: int) -> None:
-        path = self._asking.folder.with_name(f"{self._asking.folder.name}.ladder.toml")
+        path = self.asking.folder.with_name(f"{self.asking.folder.name}.ladder.toml")
         path.write_text(write_ladder(due.values(), asked, days))
-        await publish(path, self._asking.targets[0])
-        for target in self._asking.targets:
-            self._books.hold(await wait_until_loaded(target, LOADED_S_MAX), "no ladder in force")
+        await publish(path, self.asking.targets[0])
+        for target in self.asking.targets:
+            self.books.hold(await wait_until_loaded(target, LOADED_S_MAX), "no ladder in force")
         for customer, step in due.items():
             answer = await self._ask(customer)
             found = [one.detail_code for one in answer.rewards.rewards]
@@ -136,32 +142,26 @@ class Probe:
             self._hold(steps == wanted, customer, f"{asked} of {days} days", wanted, steps)
 
     def _hold(self, holds: bool, customer: str, what: str, due: object, there: object) -> None:
-        self._books.hold(holds, f"{customer}: {due} of {what} are due, the server says {there}")
+        self.books.hold(holds, f"{customer}: {due} of {what} are due, the server says {there}")
 
     async def _ask(self, customer: str) -> Answer:
         """What a large basket would get; nothing is held."""
-        piece, kilogram = QuantityUnit.QUANTITY_UNIT_PIECE, QuantityUnit.QUANTITY_UNIT_KILOGRAM
+        request = QuoteRequest(basket_id=bytes(16), sale=self.much(customer))
+        return (await self.asking.client.quote(request)).answer
+
+    def much(self, customer: str) -> Sale:
+        """A sale that is so large that every limit cuts."""
+        goods = LineKind.LINE_KIND_GOODS
         basket = Basket(
             index=0,
-            items=tuple(
-                Item(
-                    sku,
-                    milli,
-                    minor,
-                    kilogram if sku == "cheese" else piece,
-                    LineKind.LINE_KIND_GOODS,
-                )
-                for sku, milli, minor in MUCH
-            ),
+            items=tuple(Item(sku, milli, minor, unit, goods) for sku, milli, minor, unit in MUCH),
             opened_at_us=1,
             utc_offset_minutes=0,
             business_date="end",
             customer_number=customer,
             given=card_of(customer),
         )
-        sale = write_sale(self._asking.place, basket)
-        request = QuoteRequest(basket_id=bytes(16), sale=sale)
-        return (await self._asking.client.quote(request)).answer
+        return write_sale(self.asking.place, basket)
 
 
 def _left(asset_code: str) -> Callable[[Closed], int]:

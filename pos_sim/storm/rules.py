@@ -20,6 +20,7 @@ COSTS = {"for-beans": ("beans", 5)}
 OWN_COUPONS = {"again": "coupon.again"}
 """Promotions that a customer's own coupon lets fire, and uses it up."""
 SHOWN_COUPONS = frozenset({"welcome-coupon"})
+DRAWS = "draw."
 OFFLINE = {"from-1000": "sorry", "bread-15": ""}
 """In what a discount is given that a till could not give; of others in points. Worth the same."""
 
@@ -159,7 +160,9 @@ def given_by(reward: Reward) -> Counter[str]:
     found: Counter[str] = Counter()
     if reward.kind == RewardKind.REWARD_KIND_GIFT_CERTIFICATE:
         return found  # whoever shows its code owns it
-    if reward.kind == RewardKind.REWARD_KIND_COUPON:
+    if reward.kind == RewardKind.REWARD_KIND_DRAW_ENTRY:
+        found[f"{DRAWS}{reward.detail_code}"] = reward.count
+    elif reward.kind == RewardKind.REWARD_KIND_COUPON:
         found[f"coupon.{reward.detail_code}"] = reward.count
     elif reward.asset_code:
         found[reward.asset_code] = reward.amount_minor

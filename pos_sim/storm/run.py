@@ -22,6 +22,7 @@ from pos_sim.storm.actor import Actor
 from pos_sim.storm.books import Books
 from pos_sim.storm.desk import Desk
 from pos_sim.storm.faults import HOUR_US, Faults
+from pos_sim.storm.late_probe import LateProbe
 from pos_sim.storm.office import Office
 from pos_sim.storm.owners import Owners
 from pos_sim.storm.probing import Asking, Probe
@@ -103,6 +104,7 @@ async def run_storm(console: Console, plan: StormPlan, data_dir: Path) -> list[s
             closed = await reckoning.reckon(place, plan.run)
             probe = Probe(books, owners, office, Asking(place, clients[0], targets, data_dir))
             await probe.check(closed, faults.now_us())
+            await LateProbe(probe, plan.run).check(closed, faults.now_us())
         audit = await audit_ledger(targets[0])
         if not audit.balanced:
             books.problems += ["the ledger is not balanced", *audit.problems]

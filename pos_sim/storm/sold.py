@@ -179,10 +179,10 @@ class Closed(Struct):
             # What had come back before is not to be made good: the server says how much is.
             found.subtract(instead_of(self.missed))
             found.update(self.instead())
-            found.subtract(self._back_already())
+            found.subtract(self.back_already())
         return found
 
-    def _back_already(self) -> Counter[str]:
+    def back_already(self) -> Counter[str]:
         """What would come back by the statement, and had come back with goods before it."""
         found, taken = prices_back(self.missed), taken_of(self.answer)
         for refund in self.sold.refunds:
@@ -277,7 +277,7 @@ def close(sold: Sold, final: GetReceiptResponse) -> Closed:
             is_anew = closed.outcome.kind != AS_ANSWERED
             at_us = one.recorded_at_us
             closed = Closed(sold, final, one.outcome, has_returns, at_us, is_anew)
-        elif one.outcome.kind in BY_LINES and took.kind != NOT_SOLD:
+        elif one.outcome.kind not in (NOT_SOLD, UNKNOWN) and took.kind != NOT_SOLD:
             # Nothing is settled any more, once goods have come back; but the till took other money.
             took = one.outcome
         if one.outcome.number != number and _supersedes(took, one.outcome, has_returns):
