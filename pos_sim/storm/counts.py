@@ -14,6 +14,7 @@ from pos_sim.storm.sold import Closed
 from pos_sim.storm.world import STORES
 
 NEXT = "next"
+CENTS = "cents"
 STARS, SUNS, MOONS = "stars", "suns", "moons"
 SEEDS = "seeds"
 MOST_MINOR = {STARS: 30_000, SEEDS: 60, NEXT: 20_000}
@@ -93,11 +94,22 @@ def salt_of(closed: Closed) -> tuple[int, int]:
     if not closed.stands:
         return 0, 0
     least_minor = most_minor = 0
+    sold = closed.sold
+    sent = {line.line_id: line for line in sold.sale.lines}
     for line in closed.answer.lines.lines:
-        off = [one.amount_minor for one in line.adjustments if one.promotion_id == SALT]
-        most_minor -= sum(off)
-        if not closed.sold.returned_milli[line.line_id]:
-            least_minor -= sum(off)
+        off_minor = -sum(one.amount_minor for one in line.adjustments if one.promotion_id == SALT)
+        back_milli, back_minor = (
+            sold.returned_milli[line.line_id],
+            sold.returned_minor[line.line_id],
+        )
+        if off_minor and len(line.adjustments) == 1 and closed.outcome.kind not in BY_LINES:
+            # What came back was printed with its part of this discount, and of no other.
+            one = sent[line.line_id]
+            whole_minor, _ = divmod(one.amount_minor * back_milli, one.quantity_milli)
+            off_minor -= whole_minor - back_minor
+            back_milli = 0
+        most_minor += off_minor
+        least_minor += 0 if back_milli else off_minor
     return least_minor, most_minor
 
 

@@ -13,6 +13,9 @@ from loyalty.v1.back_office_service_pb2 import (
     ImportCouponsRequest,
     ImportedCoupon,
     ListBudgetsRequest,
+    ListMoneyTransfersRequest,
+    MoneyTransfer,
+    MoneyTransferState,
 )
 from loyalty.v1.back_office_service_pb2_grpc import BackOfficeServiceStub
 from loyalty.v1.customer_service_pb2 import (
@@ -43,6 +46,13 @@ CALL_TIMEOUT_S = 20.0
 PAUSE_S = 0.2
 ATTEMPTS_MAX = 300
 LEAVE_SHARE = 0.3
+TRANSFER_STATES = (
+    MoneyTransferState.MONEY_TRANSFER_STATE_REQUESTED,
+    MoneyTransferState.MONEY_TRANSFER_STATE_SENT,
+    MoneyTransferState.MONEY_TRANSFER_STATE_DONE,
+    MoneyTransferState.MONEY_TRANSFER_STATE_RETURNED,
+    MoneyTransferState.MONEY_TRANSFER_STATE_CANCELLED,
+)
 JOIN_SHARE = 0.5
 
 _A = TypeVar("_A")
@@ -187,6 +197,27 @@ class Office:
             )
         )
         return {(one.promotion_id, one.store_id, one.period): one for one in answer.budgets}
+
+    async def transfers(self) -> list[MoneyTransfer]:
+        """All transfers of money, whatever their state."""
+        found: list[MoneyTransfer] = []
+        for state in TRANSFER_STATES:
+            page = [MoneyTransfer()]
+            while page:
+                request = ListMoneyTransfersRequest(
+                    chain_id=self._chain_id, state=state, after_transfer_id=page[-1].transfer_id
+                )
+                page = await self._transfers(request)
+                found += page
+        return found
+
+    async def _transfers(self, request: ListMoneyTransfersRequest) -> list[MoneyTransfer]:
+        answer = await self._insist(
+            lambda channel: BackOfficeServiceStub(channel).ListMoneyTransfers(
+                request, timeout=CALL_TIMEOUT_S
+            )
+        )
+        return list(answer.transfers)
 
     async def purchases_of(self, customer: str) -> int:
         """How many purchases a customer's account counts."""

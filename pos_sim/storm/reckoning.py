@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter, defaultdict
 
+from loyalty.v1.back_office_service_pb2 import MoneyTransfer, MoneyTransferState
 from loyalty.v1.receipt_pb2 import ReceiptKey
 from loyalty.v1.till_service_pb2 import (
     GetReceiptRequest,
@@ -14,6 +15,7 @@ from pos_sim.refusal import RefusedError
 from pos_sim.run import Run
 from pos_sim.sale import Place, write_sale
 from pos_sim.storm.books import Books, Forwarded
+from pos_sim.storm.counts import CENTS, by_customer, left_of
 from pos_sim.storm.gift_cards import (
     ASKED_MAX,
     CARD_MINOR,
@@ -26,6 +28,7 @@ from pos_sim.storm.sold import VOIDED, Closed
 from pos_sim.storm.world import draw_basket
 from pos_sim.till_client import TillClient
 
+CANCELLED = MoneyTransferState.MONEY_TRANSFER_STATE_CANCELLED
 PARKED = ReceiptState.RECEIPT_STATE_PARKED
 PARKED_LOOKS_MAX = 20
 PAUSE_S = 0.5
@@ -71,6 +74,7 @@ class Reckoning:
         await self._check_customers(closed)
         self._books.check_limits(closed, await self._office.budgets())
         self._books.check_coupons(closed)
+        self._check_transfers(closed, await self._office.transfers())
         await self._check_cards(closed, place, run)
         return closed
 
@@ -111,6 +115,17 @@ class Reckoning:
         found = await asyncio.gather(*[self._office.owned_by(one) for one in customers])
         owned = dict(zip(customers, found, strict=True))
         self._books.problems += self._owners.differences(due, slack, owned)
+
+    def _check_transfers(self, closed: list[Closed], transfers: list[MoneyTransfer]) -> None:
+        """Whoever has been given cents is sent as much money."""
+        due = by_customer(closed, lambda one: left_of(one, CENTS))
+        there: Counter[str] = Counter()
+        for one in transfers:
+            if one.state != CANCELLED:
+                there[one.customer_number] += one.amount_minor
+        for customer in due.keys() | there.keys():
+            text = f"{customer}: {due[customer]} are to be sent, {there[customer]} are requested"
+            self._books.hold(there[customer] == due[customer], text)
 
     async def _check_cards(self, closed: list[Closed], place: Place, run: Run) -> None:
         """Ask what is on gift cards, and hold it to what was put on them and paid with them."""
