@@ -72,6 +72,15 @@ def left_of(closed: Closed, asset_code: str) -> int:
     return left_minor
 
 
+def given_most(closed: Closed, asset_code: str) -> int:
+    """The most of an asset that was ever decided to be given for a receipt, minor units."""
+    amounts = [
+        sum(one.amount_minor for one in base.answer.rewards.rewards if one.asset_code == asset_code)
+        for base in closed.sold.bases.values()
+    ]
+    return max(amounts, default=0)
+
+
 def fired(closed: Closed, promotion_id: str) -> bool:
     """Whether a promotion gave a reward."""
     return any(one.promotion_id == promotion_id for one in closed.answer.rewards.rewards)
@@ -102,7 +111,8 @@ def salt_of(closed: Closed) -> tuple[int, int]:
             sold.returned_milli[line.line_id],
             sold.returned_minor[line.line_id],
         )
-        if off_minor and len(line.adjustments) == 1 and closed.outcome.kind not in BY_LINES:
+        is_printed = len(line.adjustments) == 1 and not closed.is_stated
+        if off_minor and is_printed:
             # What came back was printed with its part of this discount, and of no other.
             one = sent[line.line_id]
             whole_minor, _ = divmod(one.amount_minor * back_milli, one.quantity_milli)

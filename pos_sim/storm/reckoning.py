@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter, defaultdict
 
-from loyalty.v1.back_office_service_pb2 import MoneyTransfer, MoneyTransferState
+from loyalty.v1.back_office_service_pb2 import MoneyTransfer
 from loyalty.v1.receipt_pb2 import ReceiptKey
 from loyalty.v1.till_service_pb2 import (
     GetReceiptRequest,
@@ -15,7 +15,7 @@ from pos_sim.refusal import RefusedError
 from pos_sim.run import Run
 from pos_sim.sale import Place, write_sale
 from pos_sim.storm.books import Books, Forwarded
-from pos_sim.storm.counts import CENTS, by_customer, left_of
+from pos_sim.storm.counts import CENTS, by_customer, given_most, left_of
 from pos_sim.storm.gift_cards import (
     ASKED_MAX,
     CARD_MINOR,
@@ -24,11 +24,11 @@ from pos_sim.storm.gift_cards import (
 )
 from pos_sim.storm.office import Office
 from pos_sim.storm.owners import Owners
+from pos_sim.storm.payouts import CANCELLED, REQUESTED
 from pos_sim.storm.sold import VOIDED, Closed
 from pos_sim.storm.world import draw_basket
 from pos_sim.till_client import TillClient
 
-CANCELLED = MoneyTransferState.MONEY_TRANSFER_STATE_CANCELLED
 PARKED = ReceiptState.RECEIPT_STATE_PARKED
 PARKED_LOOKS_MAX = 20
 PAUSE_S = 0.5
@@ -74,7 +74,7 @@ class Reckoning:
         await self._check_customers(closed)
         self._books.check_limits(closed, await self._office.budgets())
         self._books.check_coupons(closed)
-        self._check_transfers(closed, await self._office.transfers())
+        self._check_transfers(closed, await self._office.payouts.all())
         await self._check_cards(closed, place, run)
         return closed
 
@@ -117,15 +117,23 @@ class Reckoning:
         self._books.problems += self._owners.differences(due, slack, owned)
 
     def _check_transfers(self, closed: list[Closed], transfers: list[MoneyTransfer]) -> None:
-        """Whoever has been given cents is sent as much money."""
+        """Whoever has been given cents is sent as much money; what was sent is not called back.
+
+        Of a receipt never more than was ever decided of it, however often it was sold anew.
+        """
         due = by_customer(closed, lambda one: left_of(one, CENTS))
-        there: Counter[str] = Counter()
+        most = by_customer(closed, lambda one: given_most(one, CENTS))
+        there, sent = Counter[str](), Counter[str]()
         for one in transfers:
-            if one.state != CANCELLED:
-                there[one.customer_number] += one.amount_minor
+            there[one.customer_number] += one.amount_minor if one.state != CANCELLED else 0
+            is_sent = one.state not in (CANCELLED, REQUESTED)
+            sent[one.customer_number] += one.amount_minor if is_sent else 0
         for customer in due.keys() | there.keys():
-            text = f"{customer}: {due[customer]} are to be sent, {there[customer]} are requested"
-            self._books.hold(there[customer] == due[customer], text)
+            most_minor = min(most[customer], due[customer] + sent[customer])
+            text = (
+                f"{customer}: {due[customer]} to {most_minor} are due, {there[customer]} are sent"
+            )
+            self._books.hold(due[customer] <= there[customer] <= most_minor, text)
 
     async def _check_cards(self, closed: list[Closed], place: Place, run: Run) -> None:
         """Ask what is on gift cards, and hold it to what was put on them and paid with them."""

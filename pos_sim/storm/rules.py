@@ -9,10 +9,17 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from loyalty.v1.answer_pb2 import AdjustmentKind, Answer, LineResult, Reward, RewardKind
+from loyalty.v1.answer_pb2 import (
+    AdjustmentKind,
+    Answer,
+    LineResult,
+    Reward,
+    RewardKind,
+    SpentAs,
+)
 from loyalty.v1.receipt_pb2 import LineAction, Outcome, OutcomeKind, Sale
 
-POINTS = "points"
+POINTS, CHIPS = "points", "chips"
 SPENT = AdjustmentKind.ADJUSTMENT_KIND_SPENT
 PLAIN, OTHER = OutcomeKind.OUTCOME_KIND_PLAIN, OutcomeKind.OUTCOME_KIND_OTHER
 BY_LINES = frozenset({PLAIN, OTHER})
@@ -81,6 +88,9 @@ def missed_by(answer: Answer, sale: Sale, outcome: Outcome) -> Missed:
     missed = Missed()
     if outcome.kind not in BY_LINES:
         return missed
+    if outcome.kind == PLAIN:
+        by_tender = [one for one in answer.spent if one.spent_as == SpentAs.SPENT_AS_TENDER]
+        missed.spent.update({one.asset_code: one.amount_minor for one in by_tender})
     paid = paid_by(sale, outcome)
     for line in answer.lines.lines:
         if line.line_id in paid:

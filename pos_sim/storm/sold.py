@@ -217,6 +217,11 @@ class Closed(Struct):
         return found if self.sold.customer else Counter()
 
     @property
+    def is_stated(self) -> bool:
+        """Whether the till has said at what it sold."""
+        return bool(self.final.statements) or self.sold.request.outcome.kind in BY_LINES
+
+    @property
     def is_request(self) -> bool:
         """Whether a live call asked for it before it was paid."""
         return self.sold.response is not None and not self.sold.request.closed
@@ -272,19 +277,24 @@ def close(sold: Sold, final: GetReceiptResponse) -> Closed:
         if one.outcome.number == number:
             # Undone, to be sold anew; if a void comes in between, that is all.
             closed = Closed(sold, final, NOTHING, has_returns, one.recorded_at_us)
-            took = NOTHING
         elif _supersedes(closed.outcome, one.outcome, has_returns):
             is_anew = closed.outcome.kind != AS_ANSWERED
             at_us = one.recorded_at_us
             closed = Closed(sold, final, one.outcome, has_returns, at_us, is_anew)
-        elif one.outcome.kind not in (NOT_SOLD, UNKNOWN) and took.kind != NOT_SOLD:
-            # Nothing is settled any more, once goods have come back; but the till took other money.
-            took = one.outcome
-        if one.outcome.number != number and _supersedes(took, one.outcome, has_returns):
-            took = one.outcome
+        took = _taken(took, one.outcome, number, has_returns)
         number = one.outcome.number
     closed.took = took
     return closed
+
+
+def _taken(took: Outcome, outcome: Outcome, number: int, has_returns: bool) -> Outcome:
+    """At what a till says that it sold: also where goods have come back, and nothing is settled."""
+    if outcome.number == number:
+        return NOTHING
+    is_undone = took is not NOTHING and took.kind == NOT_SOLD
+    if outcome.kind == UNKNOWN or (outcome.kind != NOT_SOLD and is_undone and has_returns):
+        return took
+    return outcome
 
 
 def _supersedes(known: Outcome, outcome: Outcome, has_returns: bool) -> bool:
