@@ -1,4 +1,4 @@
-"""Programs whose tiers tell what an account's turnover is: published in the end, and asked."""
+"""Programs that a storm publishes: other rules amid it, and in the end tiers that tell turnover."""
 
 import re
 from collections.abc import Iterable
@@ -7,6 +7,26 @@ from pos_sim.workload import PROGRAMS
 
 _RULES = re.compile(r"\[\[tier_rules\]\]\n(?:.+\n)*\n")
 AMOUNT, RECEIPTS = "amount_from_minor", "receipts_from"
+
+
+_CHANGES = (
+    ("set_count = 3 ", "set_count = 4 "),
+    ("rate_bp = 700 }", "rate_bp = 900 }"),
+    ("from_minor = 50_000 }", "from_minor = 70_000 }"),
+    ('asset_code = "points", rate_bp = 1_000', 'asset_code = "points", rate_bp = 1_300'),
+    ('refund = "claw_back", offline', 'refund = "waive", offline'),
+    ("active_days = 4", "active_days = 3"),
+)
+"""What another version of the program changes; no limit, and nothing of what the books know."""
+
+
+def write_variant(number: int) -> str:
+    """Write the wallet program, of which every other version is a little different."""
+    text = (PROGRAMS / "wallet.toml").read_text()
+    for was, becomes in _CHANGES if number % 2 else ():
+        assert was in text, "the program has what is to be changed"
+        text = text.replace(was, becomes)
+    return text + f"\n# Version {number} of the storm.\n"
 
 
 def write_ladder(steps: Iterable[int], asked: str, days: int) -> str:
