@@ -118,7 +118,7 @@ def _granted(journal: Journal, asset_code: str, amount_minor: int) -> tuple[Pick
 
 
 def spending_uses(
-    program: CompiledProgram, facts: Facts, evaluation: Evaluated, sign: int = 1
+    program: CompiledProgram, facts: Facts, evaluation: Evaluated
 ) -> tuple[PromotionUse, ...]:
     """What counts against bounds of spending and earning by customer and period.
 
@@ -126,7 +126,6 @@ def spending_uses(
         program: with its rules and bounds.
         facts: of the sale.
         evaluation: what the sale gave.
-        sign: -1 where a void gives it back.
     """
     counted = [*counted_by(program)]
     if not counted:
@@ -141,9 +140,7 @@ def spending_uses(
         amounts = spent if name == spend_use_id(asset_code) else earned
         if amounts.get(asset_code):
             found[name, period_name(period, day)] = amounts[asset_code]
-    return tuple(
-        [PromotionUse(name, period, sign, sign * minor) for (name, period), minor in found.items()]
-    )
+    return tuple([PromotionUse(name, period, 1, minor) for (name, period), minor in found.items()])
 
 
 def counted_by(program: CompiledProgram) -> Iterator[tuple[str, str, str]]:

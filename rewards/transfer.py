@@ -1,7 +1,10 @@
 """Money that a promotion sends to an account of the customer, and the states it goes through."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from types import MappingProxyType
+
+import msgspec
 
 from rewards.benefit import MoneyTransfer
 from rewards.commit import NewTransfer, TransferCut
@@ -9,6 +12,10 @@ from rewards.ledger import transfer_id_of
 from rewards.refund import Refund
 from rewards.rewarding import Grant
 from rewards.ruleset import CompiledProgram
+
+Sent = Mapping[tuple[str, str], int]
+"""What was sent for a receipt, by promotion and destination, minor units of money."""
+NOTHING_SENT: Sent = MappingProxyType({})
 
 
 class TransferState(IntEnum):
@@ -71,8 +78,23 @@ def transfers_of(
     )
 
 
+def not_sent_yet(transfers: Sequence[NewTransfer], sent: Sent) -> tuple[NewTransfer, ...]:
+    """Transfers of a receipt that is sold anew, without what was sent when it was sold before."""
+    left, found = dict(sent), []
+    for one in transfers:
+        key = one.promotion_id, one.destination_code
+        amount_minor = one.amount_minor - _spend(left, key, one.amount_minor)
+        if amount_minor:
+            found.append(msgspec.structs.replace(one, amount_minor=amount_minor))
+    return tuple(found)
+
+
 def cuts_of(
-    program: CompiledProgram, refund: Refund, key_id: bytes, customer_id: int
+    program: CompiledProgram,
+    refund: Refund,
+    key_id: bytes,
+    customer_id: int,
+    sent: Sent = NOTHING_SENT,
 ) -> tuple[TransferCut, ...]:
     """To what a refund cuts the transfers that its sale asked for.
 
@@ -81,15 +103,26 @@ def cuts_of(
         refund: as decided.
         key_id: the sale's.
         customer_id: the sale's; 0 is nobody, who got nothing.
+        sent: when it was sold before, and then undone.
     """
     if not customer_id:
         return ()
     taken = {(one.number, one.place) for one in refund.rewards}
-    return tuple(
-        TransferCut(transfer_id_of(key_id, n), refund.kept.get((grant.number, grant.place), 0))
-        for n, (grant, _) in enumerate(_sent_by(program, refund.grants))
-        if (grant.number, grant.place) in taken
-    )
+    rest, found = dict(sent), []
+    for n, (grant, benefit) in enumerate(_sent_by(program, refund.grants)):
+        key = program.promotions[grant.number].promotion_id, benefit.destination_code
+        sent_minor = _spend(rest, key, grant.amount_minor)
+        if (grant.number, grant.place) in taken:
+            left_minor = refund.kept.get((grant.number, grant.place), 0) - sent_minor
+            found.append(TransferCut(transfer_id_of(key_id, n), max(0, left_minor)))
+    return tuple(found)
+
+
+def _spend(left: dict[tuple[str, str], int], key: tuple[str, str], most_minor: int) -> int:
+    """Take at most so much of what is left under a key."""
+    minor = min(most_minor, left.get(key, 0))
+    left[key] = left.get(key, 0) - minor
+    return minor
 
 
 def _sent_by(

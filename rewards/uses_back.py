@@ -26,7 +26,7 @@ from rewards.quota import (
 from rewards.refund import Refund
 from rewards.ruleset import CompiledProgram
 from rewards.settling import Claim, Comeback
-from rewards.spend_posting import counted_by, spending_uses
+from rewards.spend_posting import counted_by
 from rewards.spending import spend_use_id
 
 
@@ -100,14 +100,35 @@ def uses_back_of_rest(
     return UsesBack(own, all_given_back(sale.receipt_id, sale.nets))
 
 
-def uses_back_of_void(sale: Counted, sold: Evaluated) -> UsesBack:
-    """What a void gives back of a sale of which nothing has come back before."""
+def uses_back_of_void(
+    sale: Counted, sold: Evaluated, claims: Iterable[Claim], comebacks: Iterable[Comeback]
+) -> UsesBack:
+    """What a void gives back of a sale of which no goods have come back before.
+
+    Args:
+        sale: as it was counted.
+        sold: as it was decided.
+        claims: all that was granted and no statement has taken back.
+        comebacks: all of the customer's assets that no statement has given back.
+    """
     uses = uses_of(sale.program, sold)
-    own = (
-        *account_uses(_bounds(sale, uses), uses, -1),
-        *spending_uses(sale.program, sale.facts, sold, -1),
-    )
+    own = (*account_uses(_bounds(sale, uses), uses, -1), *_bounded(sale, 1, claims, comebacks))
     return UsesBack(own, all_given_back(sale.receipt_id, sale.nets))
+
+
+def uses_back_of_statement(
+    sale: Counted, claims: Iterable[Claim], comebacks: Iterable[Comeback]
+) -> tuple[PromotionUse, ...]:
+    """What a statement gives back: what was not spent or earned after all counts no more.
+
+    Limits of promotions keep what was used: a discount that was not given became something else.
+
+    Args:
+        sale: as it was counted.
+        claims: what it takes back of what was granted.
+        comebacks: what it gives back of the customer's assets.
+    """
+    return _bounded(sale, 0, claims, comebacks)
 
 
 def _wanted(

@@ -5,6 +5,7 @@ Knows the wallet program from its file's words alone, and no code of the server.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import NamedTuple
 
 from loyalty.v1.answer_pb2 import CouponState
@@ -19,7 +20,8 @@ from loyalty.v1.till_service_pb2 import (
     SettledAsset,
     VoidResponse,
 )
-from pos_sim.storm.gift_cards import card_codes, put_on
+from pos_sim.storm.counts import MOONS, NEXT, day_of, fired, left_of
+from pos_sim.storm.gift_cards import card_codes, given_on, put_on
 from pos_sim.storm.rules import BY_LINES, OWN_COUPONS, SHOWN_COUPONS, instead_of
 from pos_sim.storm.sold import UNKNOWN, Closed, Sold, changes_of, close, paid_by_cards
 
@@ -57,9 +59,14 @@ class Books:
         self.sold.setdefault(receipt.name, receipt)
         self.count["sold"] += 1
         self.count["spent on"] += len(response.answer.spent)
-        self.cards += [code for code, _ in put_on(receipt.sale) if code not in self.cards]
+        self.note_cards(receipt, response)
         self._check_lines(receipt, response)
         self.note_exchanged(receipt, response)
+
+    def note_cards(self, receipt: Sold, checkout: CheckoutResponse) -> None:
+        """The cards that are sold and the certificates that are given on it can be paid with."""
+        codes = [*put_on(receipt.sale), *given_on(checkout.answer)]
+        self.cards += [code for code, _ in codes if code not in self.cards]
 
     def note_exchanged(self, receipt: Sold, response: CheckoutResponse) -> None:
         """What came of RETURN lines; once, however often the receipt is stated."""
@@ -151,23 +158,40 @@ class Books:
                 fits = asset_code in OWN_COUPONS.values() or 0 <= minor <= slack[asset_code]
                 self.hold(fits, f"{name}: undone, and leaves {minor} {asset_code}")
 
-    def check_limits(self, closed: list[Closed], budgets: Mapping[str, Budget]) -> None:
+    def check_limits(
+        self, closed: list[Closed], budgets: Mapping[tuple[str, str, str], Budget]
+    ) -> None:
         """Hold what was given to the program's limits: only facts go beyond them.
 
         Args:
             closed: all receipts.
-            budgets: by promotion, as the server counts it.
+            budgets: by promotion, store and period, as the server counts it.
         """
-        first_ones = [one for one in closed if one.stands and _fired(one, FIRST_ONES)]
+        first_ones = [one for one in closed if one.stands and fired(one, FIRST_ONES)]
         by_request = [one for one in first_ones if one.is_request]
         self.count[FIRST_ONES] = len(first_ones)
         self.hold(len(by_request) <= FIRST_ONES_MAX, f"{len(by_request)} requests got {FIRST_ONES}")
-        used, _ = _used(budgets.get(FIRST_ONES, Budget()))
+        used, _ = _used(budgets.get((FIRST_ONES, "", ""), Budget()))
         text = f"{FIRST_ONES}: {len(first_ones)} receipts stand, {used} are used"
         self.hold(len(first_ones) == used, text)
-        later_minor = sum(one.left_of_later() for one in closed)
-        _, used_minor = _used(budgets.get(LATER, Budget()))
+        later_minor = sum(left_of(one, NEXT) for one in closed)
+        _, used_minor = _used(budgets.get((LATER, "", ""), Budget()))
         self.hold(later_minor == used_minor, f"{LATER}: {later_minor} stand, {used_minor} are used")
+
+        self._check_store_days(closed, budgets)
+
+    def _check_store_days(
+        self, closed: list[Closed], budgets: Mapping[tuple[str, str, str], Budget]
+    ) -> None:
+        due: Counter[tuple[str, str, str]] = Counter()
+        for one in closed:
+            if one.counts:
+                day = date.fromordinal(day_of(one)).isoformat()
+                due[MOONS, one.sold.key.store_id, day] += left_of(one, MOONS)
+        keys = due.keys() | {key for key in budgets if key[0] == MOONS}
+        for key in sorted(keys):
+            _, used_minor = _used(budgets.get(key, Budget()))
+            self.hold(due[key] == used_minor, f"{key}: {due[key]} stand, {used_minor} are used")
 
     def check_coupons(self, closed: Iterable[Closed]) -> None:
         """A coupon is used once."""
@@ -208,11 +232,6 @@ def _used(budget: Budget) -> tuple[int, int]:
     """What is used of a limit and beyond it: receipts, money."""
     parts = (budget.used, budget.overrun)
     return sum(one.times for one in parts), sum(one.amount_minor for one in parts)
-
-
-def _fired(closed: Closed, promotion_id: str) -> bool:
-    rewards = closed.answer.rewards.rewards
-    return any(reward.promotion_id == promotion_id for reward in rewards)
 
 
 def _coupons(closed: Closed) -> list[str]:

@@ -186,6 +186,7 @@ class Forwarding:
             GetReceiptRequest(receipt_key=sold.key)
         )
         if final.HasField("checkout"):
+            self._books.note_cards(sold, final.checkout)
             self._books.note_exchanged(sold, final.checkout)
             sold.take(final.checkout, close(sold, final).outcome)
         self._books.sold.setdefault(sold.name, sold)

@@ -4,6 +4,7 @@ import random
 
 from msgspec import Struct
 
+from loyalty.v1.answer_pb2 import Answer, RewardKind
 from loyalty.v1.receipt_pb2 import (
     GiftCardOperation,
     Line,
@@ -102,6 +103,13 @@ def put_on(sale: Sale) -> list[tuple[str, int]]:
     sold = LineAction.LINE_ACTION_SALE
     cards = [line for line in sale.lines if line.kind == GIFT_CARD and line.action == sold]
     return [(line.gift_card_id, line.amount_minor) for line in cards]
+
+
+def given_on(answer: Answer) -> list[tuple[str, int]]:
+    """The certificates that an answer gives out: code, minor units."""
+    kind = RewardKind.REWARD_KIND_GIFT_CERTIFICATE
+    rewards = [one for one in answer.rewards.rewards if one.kind == kind]
+    return [(code, one.amount_minor) for one in rewards for code in one.codes]
 
 
 def sell_card(rng: random.Random, sale: Sale, new_code: str, known: list[str]) -> None:

@@ -25,6 +25,7 @@ from loyalty.v1.customer_service_pb2 import (
 from loyalty.v1.customer_service_pb2_grpc import CustomerServiceStub
 from loyalty.v1.ledger_pb2 import (
     ExpireLotsRequest,
+    GetCustomerRequest,
     GetLedgerReportRequest,
     JoinHouseholdRequest,
     LeaveHouseholdRequest,
@@ -35,6 +36,8 @@ from pos_sim.refusal import LinkLostError, RefusedError, read_error
 from pos_sim.run import Run
 from pos_sim.statement import read_statement
 from pos_sim.storm.owners import Owned, Owners
+from pos_sim.storm.payouts import Payouts
+from pos_sim.storm.rules import DRAWS
 from pos_sim.storm.world import COUPON_SERIES, coupon_codes
 
 CALL_TIMEOUT_S = 20.0
@@ -49,7 +52,11 @@ _Call = Callable[[grpc.aio.Channel], Awaitable[_A]]
 
 
 class Office:
-    """Calls of the back office, each repeated until it is answered."""
+    """Calls of the back office, each repeated until it is answered.
+
+    Attributes:
+        payouts: works off transfers of money.
+    """
 
     def __init__(
         self,
@@ -76,6 +83,7 @@ class Office:
         self._count = counted
         self._moves = count()
         self._one_at_a_time = asyncio.Lock()
+        self.payouts = Payouts(chain_id, self._rng, self.insist, counted)
 
     async def hand_out_coupons(self) -> None:
         """Tell the servers of the codes that customers will show."""
@@ -84,7 +92,7 @@ class Office:
             series_code=COUPON_SERIES,
             coupons=[ImportedCoupon(code=code) for code in coupon_codes()],
         )
-        await self._insist(
+        await self.insist(
             lambda channel: BackOfficeServiceStub(channel).ImportCoupons(
                 request, timeout=CALL_TIMEOUT_S
             )
@@ -93,6 +101,7 @@ class Office:
     async def move(self) -> None:
         """Make two customers one, or move one into a household or out of it, amid their sales."""
         async with self._one_at_a_time:
+            await self.payouts.work()
             one, other = self._rng.sample(self._owners.customers, 2)
             leavers = [who for who in self._owners.customers if self._owners.may_leave(who)]
             if leavers and self._rng.random() < LEAVE_SHARE:
@@ -102,9 +111,10 @@ class Office:
             elif self._owners.may_join(one) and self._rng.random() < JOIN_SHARE:
                 await self._join(one, other)
             else:
-                await self._merge(one, other)
+                await self.merge(one, other)
 
-    async def _merge(self, loser: str, winner: str) -> None:
+    async def merge(self, loser: str, winner: str) -> None:
+        """Move all that the account of one customer has to that of another."""
         request = MergeAccountsRequest(
             merge_id=self._move_id(),
             chain_id=self._chain_id,
@@ -112,7 +122,7 @@ class Office:
             winning=_named(winner),
             merged_by="storm",
         )
-        await self._insist(
+        await self.insist(
             lambda channel: BackOfficeServiceStub(channel).MergeAccounts(
                 request, timeout=CALL_TIMEOUT_S
             )
@@ -128,7 +138,7 @@ class Office:
             member=_named(member),
             joined_by="storm",
         )
-        await self._insist(
+        await self.insist(
             lambda channel: BackOfficeServiceStub(channel).JoinHousehold(
                 request, timeout=CALL_TIMEOUT_S
             )
@@ -143,7 +153,7 @@ class Office:
             customer=_named(customer),
             left_by="storm",
         )
-        await self._insist(
+        await self.insist(
             lambda channel: BackOfficeServiceStub(channel).LeaveHousehold(
                 request, timeout=CALL_TIMEOUT_S
             )
@@ -158,7 +168,7 @@ class Office:
         """Take out of all accounts what has expired."""
         more = True
         while more:
-            answer = await self._insist(
+            answer = await self.insist(
                 lambda channel: BackOfficeServiceStub(channel).ExpireLots(
                     ExpireLotsRequest(), timeout=CALL_TIMEOUT_S
                 )
@@ -168,22 +178,32 @@ class Office:
 
     async def breakage(self) -> Counter[str]:
         """All that has expired by the ledger's own report, minor units by asset."""
-        answer = await self._insist(
+        answer = await self.insist(
             lambda channel: BackOfficeServiceStub(channel).GetLedgerReport(
                 GetLedgerReportRequest(chain_id=self._chain_id), timeout=CALL_TIMEOUT_S
             )
         )
         return Counter({one.asset_code: one.breakage_minor for one in answer.assets})
 
-    async def budgets(self) -> dict[str, Budget]:
-        """What is used of limits over many receipts, by promotion; each has one."""
+    async def budgets(self) -> dict[tuple[str, str, str], Budget]:
+        """What is used of limits over many receipts, by promotion, store and period."""
         request = ListBudgetsRequest(chain_id=self._chain_id, page_size=1_000)
-        answer = await self._insist(
+        answer = await self.insist(
             lambda channel: BackOfficeServiceStub(channel).ListBudgets(
                 request, timeout=CALL_TIMEOUT_S
             )
         )
-        return {one.promotion_id: one for one in answer.budgets}
+        return {(one.promotion_id, one.store_id, one.period): one for one in answer.budgets}
+
+    async def purchases_of(self, customer: str) -> int:
+        """How many purchases a customer's account counts."""
+        request = GetCustomerRequest(chain_id=self._chain_id, customer=_named(customer))
+        answer = await self.insist(
+            lambda channel: BackOfficeServiceStub(channel).GetCustomer(
+                request, timeout=CALL_TIMEOUT_S
+            )
+        )
+        return answer.purchases
 
     async def owned_by(self, customer: str) -> Owned:
         """What a customer has, and what has expired according to their statement."""
@@ -196,17 +216,24 @@ class Office:
             balance = await stub.GetBalance(request, timeout=CALL_TIMEOUT_S)
             return await read_statement(channel, self._chain_id, customer), balance
 
-        entries, balance = await self._insist(read)
-        expired: Counter[str] = Counter()
+        entries, balance = await self.insist(read)
+        expired, drawn = Counter[str](), Counter[str]()
         for entry in entries:
             if entry.kind == EntryKind.ENTRY_KIND_EXPIRY:
                 expired[entry.asset_code] -= entry.amount_minor
+            if entry.asset_code.startswith(DRAWS):  # no balance shows these
+                drawn[entry.asset_code] += entry.amount_minor
         amounts = {one.asset_code: one.amount_minor for one in balance.positions}
         held = {one.asset_code: one.held_minor for one in balance.positions}
-        return Owned(Counter(amounts), expired, Counter(held))
+        return Owned(Counter({**amounts, **drawn}), expired, Counter(held))
 
-    async def _insist(self, call: _Call[_A]) -> _A:
-        """Ask one server after the other until one answers."""
+    async def insist(self, call: _Call[_A]) -> _A:
+        """Ask one server after the other until one answers.
+
+        Raises:
+            RefusedError: it was refused, and not for now only.
+            LinkLostError: nobody answers.
+        """
         for attempt in range(ATTEMPTS_MAX):
             target = self._targets[attempt % len(self._targets)]
             async with open_channel(target) as channel:

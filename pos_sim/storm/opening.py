@@ -4,7 +4,17 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from loyalty.v1.receipt_pb2 import Line, LineAction, ReceiptKey, ReturnOrigin, Sale
+from loyalty.v1.answer_pb2 import SpentAs
+from loyalty.v1.receipt_pb2 import (
+    Line,
+    LineAction,
+    ReceiptKey,
+    ReturnOrigin,
+    Sale,
+    Tender,
+    TenderKind,
+    TenderState,
+)
 from loyalty.v1.till_service_pb2 import (
     AssetAmount,
     CheckoutRequest,
@@ -16,13 +26,14 @@ from pos_sim.sale import plan_payment, write_sale
 from pos_sim.storm.desk import Desk
 from pos_sim.storm.gift_cards import SALE_SHARE, Payment, add_payment, draw_payment, sell_card
 from pos_sim.storm.returning import draw_lines
-from pos_sim.storm.rules import POINTS
+from pos_sim.storm.rules import CHIPS, POINTS
 from pos_sim.storm.sold import Sold
 from pos_sim.storm.world import ANONYMOUS_SHARE, draw_basket
 
 RESERVE_SHARE = 0.5
 RESERVE_LIMITS_SHARE = 0.3
 BEANS_SHARE = 0.3
+CERTIFICATE_SHARE = 0.2
 NO_ORIGINAL_SHARE = 0.1
 SPEND_MAX_MINOR = 40_000
 
@@ -49,6 +60,8 @@ class Open(Struct):
         sale = plan_payment(self.sale, max(0, totals_minor))
         if self.payment is not None:
             add_payment(sale, self.payment)
+        if self.quoted is not None:
+            _add_chips(sale, self.quoted)
         request.sale.CopyFrom(sale)
         return request
 
@@ -70,6 +83,9 @@ def open_receipt(desk: Desk, customers: list[str]) -> Open:
     payment = draw_payment(rng, desk.books.cards)
     if payment is None and rng.random() < SALE_SHARE:
         sell_card(rng, sale, f"CARD-{index}", desk.books.cards)
+    elif rng.random() < CERTIFICATE_SHARE:
+        # Never beside a card that is sold: of what is taken back no answer says off which.
+        sale.header.manual_triggers.append(rng.choice(("present", "present-brief")))
     return Open(
         f"{desk.name}/{index + 1}",
         customer,
@@ -80,6 +96,24 @@ def open_receipt(desk: Desk, customers: list[str]) -> Open:
     )
 
 
+def _add_chips(sale: Sale, quoted: QuoteResponse) -> None:
+    """Pay with what the quote shows as a tender, as far as another tender pays that now."""
+    other = sale.tenders[0]
+    for spent in quoted.answer.spent:
+        if spent.spent_as == SpentAs.SPENT_AS_TENDER:
+            part_minor = min(spent.value_minor, other.amount_minor)
+            other.amount_minor -= part_minor
+            if part_minor:
+                sale.tenders.append(
+                    Tender(
+                        kind=TenderKind.TENDER_KIND_POINTS,
+                        state=TenderState.TENDER_STATE_PAID,
+                        amount_minor=part_minor,
+                        asset_code=spent.asset_code,
+                    )
+                )
+
+
 async def quote(desk: Desk, receipt: Open) -> None:
     """Ask for the price, and hold what the customer wants to spend."""
     rng = desk.rng
@@ -87,8 +121,12 @@ async def quote(desk: Desk, receipt: Open) -> None:
     if receipt.quoted is not None:
         request.token = receipt.quoted.token
     if receipt.customer and rng.random() < RESERVE_SHARE:
-        amount = AssetAmount(asset_code=POINTS, amount_minor=rng.randint(1, SPEND_MAX_MINOR))
-        request.reserve.CopyFrom(Reservation(amounts=[amount]))
+        assets = rng.choice(((POINTS,), (POINTS,), (CHIPS,), (POINTS, CHIPS)))
+        amounts = [
+            AssetAmount(asset_code=one, amount_minor=rng.randint(1, SPEND_MAX_MINOR))
+            for one in assets
+        ]
+        request.reserve.CopyFrom(Reservation(amounts=amounts))
     if receipt.payment is not None and rng.random() < RESERVE_SHARE:
         request.reserve.gift_cards.append(receipt.payment.to_hold)
     if rng.random() < RESERVE_LIMITS_SHARE:

@@ -60,6 +60,13 @@ class Owners:
         self._account[customer] = self._next
         self._next += 1
 
+    def groups(self) -> list[list[str]]:
+        """All customers, with those whose accounts have ever been one."""
+        found: dict[int, list[str]] = defaultdict(list)
+        for customer in self.customers:
+            found[self._group[customer]].append(customer)
+        return list(found.values())
+
     def differences(
         self,
         due: Mapping[str, Counter[str]],
@@ -76,16 +83,14 @@ class Owners:
         Returns:
             What is wrong.
         """
-        groups: dict[int, list[str]] = defaultdict(list)
         problems = []
         for customer in self.customers:
-            groups[self._group[customer]].append(customer)
             first = self._members(self._account[customer])[0]
             if owned[customer] != owned[first]:
                 problems.append(f"customers {customer} and {first} share one account, not all")
             if +owned[customer].held:
                 problems.append(f"customer {customer}: {owned[customer].held} held in the end")
-        for members in groups.values():
+        for members in self.groups():
             problems += self._difference(members, due, slack, owned)
         return problems
 

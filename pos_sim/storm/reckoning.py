@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter, defaultdict
 
+from loyalty.v1.back_office_service_pb2 import MoneyTransfer
 from loyalty.v1.receipt_pb2 import ReceiptKey
 from loyalty.v1.till_service_pb2 import (
     GetReceiptRequest,
@@ -14,6 +15,7 @@ from pos_sim.refusal import RefusedError
 from pos_sim.run import Run
 from pos_sim.sale import Place, write_sale
 from pos_sim.storm.books import Books, Forwarded
+from pos_sim.storm.counts import CENTS, by_customer, given_most, left_of
 from pos_sim.storm.gift_cards import (
     ASKED_MAX,
     CARD_MINOR,
@@ -22,6 +24,7 @@ from pos_sim.storm.gift_cards import (
 )
 from pos_sim.storm.office import Office
 from pos_sim.storm.owners import Owners
+from pos_sim.storm.payouts import CANCELLED, REQUESTED
 from pos_sim.storm.sold import VOIDED, Closed
 from pos_sim.storm.world import draw_basket
 from pos_sim.till_client import TillClient
@@ -52,12 +55,15 @@ class Reckoning:
         self._clients = clients
         self._now_us = now_us
 
-    async def reckon(self, place: Place, run: Run) -> None:
+    async def reckon(self, place: Place, run: Run) -> list[Closed]:
         """Ask for everything, and hold it to the books.
 
         Args:
             place: a till.
             run: names its question.
+
+        Returns:
+            All receipts, as they stand in the end.
         """
         await self._note_forwarded()
         finals = await self._receipts([one.key for one in self._books.sold.values()])
@@ -68,7 +74,9 @@ class Reckoning:
         await self._check_customers(closed)
         self._books.check_limits(closed, await self._office.budgets())
         self._books.check_coupons(closed)
+        self._check_transfers(closed, await self._office.payouts.all())
         await self._check_cards(closed, place, run)
+        return closed
 
     async def _note_forwarded(self) -> None:
         """What came of refunds and voids that were forwarded; some waited for their sale."""
@@ -108,10 +116,31 @@ class Reckoning:
         owned = dict(zip(customers, found, strict=True))
         self._books.problems += self._owners.differences(due, slack, owned)
 
+    def _check_transfers(self, closed: list[Closed], transfers: list[MoneyTransfer]) -> None:
+        """Whoever has been given cents is sent as much money; what was sent is not called back.
+
+        Of a receipt never more than was ever decided of it, however often it was sold anew.
+        """
+        due = by_customer(closed, lambda one: left_of(one, CENTS))
+        most = by_customer(closed, lambda one: given_most(one, CENTS))
+        there, sent = Counter[str](), Counter[str]()
+        for one in transfers:
+            there[one.customer_number] += one.amount_minor if one.state != CANCELLED else 0
+            is_sent = one.state not in (CANCELLED, REQUESTED)
+            sent[one.customer_number] += one.amount_minor if is_sent else 0
+        for customer in due.keys() | there.keys():
+            most_minor = min(most[customer], due[customer] + sent[customer])
+            text = (
+                f"{customer}: {due[customer]} to {most_minor} are due, {there[customer]} are sent"
+            )
+            self._books.hold(due[customer] <= there[customer] <= most_minor, text)
+
     async def _check_cards(self, closed: list[Closed], place: Place, run: Run) -> None:
         """Ask what is on gift cards, and hold it to what was put on them and paid with them."""
         due, most = Counter(dict.fromkeys(card_codes(), CARD_MINOR)), Counter[str]()
+        lapsed: set[str] = set()
         for one in closed:
+            lapsed |= one.lapsed_codes(self._now_us)
             due.update(one.on_cards())
             most.update(one.slack_on_cards())
         codes = sorted(due)
@@ -128,7 +157,9 @@ class Reckoning:
             self._books.hold(not held, f"cards {held} are held in the end")
         for code in codes:
             text = f"card {code}: {due[code]} are due, the server says {there[code]}"
-            self._books.hold(0 <= there[code] - due[code] <= most[code], text)
+            least = 0 if code in lapsed else due[code]
+            self._books.hold(max(0, least) <= there[code] <= due[code] + most[code], text)
+        self._books.count["certificates expired"] = len(lapsed)
 
 
 def _is_settled(forwarded: Forwarded, final: GetReceiptResponse | None) -> bool:

@@ -9,10 +9,17 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from loyalty.v1.answer_pb2 import AdjustmentKind, Answer, LineResult, Reward, RewardKind
+from loyalty.v1.answer_pb2 import (
+    AdjustmentKind,
+    Answer,
+    LineResult,
+    Reward,
+    RewardKind,
+    SpentAs,
+)
 from loyalty.v1.receipt_pb2 import LineAction, Outcome, OutcomeKind, Sale
 
-POINTS = "points"
+POINTS, CHIPS = "points", "chips"
 SPENT = AdjustmentKind.ADJUSTMENT_KIND_SPENT
 PLAIN, OTHER = OutcomeKind.OUTCOME_KIND_PLAIN, OutcomeKind.OUTCOME_KIND_OTHER
 BY_LINES = frozenset({PLAIN, OTHER})
@@ -20,6 +27,7 @@ COSTS = {"for-beans": ("beans", 5)}
 OWN_COUPONS = {"again": "coupon.again"}
 """Promotions that a customer's own coupon lets fire, and uses it up."""
 SHOWN_COUPONS = frozenset({"welcome-coupon"})
+DRAWS = "draw."
 OFFLINE = {"from-1000": "sorry", "bread-15": ""}
 """In what a discount is given that a till could not give; of others in points. Worth the same."""
 
@@ -80,6 +88,9 @@ def missed_by(answer: Answer, sale: Sale, outcome: Outcome) -> Missed:
     missed = Missed()
     if outcome.kind not in BY_LINES:
         return missed
+    if outcome.kind == PLAIN:
+        by_tender = [one for one in answer.spent if one.spent_as == SpentAs.SPENT_AS_TENDER]
+        missed.spent.update({one.asset_code: one.amount_minor for one in by_tender})
     paid = paid_by(sale, outcome)
     for line in answer.lines.lines:
         if line.line_id in paid:
@@ -157,7 +168,11 @@ def _price(promotion_id: str) -> Counter[str]:
 def given_by(reward: Reward) -> Counter[str]:
     """What a reward is, by asset."""
     found: Counter[str] = Counter()
-    if reward.kind == RewardKind.REWARD_KIND_COUPON:
+    if reward.kind == RewardKind.REWARD_KIND_GIFT_CERTIFICATE:
+        return found  # whoever shows its code owns it
+    if reward.kind == RewardKind.REWARD_KIND_DRAW_ENTRY:
+        found[f"{DRAWS}{reward.detail_code}"] = reward.count
+    elif reward.kind == RewardKind.REWARD_KIND_COUPON:
         found[f"coupon.{reward.detail_code}"] = reward.count
     elif reward.asset_code:
         found[reward.asset_code] = reward.amount_minor

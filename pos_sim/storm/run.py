@@ -19,11 +19,14 @@ from pos_sim.run import Run
 from pos_sim.sale import Place
 from pos_sim.server_process import run_servers
 from pos_sim.storm.actor import Actor
+from pos_sim.storm.author import Author
 from pos_sim.storm.books import Books
 from pos_sim.storm.desk import Desk
 from pos_sim.storm.faults import HOUR_US, Faults
+from pos_sim.storm.late_probe import LateProbe
 from pos_sim.storm.office import Office
 from pos_sim.storm.owners import Owners
+from pos_sim.storm.probing import Asking, Probe
 from pos_sim.storm.reckoning import Reckoning
 from pos_sim.storm.world import (
     CHAIN_ID,
@@ -40,6 +43,7 @@ ATTEMPTS_MAX = 60
 """A till waits for a server that is killed and started again."""
 MOVE_EVERY = 40
 EXPIRE_EVERY = 100
+PUBLISH_EVERY = 125
 SETTINGS = {"LOYALTY_PARKING_S": "1"}
 """What waits for its sale is settled before the reckoning."""
 
@@ -94,11 +98,16 @@ async def run_storm(console: Console, plan: StormPlan, data_dir: Path) -> list[s
             await office.hand_out_coupons()
             await actors[0].sell_cards()
             with Progress(console=console) as progress:
-                await _blow(plan, actors, office, faults, progress)
+                author = Author(targets[0], data_dir, books.count)
+                await _blow(plan, actors, office, author, faults, progress)
             faults.move_clock(HOUR_US)
             await office.expire()
             place = Place(CHAIN_ID, CURRENCY_CODE, world.tills[0])
-            await Reckoning(books, owners, office, clients, faults.now_us()).reckon(place, plan.run)
+            reckoning = Reckoning(books, owners, office, clients, faults.now_us())
+            closed = await reckoning.reckon(place, plan.run)
+            probe = Probe(books, owners, office, Asking(place, clients[0], targets, data_dir))
+            await probe.check(closed, faults.now_us())
+            await LateProbe(probe, plan.run).check(closed, faults.now_us())
         audit = await audit_ledger(targets[0])
         if not audit.balanced:
             books.problems += ["the ledger is not balanced", *audit.problems]
@@ -133,18 +142,26 @@ async def _tills(
 
 
 async def _blow(
-    plan: StormPlan, actors: list[Actor], office: Office, faults: Faults, progress: Progress
+    plan: StormPlan,
+    actors: list[Actor],
+    office: Office,
+    author: Author,
+    faults: Faults,
+    progress: Progress,
 ) -> None:
     """All tills act at once until the acts are done; faults and the office come in between."""
     bar = progress.add_task("storm", total=plan.acts)
     waiting = iter(range(plan.acts))
     strike_every = max(1, plan.acts // (plan.faults + 1))
     strikes: asyncio.Queue[int] = asyncio.Queue()
+    publishing: list[asyncio.Task[None]] = []
 
     async def till(actor: Actor) -> None:
         for number in waiting:
             if number and number % strike_every == 0:
                 strikes.put_nowait(number)
+            if number % PUBLISH_EVERY == PUBLISH_EVERY - 1:
+                publishing.append(asyncio.create_task(author.publish()))
             if number and number % EXPIRE_EVERY == 0:
                 await office.expire()
             if number and number % MOVE_EVERY == 0:
@@ -164,6 +181,7 @@ async def _blow(
     try:
         await asyncio.gather(*(till(actor) for actor in actors))
         await strikes.join()
+        await asyncio.gather(*publishing)
     finally:
         striking.cancel()
         with suppress(asyncio.CancelledError):

@@ -16,7 +16,7 @@ from loyalty.v1.till_service_pb2 import (
     RefundResponse,
     SettledAsset,
 )
-from pos_sim.storm.gift_cards import put_on
+from pos_sim.storm.gift_cards import given_on, put_on
 from pos_sim.storm.rules import (
     BY_LINES,
     POINTS,
@@ -40,7 +40,6 @@ SUPERSEDED = ForwardState.FORWARD_STATE_SUPERSEDED
 VOIDED = ReceiptState.RECEIPT_STATE_VOIDED
 ANSWERED = Outcome(kind=AS_ANSWERED)
 NOTHING = Outcome(kind=NOT_SOLD)
-NEXT = "next"
 NEVER_US = 1 << 62
 CARD_MONEY = "gift"
 OF_BEARERS = frozenset({CARD_MONEY, "coupon.welcome"})
@@ -127,6 +126,8 @@ class Closed(Struct):
         after_returns: that was stated after goods had come back.
         stated_at_us: when; 0 is a live call.
         is_anew: it was sold so, and not lowered from what had been sold as answered.
+        took: at what the till sold it: `outcome`, or what a live Checkout said, which settles
+            nothing.
     """
 
     sold: Sold
@@ -135,6 +136,7 @@ class Closed(Struct):
     after_returns: bool = False
     stated_at_us: int = 0
     is_anew: bool = False
+    took: Outcome = ANSWERED
 
     @property
     def answer(self) -> Answer:
@@ -177,10 +179,10 @@ class Closed(Struct):
             # What had come back before is not to be made good: the server says how much is.
             found.subtract(instead_of(self.missed))
             found.update(self.instead())
-            found.subtract(self._back_already())
+            found.subtract(self.back_already())
         return found
 
-    def _back_already(self) -> Counter[str]:
+    def back_already(self) -> Counter[str]:
         """What would come back by the statement, and had come back with goods before it."""
         found, taken = prices_back(self.missed), taken_of(self.answer)
         for refund in self.sold.refunds:
@@ -215,30 +217,28 @@ class Closed(Struct):
         return found if self.sold.customer else Counter()
 
     @property
+    def is_stated(self) -> bool:
+        """Whether the till has said at what it sold."""
+        return bool(self.final.statements) or self.sold.request.outcome.kind in BY_LINES
+
+    @property
     def is_request(self) -> bool:
         """Whether a live call asked for it before it was paid."""
         return self.sold.response is not None and not self.sold.request.closed
 
-    def left_of_later(self) -> int:
-        """What is left of the discount to come that it gave, minor units; see its limit."""
-        if not self.counts:
-            return 0
-        given = [one for one in self.answer.rewards.rewards if one.asset_code == NEXT]
+    @property
+    def settled(self) -> list[SettledAsset]:
+        """What refunds and a void have settled, by asset."""
         back = [refund.assets for refund in self.sold.refunds] + [self.final.void_receipt.assets]
-        gone = [one for assets in back for one in assets if one.asset_code == NEXT]
-        left_minor = sum(one.amount_minor for one in given)
-        for one in gone:
-            left_minor -= one.taken_back_minor + one.owed_minor + one.waived_minor
-        return left_minor
+        return [one for assets in back for one in assets]
 
     def on_cards(self) -> Counter[str]:
         """What it puts on gift cards, less what they paid of it, minor units by card."""
         found: Counter[str] = Counter()
         if not self.counts:
             return found
-        back = [refund.assets for refund in self.sold.refunds] + [self.final.void_receipt.assets]
-        taken_minor = sum(one.taken_back_minor for assets in back for one in card_money(assets))
-        for code, minor in put_on(self.sold.sale):
+        taken_minor = sum(one.taken_back_minor for one in card_money(self.settled))
+        for code, minor in (*put_on(self.sold.sale), *given_on(self.answer)):
             found[code] += minor - taken_minor
         if self.final.state != VOIDED and self.outcome.kind != PLAIN:
             found.subtract(dict(paid_by_cards(self.sold.sale, self.answer)))
@@ -248,7 +248,16 @@ class Closed(Struct):
 
     def slack_on_cards(self) -> dict[str, int]:
         """What may be left on cards of what a statement undid: what was spent is not taken back."""
-        return dict(put_on(self.sold.sale)) if self.final.statements else {}
+        if not self.final.statements:
+            return {}
+        given = [one for base in self.sold.bases.values() for one in given_on(base.answer)]
+        return dict((*put_on(self.sold.sale), *given))
+
+    def lapsed_codes(self, now_us: int) -> set[str]:
+        """The certificates of it that have expired."""
+        rewards = [r for base in self.sold.bases.values() for r in base.answer.rewards.rewards]
+        lapsed = [one for one in rewards if 0 < one.expires_at_us < now_us]
+        return {code for one in lapsed for code in one.codes}
 
 
 def close(sold: Sold, final: GetReceiptResponse) -> Closed:
@@ -261,6 +270,8 @@ def close(sold: Sold, final: GetReceiptResponse) -> Closed:
     states = [one.state for one in final.statements]
     was_sold = sold.response is not None or states[:1] == [SUPERSEDED]
     closed, number = Closed(sold, final, ANSWERED if was_sold else NOTHING), 0
+    said = sold.request.outcome
+    took = said if sold.response is not None and said.kind in BY_LINES else closed.outcome
     for one in final.statements:
         has_returns = came_back_us <= one.recorded_at_us
         if one.outcome.number == number:
@@ -270,8 +281,20 @@ def close(sold: Sold, final: GetReceiptResponse) -> Closed:
             is_anew = closed.outcome.kind != AS_ANSWERED
             at_us = one.recorded_at_us
             closed = Closed(sold, final, one.outcome, has_returns, at_us, is_anew)
+        took = _taken(took, one.outcome, number, has_returns)
         number = one.outcome.number
+    closed.took = took
     return closed
+
+
+def _taken(took: Outcome, outcome: Outcome, number: int, has_returns: bool) -> Outcome:
+    """At what a till says that it sold: also where goods have come back, and nothing is settled."""
+    if outcome.number == number:
+        return NOTHING
+    is_undone = took is not NOTHING and took.kind == NOT_SOLD
+    if outcome.kind == UNKNOWN or (outcome.kind != NOT_SOLD and is_undone and has_returns):
+        return took
+    return outcome
 
 
 def _supersedes(known: Outcome, outcome: Outcome, has_returns: bool) -> bool:

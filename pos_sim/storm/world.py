@@ -18,6 +18,7 @@ ARTICLES = (
     ("glass", "Стакан", "mugs", 9_901, False),
     ("cheese", "Сыр", "food", 89_990, True),
     ("bread", "Хлеб", "food", 5_500, False),
+    ("salt", "Соль", "food", 4_120, False),
     ("cigarettes", "Сигареты", "tobacco", 18_000, False),
 )
 """sku, name, category, price of a unit in minor units, whether it is weighed."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rewards.commit import Commit, account_changes_of, having
+from rewards.commit import AccountChange, Commit, account_changes_of, having
 from server.store.pool import Connection, PooledConnection
 
 AnyConnection = Connection | PooledConnection
@@ -152,6 +152,21 @@ async def change_lots(
     _check_all(status, len(set(zip(accounts, lots, strict=True))), "lots")
 
 
+def _uses_of(changes: Sequence[AccountChange]) -> list[tuple[int, str, str, int, int]]:
+    """Uses by account, promotion and period: times, minor units.
+
+    An exchange may use a limit and give it back, of several receipts too; a statement changes a
+    row once.
+    """
+    sums: dict[tuple[int, str, str], tuple[int, int]] = {}
+    for one in having(changes, "uses"):
+        for use in one.uses:
+            key = one.account_id, use.promotion_id, use.period
+            times, amount_minor = sums.get(key, (0, 0))
+            sums[key] = times + use.times, amount_minor + use.amount_minor
+    return sorted((*key, *counted) for key, counted in sums.items())
+
+
 def _check_all(status: str, wanted: int, what: str) -> None:
     changed = int(status.rpartition(" ")[2])
     if changed != wanted:
@@ -181,11 +196,7 @@ async def write_changes(connection: AnyConnection, commits: Sequence[Commit]) ->
     ]
     if holds:
         await connection.executemany(INSERT_HOLDS, holds)
-    uses = sorted(
-        (one.account_id, use.promotion_id, use.period, use.times, use.amount_minor)
-        for one in having(changes, "uses")
-        for use in one.uses
-    )
+    uses = _uses_of(changes)
     for statement, rows in (
         (COUNT_USES, [one for one in uses if one[3] >= 0]),
         (UNCOUNT_USES, [one for one in uses if one[3] < 0]),

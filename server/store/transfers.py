@@ -1,11 +1,11 @@
 """Writes and reads transfers of money to accounts of customers, every state they were in kept."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
 from rewards.commit import Commit, having
-from rewards.transfer import TransferState
+from rewards.transfer import Sent, TransferState
 from server.store.facts import AnyConnection
 
 INSERT_TRANSFERS = """
@@ -77,6 +77,17 @@ SELECT_TRANSFERS = (
     + " order by t.transfer_id limit $4"
 )
 
+# What can still be called back was cancelled with the receipt; what came back can be sent again.
+SELECT_SENT = """
+select t.promotion_id, t.destination_code, sum(t.amount_minor)::bigint as amount_minor
+  from unnest($1::bytea[]) as sold (key_id)
+  join money_transfer t
+    on t.transfer_id >= sold.key_id || '\\x0000'::bytea
+   and t.transfer_id < sold.key_id || '\\xffff00'::bytea
+ where t.state <> 5
+ group by t.promotion_id, t.destination_code
+"""
+
 SELECT_CHANGES = """
 select state, changed_at_us, note
   from money_transfer_change
@@ -147,6 +158,17 @@ async def list_transfers(
     """Read a page of a chain's transfers in a state, by id."""
     rows = await connection.fetch(SELECT_TRANSFERS, chain_id, state, after, limit)
     return [Transfer(*row.values()) for row in rows]
+
+
+async def read_sent(connection: AnyConnection, key_ids: Iterable[bytes]) -> Sent:
+    """Read what was sent for sales that were undone.
+
+    Args:
+        connection: to read on.
+        key_ids: under which they were posted.
+    """
+    rows = await connection.fetch(SELECT_SENT, sorted(key_ids))
+    return {(row["promotion_id"], row["destination_code"]): row["amount_minor"] for row in rows}
 
 
 async def read_transfer(

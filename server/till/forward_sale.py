@@ -40,6 +40,7 @@ from rewards.refusal import Reason, Refusal
 from rewards.sale import OutcomeKind, SaleMode, derived_key_id
 from rewards.settling import ReturnRecord
 from rewards.spending import Wish
+from rewards.transfer import not_sent_yet
 from rewards.undelivered import (
     Undelivered,
     delivered_wishes,
@@ -218,6 +219,9 @@ class ForwardOperation:
             own = [one.forward_key_id for one in history]
             self._selling.sold_before = frozenset((forwarded.key_id, *own))
             commit, statement, base = await self._sold(seen, deadline_s, is_new=original is None)
+            if original is not None:
+                waiting = not_sent_yet(commit.money_transfers, original.sent)
+                commit = replace(commit, money_transfers=waiting)
         else:
             assert original is not None, "only what is known is settled"
             commit, statement, base = self._settled(plan, original)

@@ -165,7 +165,13 @@ def return_goods(
         uses.budget_uses,
         exceptions,
         back_of_refund(original, decided.sold, returned, is_gone=is_gone),
-        cuts_of(program, decided, original.base_key_id, original.facts.customer.customer_id),
+        cuts_of(
+            program,
+            decided,
+            original.base_key_id,
+            original.facts.customer.customer_id,
+            original.sent,
+        ),
         codes_of(context, original, to_cards),
     )
 

@@ -56,6 +56,14 @@ def base_of(known: KnownKey, key_id: bytes, history: tuple[KnownStatement, ...])
     return Base(key_id, known.day) if known.kind == KeyKind.CHECKOUT else None
 
 
+def undone_keys(key_id: bytes, history: tuple[KnownStatement, ...]) -> set[bytes]:
+    """The keys under which a receipt was sold, and then undone; of most there are none."""
+    if not history:
+        return set()
+    found = {key_id, *[one.base_key_id for one in history]}
+    return found if history[-1].statement.is_undone else found - {history[-1].base_key_id}
+
+
 def is_sale(known: KnownKey, history: tuple[KnownStatement, ...]) -> bool:
     """Whether a key is that of a sale, or nothing is known of what it was broken off for."""
     if known.kind not in _SALE_KINDS:

@@ -32,6 +32,7 @@ from rewards.settling import (
     summed,
 )
 from rewards.spending import as_sold
+from rewards.transfer import NOTHING_SENT, Sent
 from rewards.uses_back import Counted
 from server.lookups import Seen
 from server.store.budgets import read_net_uses
@@ -50,9 +51,10 @@ from server.store.refunds import (
     read_returns,
     read_spendings,
 )
+from server.store.transfers import read_sent
 from server.till.break_off import void_key_id_of
 from server.till.context import Context
-from server.till.history import base_of, is_sale, read_history, turn_key
+from server.till.history import base_of, is_sale, read_history, turn_key, undone_keys
 from server.till.old_rules import rules_of_version
 from server.till.stored import stored_checkout
 
@@ -121,6 +123,7 @@ class Original(NamedTuple):
         accounts: those it moved something on, the customer's first; it may have none.
         budget_uses: what it has used of budgets and has not come back.
         history: what the till has stated of it by Forward, oldest first.
+        sent: money that was sent when it was sold before, and then undone.
     """
 
     key: ReceiptKey
@@ -136,6 +139,7 @@ class Original(NamedTuple):
     accounts: tuple[Touched, ...]
     budget_uses: tuple[NetUse, ...]
     history: tuple[KnownStatement, ...] = ()
+    sent: Sent = NOTHING_SENT
 
     @property
     def statements(self) -> tuple[Statement, ...]:
@@ -167,6 +171,16 @@ class Original(NamedTuple):
     def customer(self) -> Touched | None:
         """The account of the customer."""
         return next((one for one in self.accounts if not one.is_bearer), None)
+
+    @property
+    def earned(self) -> tuple[GrantedLot, ...]:
+        """All lots that the sale granted; without those given for discounts that were not."""
+        statement, found = self.by_lines, list[GrantedLot]()
+        given = 0 if statement is None else len(statement.instead)
+        for touched in self.accounts:
+            count = len(touched.granted)
+            found += touched.granted[: count if touched.is_bearer else count - given]
+        return tuple(found)
 
     @property
     def bearers(self) -> tuple[Touched, ...]:
@@ -348,9 +362,11 @@ async def read_original(
                 returns = await read_returns(connection, key_id)
                 accounts = await _read_accounts(connection, list(dict.fromkeys(posting)), facts)
                 uses = await read_net_uses(connection, base.key_id)
+                undone = undone_keys(key_id, history)
+                sent = await read_sent(connection, undone) if undone else NOTHING_SENT
                 return Original(
                     key, key_id, *base, stored, sale, outcome, facts, rules, returns, accounts,
-                    uses, history,
+                    uses, history, sent,
                 )  # fmt: skip
         except RetryError:
             await context.database.recover()

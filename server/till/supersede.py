@@ -26,6 +26,7 @@ from rewards.settling import (
     paid_out_by,
 )
 from rewards.undelivered import instead_of, left_of, post_instead
+from rewards.uses_back import uses_back_of_statement
 from server.till.context import Context
 from server.till.goods_back import RETURN_EXCEPTION, changed, is_change, settle_accounts
 from server.till.lowering import Lowering, lowering_of
@@ -89,7 +90,9 @@ def lower(
         instead = _given_instead(original, customer, lowering, journal, windows)
         moved = tuple(_with_journal(one, customer, journal) for one in moved)
     turnover = restated(original, outcome, evaluator_of(context))
-    changes = [changed(one, None, (), turnover) for one in moved]
+    own = () if customer is None else comebacks[customer.owner.account_ids[0]]
+    uses = uses_back_of_statement(original.counted, claims, own)
+    changes = [changed(one, None, uses, turnover) for one in moved]
     return Lowered(
         tuple(one for one in changes if is_change(one)),
         _record(original, claims, comebacks, moved),

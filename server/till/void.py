@@ -166,9 +166,13 @@ def undo(context: Context, original: Original, key_id: bytes, now_us: int) -> Un
 def _uses_back(context: Context, original: Original) -> UsesBack:
     """What comes back of limits over many receipts."""
     evaluate, earlier = evaluator_of(context), original.returned_after_each
+    customer = original.customer
+    spendings = customer.spendings if customer is not None else ()
+    comebacks = comebacks_of_void(spendings, original.records)
+    claims = claims_of_void(original.earned, original.records)
     if not original.returns:
         sold = evaluate(original.rules, original.sale, original.facts, None)
-        return uses_back_of_void(original.counted, sold)
+        return uses_back_of_void(original.counted, sold, claims, comebacks)
     rest = {line.line_id: line.quantity_milli for line in original.sold}
     rest, _ = fitted(original.sale, original.returned, rest)
     decided = decide_refund(
@@ -177,11 +181,6 @@ def _uses_back(context: Context, original: Original) -> UsesBack:
         kept_money=original.kept_money,
     )  # fmt: skip
     assert not isinstance(decided, RefundRefusal), "what is left can come back"
-    customer = original.customer
-    spendings = customer.spendings if customer is not None else ()
-    comebacks = comebacks_of_void(spendings, original.records)
-    granted = [one for touched in original.accounts for one in touched.granted]
-    claims = claims_of_void(granted, original.records)
     return uses_back_of_rest(original.counted, decided, claims, comebacks, was_gone=not rest)
 
 

@@ -6,10 +6,10 @@ from rewards.benefit import MoneyTransfer
 from rewards.commit import NewTransfer, TransferCut
 from rewards.evaluate import Evaluation
 from rewards.ledger import transfer_id_of
-from rewards.refund import decide_refund
+from rewards.refund import Refund, decide_refund
 from rewards.ruleset import ProgramRules
 from rewards.sale import Sale
-from rewards.transfer import TransferState, cuts_of, may_follow, transfers_of
+from rewards.transfer import TransferState, cuts_of, may_follow, not_sent_yet, transfers_of
 from tests import make
 from tests.table.test_refund import by_reference
 
@@ -53,6 +53,31 @@ def test_a_refund_cuts_what_has_lost_its_ground(milli: int, cuts: tuple[Transfer
     refund = decide_refund(rules, sale, make.facts(), (), {"tea": milli}, by_reference)
     assert cuts_of(rules.program, refund, KEY, 70) == cuts  # type: ignore[arg-type]
     assert cuts_of(rules.program, refund, KEY, 0) == ()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("sent_minor", "left"),
+    [(0, (20, 40)), (5, (15, 40)), (20, (40,)), (50, (40,))],
+)
+def test_what_was_sent_before_is_not_asked_for_again(
+    sent_minor: int, left: tuple[int, ...]
+) -> None:
+    rules, _, evaluation = given()
+    asked = transfers_of(rules.program, evaluation.grants, KEY, 70)
+    found = not_sent_yet(asked, {("phone", "mobile"): sent_minor})
+    assert tuple(one.amount_minor for one in found) == left
+    assert found[-1] == asked[-1]
+
+
+@pytest.mark.parametrize(("sent_minor", "left_minor"), [(0, 10), (4, 6), (15, 0)])
+def test_a_refund_leaves_what_was_not_sent_before(sent_minor: int, left_minor: int) -> None:
+    """Half of the tea leaves 10 in all, whenever it is sent."""
+    rules, sale, _ = given()
+    refund = decide_refund(rules, sale, make.facts(), (), {"tea": 1_000}, by_reference)
+    assert isinstance(refund, Refund)
+    sent = {("phone", "mobile"): sent_minor, ("charity", "mobile"): 7}
+    [cut] = cuts_of(rules.program, refund, KEY, 70, sent)
+    assert cut == TransferCut(transfer_id_of(KEY, 0), left_minor)
 
 
 STATES = TransferState

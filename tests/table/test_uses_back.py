@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 
-from msgspec.structs import replace
-
 from rewards.benefit import ReceiptDiscount
 from rewards.commit import BudgetUse, PromotionUse
 from rewards.condition import ReceiptAmount
-from rewards.facts import Quota, Spent
+from rewards.facts import Quota
 from rewards.ledger import OwnedLot
 from rewards.program import EarnBound, Limits, Policy, SpendRule
 from rewards.quota import Amount, NetUse, bound_of
@@ -15,7 +13,13 @@ from rewards.refund import Refund, decide_refund
 from rewards.ruleset import ProgramRules
 from rewards.settling import Claim, Comeback, GrantedLot, Spending
 from rewards.spend_posting import spending_uses
-from rewards.uses_back import Counted, UsesBack, uses_back_of_refund, uses_back_of_void
+from rewards.uses_back import (
+    Counted,
+    UsesBack,
+    uses_back_of_refund,
+    uses_back_of_statement,
+    uses_back_of_void,
+)
 from tests import make
 from tests.table.test_refund import by_reference
 
@@ -105,14 +109,19 @@ def test_who_spent_and_was_taken_nothing_gets_no_bound_back() -> None:
 
 def test_a_void_gives_all_back() -> None:
     sold = by_reference(RULES, SALE, FACTS, None)
-    facts = replace(FACTS, spends=(Spent("points", 40, 40, True, 0),))
-    counted = COUNTED._replace(facts=facts)
-    found = uses_back_of_void(counted, sold)
+    found = uses_back_of_void(COUNTED, sold, [claim(173)], [SPENT, COST])
     assert found.account_uses[0] == PromotionUse("tenth", "2026-11", -1, -20)
     spend, earn = found.account_uses[1:]
-    assert spend == PromotionUse("spend:points", "2026-11-22", -1, -40)
-    assert (earn.promotion_id, earn.period, earn.times) == ("earn:points", "2026", -1)
+    assert spend == PromotionUse("spend:points", "2026-11-22", -1, -30)
+    assert earn == PromotionUse("earn:points", "2026", -1, -173)
     assert found.budget_uses == (budget_use(5, is_overrun=True), budget_use(15))
+
+
+def test_a_statement_gives_back_bounds_and_no_limits() -> None:
+    """The receipt stays counted; a discount that was not given became something else."""
+    spend, earn = uses_back_of_statement(COUNTED, [claim(60)], [SPENT, COST])
+    assert spend == PromotionUse("spend:points", "2026-11-22", 0, -30)
+    assert earn == PromotionUse("earn:points", "2026", 0, -60)
 
 
 def test_what_counts_against_bounds_of_a_customer() -> None:
