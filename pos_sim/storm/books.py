@@ -56,6 +56,7 @@ class Books:
             self.hold(known.response == response, f"{receipt.name}: another answer")
             return
         receipt.response = response
+        receipt.note_customer(response)
         self.sold.setdefault(receipt.name, receipt)
         self.count["sold"] += 1
         self.count["spent on"] += len(response.answer.spent)

@@ -11,6 +11,7 @@ import grpc
 from loyalty.v1.back_office_service_pb2 import (
     Budget,
     ImportCouponsRequest,
+    ImportCustomersRequest,
     ImportedCoupon,
     ListBudgetsRequest,
 )
@@ -38,7 +39,7 @@ from pos_sim.statement import read_statement
 from pos_sim.storm.owners import Owned, Owners
 from pos_sim.storm.payouts import Payouts
 from pos_sim.storm.rules import DRAWS
-from pos_sim.storm.world import COUPON_SERIES, coupon_codes
+from pos_sim.storm.world import COUPON_SERIES, coupon_codes, known_at_first, write_customer
 
 CALL_TIMEOUT_S = 20.0
 PAUSE_S = 0.2
@@ -82,6 +83,7 @@ class Office:
         self._owners = owners
         self._count = counted
         self._moves = count()
+        self._unknown = owners.customers[len(known_at_first(owners.customers)) :]
         self._one_at_a_time = asyncio.Lock()
         self.payouts = Payouts(chain_id, self._rng, self.insist, counted)
 
@@ -102,8 +104,11 @@ class Office:
         """Make two customers one, or move one into a household or out of it, amid their sales."""
         async with self._one_at_a_time:
             await self.payouts.work()
-            one, other = self._rng.sample(self._owners.customers, 2)
-            leavers = [who for who in self._owners.customers if self._owners.may_leave(who)]
+            if self._unknown:
+                await self._enrol(self._unknown.pop())
+            known = [one for one in self._owners.customers if one not in self._unknown]
+            one, other = self._rng.sample(known, 2)
+            leavers = [who for who in known if self._owners.may_leave(who)]
             if leavers and self._rng.random() < LEAVE_SHARE:
                 await self._leave(self._rng.choice(leavers))
             elif self._owners.share(one, other):
@@ -112,6 +117,22 @@ class Office:
                 await self._join(one, other)
             else:
                 await self.merge(one, other)
+
+    async def enrol_rest(self) -> None:
+        """Make everybody known whose card nobody has yet."""
+        while self._unknown:
+            await self._enrol(self._unknown.pop())
+
+    async def _enrol(self, customer: str) -> None:
+        request = ImportCustomersRequest(
+            chain_id=self._chain_id, customers=[write_customer(customer)]
+        )
+        await self.insist(
+            lambda channel: BackOfficeServiceStub(channel).ImportCustomers(
+                request, timeout=CALL_TIMEOUT_S
+            )
+        )
+        self._count["became known"] += 1
 
     async def merge(self, loser: str, winner: str) -> None:
         """Move all that the account of one customer has to that of another."""

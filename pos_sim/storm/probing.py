@@ -40,7 +40,7 @@ from pos_sim.storm.world import card_of
 from pos_sim.till_client import TillClient
 from pos_sim.workload import Basket, Item
 
-WINDOWS_DAYS = (2, 5, 1_100)
+WINDOWS_DAYS = (3, 1_100)
 """Local days, today included, over which turnover is asked for; the last has all of the storm."""
 MUCH = (
     ("cheese", 50_000, 89_990, QuantityUnit.QUANTITY_UNIT_KILOGRAM),

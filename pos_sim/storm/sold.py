@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct, field
 
-from loyalty.v1.answer_pb2 import Answer, LineResult
+from loyalty.v1.answer_pb2 import Answer, CustomerState, LineResult
 from loyalty.v1.receipt_pb2 import LineAction, Outcome, OutcomeKind, ReceiptKey, Sale
 from loyalty.v1.till_service_pb2 import (
     CheckoutRequest,
@@ -40,6 +40,9 @@ SUPERSEDED = ForwardState.FORWARD_STATE_SUPERSEDED
 VOIDED = ReceiptState.RECEIPT_STATE_VOIDED
 ANSWERED = Outcome(kind=AS_ANSWERED)
 NOTHING = Outcome(kind=NOT_SOLD)
+NOBODYS = frozenset(
+    {CustomerState.CUSTOMER_STATE_UNSPECIFIED, CustomerState.CUSTOMER_STATE_UNKNOWN}
+)
 NEVER_US = 1 << 62
 CARD_MONEY = "gift"
 OF_BEARERS = frozenset({CARD_MONEY, "coupon.welcome"})
@@ -49,6 +52,8 @@ class Sold(Struct):
     """A receipt that is sold, or of which a till has stated something.
 
     Attributes:
+        card: of whom, as it was shown.
+        customer: whose it is: who had the card when it was decided last; empty is nobody.
         request: the live Checkout, if there was one; without an answer nothing is known of it.
         original: whose goods came back on it.
         shown_minor: by line, what it costs as it was quoted.
@@ -64,7 +69,7 @@ class Sold(Struct):
     """
 
     name: str
-    customer: str
+    card: str
     key: ReceiptKey
     sale: Sale
     request: CheckoutRequest
@@ -80,6 +85,7 @@ class Sold(Struct):
     bases: dict[bytes, CheckoutResponse] = field(default_factory=dict)
     paid_back_minor: int = 0
     voided: bool = False
+    customer: str = ""
     is_settled: bool = False
 
     @property
@@ -103,9 +109,15 @@ class Sold(Struct):
         """Whether all that was sold has come back."""
         return all(self.returned_milli[one] == milli for one, milli in self.sold_milli.items())
 
+    def note_customer(self, checkout: CheckoutResponse) -> None:
+        """Whose it is, by what was decided last."""
+        is_known = checkout.answer.customer_state not in NOBODYS
+        self.customer = self.card if is_known else ""
+
     def take(self, checkout: CheckoutResponse, outcome: Outcome) -> None:
         """What was decided of it, and what the till did with that."""
         self.bases[checkout.SerializeToString()] = checkout
+        self.note_customer(checkout)
         lines = [one for one in checkout.answer.lines.lines if one.line_id in self.sold_milli]
         missed = missed_by(checkout.answer, self.sale, outcome)
         by_lines = outcome.kind in BY_LINES
