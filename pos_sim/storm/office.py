@@ -25,6 +25,7 @@ from loyalty.v1.customer_service_pb2 import (
 )
 from loyalty.v1.customer_service_pb2_grpc import CustomerServiceStub
 from loyalty.v1.ledger_pb2 import (
+    AssetReport,
     ExpireLotsRequest,
     GetCustomerRequest,
     GetLedgerReportRequest,
@@ -197,14 +198,14 @@ class Office:
             self._count["accounts expired"] += answer.accounts
             more = answer.more
 
-    async def breakage(self) -> Counter[str]:
-        """All that has expired by the ledger's own report, minor units by asset."""
+    async def report(self) -> dict[str, AssetReport]:
+        """The ledger's own report of all times, by asset."""
         answer = await self.insist(
             lambda channel: BackOfficeServiceStub(channel).GetLedgerReport(
                 GetLedgerReportRequest(chain_id=self._chain_id), timeout=CALL_TIMEOUT_S
             )
         )
-        return Counter({one.asset_code: one.breakage_minor for one in answer.assets})
+        return {one.asset_code: one for one in answer.assets}
 
     async def budgets(self) -> dict[tuple[str, str, str], Budget]:
         """What is used of limits over many receipts, by promotion, store and period."""
