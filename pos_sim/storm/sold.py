@@ -55,7 +55,7 @@ class Sold(Struct):
         card: of whom, as it was shown.
         customer: whose it is: who had the card when it was decided last; empty is nobody.
         request: the live Checkout, if there was one; without an answer nothing is known of it.
-        original: whose goods came back on it.
+        originals: whose goods came back on it.
         shown_minor: by line, what it costs as it was quoted.
         response: its first answer.
         number: of the last statement that the till has made.
@@ -73,7 +73,7 @@ class Sold(Struct):
     key: ReceiptKey
     sale: Sale
     request: CheckoutRequest
-    original: "Sold | None" = None
+    originals: "list[Sold]" = field(default_factory=list)
     shown_minor: dict[str, int] = {}
     response: CheckoutResponse | None = None
     number: int = 0
@@ -93,6 +93,12 @@ class Sold(Struct):
         """By line, thousandths; without what came back on it."""
         sold = LineAction.LINE_ACTION_SALE
         return {one.line_id: one.quantity_milli for one in self.sale.lines if one.action == sold}
+
+    @property
+    def receipt_ids(self) -> set[bytes]:
+        """What the server calls it, as far as the till knows."""
+        live = [self.response] if self.response is not None else []
+        return {one.receipt_id for one in (*live, *self.bases.values())}
 
     @property
     def is_exchange(self) -> bool:
@@ -126,6 +132,13 @@ class Sold(Struct):
             self.paid_minor = paid_by(self.sale, outcome)
         is_less = by_lines and missed.spent
         self.by_points_minor = {} if is_less else {one.line_id: _by_points(one) for one in lines}
+
+
+def origin_of(originals: list[Sold], answer: RefundResponse) -> Sold:
+    """Of which of several receipts something came back on another one."""
+    if len(originals) == 1:
+        return originals[0]
+    return next(one for one in originals if answer.receipt_id in one.receipt_ids)
 
 
 class Closed(Struct):
