@@ -23,7 +23,7 @@ from loyalty.v1.till_service_pb2 import (
 from pos_sim.storm.counts import MOONS, NEXT, day_of, fired, left_of
 from pos_sim.storm.gift_cards import card_codes, given_on, put_on
 from pos_sim.storm.rules import BY_LINES, OWN_COUPONS, SHOWN_COUPONS, instead_of
-from pos_sim.storm.sold import UNKNOWN, Closed, Sold, changes_of, close, paid_by_cards
+from pos_sim.storm.sold import UNKNOWN, Closed, Sold, changes_of, close, origin_of, paid_by_cards
 
 FIRST_ONES = "first-ones"
 FIRST_ONES_MAX = 150
@@ -56,6 +56,7 @@ class Books:
             self.hold(known.response == response, f"{receipt.name}: another answer")
             return
         receipt.response = response
+        receipt.note_customer(response)
         self.sold.setdefault(receipt.name, receipt)
         self.count["sold"] += 1
         self.count["spent on"] += len(response.answer.spent)
@@ -75,8 +76,7 @@ class Books:
         for answer in response.returns:
             receipt.is_settled = True
             self.count["exchanged"] += 1
-            assert receipt.original is not None, "what has no original returns nothing"
-            self.note_refunded(receipt.original, answer)
+            self.note_refunded(origin_of(receipt.originals, answer), answer)
 
     def note_voided(self, receipt: Sold, response: VoidResponse) -> None:
         """A receipt is undone; once only."""

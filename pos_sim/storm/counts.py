@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from loyalty.v1.receipt_pb2 import LineKind
-from pos_sim.storm.rules import BY_LINES, paid_by, prices_back, taken_of
+from pos_sim.storm.rules import BY_LINES, discounts_of, paid_by, prices_back, taken_of
 from pos_sim.storm.sold import Closed
 from pos_sim.storm.world import STORES
 
@@ -23,6 +23,8 @@ SUNS_MOST_MINOR = 10_000
 """Of a customer's day."""
 DAILY = "daily"
 SALT = "salt-25"
+RARE = "rare"
+RARE_MOST_TIMES = 2
 SALT_MOST_MINOR = 20_000
 ZONES = {store_id: ZoneInfo(zone) for store_id, _, zone in STORES}
 
@@ -84,6 +86,11 @@ def given_most(closed: Closed, asset_code: str) -> int:
 def fired(closed: Closed, promotion_id: str) -> bool:
     """Whether a promotion gave a reward."""
     return any(one.promotion_id == promotion_id for one in closed.answer.rewards.rewards)
+
+
+def is_off(closed: Closed, promotion_id: str) -> bool:
+    """Whether a promotion took something off a receipt that counts for its customer."""
+    return is_counted(closed) and discounts_of(closed.answer.lines.lines)[promotion_id] > 0
 
 
 def spent_of(closed: Closed, asset_code: str) -> int:

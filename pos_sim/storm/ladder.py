@@ -14,7 +14,7 @@ _CHANGES = (
     ("rate_bp = 700 }", "rate_bp = 900 }"),
     ("from_minor = 50_000 }", "from_minor = 70_000 }"),
     ('asset_code = "points", rate_bp = 1_000', 'asset_code = "points", rate_bp = 1_300'),
-    ('refund = "claw_back", offline', 'refund = "waive", offline'),
+    ('refund = "claw_back", offline', 'refund = "rewards", offline'),
     ("active_days = 4", "active_days = 3"),
 )
 """What another version of the program changes; no limit, and nothing of what the books know."""

@@ -11,6 +11,7 @@ import grpc
 from loyalty.v1.back_office_service_pb2 import (
     Budget,
     ImportCouponsRequest,
+    ImportCustomersRequest,
     ImportedCoupon,
     ListBudgetsRequest,
 )
@@ -24,6 +25,7 @@ from loyalty.v1.customer_service_pb2 import (
 )
 from loyalty.v1.customer_service_pb2_grpc import CustomerServiceStub
 from loyalty.v1.ledger_pb2 import (
+    AssetReport,
     ExpireLotsRequest,
     GetCustomerRequest,
     GetLedgerReportRequest,
@@ -38,7 +40,7 @@ from pos_sim.statement import read_statement
 from pos_sim.storm.owners import Owned, Owners
 from pos_sim.storm.payouts import Payouts
 from pos_sim.storm.rules import DRAWS
-from pos_sim.storm.world import COUPON_SERIES, coupon_codes
+from pos_sim.storm.world import COUPON_SERIES, coupon_codes, known_at_first, write_customer
 
 CALL_TIMEOUT_S = 20.0
 PAUSE_S = 0.2
@@ -82,6 +84,7 @@ class Office:
         self._owners = owners
         self._count = counted
         self._moves = count()
+        self._unknown = owners.customers[len(known_at_first(owners.customers)) :]
         self._one_at_a_time = asyncio.Lock()
         self.payouts = Payouts(chain_id, self._rng, self.insist, counted)
 
@@ -102,8 +105,11 @@ class Office:
         """Make two customers one, or move one into a household or out of it, amid their sales."""
         async with self._one_at_a_time:
             await self.payouts.work()
-            one, other = self._rng.sample(self._owners.customers, 2)
-            leavers = [who for who in self._owners.customers if self._owners.may_leave(who)]
+            if self._unknown:
+                await self._enrol(self._unknown.pop())
+            known = [one for one in self._owners.customers if one not in self._unknown]
+            one, other = self._rng.sample(known, 2)
+            leavers = [who for who in known if self._owners.may_leave(who)]
             if leavers and self._rng.random() < LEAVE_SHARE:
                 await self._leave(self._rng.choice(leavers))
             elif self._owners.share(one, other):
@@ -112,6 +118,22 @@ class Office:
                 await self._join(one, other)
             else:
                 await self.merge(one, other)
+
+    async def enrol_rest(self) -> None:
+        """Make everybody known whose card nobody has yet."""
+        while self._unknown:
+            await self._enrol(self._unknown.pop())
+
+    async def _enrol(self, customer: str) -> None:
+        request = ImportCustomersRequest(
+            chain_id=self._chain_id, customers=[write_customer(customer)]
+        )
+        await self.insist(
+            lambda channel: BackOfficeServiceStub(channel).ImportCustomers(
+                request, timeout=CALL_TIMEOUT_S
+            )
+        )
+        self._count["became known"] += 1
 
     async def merge(self, loser: str, winner: str) -> None:
         """Move all that the account of one customer has to that of another."""
@@ -176,14 +198,14 @@ class Office:
             self._count["accounts expired"] += answer.accounts
             more = answer.more
 
-    async def breakage(self) -> Counter[str]:
-        """All that has expired by the ledger's own report, minor units by asset."""
+    async def report(self) -> dict[str, AssetReport]:
+        """The ledger's own report of all times, by asset."""
         answer = await self.insist(
             lambda channel: BackOfficeServiceStub(channel).GetLedgerReport(
                 GetLedgerReportRequest(chain_id=self._chain_id), timeout=CALL_TIMEOUT_S
             )
         )
-        return Counter({one.asset_code: one.breakage_minor for one in answer.assets})
+        return {one.asset_code: one for one in answer.assets}
 
     async def budgets(self) -> dict[tuple[str, str, str], Budget]:
         """What is used of limits over many receipts, by promotion, store and period."""

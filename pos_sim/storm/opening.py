@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from loyalty.v1.answer_pb2 import SpentAs
 from loyalty.v1.receipt_pb2 import (
@@ -27,7 +27,7 @@ from pos_sim.storm.desk import Desk
 from pos_sim.storm.gift_cards import SALE_SHARE, Payment, add_payment, draw_payment, sell_card
 from pos_sim.storm.returning import draw_lines
 from pos_sim.storm.rules import CHIPS, POINTS
-from pos_sim.storm.sold import Sold
+from pos_sim.storm.sold import Sold, origin_of
 from pos_sim.storm.world import ANONYMOUS_SHARE, draw_basket
 
 RESERVE_SHARE = 0.5
@@ -35,6 +35,7 @@ RESERVE_LIMITS_SHARE = 0.3
 BEANS_SHARE = 0.3
 CERTIFICATE_SHARE = 0.2
 NO_ORIGINAL_SHARE = 0.1
+TWO_ORIGINALS_SHARE = 0.4
 SPEND_MAX_MINOR = 40_000
 
 
@@ -48,7 +49,7 @@ class Open(Struct):
     sale: Sale
     payment: Payment | None = None
     quoted: QuoteResponse | None = None
-    original: Sold | None = None
+    originals: list[Sold] = field(default_factory=list)
 
     def request(self, closed: bool) -> CheckoutRequest:
         """Check it out as it was quoted, or without a quote at what is sent."""
@@ -69,8 +70,8 @@ class Open(Struct):
         """What the books keep of it."""
         lines = self.quoted.answer.lines.lines if self.quoted is not None else ()
         shown = {one.line_id: one.amount_minor for one in lines}
-        sale, original = request.sale, self.original
-        return Sold(self.name, self.customer, self.key, sale, request, original, shown)
+        sale, originals = request.sale, self.originals
+        return Sold(self.name, self.customer, self.key, sale, request, originals, shown)
 
 
 def open_receipt(desk: Desk, customers: list[str]) -> Open:
@@ -136,26 +137,31 @@ async def quote(desk: Desk, receipt: Open) -> None:
 
 
 def draw_exchange(desk: Desk, receipt: Open) -> None:
-    """Bring goods of an earlier receipt back on an open one; there must be one."""
+    """Bring goods of earlier receipts back on an open one; there must be one."""
     rng = desk.rng
-    receipt.original = desk.draw_sold() if rng.random() >= NO_ORIGINAL_SHARE else None
-    lines = draw_lines(rng, receipt.original) if receipt.original else {"1": 1_000}
-    bring_back(receipt, receipt.original, lines.items())
+    if rng.random() < NO_ORIGINAL_SHARE:
+        bring_back(receipt, None, [("1", 1_000)])
+        return
+    for _ in range(2 if rng.random() < TWO_ORIGINALS_SHARE else 1):
+        original = desk.draw_sold()
+        if original.name not in [one.name for one in receipt.originals]:
+            receipt.originals.append(original)
+            bring_back(receipt, original, draw_lines(rng, original).items())
 
 
 def bring_back(receipt: Open, original: Sold | None, lines: Iterable[tuple[str, int]]) -> None:
     """Put goods of an earlier receipt on an open one; without a receipt they are nobody's.
 
     Args:
-        receipt: without RETURN lines; they are worth nothing until it is quoted.
+        receipt: its RETURN lines are worth nothing until it is quoted.
         original: what they were sold on; None is NO_ORIGINAL.
         lines: of the original, or of this receipt where there is none: line_id, thousandths.
     """
     of = {line.line_id: line for line in (original.sale if original else receipt.sale).lines}
-    for number, (line_id, quantity_milli) in enumerate(lines):
+    for line_id, quantity_milli in lines:
         line = Line()
         line.CopyFrom(of[line_id])
-        line.line_id = f"back-{number}"
+        line.line_id = f"back-{len(receipt.sale.lines)}"
         line.quantity_milli, line.action = quantity_milli, LineAction.LINE_ACTION_RETURN
         line.amount_minor = 0 if original else 1_000
         if original:
@@ -167,14 +173,14 @@ def bring_back(receipt: Open, original: Sold | None, lines: Iterable[tuple[str, 
 def pay_back(receipt: Open) -> None:
     """Write on the RETURN lines what its quote says is to be paid back for them."""
     assert receipt.quoted is not None
-    due_minor = sum(one.amount_minor for one in receipt.quoted.returns)
-    printed = {
-        line.line_id: line.amount_minor for one in receipt.quoted.returns for line in one.lines
-    }
-    for line in receipt.sale.lines:
-        if line.action == LineAction.LINE_ACTION_RETURN and line.return_origin.line_id:
-            line.amount_minor = min(due_minor, printed.get(line.return_origin.line_id, 0))
-            due_minor -= line.amount_minor
+    for answer in receipt.quoted.returns:
+        original = origin_of(receipt.originals, answer)
+        due_minor = answer.amount_minor
+        printed = {line.line_id: line.amount_minor for line in answer.lines}
+        for line in receipt.sale.lines:
+            if line.return_origin.line_id and line.return_origin.receipt_key == original.key:
+                line.amount_minor = min(due_minor, printed.get(line.return_origin.line_id, 0))
+                due_minor -= line.amount_minor
     _settle_totals(receipt.sale)
 
 

@@ -67,6 +67,11 @@ class Owners:
             found[self._group[customer]].append(customer)
         return list(found.values())
 
+    def by_account(self, owned: Mapping[str, Owned]) -> list[Counter[str]]:
+        """What is owned, once for each account."""
+        members = {self._account[one]: one for one in self.customers}
+        return [owned[one].amounts for one in members.values()]
+
     def differences(
         self,
         due: Mapping[str, Counter[str]],

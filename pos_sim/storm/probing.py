@@ -18,6 +18,8 @@ from pos_sim.storm.books import Books
 from pos_sim.storm.counts import (
     MOST_MINOR,
     NEXT,
+    RARE,
+    RARE_MOST_TIMES,
     SALT,
     SALT_MOST_MINOR,
     SEEDS,
@@ -26,6 +28,7 @@ from pos_sim.storm.counts import (
     by_customer,
     day_of,
     is_counted,
+    is_off,
     left_of,
     salt_of,
     spent_of,
@@ -40,7 +43,7 @@ from pos_sim.storm.world import card_of
 from pos_sim.till_client import TillClient
 from pos_sim.workload import Basket, Item
 
-WINDOWS_DAYS = (2, 5, 1_100)
+WINDOWS_DAYS = (3, 1_100)
 """Local days, today included, over which turnover is asked for; the last has all of the storm."""
 MUCH = (
     ("cheese", 50_000, 89_990, QuantityUnit.QUANTITY_UNIT_KILOGRAM),
@@ -108,6 +111,7 @@ class Probe:
         spent = _by_group(by_customer(closed, lambda one: spent_of(one, NEXT)), groups)
         least = _by_group(by_customer(closed, lambda one: salt_of(one)[0]), groups)
         most = _by_group(by_customer(closed, lambda one: salt_of(one)[1]), groups)
+        rare = _by_group(by_customer(closed, lambda one: is_off(one, RARE)), groups)
         for customer in groups:
             answer = await self._ask(customer)
             for asset_code, used_by in used.items():
@@ -123,7 +127,10 @@ class Probe:
                 if one.asset_code == NEXT:
                     is_due = one.most_minor == min(due, one.usable_minor)
                     self._hold(is_due, customer, NEXT, due, one.most_minor)
-            there = discounts_of(answer.lines.lines)[SALT]
+            off = discounts_of(answer.lines.lines)
+            is_first = rare[customer] < RARE_MOST_TIMES
+            self._hold(is_first == (off[RARE] > 0), customer, RARE, is_first, off[RARE])
+            there = off[SALT]
             lows = max(0, SALT_MOST_MINOR - most[customer])
             highs = max(0, SALT_MOST_MINOR - least[customer])
             self._hold(lows <= there <= highs, customer, SALT, lows, there)

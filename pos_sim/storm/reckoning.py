@@ -2,8 +2,10 @@
 
 import asyncio
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 
 from loyalty.v1.back_office_service_pb2 import MoneyTransfer
+from loyalty.v1.ledger_pb2 import AssetReport
 from loyalty.v1.receipt_pb2 import ReceiptKey
 from loyalty.v1.till_service_pb2 import (
     GetReceiptRequest,
@@ -15,7 +17,7 @@ from pos_sim.refusal import RefusedError
 from pos_sim.run import Run
 from pos_sim.sale import Place, write_sale
 from pos_sim.storm.books import Books, Forwarded
-from pos_sim.storm.counts import CENTS, by_customer, given_most, left_of
+from pos_sim.storm.counts import CENTS, MOONS, STARS, SUNS, by_customer, given_most, left_of
 from pos_sim.storm.gift_cards import (
     ASKED_MAX,
     CARD_MINOR,
@@ -115,6 +117,27 @@ class Reckoning:
         found = await asyncio.gather(*[self._office.owned_by(one) for one in customers])
         owned = dict(zip(customers, found, strict=True))
         self._books.problems += self._owners.differences(due, slack, owned)
+        there = Counter[str]()
+        for amounts in self._owners.by_account(owned):
+            there.update(amounts)
+        self._check_report(closed, there, await self._office.report())
+
+    def _check_report(
+        self, closed: list[Closed], there: Counter[str], report: Mapping[str, AssetReport]
+    ) -> None:
+        """What the chain reports adds up, and is what customers have and were given."""
+        for code, one in report.items():
+            costs_minor = sum(cost.amount_minor for cost in one.costs) + one.overrun_minor
+            sum_minor = one.change_minor + one.redeemed_minor + one.breakage_minor
+            self._books.hold(costs_minor == sum_minor, f"{code}: the report does not add up")
+            if code in there and not code.startswith("coupon."):  # some are bearers'
+                net_minor = one.liability_minor - one.debt_minor
+                text = f"{code}: {there[code]} owned, {net_minor} reported"
+                self._books.hold(net_minor == there[code], text)
+            if code in (STARS, SUNS, MOONS, CENTS):
+                given_minor = sum(left_of(two, code) for two in closed)
+                text = f"{code}: {given_minor} given, {costs_minor} paid for"
+                self._books.hold(given_minor == costs_minor, text)
 
     def _check_transfers(self, closed: list[Closed], transfers: list[MoneyTransfer]) -> None:
         """Whoever has been given cents is sent as much money; what was sent is not called back.

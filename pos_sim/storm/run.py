@@ -100,6 +100,7 @@ async def run_storm(console: Console, plan: StormPlan, data_dir: Path) -> list[s
             with Progress(console=console) as progress:
                 author = Author(targets[0], data_dir, books.count)
                 await _blow(plan, actors, office, author, faults, progress)
+            await office.enrol_rest()
             faults.move_clock(HOUR_US)
             await office.expire()
             place = Place(CHAIN_ID, CURRENCY_CODE, world.tills[0])

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct, field
 
-from loyalty.v1.answer_pb2 import Answer, LineResult
+from loyalty.v1.answer_pb2 import Answer, CustomerState, LineResult
 from loyalty.v1.receipt_pb2 import LineAction, Outcome, OutcomeKind, ReceiptKey, Sale
 from loyalty.v1.till_service_pb2 import (
     CheckoutRequest,
@@ -40,6 +40,9 @@ SUPERSEDED = ForwardState.FORWARD_STATE_SUPERSEDED
 VOIDED = ReceiptState.RECEIPT_STATE_VOIDED
 ANSWERED = Outcome(kind=AS_ANSWERED)
 NOTHING = Outcome(kind=NOT_SOLD)
+NOBODYS = frozenset(
+    {CustomerState.CUSTOMER_STATE_UNSPECIFIED, CustomerState.CUSTOMER_STATE_UNKNOWN}
+)
 NEVER_US = 1 << 62
 CARD_MONEY = "gift"
 OF_BEARERS = frozenset({CARD_MONEY, "coupon.welcome"})
@@ -49,8 +52,10 @@ class Sold(Struct):
     """A receipt that is sold, or of which a till has stated something.
 
     Attributes:
+        card: of whom, as it was shown.
+        customer: whose it is: who had the card when it was decided last; empty is nobody.
         request: the live Checkout, if there was one; without an answer nothing is known of it.
-        original: whose goods came back on it.
+        originals: whose goods came back on it.
         shown_minor: by line, what it costs as it was quoted.
         response: its first answer.
         number: of the last statement that the till has made.
@@ -64,11 +69,11 @@ class Sold(Struct):
     """
 
     name: str
-    customer: str
+    card: str
     key: ReceiptKey
     sale: Sale
     request: CheckoutRequest
-    original: "Sold | None" = None
+    originals: "list[Sold]" = field(default_factory=list)
     shown_minor: dict[str, int] = {}
     response: CheckoutResponse | None = None
     number: int = 0
@@ -80,6 +85,7 @@ class Sold(Struct):
     bases: dict[bytes, CheckoutResponse] = field(default_factory=dict)
     paid_back_minor: int = 0
     voided: bool = False
+    customer: str = ""
     is_settled: bool = False
 
     @property
@@ -87,6 +93,12 @@ class Sold(Struct):
         """By line, thousandths; without what came back on it."""
         sold = LineAction.LINE_ACTION_SALE
         return {one.line_id: one.quantity_milli for one in self.sale.lines if one.action == sold}
+
+    @property
+    def receipt_ids(self) -> set[bytes]:
+        """What the server calls it, as far as the till knows."""
+        live = [self.response] if self.response is not None else []
+        return {one.receipt_id for one in (*live, *self.bases.values())}
 
     @property
     def is_exchange(self) -> bool:
@@ -103,9 +115,15 @@ class Sold(Struct):
         """Whether all that was sold has come back."""
         return all(self.returned_milli[one] == milli for one, milli in self.sold_milli.items())
 
+    def note_customer(self, checkout: CheckoutResponse) -> None:
+        """Whose it is, by what was decided last."""
+        is_known = checkout.answer.customer_state not in NOBODYS
+        self.customer = self.card if is_known else ""
+
     def take(self, checkout: CheckoutResponse, outcome: Outcome) -> None:
         """What was decided of it, and what the till did with that."""
         self.bases[checkout.SerializeToString()] = checkout
+        self.note_customer(checkout)
         lines = [one for one in checkout.answer.lines.lines if one.line_id in self.sold_milli]
         missed = missed_by(checkout.answer, self.sale, outcome)
         by_lines = outcome.kind in BY_LINES
@@ -114,6 +132,13 @@ class Sold(Struct):
             self.paid_minor = paid_by(self.sale, outcome)
         is_less = by_lines and missed.spent
         self.by_points_minor = {} if is_less else {one.line_id: _by_points(one) for one in lines}
+
+
+def origin_of(originals: list[Sold], answer: RefundResponse) -> Sold:
+    """Of which of several receipts something came back on another one."""
+    if len(originals) == 1:
+        return originals[0]
+    return next(one for one in originals if answer.receipt_id in one.receipt_ids)
 
 
 class Closed(Struct):

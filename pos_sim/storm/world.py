@@ -25,6 +25,7 @@ ARTICLES = (
 LINES_MAX = 5
 PIECES_MAX = 7
 ANONYMOUS_SHARE = 0.1
+LATE_CUSTOMERS = 6
 COUPON_SERIES = "welcome"
 COUPON_SHARE = 0.15
 COUPONS = 60
@@ -64,19 +65,26 @@ def make_world(customer_count: int, till_count: int) -> Workload:
             for sku, name, category, price_minor, weighed in ARTICLES
         ],
         customers=[
-            Customer(
-                customer_number=number,
-                identifiers=[ImportedIdentifier(kind="card", value=number)],
-            )
-            for number in customer_numbers(customer_count)
+            write_customer(number) for number in known_at_first(customer_numbers(customer_count))
         ],
         tills=[_till(number) for number in range(till_count)],
     )
 
 
+def write_customer(number: str) -> Customer:
+    """A customer and their card, as the back office imports them."""
+    identifier = ImportedIdentifier(kind="card", value=number)
+    return Customer(customer_number=number, identifiers=[identifier])
+
+
 def customer_numbers(count: int) -> list[str]:
     """The cards of the imported customers."""
     return [f"storm-{number:04d}" for number in range(count)]
+
+
+def known_at_first(numbers: list[str]) -> list[str]:
+    """Those who are imported before the storm; the others show cards that nobody has yet."""
+    return numbers[: max(2, len(numbers) - LATE_CUSTOMERS)]
 
 
 def coupon_codes() -> list[str]:
