@@ -231,6 +231,35 @@ async def vacuum(data_dir: Path) -> None:
         await database.close()
 
 
+async def files_of_customers(data_dir: Path) -> tuple[Path, ...]:
+    """The first files of the relations of which a receipt reads or writes its customer's part.
+
+    Postings are read by nobody and written at the end of their table: only their key counts.
+
+    Args:
+        data_dir: of the embedded PostgreSQL.
+    """
+    database = Database(None, data_dir, "bench-seed")
+    connection = await asyncpg.connect(await database.ensure_running())
+    try:
+        found = await connection.fetch(_FILES_OF_CUSTOMERS)
+        root = Path(await connection.fetchval("show data_directory"))
+    finally:
+        await connection.close()
+        await database.close()
+    return tuple(root / row["path"] for row in found)
+
+
+_FILES_OF_CUSTOMERS = """
+select pg_relation_filepath(indexrelid) as path from pg_index
+where indisprimary and indrelid = any (
+    '{posting,customer,lot,account,balance,identifier}'::regclass[])
+union all
+select pg_relation_filepath(oid) from pg_class
+where oid = any ('{customer,lot,account,balance}'::regclass[])
+"""
+
+
 async def _fill_chain(connection: _Connection, program: p.Program) -> None:
     await connection.execute(
         "insert into store values ($1, $2, 'Europe/Moscow', 'RUB', 'ru', '{}', 'Bench', 1)",
