@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -210,24 +211,44 @@ class Shop:
         return tuple(self.sql(f"select {counts}")[0])
 
 
-@pytest.fixture
-def shop(pg_server_dsn: str, refund_template: str, tmp_path: Path) -> Iterator[Shop]:
-    """Two servers with the program of refunds in force; at the end the ledger is proved."""
-    dsn = pg.create_database(pg_server_dsn, template=refund_template)
-    clock = tmp_path / "clock"
+ShopT = TypeVar("ShopT", bound=Shop)
+
+
+@contextmanager
+def open_shop(
+    kind: type[ShopT], pg_server_dsn: str, template: str, folder: Path, count: int = 2
+) -> Iterator[ShopT]:
+    """Servers over a database of their own, for tests that share them.
+
+    Args:
+        kind: of shop.
+        pg_server_dsn: where databases are made.
+        template: the database to clone.
+        folder: of logs and of the clock.
+        count: of servers.
+    """
+    dsn = pg.create_database(pg_server_dsn, template=template)
+    clock = folder / "clock"
     set_offset(clock, 0)
     place = {"LOYALTY_DSN": dsn, "LOYALTY_CLOCK_FILE": str(clock)}
     try:
-        with serving(place, tmp_path, count=2) as servers:
-            made = Shop(servers, dsn, clock)
+        with serving(place, folder, count) as servers:
+            made = kind(servers, dsn, clock)
             yield made
-            # An empty ledger proves nothing; a test of anonymous receipts would leave one.
-            made.sell(9_999, basket(("sku1", 1, 10_000), card="card39"))
             proved = made.office.AuditLedger(bo.AuditLedgerRequest())
-            made.close()
             assert proved.balanced, proved
+            made.close()
     finally:
         pg.drop_database(dsn)
+
+
+@pytest.fixture
+def shop(pg_server_dsn: str, refund_template: str, tmp_path: Path) -> Iterator[Shop]:
+    """Two servers with the program of refunds in force; at the end the ledger is proved."""
+    with open_shop(Shop, pg_server_dsn, refund_template, tmp_path) as made:
+        yield made
+        # An empty ledger proves nothing; a test of anonymous receipts would leave one.
+        made.sell(9_999, basket(("sku1", 1, 10_000), card="card39"))
 
 
 def basket(

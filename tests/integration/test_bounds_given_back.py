@@ -9,13 +9,10 @@ from typing import Any
 
 import pytest
 
-from loyalty.v1 import back_office_service_pb2 as bo
 from loyalty.v1.program_pb2 import Program
-from server.clock import set_offset
-from tests import pg
 from tests.forwarding import AS_ANSWERED, NOT_SOLD, OTHER, PLAIN, SUPERSEDED, Link, off
-from tests.refunding import PROGRAM_BACK, SPEND, basket, rate, said
-from tests.serving import serving, test_program
+from tests.refunding import PROGRAM_BACK, SPEND, basket, open_shop, rate, said
+from tests.serving import test_program
 
 BOUNDED = test_program(
     **{
@@ -40,18 +37,9 @@ def links(
 ) -> Iterator[Link]:
     """A server with the program of this file; the ledger is audited at the end."""
     folder = tmp_path_factory.mktemp("bounds")
-    dsn = pg.create_database(pg_server_dsn, template=template_with(BOUNDED))
-    clock = folder / "clock"
-    set_offset(clock, 0)
-    place = {"LOYALTY_DSN": dsn, "LOYALTY_CLOCK_FILE": str(clock)}
-    try:
-        with serving(place, folder, count=2) as servers:
-            made = Link(servers, dsn, clock)
-            yield made
-            assert list(made.office.AuditLedger(bo.AuditLedgerRequest()).problems) == []
-            made.close()
-    finally:
-        pg.drop_database(dsn)
+    template = template_with(BOUNDED)
+    with open_shop(Link, pg_server_dsn, template, folder) as made:
+        yield made
 
 
 class Receipt:

@@ -8,14 +8,11 @@ from typing import Any
 
 import pytest
 
-from loyalty.v1 import back_office_service_pb2 as bo
 from loyalty.v1 import till_service_pb2 as pb
 from loyalty.v1.program_pb2 import Program
-from server.clock import set_offset
-from tests import pg
 from tests.forwarding import AS_ANSWERED, RECORDED, Link, off
-from tests.refunding import PROGRAM_BACK, basket, exchanged, rate
-from tests.serving import receipt_key, serving, test_program, with_totals
+from tests.refunding import PROGRAM_BACK, basket, exchanged, open_shop, rate
+from tests.serving import receipt_key, test_program, with_totals
 
 LIMITED = test_program(
     **{
@@ -34,18 +31,9 @@ def links(
 ) -> Iterator[Link]:
     """Two servers with the program of this file; the ledger is audited at the end."""
     folder = tmp_path_factory.mktemp("exchanges")
-    dsn = pg.create_database(pg_server_dsn, template=template_with(LIMITED))
-    clock = folder / "clock"
-    set_offset(clock, 0)
-    place = {"LOYALTY_DSN": dsn, "LOYALTY_CLOCK_FILE": str(clock)}
-    try:
-        with serving(place, folder, count=2) as servers:
-            made = Link(servers, dsn, clock)
-            yield made
-            assert list(made.office.AuditLedger(bo.AuditLedgerRequest()).problems) == []
-            made.close()
-    finally:
-        pg.drop_database(dsn)
+    template = template_with(LIMITED)
+    with open_shop(Link, pg_server_dsn, template, folder) as made:
+        yield made
 
 
 @pytest.fixture

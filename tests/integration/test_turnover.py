@@ -9,15 +9,12 @@ from typing import Any
 
 import pytest
 
-from loyalty.v1 import back_office_service_pb2 as bo
 from loyalty.v1 import receipt_pb2
 from loyalty.v1 import till_service_pb2 as pb
 from loyalty.v1.program_pb2 import Program
-from server.clock import set_offset
-from tests import pg
 from tests.forwarding import AS_ANSWERED, NOT_SOLD, OTHER, PLAIN, forward_request
-from tests.refunding import Shop, refund_request
-from tests.serving import PROGRAM, receipt_key, sale, serving, test_program, with_totals
+from tests.refunding import Shop, open_shop, refund_request
+from tests.serving import PROGRAM, receipt_key, sale, test_program, with_totals
 
 TURNOVERS = test_program(
     promotions=[
@@ -98,18 +95,9 @@ def shop(
 ) -> Iterator[Shop]:
     """A server with the program of this file; the ledger is audited at the end."""
     folder = tmp_path_factory.mktemp("turnover")
-    dsn = pg.create_database(pg_server_dsn, template=template_with(TURNOVERS))
-    clock = folder / "clock"
-    set_offset(clock, 0)
-    place = {"LOYALTY_DSN": dsn, "LOYALTY_CLOCK_FILE": str(clock)}
-    try:
-        with serving(place, folder) as servers:
-            made = Shop(servers, dsn, clock)
-            yield made
-            assert list(made.office.AuditLedger(bo.AuditLedgerRequest()).problems) == []
-            made.close()
-    finally:
-        pg.drop_database(dsn)
+    template = template_with(TURNOVERS)
+    with open_shop(Shop, pg_server_dsn, template, folder, count=1) as made:
+        yield made
 
 
 Step = Callable[[Receipt], None]
