@@ -23,7 +23,7 @@ NEAR_SHARE_BP = 2_000
 """Nor is more money than this share of what the receipt comes to."""
 NOWHERE = -1
 
-_BY_QUANTITY = (Condition.QUANTITY, Condition.PRODUCTS)
+_MOST_MILLI: dict[int, int] = {Condition.QUANTITY: NEAR_MILLI, Condition.PRODUCTS: NEAR_MILLI}
 _BY_AMOUNT = (Condition.RECEIPT_AMOUNT, Condition.PRODUCTS_AMOUNT)
 
 
@@ -62,8 +62,15 @@ def find_hints(
     """
     found = [_of_offer(rules, offer) for offer in evaluation.offers]
     paid_minor = sum([one.amount_minor for one in evaluation.outcomes if one is not None])
+    # At most so much is missing of what is near.
     near_minor = share_bp(paid_minor, NEAR_SHARE_BP, "down")
-    near = [entry for entry in evaluation.trace if _is_near(entry, near_minor)]
+    most = _MOST_MILLI | dict.fromkeys(_BY_AMOUNT, near_minor)
+    near = [
+        entry
+        for entry in evaluation.trace
+        if 0 < entry.missing <= most.get(entry.condition, 0)
+        and entry.outcome == TraceOutcome.FAILED
+    ]
     if near:
         settled = _Settled(rules, facts, evaluation.trace)
         sets = rules.sets.of_each([line.sku for line in sale.lines], facts.products_by_sku)
@@ -87,14 +94,6 @@ def _of_offer(rules: ProgramRules, offer: PieceOffer) -> Hint | None:
     return Hint(offer.number, offer.position, offer.quantity_milli, is_free=True)
 
 
-def _is_near(entry: TraceEntry, near_minor: int) -> bool:
-    if entry.outcome != TraceOutcome.FAILED or entry.missing <= 0:
-        return False
-    if entry.condition in _BY_QUANTITY:
-        return entry.missing <= NEAR_MILLI
-    return entry.condition in _BY_AMOUNT and entry.missing <= near_minor
-
-
 class _Settled:
     """What took effect already, and keeps others from doing so however much is bought."""
 
@@ -102,7 +101,7 @@ class _Settled:
         self._promotions = rules.program.promotions
         fired = [self._promotions[entry.number] for entry in trace if entry.times]
         self._groups = {one.group for one in fired} - {NO_GROUP}
-        self._exclusive = any(one.lane == EXCLUSIVE_LANE for one in fired)
+        self._exclusive = EXCLUSIVE_LANE in [one.lane for one in fired]
         customer = facts.customer
         self._earns = bool(customer.account_id) and customer.state in EARNING_STATES
 
