@@ -233,6 +233,9 @@ class ForwardedVoid(VoidOperation):
         Raises:
             Refusal: KEY_CONFLICT if it was another outcome.
         """
+        if self._advice.waiting is not None:
+            # Settled, given up or withdrawn by somebody else: nobody is told here.
+            return acknowledged(ForwardState.RECORDED)
         history = await read_history(self._context, self._command.void_key_id, deadline_s)
         first = stated_under(history, self._own_key_id)
         assert first is not None, "the key of a statement has its statement"
