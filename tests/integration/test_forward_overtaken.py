@@ -32,6 +32,7 @@ from tests.forwarding import (
     PARKED,
     PLAIN,
     PROGRAM_OFFLINE,
+    QUARANTINED,
     RECORDED,
     SETTLED,
     SUPERSEDED,
@@ -185,6 +186,19 @@ async def test_two_copies_at_once_get_one_answer(server: Server) -> None:
     assert await server.forward(3, AS_ANSWERED) == SUPERSEDED
     assert found == [SUPERSEDED]
     assert await server.points() == ANSWERED
+
+
+async def test_of_two_outcomes_under_one_number_at_once_one_counts(server: Server) -> None:
+    """The other one is kept apart, by whichever server it came to."""
+    found: list[int] = []
+
+    async def other() -> None:
+        found.append(await server.forward(3, OTHER, {"sku1": 19_000}))
+
+    server.after_lookup(forward_sale, other)
+    assert await server.forward(3, AS_ANSWERED) == QUARANTINED
+    assert found == [SUPERSEDED]
+    assert await server.points() == HALFWAY
 
 
 @pytest.mark.parametrize(
