@@ -196,9 +196,7 @@ class ForwardedRefund(RefundOperation):
         )
         return self._stated(commit, known, ordinal, state)
 
-    def _noted(
-        self, known: KnownKey | None, ordinal: int, ended: Waiting | None = None
-    ) -> Decided:
+    def _noted(self, known: KnownKey | None, ordinal: int, ended: Waiting | None = None) -> Decided:
         """It was not done: its key is closed, and nothing moves; what waited waits no more."""
         now_us = self._context.clock()
         key = CommitKey(self._command.key_id, KeyKind.STATEMENT, self._fingerprint)
