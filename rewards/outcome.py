@@ -175,7 +175,7 @@ def plan_of(known: InForce, outcome: Outcome) -> Plan:
     if not known.is_by_lines:
         return Plan.NOTE if outcome.kind == OutcomeKind.AS_ANSWERED else Plan.LOWER
     assert stated is not None, "what was settled by lines was stated"
-    if (stated.kind, stated.lines) == (outcome.kind, outcome.lines) or known.has_returns:
+    if sells_alike(stated, outcome) or known.has_returns:
         return Plan.NOTE
     return Plan.UNDO_AND_SELL
 
@@ -183,6 +183,27 @@ def plan_of(known: InForce, outcome: Outcome) -> Plan:
 def counts_for_nothing(outcome: Outcome) -> bool:
     """Whether a receipt of which nothing else is known posts nothing: not sold, or who knows."""
     return outcome.kind in _NOTHING_COUNTS
+
+
+def sells_alike(one: Outcome, other: Outcome) -> bool:
+    """Whether by two outcomes a sale was sold alike, in whatever order they name its lines."""
+    return one.kind == other.kind and sorted(one.lines) == sorted(other.lines)
+
+
+def is_same(advice: int, one: Outcome, other: Outcome) -> bool:
+    """Whether two outcomes are one statement.
+
+    Args:
+        advice: of what they are: a refund or void was done or not, at prices that others state.
+        one: an outcome.
+        other: another one.
+    """
+    if advice == Advice.SALE:
+        is_alike = sells_alike(one, other)
+    else:
+        kinds = {one.kind, other.kind}
+        is_alike = len(kinds) == 1 or kinds.isdisjoint(_NOTHING_COUNTS)
+    return is_alike and one.number == other.number
 
 
 def is_plain(outcome: Outcome) -> bool:

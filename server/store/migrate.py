@@ -37,6 +37,9 @@ class MigrationError(RuntimeError):
 async def migrate(dsn: str, migrations_dir: Path = MIGRATIONS_DIR) -> list[str]:
     """Applies what is pending, each file in a transaction of its own; safe to call at once.
 
+    A file that says `-- transaction: false` builds an index without locking its table, and can be
+    applied again from its beginning.
+
     Args:
         dsn: The database; its role must be allowed to create tables in the schema `public`.
         migrations_dir: Where the SQL files are.

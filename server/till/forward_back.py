@@ -88,6 +88,18 @@ def withdrawn(history: Sequence[KnownStatement], outcome: Outcome) -> Waiting | 
     return Waiting(last.forward_key_id, unpark_key_of(last.forward_key_id))
 
 
+def is_open(history: Sequence[KnownStatement], outcome: Outcome) -> bool:
+    """Whether what is stated of a refund or void counts: it was not done so far, or nobody knew.
+
+    Args:
+        history: of the refund or void; not empty.
+        outcome: as stated now.
+    """
+    last = history[-1].statement.outcome
+    is_later = last.kind == OutcomeKind.UNKNOWN or outcome.number > last.number
+    return counts_for_nothing(last) and is_later and outcome.kind != OutcomeKind.UNKNOWN
+
+
 def is_known_sale(known: KnownKey | None, history: Sequence[KnownStatement]) -> bool:
     """Whether a sale has come that something may come back of, or never can under its key."""
     if known is None:
@@ -151,16 +163,17 @@ class ForwardedRefund(RefundOperation):
             ended = withdrawn(history, forwarded.outcome)
             if ended is not None:
                 return self._noted(known, len(history), ended)
-            return Decided(None, acknowledged(ForwardState.ALREADY_SETTLED))
+            if not is_open(history, forwarded.outcome):
+                return Decided(None, acknowledged(ForwardState.ALREADY_SETTLED))
         if counts_for_nothing(forwarded.outcome):
-            return self._noted(known)
+            return self._noted(known, len(history))
         if self._command.original_key is not None:
             key_id = self._command.original_key_id
             past = await read_history(context, key_id, deadline_s)
             if not is_known_sale(seen.keys.get(key_id), past):
                 if self._advice.waiting is not None:
                     raise Refusal(Reason.RECEIPT_NOT_FOUND, "its sale has not come yet")
-                return self._parked(known, key_id)
+                return self._parked(known, key_id, len(history))
         decided = await super().decide(seen, deadline_s)
         assert decided.commit is not None, "a fact is written"
         return self._recorded(decided.commit, known, len(history))
@@ -173,7 +186,7 @@ class ForwardedRefund(RefundOperation):
 
     def _recorded(self, commit: Commit, known: KnownKey | None, ordinal: int) -> Decided:
         """Write what a Refund writes, under the statement's key."""
-        state = ForwardState.RECORDED
+        state = _state(ordinal, self._advice.waiting)
         returns = tuple(
             [replace(one, return_key_id=self._forwarded.key_id) for one in commit.returns]
         )
@@ -183,20 +196,18 @@ class ForwardedRefund(RefundOperation):
         )
         return self._stated(commit, known, ordinal, state)
 
-    def _noted(
-        self, known: KnownKey | None, ordinal: int = 0, ended: Waiting | None = None
-    ) -> Decided:
+    def _noted(self, known: KnownKey | None, ordinal: int, ended: Waiting | None = None) -> Decided:
         """It was not done: its key is closed, and nothing moves; what waited waits no more."""
         now_us = self._context.clock()
         key = CommitKey(self._command.key_id, KeyKind.STATEMENT, self._fingerprint)
         commit = _ended(Commit((key,), now_us, now_us), self._fingerprint, ended)
-        state = ForwardState.RECORDED if ended is None else ForwardState.SUPERSEDED
+        state = _state(ordinal, self._advice.waiting)
         return self._stated(commit, known, ordinal, state)
 
-    def _parked(self, known: KnownKey | None, original_key_id: bytes) -> Decided:
+    def _parked(self, known: KnownKey | None, original_key_id: bytes, ordinal: int) -> Decided:
         body = self._advice.body
         commit = parking(self._context, self._forwarded, original_key_id, body, self._fingerprint)
-        return self._stated(commit, known, 0, ForwardState.PARKED)
+        return self._stated(commit, known, ordinal, ForwardState.PARKED)
 
     def _stated(
         self, commit: Commit, known: KnownKey | None, ordinal: int, state: ForwardState
@@ -233,6 +244,9 @@ class ForwardedVoid(VoidOperation):
         Raises:
             Refusal: KEY_CONFLICT if it was another outcome.
         """
+        if self._advice.waiting is not None:
+            # Settled, given up or withdrawn by somebody else: nobody is told here.
+            return acknowledged(ForwardState.RECORDED)
         history = await read_history(self._context, self._command.void_key_id, deadline_s)
         first = stated_under(history, self._own_key_id)
         assert first is not None, "the key of a statement has its statement"
@@ -256,11 +270,12 @@ class ForwardedVoid(VoidOperation):
             return Decided(None, acknowledged(ForwardState.ALREADY_SETTLED))
         ended = withdrawn(history, advice.forwarded.outcome)
         if history and advice.waiting is None and ended is None:
-            return Decided(None, acknowledged(ForwardState.ALREADY_SETTLED))
+            if not is_open(history, advice.forwarded.outcome):
+                return Decided(None, acknowledged(ForwardState.ALREADY_SETTLED))
         now_us = context.clock()
         nothing = Commit((), now_us, now_us)
+        state = _state(len(history), advice.waiting)
         if is_done or counts_for_nothing(advice.forwarded.outcome):
-            state = ForwardState.RECORDED if ended is None else ForwardState.SUPERSEDED
             commit = _ended(nothing, self._fingerprint, ended)
             return self._stated(commit, len(history), state)
         past = await read_history(context, command.key_id, deadline_s)
@@ -278,9 +293,9 @@ class ForwardedVoid(VoidOperation):
                 raise
             text = f"{refusal.reason.value}: {refusal.message}"
             noted = replace(nothing, exceptions=(ExceptionEntry(RETURN_EXCEPTION, text),))
-            return self._stated(noted, len(history), ForwardState.RECORDED)
+            return self._stated(noted, len(history), state)
         assert decided.commit is not None, "a void is written"
-        return self._stated(decided.commit, len(history), ForwardState.RECORDED)
+        return self._stated(decided.commit, len(history), state)
 
     def _stated(self, commit: Commit, ordinal: int, state: ForwardState) -> Decided:
         forwarded, waiting = self._advice.forwarded, self._advice.waiting
@@ -312,6 +327,17 @@ def with_statement(
         statements=(StatementEntry(key_id, ordinal, statement),),
         link_events=(forwarded.event(state, commit.recorded_at_us),),
     )
+
+
+def _state(ordinal: int, waiting: Waiting | None) -> ForwardState:
+    """How a statement of a refund or void that is not parked is kept.
+
+    Args:
+        ordinal: how many there were before.
+        waiting: it was parked, and is settled now: that goes on and supersedes nothing.
+    """
+    is_first = not ordinal or waiting is not None
+    return ForwardState.RECORDED if is_first else ForwardState.SUPERSEDED
 
 
 def _unparked(commit: Commit, waiting: Waiting | None) -> Commit:

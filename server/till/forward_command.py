@@ -6,7 +6,7 @@ from loyalty.v1 import till_service_pb2 as pb
 from rewards import limits
 from rewards.commit import LinkEntry, LinkEvent
 from rewards.notice import Told
-from rewards.outcome import Advice, ForwardState, Statement, instant_limit
+from rewards.outcome import Advice, ForwardState, Statement, instant_limit, is_same
 from rewards.refusal import Reason, Refusal
 from rewards.sale import Outcome, OutcomeKind, ReceiptKey, derived_key_id, key_id_of
 from server.codec import check
@@ -135,8 +135,22 @@ def first_acknowledgement(forwarded: Forwarded, first: Statement) -> bytes:
     Raises:
         Refusal: KEY_CONFLICT if that was another outcome.
     """
-    stated = first.outcome
-    if stated != forwarded.outcome:
+    check_same_outcome(forwarded, Advice(first.advice), first.outcome)
+    return acknowledged(ForwardState(first.state))
+
+
+def check_same_outcome(forwarded: Forwarded, advice: Advice, stated: Outcome) -> None:
+    """Hold what is stated to what its number has stated.
+
+    Args:
+        forwarded: what is stated, of the same sale, refund or void.
+        advice: which of them.
+        stated: by its number before.
+
+    Raises:
+        Refusal: KEY_CONFLICT.
+    """
+    if not is_same(advice, forwarded.outcome, stated):
         kind = OutcomeKind(stated.kind).name
         metadata = {
             "receipt_id": forwarded.key_id.hex(),
@@ -145,7 +159,6 @@ def first_acknowledgement(forwarded: Forwarded, first: Statement) -> bytes:
         }
         text = f"number {stated.number} has stated another outcome, {kind}: use a higher one"
         raise Refusal(Reason.KEY_CONFLICT, text, metadata)
-    return acknowledged(ForwardState(first.state))
 
 
 def acknowledged(state: ForwardState, reason: str = "", *, training: bool = False) -> bytes:

@@ -35,6 +35,7 @@ from rewards.outcome import (
     is_plain,
     plain_sale,
     plan_of,
+    sells_alike,
 )
 from rewards.refusal import Reason, Refusal
 from rewards.sale import OutcomeKind, SaleMode, derived_key_id
@@ -70,6 +71,7 @@ from server.till.forward_command import (
     Forwarded,
     acknowledged,
     check_instant,
+    check_same_outcome,
     first_acknowledgement,
 )
 from server.till.history import base_of, is_sale, read_history, stated_under, turn_key
@@ -202,9 +204,12 @@ class ForwardOperation:
         known = seen.keys.get(forwarded.key_id)
         original = await self._original(known, history, deadline_s)
         is_voided = void_key_id_of(forwarded.key_id) in seen.keys
+        live = None if original is None else stated_live(original)
+        if live is not None and live.number == forwarded.outcome.number:
+            check_same_outcome(forwarded, Advice.SALE, live)
         standing = in_force(
             live=original is not None and not history,
-            stated_live=None if original is None else stated_live(original),
+            stated_live=live,
             statements=[one.statement for one in history],
         )
         if original is not None:
@@ -355,14 +360,9 @@ class ForwardOperation:
 def _noted(original: Original, forwarded: Forwarded) -> tuple[ExceptionEntry, ...]:
     """What a statement that changes nothing says to the back office."""
     before = original.by_lines
-    if before is None or not original.returns:
+    if before is None or not original.returns or sells_alike(before.outcome, forwarded.outcome):
         return ()
     stated = OutcomeKind(forwarded.outcome.kind).name
-    if (before.outcome.kind, before.outcome.lines) == (
-        forwarded.outcome.kind,
-        forwarded.outcome.lines,
-    ):
-        return ()
     text = f"stated {stated} after goods had come back: what was settled before stands"
     return (ExceptionEntry(ExceptionKind.OUTCOME_DIFFERS, text),)
 

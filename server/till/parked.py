@@ -132,10 +132,11 @@ class GivingUp:
         """Give it up; what was stated of it ends so."""
         commit = quarantine_commit(self._key_id, self._entry, self._context.clock())
         history = await read_history(self._context, self._stated_of, deadline_s)
-        ordinal, first = len(history), history[0]
-        statement = replace(first.statement, state=ForwardState.QUARANTINED)
+        ordinal, key_id = len(history), self._parked.forward_key_id
+        waited = next(one for one in history if one.forward_key_id == key_id)
+        statement = replace(waited.statement, state=ForwardState.QUARANTINED)
         entry = StatementEntry(
-            self._stated_of, ordinal, statement, first.base_key_id, first.base_day
+            self._stated_of, ordinal, statement, waited.base_key_id, waited.base_day
         )
         commit = replace(
             commit,

@@ -214,6 +214,43 @@ def test_a_number_that_has_stated_something_else_is_kept_apart(link: Link) -> No
         assert (answer.state, answer.reason) == (QUARANTINED, "KEY_CONFLICT")
 
 
+def test_the_order_in_which_lines_are_stated_is_no_other_outcome(link: Link) -> None:
+    """Neither under the same number, nor under a higher one: then it is kept, and nothing moves."""
+    made = basket(*BASKET, card=link.card())
+    link.sell(1, made)
+    lines = {"sku1": 9_500, "sku2": 18_000}
+    turned = dict(reversed(lines.items()))
+    assert link.forward(1, made, OTHER, lines=lines).state == SUPERSEDED
+    rows = link.rows()
+    assert link.forward(1, made, OTHER, lines=turned).state == SUPERSEDED
+    assert link.rows() == rows
+    assert link.forward(1, made, OTHER, stated=2, lines=turned).state == SUPERSEDED
+    assert [one.outcome.number for one in link.state(1).statements] == [1, 2]
+
+
+def test_a_number_that_a_live_call_has_stated_is_taken(link: Link) -> None:
+    """Another outcome under it would be lost if it were acknowledged."""
+    made = basket(*BASKET, card=link.card())
+    outcome = forward_request(link.n(1), made, OTHER, lines={"sku1": 9_500, "sku2": 18_000}).outcome
+    link.sell(1, made, closed=True, outcome=outcome)
+    owned = link.balances(link.card())
+    answer = link.forward(1, made, PLAIN)
+    assert (answer.state, answer.reason) == (QUARANTINED, "KEY_CONFLICT")
+    assert link.forward(1, made, OTHER, lines={"sku2": 18_000, "sku1": 9_500}).state == SETTLED
+    assert link.balances(link.card()) == owned
+    assert link.forward(1, made, PLAIN, stated=2).state == SUPERSEDED
+
+
+def test_a_refund_or_void_that_was_done_was_done_in_one_way(link: Link) -> None:
+    """Of them a till can only say whether they were done: prices are those of the sale."""
+    link.sell(1, basket(*BASKET, card=link.card()))
+    for request in (forward_refund(link.n(2), link.n(1), {"sku1": 1_000}), forward_void(link.n(1))):
+        assert link.tills[0].Forward(request).state == RECORDED
+        for kind in (PLAIN, OTHER):
+            request.outcome.kind = kind
+            assert link.tills[1].Forward(request).state == RECORDED
+
+
 def messages(link: Link, number: int) -> list[int]:
     """The states of messages about a receipt, oldest first: 1 queued, 7 stopped."""
     key_id = link.state(number).checkout.receipt_id

@@ -33,6 +33,7 @@ from tests.forwarding import (
     RECORDED,
     SETTLED,
     SUPERSEDED,
+    UNKNOWN,
     Link,
     forward_refund,
     forward_request,
@@ -119,6 +120,18 @@ def test_what_waits_too_long_is_kept_apart_and_can_be_mended(link: Link) -> None
     assert link.state(2).refund.amount_minor == 10_000
 
 
+def test_what_was_done_after_all_and_waits_too_long_is_told_as_it_was_stated(link: Link) -> None:
+    not_done = forward_refund(link.n(2), link.n(1), {"sku9": 1_000}, kind=NOT_SOLD)
+    assert till(link, not_done).state == RECORDED
+    assert till(link, forward_refund(link.n(2), link.n(1), {"sku9": 1_000}, stated=2)).state == (
+        PARKED
+    )
+    link.at_day(8)
+    wait_until(lambda: link.state(2).state == pb.RECEIPT_STATE_BROKEN_OFF, "the end of waiting")
+    told = [(one.outcome.number, one.state) for one in link.state(2).statements]
+    assert told == [(1, RECORDED), (2, PARKED), (2, QUARANTINED)]
+
+
 def test_refunds_and_voids_that_are_not_early(link: Link) -> None:
     """Settled at once; once, whoever sends them again, live or forwarded."""
     card = link.card()
@@ -164,6 +177,73 @@ def test_what_waits_and_was_not_done_after_all_is_never_settled(link: Link, is_v
     assert link.state(1).state == pb.RECEIPT_STATE_COMMITTED
     if not is_void:
         assert link.state(2).state == pb.RECEIPT_STATE_NOT_SOLD
+
+
+class Back:
+    """A refund of half a sale, or its void, and what of the sale's 1,000 points is left then."""
+
+    def __init__(self, link: Link, *, is_void: bool) -> None:
+        self._link = link
+        self._is_void = is_void
+        self._card = link.card()
+        self.left = {} if is_void else {"points": 500}
+
+    def sell(self) -> None:
+        made = basket(("sku9", 2, 10_000), card=self._card)
+        assert self._link.forward(1, made, AS_ANSWERED).state == RECORDED
+
+    def state(self, kind: Any, stated: int) -> int:
+        link, named = self._link, {"kind": kind, "stated": stated}
+        if self._is_void:
+            return till(link, forward_void(link.n(1), **named)).state
+        return till(link, forward_refund(link.n(2), link.n(1), {"sku9": 1_000}, **named)).state
+
+    def owned(self) -> dict[str, int]:
+        return self._link.balances(self._card)
+
+
+@pytest.fixture(params=[False, True], ids=["refund", "void"])
+def back(link: Link, request: pytest.FixtureRequest) -> Back:
+    """Of each a test."""
+    return Back(link, is_void=request.param)
+
+
+@pytest.mark.parametrize(("first", "second"), [((NOT_SOLD, 1), 2), ((UNKNOWN, 3), 2)])
+def test_what_was_not_done_and_was_after_all_is_settled(
+    back: Back, first: tuple[Any, int], second: int
+) -> None:
+    """As a sale is; what is settled stays."""
+    back.sell()
+    assert back.state(*first) == RECORDED
+    assert back.owned() == {"points": 1_000}
+    for _ in range(2):
+        assert back.state(AS_ANSWERED, second) == SUPERSEDED
+        assert back.owned() == back.left
+    assert back.state(NOT_SOLD, 4) == SETTLED
+    assert back.state(*first) == RECORDED
+    assert back.owned() == back.left
+
+
+def test_what_nobody_knew_and_was_not_done_stays_so(back: Back) -> None:
+    """Not by a lower number either, which was on its way when that was said."""
+    back.sell()
+    for kind, stated, state in (
+        (UNKNOWN, 1, RECORDED),
+        (UNKNOWN, 2, SETTLED),
+        (NOT_SOLD, 4, SUPERSEDED),
+        (AS_ANSWERED, 3, SETTLED),
+        (NOT_SOLD, 3, SETTLED),
+    ):
+        assert back.state(kind, stated) == state
+    assert back.owned() == {"points": 1_000}
+
+
+def test_what_was_done_after_all_waits_for_its_sale(back: Back) -> None:
+    assert back.state(NOT_SOLD, 1) == RECORDED
+    assert back.state(AS_ANSWERED, 2) == PARKED
+    back.sell()
+    assert back.owned() == back.left
+    assert back.state(AS_ANSWERED, 2) == PARKED, "the first acknowledgement, for ever"
 
 
 # --- quarantine --------------------------------------------------------------------------------

@@ -12,20 +12,27 @@ import asyncpg
 import pytest
 
 from loyalty.v1 import till_service_pb2 as pb
+from rewards.sale import key_id_of
+from server.codec.sale_pb import receipt_key_from_pb
 from server.main import composed
 from server.settings import Settings
+from server.store.forwarded import read_parked_of
 from server.till import forward_back, forward_sale
 from server.till.context import Context
 from server.till.durable import Operation, run_durable
 from server.till.forward import forward
 from server.till.forward_sale import UndoOperation
+from server.till.parked import settle_one
 from server.till.refund import refund
 from server.till.void import void_receipt
 from tests.forwarding import (
     AS_ANSWERED,
+    NOT_SOLD,
     OTHER,
+    PARKED,
     PLAIN,
     PROGRAM_OFFLINE,
+    QUARANTINED,
     RECORDED,
     SETTLED,
     SUPERSEDED,
@@ -37,7 +44,8 @@ from tests.refunding import basket, refund_request
 from tests.serving import receipt_key, test_program
 
 LATER_S = 20.0
-SALE, REFUND = 1, 2
+SALE, REFUND, LATE = 1, 2, 3
+LATE_KEY = receipt_key(LATE)
 PIECES = 2
 ANSWERED = 900
 """5% of the 18,000 that were answered; what the till took above it comes on top, in points."""
@@ -180,6 +188,19 @@ async def test_two_copies_at_once_get_one_answer(server: Server) -> None:
     assert await server.points() == ANSWERED
 
 
+async def test_of_two_outcomes_under_one_number_at_once_one_counts(server: Server) -> None:
+    """The other one is kept apart, by whichever server it came to."""
+    found: list[int] = []
+
+    async def other() -> None:
+        found.append(await server.forward(3, OTHER, {"sku1": 19_000}))
+
+    server.after_lookup(forward_sale, other)
+    assert await server.forward(3, AS_ANSWERED) == QUARANTINED
+    assert found == [SUPERSEDED]
+    assert await server.points() == HALFWAY
+
+
 @pytest.mark.parametrize(
     "request_", [forward_refund(REFUND, SALE, {"sku1": 1_000}), forward_void(SALE)]
 )
@@ -194,3 +215,21 @@ async def test_two_copies_of_a_refund_or_void_get_one_answer(
     server.after_lookup(forward_back, copy)
     assert await server.advise(request_) == RECORDED
     assert found == [RECORDED]
+
+
+@pytest.mark.parametrize(
+    "waits", [forward_refund(REFUND, LATE, {"sku1": 1_000}), forward_void(LATE)]
+)
+async def test_who_found_it_waiting_before_it_was_withdrawn_settles_nothing(
+    server: Server, waits: pb.ForwardRequest
+) -> None:
+    """Another server withdraws it in between."""
+    assert await server.advise(waits) == PARKED
+    async with server.context.database.reading() as connection:
+        [found] = await read_parked_of(connection, [key_id_of(receipt_key_from_pb(LATE_KEY))])
+    not_done = pb.ForwardRequest()
+    not_done.CopyFrom(waits)
+    not_done.outcome.kind, not_done.outcome.number = NOT_SOLD, 2
+    assert await server.advise(not_done) == SUPERSEDED
+    await settle_one(server.context, found, server.deadline_s)
+    assert await server.points() == PLAINLY

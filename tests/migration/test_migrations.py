@@ -166,3 +166,44 @@ async def test_purchases_and_birthdays_of_before_are_counted(
         assert [row["birth_day"] for row in await connection.fetch(born)] == [229, None, None]
     finally:
         await connection.close()
+
+
+WAITING = """
+select count(*) = 1 from pg_stat_activity
+ where application_name = 'loyalty-migrate' and datname = current_database()
+   and wait_event_type = 'Lock'
+"""
+LEFT_BEHIND = "create index identifier__identifier_hash__new on identifier (kind)"
+
+
+async def test_customers_are_looked_up_while_their_index_is_made_anew(
+    pg_empty_dsn: str, tmp_path: Path
+) -> None:
+    """It has millions of rows; an enrolment is open, and a build that was broken off is behind."""
+    last = "20261130_01_pages.sql"
+    for path in MIGRATIONS_DIR.glob("*.sql"):
+        if path.name != last:
+            (tmp_path / path.name).write_text(path.read_text())
+    await migrate(pg_empty_dsn, tmp_path)
+    enrolling, reading = [await asyncpg.connect(pg_empty_dsn, timeout=10) for _ in range(2)]
+    try:
+        await enrolling.execute(LEFT_BEHIND)
+        enrolment = enrolling.transaction()
+        await enrolment.start()
+        await enrolling.execute("insert into identifier values ($1, 1, 2, 3)", bytes(16))
+        work = asyncio.create_task(migrate(pg_empty_dsn))
+        while not await reading.fetchval(WAITING):
+            assert not work.done()
+        await reading.execute("set lock_timeout = '5s'")
+        assert await reading.fetch("select * from identifier") == []
+        await enrolment.commit()
+        assert await work == [last.removesuffix(".sql")]
+        made = "select pg_get_indexdef('identifier__identifier_hash__pk'::regclass)"
+        assert (await reading.fetchval(made)).endswith(
+            "(identifier_hash) INCLUDE (customer_id, account_id)"
+        )
+        left = "select count(*) from pg_indexes where tablename = 'identifier'"
+        assert await reading.fetchval(left) == 2
+    finally:
+        await enrolling.close()
+        await reading.close()

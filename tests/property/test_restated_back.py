@@ -1,9 +1,11 @@
 """Goal: what a till states between returns changes nothing of what comes back in all.
 
 When all has come back, the customer has the money that the till says was paid, all that they paid
-with their own assets, and limits have all that was used of them: as by one return after it.
+with their own assets, and limits have all that was used of them: as by one return after it. So they
+have when what is left is undone at any time.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -27,7 +29,7 @@ from rewards.settling import (
     pay_back,
 )
 from rewards.undelivered import undelivered
-from rewards.uses_back import Counted, uses_back_of_refund
+from rewards.uses_back import Counted, uses_back_of_refund, uses_back_of_rest
 from tests import make
 from tests.property.test_spends_back import (
     Bought,
@@ -207,6 +209,17 @@ class Counting:
         assert all(0 <= minor <= self.used[name] for name, minor in self.own.items())
         assert all(net.used.minor >= 0 for net in self.nets)
 
+    def after_void(self, rest: Refund) -> list[int]:
+        """What is counted once all that is left is undone; of budgets in all."""
+        program, key_id = self._bought.rules.program, make.key_id("sale")
+        counted = Counted(program, make.STORE, key_id, self._bought.facts, tuple(self.nets))
+        uses = uses_back_of_rest(counted, rest, (), (), was_gone=False)
+        own = dict(self.own)
+        for use in uses.account_uses:
+            own[use.promotion_id] += use.amount_minor
+        left = sum(net.used.minor for net in self.nets)
+        return [*own.values(), left + sum(use.amount_minor for use in uses.budget_uses)]
+
 
 OTHER = Outcome(OutcomeKind.OTHER, 1, (("0", 180),))
 
@@ -231,6 +244,10 @@ def test_in_the_end_it_is_what_one_return_would_have_given(case: Case) -> None:
             if now.by is not known.by:
                 settlement.append(settled(bought, stated[n], returns))
             known = now
+        if returns:
+            rest = {code: 1_000 * pieces for code, pieces in Counter(order[n:]).items()}
+            undone = returned(bought, earlier, rest, returns, known, settlement)
+            assert not any(counting.after_void(undone.refund))
         one = returned(bought, earlier, {line_id: 1_000}, returns, known, settlement)
         returns.append(one.record)
         upto = {**upto, line_id: upto.get(line_id, 0) + 1_000}
