@@ -11,7 +11,6 @@ import grpc
 from loyalty.v1.back_office_service_pb2 import (
     Budget,
     ImportCouponsRequest,
-    ImportCustomersRequest,
     ImportedCoupon,
     ListBudgetsRequest,
 )
@@ -39,8 +38,9 @@ from pos_sim.run import Run
 from pos_sim.statement import read_statement
 from pos_sim.storm.owners import Owned, Owners
 from pos_sim.storm.payouts import Payouts
+from pos_sim.storm.register import Register
 from pos_sim.storm.rules import DRAWS
-from pos_sim.storm.world import COUPON_SERIES, coupon_codes, known_at_first, write_customer
+from pos_sim.storm.world import COUPON_SERIES, coupon_codes
 
 CALL_TIMEOUT_S = 20.0
 PAUSE_S = 0.2
@@ -58,6 +58,7 @@ class Office:
 
     Attributes:
         payouts: works off transfers of money.
+        register: of customers, and what they may do.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Office:
         targets: tuple[str, ...],
         run: Run,
         owners: Owners,
+        clock_us: Callable[[], int],
         counted: Counter[str],
     ) -> None:
         """Get ready.
@@ -75,6 +77,7 @@ class Office:
             targets: servers as host:port, asked in turn.
             run: decides who is merged.
             owners: where it is written down.
+            clock_us: the servers' clock, UTC microseconds.
             counted: how often something was done.
         """
         self._chain_id = chain_id
@@ -84,9 +87,11 @@ class Office:
         self._owners = owners
         self._count = counted
         self._moves = count()
-        self._unknown = owners.customers[len(known_at_first(owners.customers)) :]
         self._one_at_a_time = asyncio.Lock()
         self.payouts = Payouts(chain_id, self._rng, self.insist, counted)
+        self.register = Register(
+            chain_id, owners.customers, self._rng, self.insist, clock_us, counted
+        )
 
     async def hand_out_coupons(self) -> None:
         """Tell the servers of the codes that customers will show."""
@@ -105,9 +110,9 @@ class Office:
         """Make two customers one, or move one into a household or out of it, amid their sales."""
         async with self._one_at_a_time:
             await self.payouts.work()
-            if self._unknown:
-                await self._enrol(self._unknown.pop())
-            known = [one for one in self._owners.customers if one not in self._unknown]
+            if self.register.unknown:
+                await self.register.enter(self.register.unknown[-1])
+            known = self.register.known
             one, other = self._rng.sample(known, 2)
             leavers = [who for who in known if self._owners.may_leave(who)]
             if leavers and self._rng.random() < LEAVE_SHARE:
@@ -119,21 +124,10 @@ class Office:
             else:
                 await self.merge(one, other)
 
-    async def enrol_rest(self) -> None:
+    async def enter_rest(self) -> None:
         """Make everybody known whose card nobody has yet."""
-        while self._unknown:
-            await self._enrol(self._unknown.pop())
-
-    async def _enrol(self, customer: str) -> None:
-        request = ImportCustomersRequest(
-            chain_id=self._chain_id, customers=[write_customer(customer)]
-        )
-        await self.insist(
-            lambda channel: BackOfficeServiceStub(channel).ImportCustomers(
-                request, timeout=CALL_TIMEOUT_S
-            )
-        )
-        self._count["became known"] += 1
+        for customer in self.register.unknown:
+            await self.register.enter(customer)
 
     async def merge(self, loser: str, winner: str) -> None:
         """Move all that the account of one customer has to that of another."""

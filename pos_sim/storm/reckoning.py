@@ -27,6 +27,7 @@ from pos_sim.storm.gift_cards import (
 from pos_sim.storm.office import Office
 from pos_sim.storm.owners import Owners
 from pos_sim.storm.payouts import CANCELLED, REQUESTED
+from pos_sim.storm.rights import Rights
 from pos_sim.storm.sold import VOIDED, Closed
 from pos_sim.storm.world import draw_basket
 from pos_sim.till_client import TillClient
@@ -73,6 +74,9 @@ class Reckoning:
             self._books.close(sold, final or GetReceiptResponse(), self._now_us)
             for sold, final in zip(self._books.sold.values(), finals, strict=True)
         ]
+        rights = Rights(self._books, self._office.register)
+        for one in closed:
+            rights.check_sold(one.sold)
         await self._check_customers(closed)
         self._books.check_limits(closed, await self._office.budgets())
         self._books.check_coupons(closed)

@@ -28,6 +28,7 @@ from pos_sim.storm.office import Office
 from pos_sim.storm.owners import Owners
 from pos_sim.storm.probing import Asking, Probe
 from pos_sim.storm.reckoning import Reckoning
+from pos_sim.storm.register import Register
 from pos_sim.storm.world import (
     CHAIN_ID,
     CURRENCY_CODE,
@@ -93,14 +94,16 @@ async def run_storm(console: Console, plan: StormPlan, data_dir: Path) -> list[s
         await prepare(console, world, targets)
         rng = plan.run.chance("faults")
         faults = Faults(servers, data_dir, clock_file, rng, books.count, SETTINGS)
-        async with _tills(world, plan, targets, books, faults.now_us) as (actors, clients):
-            office = Office(CHAIN_ID, targets, plan.run, owners, books.count)
+        office = Office(CHAIN_ID, targets, plan.run, owners, faults.now_us, books.count)
+        register, clock_us = office.register, faults.now_us
+        tills = _tills(world, plan, targets, books, register, clock_us)
+        async with tills as (actors, clients):
             await office.hand_out_coupons()
             await actors[0].sell_cards()
             with Progress(console=console) as progress:
                 author = Author(targets[0], data_dir, books.count)
                 await _blow(plan, actors, office, author, faults, progress)
-            await office.enrol_rest()
+            await office.enter_rest()
             faults.move_clock(HOUR_US)
             await office.expire()
             place = Place(CHAIN_ID, CURRENCY_CODE, world.tills[0])
@@ -124,6 +127,7 @@ async def _tills(
     plan: StormPlan,
     targets: tuple[str, ...],
     books: Books,
+    register: Register,
     clock_us: Callable[[], int],
 ) -> AsyncIterator[tuple[list[Actor], list[TillClient]]]:
     numbers = count()
@@ -136,7 +140,10 @@ async def _tills(
         prices = world.product_prices()
         places = [Place(CHAIN_ID, world.currency_code, till, prices) for till in world.tills]
         actors = [
-            Actor(Desk(place, plan.run, client, books, clock_us, lambda: next(numbers)), customers)
+            Actor(
+                Desk(place, plan.run, client, books, register, clock_us, lambda: next(numbers)),
+                customers,
+            )
             for place, client in zip(places, clients, strict=True)
         ]
         yield actors, clients
