@@ -47,6 +47,9 @@ PAUSE_S = 0.2
 ATTEMPTS_MAX = 300
 LEAVE_SHARE = 0.3
 JOIN_SHARE = 0.5
+ENTER_SHARE = 0.3
+BESIDE = 3
+BESIDE_S_MAX = 0.03
 
 _A = TypeVar("_A")
 _Read = tuple[list[StatementEntry], GetBalanceResponse]
@@ -59,6 +62,7 @@ class Office:
     Attributes:
         payouts: works off transfers of money.
         register: of customers, and what they may do.
+        beside: happens to a customer while they are moved.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class Office:
         self._owners = owners
         self._count = counted
         self._moves = count()
+        self.beside: Callable[[str], Awaitable[None]] = _nothing
         self._one_at_a_time = asyncio.Lock()
         self.payouts = Payouts(chain_id, self._rng, self.insist, counted)
         self.register = Register(
@@ -110,19 +115,26 @@ class Office:
         """Make two customers one, or move one into a household or out of it, amid their sales."""
         async with self._one_at_a_time:
             await self.payouts.work()
-            if self.register.unknown:
+            if self.register.unknown and self._rng.random() < ENTER_SHARE:
                 await self.register.enter(self.register.unknown[-1])
             known = self.register.known
             one, other = self._rng.sample(known, 2)
             leavers = [who for who in known if self._owners.may_leave(who)]
             if leavers and self._rng.random() < LEAVE_SHARE:
-                await self._leave(self._rng.choice(leavers))
+                one = self._rng.choice(leavers)
+                moving = self._leave(one)
             elif self._owners.share(one, other):
                 return
             elif self._owners.may_join(one) and self._rng.random() < JOIN_SHARE:
-                await self._join(one, other)
+                moving = self._join(one, other)
             else:
-                await self.merge(one, other)
+                moving = self.merge(one, other)
+            await asyncio.gather(moving, *[self._beside(one) for _ in range(BESIDE)])
+
+    async def _beside(self, customer: str) -> None:
+        """Something happens to a customer while they are moved, sooner or later."""
+        await asyncio.sleep(self._rng.uniform(0.0, BESIDE_S_MAX))
+        await self.beside(customer)
 
     async def enter_rest(self) -> None:
         """Make everybody known whose card nobody has yet."""
@@ -134,8 +146,8 @@ class Office:
         request = MergeAccountsRequest(
             merge_id=self._move_id(),
             chain_id=self._chain_id,
-            losing=_named(loser),
-            winning=_named(winner),
+            losing=self._named(loser),
+            winning=self._named(winner),
             merged_by="storm",
         )
         await self.insist(
@@ -150,8 +162,8 @@ class Office:
         request = JoinHouseholdRequest(
             join_id=self._move_id(),
             chain_id=self._chain_id,
-            customer=_named(customer),
-            member=_named(member),
+            customer=self._named(customer),
+            member=self._named(member),
             joined_by="storm",
         )
         await self.insist(
@@ -166,7 +178,7 @@ class Office:
         request = LeaveHouseholdRequest(
             leave_id=self._move_id(),
             chain_id=self._chain_id,
-            customer=_named(customer),
+            customer=self._named(customer),
             left_by="storm",
         )
         await self.insist(
@@ -213,7 +225,7 @@ class Office:
 
     async def purchases_of(self, customer: str) -> int:
         """How many purchases a customer's account counts."""
-        request = GetCustomerRequest(chain_id=self._chain_id, customer=_named(customer))
+        request = GetCustomerRequest(chain_id=self._chain_id, customer=self._named(customer))
         answer = await self.insist(
             lambda channel: BackOfficeServiceStub(channel).GetCustomer(
                 request, timeout=CALL_TIMEOUT_S
@@ -223,14 +235,15 @@ class Office:
 
     async def owned_by(self, customer: str) -> Owned:
         """What a customer has, and what has expired according to their statement."""
-        request = GetBalanceRequest(chain_id=self._chain_id, customer=_named(customer))
+        request = GetBalanceRequest(chain_id=self._chain_id, customer=self._named(customer))
 
         async def read(
             channel: grpc.aio.Channel,
         ) -> tuple[list[StatementEntry], GetBalanceResponse]:
             stub = CustomerServiceStub(channel)
             balance = await stub.GetBalance(request, timeout=CALL_TIMEOUT_S)
-            return await read_statement(channel, self._chain_id, customer), balance
+            number = self.register.number_of(customer)
+            return await read_statement(channel, self._chain_id, number), balance
 
         entries, balance = await self.insist(read)
         expired, drawn = Counter[str](), Counter[str]()
@@ -262,6 +275,9 @@ class Office:
             await asyncio.sleep(PAUSE_S)
         raise LinkLostError("no server answers the back office")
 
+    def _named(self, customer: str) -> CustomerReference:
+        return CustomerReference(customer_number=self.register.number_of(customer))
 
-def _named(customer: str) -> CustomerReference:
-    return CustomerReference(customer_number=customer)
+
+async def _nothing(customer: str) -> None:
+    """Nothing happens to a customer."""

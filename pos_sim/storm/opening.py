@@ -89,7 +89,8 @@ def open_receipt(desk: Desk, customers: list[str]) -> Open:
     """Scan what somebody has on the belt."""
     rng, index = desk.rng, desk.next_index()
     customer = rng.choice(customers) if rng.random() >= ANONYMOUS_SHARE else ""
-    sale = write_sale(desk.place, draw_basket(rng, desk.run, index, customer))
+    card = rng.choice(desk.register.cards_of(customer)) if customer else ""
+    sale = write_sale(desk.place, draw_basket(rng, desk.run, index, customer, card))
     if rng.random() < BEANS_SHARE:
         sale.header.manual_triggers.append("beans")
     payment = draw_payment(rng, desk.books.cards)
@@ -127,7 +128,7 @@ def _add_chips(sale: Sale, quoted: QuoteResponse) -> None:
 
 
 async def quote(desk: Desk, receipt: Open) -> None:
-    """Ask for the price, hold what the customer wants to spend; then their state may change."""
+    """Ask for the price, hold what the customer wants to spend; then what they are may change."""
     rng, since_us = desk.rng, desk.clock_us()
     request = QuoteRequest(basket_id=receipt.basket_id, sale=receipt.sale)
     if receipt.quoted is not None:
@@ -149,6 +150,8 @@ async def quote(desk: Desk, receipt: Open) -> None:
     desk.rights.check_quote(answer, customer, since_us, desk.clock_us())
     if customer and rng.random() < CHANGED_SHARE:
         await desk.register.change(customer)
+    if customer:
+        await desk.enrolling.meet(customer)
 
 
 def draw_exchange(desk: Desk, receipt: Open) -> None:

@@ -176,7 +176,7 @@ class Probe:
             utc_offset_minutes=0,
             business_date="end",
             customer_number=customer,
-            given=card_of(customer),
+            given=card_of(self._office.register.cards_of(customer)[-1]),
         )
         return write_sale(self.asking.place, basket)
 

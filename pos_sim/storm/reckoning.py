@@ -152,9 +152,10 @@ class Reckoning:
         most = by_customer(closed, lambda one: given_most(one, CENTS))
         there, sent = Counter[str](), Counter[str]()
         for one in transfers:
-            there[one.customer_number] += one.amount_minor if one.state != CANCELLED else 0
+            customer = self._office.register.customer_of(one.customer_number)
+            there[customer] += one.amount_minor if one.state != CANCELLED else 0
             is_sent = one.state not in (CANCELLED, REQUESTED)
-            sent[one.customer_number] += one.amount_minor if is_sent else 0
+            sent[customer] += one.amount_minor if is_sent else 0
         for customer in due.keys() | there.keys():
             most_minor = min(most[customer], due[customer] + sent[customer])
             text = (
@@ -174,7 +175,7 @@ class Reckoning:
         there = Counter[str]()
         for start in range(0, len(codes), ASKED_MAX):
             some = codes[start : start + ASKED_MAX]
-            basket = draw_basket(run.chance("cards"), run, start, "")
+            basket = draw_basket(run.chance("cards"), run, start)
             sale = write_balance_request(write_sale(place, basket), some)
             # No till's basket: it holds nothing.
             request = QuoteRequest(basket_id=bytes(16), sale=sale)

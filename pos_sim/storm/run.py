@@ -22,6 +22,7 @@ from pos_sim.storm.actor import Actor
 from pos_sim.storm.author import Author
 from pos_sim.storm.books import Books
 from pos_sim.storm.desk import Desk
+from pos_sim.storm.enrolling import Enrolling
 from pos_sim.storm.faults import HOUR_US, Faults
 from pos_sim.storm.late_probe import LateProbe
 from pos_sim.storm.office import Office
@@ -97,13 +98,15 @@ async def run_storm(console: Console, plan: StormPlan, data_dir: Path) -> list[s
         office = Office(CHAIN_ID, targets, plan.run, owners, faults.now_us, books.count)
         register, clock_us = office.register, faults.now_us
         tills = _tills(world, plan, targets, books, register, clock_us)
-        async with tills as (actors, clients):
+        async with tills as (actors, clients, enrolling):
+            office.beside = enrolling.meddle
             await office.hand_out_coupons()
             await actors[0].sell_cards()
             with Progress(console=console) as progress:
                 author = Author(targets[0], data_dir, books.count)
                 await _blow(plan, actors, office, author, faults, progress)
             await office.enter_rest()
+            await enrolling.check()
             faults.move_clock(HOUR_US)
             await office.expire()
             place = Place(CHAIN_ID, CURRENCY_CODE, world.tills[0])
@@ -129,7 +132,7 @@ async def _tills(
     books: Books,
     register: Register,
     clock_us: Callable[[], int],
-) -> AsyncIterator[tuple[list[Actor], list[TillClient]]]:
+) -> AsyncIterator[tuple[list[Actor], list[TillClient], Enrolling]]:
     numbers = count()
     customers = customer_numbers(plan.customers)
     async with connect(world, Settings(targets)) as links:
@@ -139,14 +142,15 @@ async def _tills(
         ]
         prices = world.product_prices()
         places = [Place(CHAIN_ID, world.currency_code, till, prices) for till in world.tills]
+        enrolling = Enrolling(register, clients, plan.run, books)
         actors = [
             Actor(
-                Desk(place, plan.run, client, books, register, clock_us, lambda: next(numbers)),
+                Desk(place, plan.run, client, books, enrolling, clock_us, lambda: next(numbers)),
                 customers,
             )
             for place, client in zip(places, clients, strict=True)
         ]
-        yield actors, clients
+        yield actors, clients, enrolling
 
 
 async def _blow(
