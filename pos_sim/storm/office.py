@@ -36,6 +36,7 @@ from pos_sim.link import open_channel
 from pos_sim.refusal import LinkLostError, RefusedError, read_error
 from pos_sim.run import Run
 from pos_sim.statement import read_statement
+from pos_sim.storm.gestures import Gestures
 from pos_sim.storm.owners import Owned, Owners
 from pos_sim.storm.payouts import Payouts
 from pos_sim.storm.register import Register
@@ -48,7 +49,8 @@ ATTEMPTS_MAX = 300
 LEAVE_SHARE = 0.3
 JOIN_SHARE = 0.5
 ENTER_SHARE = 0.3
-BESIDE = 3
+BESIDE = 4
+GESTURE_SHARE = 0.3
 BESIDE_S_MAX = 0.03
 
 _A = TypeVar("_A")
@@ -62,6 +64,7 @@ class Office:
     Attributes:
         payouts: works off transfers of money.
         register: of customers, and what they may do.
+        gestures: gives points by hand.
         beside: happens to a customer while they are moved.
     """
 
@@ -97,6 +100,7 @@ class Office:
         self.register = Register(
             chain_id, owners.customers, self._rng, self.insist, clock_us, counted
         )
+        self.gestures = Gestures(chain_id, run, self.insist, self.register, counted)
 
     async def hand_out_coupons(self) -> None:
         """Tell the servers of the codes that customers will show."""
@@ -134,7 +138,13 @@ class Office:
     async def _beside(self, customer: str) -> None:
         """Something happens to a customer while they are moved, sooner or later."""
         await asyncio.sleep(self._rng.uniform(0.0, BESIDE_S_MAX))
-        await self.beside(customer)
+        is_gesture = self._rng.random() < GESTURE_SHARE
+        await (self.gestures.give if is_gesture else self.beside)(customer)
+
+    async def give(self) -> None:
+        """Give somebody something by hand, twice at once: bounds hold all the same."""
+        customer = self._rng.choice(self.register.known)
+        await asyncio.gather(*[self.gestures.give(customer) for _ in range(2)])
 
     async def enter_rest(self) -> None:
         """Make everybody known whose card nobody has yet."""
@@ -246,24 +256,26 @@ class Office:
             return await read_statement(channel, self._chain_id, number), balance
 
         entries, balance = await self.insist(read)
-        expired, drawn = Counter[str](), Counter[str]()
+        expired, drawn, by_hand = Counter[str](), Counter[str](), Counter[str]()
         for entry in entries:
             if entry.kind == EntryKind.ENTRY_KIND_EXPIRY:
                 expired[entry.asset_code] -= entry.amount_minor
+            if entry.kind == EntryKind.ENTRY_KIND_GOODWILL:
+                by_hand[entry.asset_code] += entry.amount_minor
             if entry.asset_code.startswith(DRAWS):  # no balance shows these
                 drawn[entry.asset_code] += entry.amount_minor
         amounts = {one.asset_code: one.amount_minor for one in balance.positions}
         held = {one.asset_code: one.held_minor for one in balance.positions}
-        return Owned(Counter({**amounts, **drawn}), expired, Counter(held))
+        return Owned(Counter({**amounts, **drawn}), expired, Counter(held), by_hand)
 
-    async def insist(self, call: _Call[_A]) -> _A:
-        """Ask one server after the other until one answers.
+    async def insist(self, call: _Call[_A], first: int = 0) -> _A:
+        """Ask one server after the other until one answers, the one with a number first.
 
         Raises:
             RefusedError: it was refused, and not for now only.
             LinkLostError: nobody answers.
         """
-        for attempt in range(ATTEMPTS_MAX):
+        for attempt in range(first, first + ATTEMPTS_MAX):
             target = self._targets[attempt % len(self._targets)]
             async with open_channel(target) as channel:
                 try:

@@ -78,6 +78,10 @@ class Reckoning:
         for one in closed:
             rights.check_sold(one.sold)
         await self._check_customers(closed)
+        for first, *others in self._owners.groups():
+            if not others:
+                self._office.gestures.check_bound(first)
+        self._books.problems += self._office.gestures.problems
         self._books.check_limits(closed, await self._office.budgets())
         self._books.check_coupons(closed)
         self._check_transfers(closed, await self._office.payouts.all())
@@ -117,10 +121,13 @@ class Reckoning:
         for one in closed:
             due[one.sold.customer].update(one.due())
             slack[one.sold.customer].update(one.slack(self._now_us))
+        given = self._office.gestures.given
+        for customer, amounts in given.items():
+            due[customer].update(amounts)
         customers = self._owners.customers
         found = await asyncio.gather(*[self._office.owned_by(one) for one in customers])
         owned = dict(zip(customers, found, strict=True))
-        self._books.problems += self._owners.differences(due, slack, owned)
+        self._books.problems += self._owners.differences(due, slack, given, owned)
         there = Counter[str]()
         for amounts in self._owners.by_account(owned):
             there.update(amounts)
@@ -140,6 +147,7 @@ class Reckoning:
                 self._books.hold(net_minor == there[code], text)
             if code in (STARS, SUNS, MOONS, CENTS):
                 given_minor = sum(left_of(two, code) for two in closed)
+                given_minor += sum(two[code] for two in self._office.gestures.given.values())
                 text = f"{code}: {given_minor} given, {costs_minor} paid for"
                 self._books.hold(given_minor == costs_minor, text)
 

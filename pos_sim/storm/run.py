@@ -44,6 +44,7 @@ TIMEOUT_MS = 5_000
 ATTEMPTS_MAX = 60
 """A till waits for a server that is killed and started again."""
 MOVE_EVERY = 40
+GIVE_EVERY = 12
 EXPIRE_EVERY = 100
 PUBLISH_EVERY = 125
 SETTINGS = {"LOYALTY_PARKING_S": "1"}
@@ -176,6 +177,8 @@ async def _blow(
                 publishing.append(asyncio.create_task(author.publish()))
             if number and number % EXPIRE_EVERY == 0:
                 await office.expire()
+            if number % GIVE_EVERY == GIVE_EVERY - 1:
+                await office.give()
             if number and number % MOVE_EVERY == 0:
                 await office.move()
             await actor.act()
