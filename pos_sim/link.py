@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 
 CALLS = (
     "identify",
+    "enroll",
     "quote",
     "checkout",
     "break_off",

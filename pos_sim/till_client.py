@@ -11,6 +11,8 @@ from loyalty.v1.till_service_pb2 import (
     BreakOffResponse,
     CheckoutRequest,
     CheckoutResponse,
+    EnrollRequest,
+    EnrollResponse,
     ForwardRequest,
     ForwardResponse,
     GetReceiptRequest,
@@ -68,6 +70,10 @@ class TillClient:
     async def identify(self, request: IdentifyRequest) -> IdentifyResponse:
         """Ask who a customer is."""
         return await self._insist("identify", request, IdentifyResponse)
+
+    async def enroll(self, request: EnrollRequest) -> EnrollResponse:
+        """Record a new customer, or new identifiers of one."""
+        return await self._insist("enroll", request, EnrollResponse)
 
     async def quote(self, request: QuoteRequest) -> QuoteResponse:
         """Ask for the four sets of an open receipt."""

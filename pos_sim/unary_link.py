@@ -12,6 +12,7 @@ from pos_sim.refusal import LinkLostError, read_error
 
 METHODS = {
     "identify": "Identify",
+    "enroll": "Enroll",
     "quote": "Quote",
     "checkout": "Checkout",
     "break_off": "BreakOff",

@@ -108,7 +108,7 @@ class Books:
     ) -> None:
         """What is said to change is what comes back less what is taken back and owed."""
         changed = {one.asset_code: one.amount_minor for one in changes if one.amount_minor}
-        settled = {key: minor for key, minor in changes_of(assets).items() if minor}
+        settled = {key: minor for key, minor in changes_of(assets, receipt.earns).items() if minor}
         settled = settled if receipt.customer else {}
         self.hold(changed == settled, f"{receipt.name}: changes {changed}, settled {settled}")
 
@@ -147,10 +147,9 @@ class Books:
 
     def _check_end(self, closed: Closed, now_us: int) -> None:
         """What was undone, or came back as a whole, leaves nothing; nor what was not given more."""
-        sold, name = closed.sold, closed.sold.name
+        name = closed.sold.name
         if closed.counts and not closed.after_returns:
-            told, due = +closed.instead(), +instead_of(closed.missed)
-            due = due if sold.customer else Counter()
+            told, due = +closed.instead(), +instead_of(closed.missed, closed.answer)
             self.hold(told == due, f"{name}: {told} in the stead of discounts, due are {due}")
         if not closed.stands:
             slack = closed.slack(now_us)

@@ -10,6 +10,8 @@ from pos_sim.refusal import RefusedError
 from pos_sim.run import Run
 from pos_sim.sale import Place
 from pos_sim.storm.books import Books
+from pos_sim.storm.enrolling import Enrolling
+from pos_sim.storm.rights import Rights
 from pos_sim.storm.sold import Sold
 from pos_sim.till_client import TillClient
 
@@ -28,6 +30,7 @@ class Desk:
         run: Run,
         client: TillClient,
         books: Books,
+        enrolling: Enrolling,
         clock_us: Callable[[], int],
         next_index: Callable[[], int],
     ) -> None:
@@ -38,6 +41,7 @@ class Desk:
             run: names what it sends and decides what it does.
             client: makes its calls.
             books: of all tills.
+            enrolling: makes customers known, and changes what they may do.
             clock_us: the till's clock, UTC microseconds.
             next_index: numbers the receipts of all tills.
         """
@@ -46,6 +50,9 @@ class Desk:
         self.run = run
         self.client = client
         self.books = books
+        self.enrolling = enrolling
+        self.register = enrolling.register
+        self.rights = Rights(books, enrolling.register)
         self.clock_us = clock_us
         self.next_index = next_index
         self.name = f"{till.store_id}/{till.till_id}"

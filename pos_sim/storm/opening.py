@@ -37,6 +37,8 @@ CERTIFICATE_SHARE = 0.2
 NO_ORIGINAL_SHARE = 0.1
 TWO_ORIGINALS_SHARE = 0.4
 SPEND_MAX_MINOR = 40_000
+CHANGED_SHARE = 0.3
+"""Of quotes after which the back office looks at who has asked."""
 
 
 class Open(Struct):
@@ -70,15 +72,25 @@ class Open(Struct):
         """What the books keep of it."""
         lines = self.quoted.answer.lines.lines if self.quoted is not None else ()
         shown = {one.line_id: one.amount_minor for one in lines}
-        sale, originals = request.sale, self.originals
-        return Sold(self.name, self.customer, self.key, sale, request, originals, shown)
+        spent = self.quoted.answer.spent if self.quoted is not None else ()
+        return Sold(
+            self.name,
+            self.customer,
+            self.key,
+            request.sale,
+            request,
+            self.originals,
+            shown,
+            {one.asset_code: one.amount_minor for one in spent},
+        )
 
 
 def open_receipt(desk: Desk, customers: list[str]) -> Open:
     """Scan what somebody has on the belt."""
     rng, index = desk.rng, desk.next_index()
     customer = rng.choice(customers) if rng.random() >= ANONYMOUS_SHARE else ""
-    sale = write_sale(desk.place, draw_basket(rng, desk.run, index, customer))
+    card = rng.choice(desk.register.cards_of(customer)) if customer else ""
+    sale = write_sale(desk.place, draw_basket(rng, desk.run, index, customer, card))
     if rng.random() < BEANS_SHARE:
         sale.header.manual_triggers.append("beans")
     payment = draw_payment(rng, desk.books.cards)
@@ -116,8 +128,8 @@ def _add_chips(sale: Sale, quoted: QuoteResponse) -> None:
 
 
 async def quote(desk: Desk, receipt: Open) -> None:
-    """Ask for the price, and hold what the customer wants to spend."""
-    rng = desk.rng
+    """Ask for the price, hold what the customer wants to spend; then what they are may change."""
+    rng, since_us = desk.rng, desk.clock_us()
     request = QuoteRequest(basket_id=receipt.basket_id, sale=receipt.sale)
     if receipt.quoted is not None:
         request.token = receipt.quoted.token
@@ -134,6 +146,12 @@ async def quote(desk: Desk, receipt: Open) -> None:
         request.reserve.budgets = True
     receipt.quoted = await desk.client.quote(request)
     desk.books.count["quoted"] += 1
+    answer, customer = receipt.quoted.answer, receipt.customer
+    desk.rights.check_quote(answer, customer, since_us, desk.clock_us())
+    if customer and rng.random() < CHANGED_SHARE:
+        await desk.register.change(customer)
+    if customer:
+        await desk.enrolling.meet(customer)
 
 
 def draw_exchange(desk: Desk, receipt: Open) -> None:

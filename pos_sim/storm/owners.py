@@ -7,11 +7,12 @@ from msgspec import Struct
 
 
 class Owned(Struct, frozen=True):
-    """What the server says of a customer in the end, by asset."""
+    """What the server says of a customer in the end, by asset; `by_hand` is what was so given."""
 
     amounts: Counter[str]
     expired: Counter[str]
     held: Counter[str]
+    by_hand: Counter[str]
 
 
 class Owners:
@@ -76,6 +77,7 @@ class Owners:
         self,
         due: Mapping[str, Counter[str]],
         slack: Mapping[str, Counter[str]],
+        by_hand: Mapping[str, Counter[str]],
         owned: Mapping[str, Owned],
     ) -> list[str]:
         """Hold what customers own to what they are due.
@@ -83,6 +85,7 @@ class Owners:
         Args:
             due: by customer and asset, minor units; without what has expired.
             slack: by customer and asset how much more may be left, minor units.
+            by_hand: by customer and asset what of that was given by hand, minor units.
             owned: by customer.
 
         Returns:
@@ -97,6 +100,13 @@ class Owners:
                 problems.append(f"customer {customer}: {owned[customer].held} held in the end")
         for members in self.groups():
             problems += self._difference(members, due, slack, owned)
+            given, told = Counter[str](), Counter[str]()
+            for member in members:
+                given.update(by_hand.get(member, Counter()))
+            for one in {self._account[member]: owned[member] for member in members}.values():
+                told.update(one.by_hand)
+            if given != told:
+                problems.append(f"customers {', '.join(members)}: {given} by hand, told are {told}")
         return problems
 
     def _difference(

@@ -37,6 +37,7 @@ from pos_sim.storm.counts import (
 from pos_sim.storm.ladder import AMOUNT, RECEIPTS, draw_of, write_ladder
 from pos_sim.storm.office import Office
 from pos_sim.storm.owners import Owners
+from pos_sim.storm.rights import Rights
 from pos_sim.storm.rules import discounts_of
 from pos_sim.storm.sold import Closed
 from pos_sim.storm.world import card_of
@@ -78,6 +79,7 @@ class Probe:
             closed: all receipts.
             now_us: the servers' clock, UTC microseconds.
         """
+        await self._check_restrained(now_us)
         groups = self.owners.groups()
         for first, *others in groups:
             for other in others:
@@ -96,6 +98,14 @@ class Probe:
             by_customer(closed, lambda one: is_counted(one) and day_of(one) <= day), due
         )
         await self._check_turnover(receipts, RECEIPTS, WINDOWS_DAYS[-1])
+
+    async def _check_restrained(self, now_us: int) -> None:
+        """Whoever may not spend is shown nothing; then everybody may again."""
+        register = self._office.register
+        rights = Rights(self.books, register)
+        for customer in register.restrained:
+            rights.check_quote(await self._ask(customer), customer, now_us, now_us)
+        await register.restore()
 
     async def _check_purchases(self, closed: list[Closed], groups: dict[str, list[str]]) -> None:
         counted = _by_group(by_customer(closed, is_counted), groups)
@@ -166,7 +176,7 @@ class Probe:
             utc_offset_minutes=0,
             business_date="end",
             customer_number=customer,
-            given=card_of(customer),
+            given=card_of(self._office.register.cards_of(customer)[-1]),
         )
         return write_sale(self.asking.place, basket)
 

@@ -27,6 +27,7 @@ from pos_sim.storm.gift_cards import (
 from pos_sim.storm.office import Office
 from pos_sim.storm.owners import Owners
 from pos_sim.storm.payouts import CANCELLED, REQUESTED
+from pos_sim.storm.rights import Rights
 from pos_sim.storm.sold import VOIDED, Closed
 from pos_sim.storm.world import draw_basket
 from pos_sim.till_client import TillClient
@@ -73,7 +74,14 @@ class Reckoning:
             self._books.close(sold, final or GetReceiptResponse(), self._now_us)
             for sold, final in zip(self._books.sold.values(), finals, strict=True)
         ]
+        rights = Rights(self._books, self._office.register)
+        for one in closed:
+            rights.check_sold(one.sold)
         await self._check_customers(closed)
+        for first, *others in self._owners.groups():
+            if not others:
+                self._office.gestures.check_bound(first)
+        self._books.problems += self._office.gestures.problems
         self._books.check_limits(closed, await self._office.budgets())
         self._books.check_coupons(closed)
         self._check_transfers(closed, await self._office.payouts.all())
@@ -113,10 +121,13 @@ class Reckoning:
         for one in closed:
             due[one.sold.customer].update(one.due())
             slack[one.sold.customer].update(one.slack(self._now_us))
+        given = self._office.gestures.given
+        for customer, amounts in given.items():
+            due[customer].update(amounts)
         customers = self._owners.customers
         found = await asyncio.gather(*[self._office.owned_by(one) for one in customers])
         owned = dict(zip(customers, found, strict=True))
-        self._books.problems += self._owners.differences(due, slack, owned)
+        self._books.problems += self._owners.differences(due, slack, given, owned)
         there = Counter[str]()
         for amounts in self._owners.by_account(owned):
             there.update(amounts)
@@ -136,6 +147,7 @@ class Reckoning:
                 self._books.hold(net_minor == there[code], text)
             if code in (STARS, SUNS, MOONS, CENTS):
                 given_minor = sum(left_of(two, code) for two in closed)
+                given_minor += sum(two[code] for two in self._office.gestures.given.values())
                 text = f"{code}: {given_minor} given, {costs_minor} paid for"
                 self._books.hold(given_minor == costs_minor, text)
 
@@ -148,9 +160,10 @@ class Reckoning:
         most = by_customer(closed, lambda one: given_most(one, CENTS))
         there, sent = Counter[str](), Counter[str]()
         for one in transfers:
-            there[one.customer_number] += one.amount_minor if one.state != CANCELLED else 0
+            customer = self._office.register.customer_of(one.customer_number)
+            there[customer] += one.amount_minor if one.state != CANCELLED else 0
             is_sent = one.state not in (CANCELLED, REQUESTED)
-            sent[one.customer_number] += one.amount_minor if is_sent else 0
+            sent[customer] += one.amount_minor if is_sent else 0
         for customer in due.keys() | there.keys():
             most_minor = min(most[customer], due[customer] + sent[customer])
             text = (
@@ -170,7 +183,7 @@ class Reckoning:
         there = Counter[str]()
         for start in range(0, len(codes), ASKED_MAX):
             some = codes[start : start + ASKED_MAX]
-            basket = draw_basket(run.chance("cards"), run, start, "")
+            basket = draw_basket(run.chance("cards"), run, start)
             sale = write_balance_request(write_sale(place, basket), some)
             # No till's basket: it holds nothing.
             request = QuoteRequest(basket_id=bytes(16), sale=sale)

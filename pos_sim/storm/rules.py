@@ -12,6 +12,7 @@ from msgspec import Struct, field
 from loyalty.v1.answer_pb2 import (
     AdjustmentKind,
     Answer,
+    CustomerState,
     LineResult,
     Reward,
     RewardKind,
@@ -28,6 +29,7 @@ OWN_COUPONS = {"again": "coupon.again"}
 """Promotions that a customer's own coupon lets fire, and uses it up."""
 SHOWN_COUPONS = frozenset({"welcome-coupon"})
 DRAWS = "draw."
+EARNING = frozenset({CustomerState.CUSTOMER_STATE_ACTIVE, CustomerState.CUSTOMER_STATE_EARN_ONLY})
 OFFLINE = {"from-1000": "sorry", "bread-15": ""}
 """In what a discount is given that a till could not give; of others in points. Worth the same."""
 
@@ -46,13 +48,18 @@ class Missed(Struct):
     undone: frozenset[str] = frozenset()
 
 
+def may_earn(answer: Answer) -> bool:
+    """Whether a receipt's customer earns: known, and not blocked."""
+    return answer.customer_state in EARNING
+
+
 def effects_of(answer: Answer, customer: str) -> Counter[str]:
     """What a customer owns more by an answer, by asset; less is below 0."""
     found: Counter[str] = Counter()
     if not customer:
         return found
     for reward in answer.rewards.rewards:
-        found.update(given_by(reward))
+        found.update(given_by(reward, answer))
     found.subtract(taken_of(answer))
     return found
 
@@ -116,10 +123,10 @@ def made_good(missed: Missed, answer: Answer, customer: str) -> Counter[str]:
     if not customer:
         return found
     found.update(prices_back(missed))
-    found.update(instead_of(missed))
+    found.update(instead_of(missed, answer))
     for reward in answer.rewards.rewards:
         if reward.promotion_id in missed.undone:
-            found.subtract(given_by(reward))
+            found.subtract(given_by(reward, answer))
     return found
 
 
@@ -131,9 +138,11 @@ def prices_back(missed: Missed) -> Counter[str]:
     return found
 
 
-def instead_of(missed: Missed) -> Counter[str]:
-    """What is given in the stead of discounts that were not, by asset."""
+def instead_of(missed: Missed, answer: Answer) -> Counter[str]:
+    """What is given, to whoever earns, in the stead of discounts that were not, by asset."""
     found: Counter[str] = Counter()
+    if not may_earn(answer):
+        return found
     for promotion_id, minor in missed.discounts.items():
         asset_code = OFFLINE.get(promotion_id, POINTS)
         if asset_code and promotion_id not in missed.undone:
@@ -165,11 +174,13 @@ def _price(promotion_id: str) -> Counter[str]:
     return found
 
 
-def given_by(reward: Reward) -> Counter[str]:
-    """What a reward is, by asset."""
+def given_by(reward: Reward, answer: Answer) -> Counter[str]:
+    """What a reward gives to the customer of an answer, by asset."""
     found: Counter[str] = Counter()
     if reward.kind == RewardKind.REWARD_KIND_GIFT_CERTIFICATE:
         return found  # whoever shows its code owns it
+    if reward.kind == RewardKind.REWARD_KIND_COUPON and not may_earn(answer):
+        return found  # so with the coupon of a customer who may not earn
     if reward.kind == RewardKind.REWARD_KIND_DRAW_ENTRY:
         found[f"{DRAWS}{reward.detail_code}"] = reward.count
     elif reward.kind == RewardKind.REWARD_KIND_COUPON:

@@ -22,12 +22,14 @@ from pos_sim.storm.actor import Actor
 from pos_sim.storm.author import Author
 from pos_sim.storm.books import Books
 from pos_sim.storm.desk import Desk
+from pos_sim.storm.enrolling import Enrolling
 from pos_sim.storm.faults import HOUR_US, Faults
 from pos_sim.storm.late_probe import LateProbe
 from pos_sim.storm.office import Office
 from pos_sim.storm.owners import Owners
 from pos_sim.storm.probing import Asking, Probe
 from pos_sim.storm.reckoning import Reckoning
+from pos_sim.storm.register import Register
 from pos_sim.storm.world import (
     CHAIN_ID,
     CURRENCY_CODE,
@@ -42,6 +44,7 @@ TIMEOUT_MS = 5_000
 ATTEMPTS_MAX = 60
 """A till waits for a server that is killed and started again."""
 MOVE_EVERY = 40
+GIVE_EVERY = 12
 EXPIRE_EVERY = 100
 PUBLISH_EVERY = 125
 SETTINGS = {"LOYALTY_PARKING_S": "1"}
@@ -93,14 +96,18 @@ async def run_storm(console: Console, plan: StormPlan, data_dir: Path) -> list[s
         await prepare(console, world, targets)
         rng = plan.run.chance("faults")
         faults = Faults(servers, data_dir, clock_file, rng, books.count, SETTINGS)
-        async with _tills(world, plan, targets, books, faults.now_us) as (actors, clients):
-            office = Office(CHAIN_ID, targets, plan.run, owners, books.count)
+        office = Office(CHAIN_ID, targets, plan.run, owners, faults.now_us, books.count)
+        register, clock_us = office.register, faults.now_us
+        tills = _tills(world, plan, targets, books, register, clock_us)
+        async with tills as (actors, clients, enrolling):
+            office.beside = enrolling.meddle
             await office.hand_out_coupons()
             await actors[0].sell_cards()
             with Progress(console=console) as progress:
                 author = Author(targets[0], data_dir, books.count)
                 await _blow(plan, actors, office, author, faults, progress)
-            await office.enrol_rest()
+            await office.enter_rest()
+            await enrolling.check()
             faults.move_clock(HOUR_US)
             await office.expire()
             place = Place(CHAIN_ID, CURRENCY_CODE, world.tills[0])
@@ -124,8 +131,9 @@ async def _tills(
     plan: StormPlan,
     targets: tuple[str, ...],
     books: Books,
+    register: Register,
     clock_us: Callable[[], int],
-) -> AsyncIterator[tuple[list[Actor], list[TillClient]]]:
+) -> AsyncIterator[tuple[list[Actor], list[TillClient], Enrolling]]:
     numbers = count()
     customers = customer_numbers(plan.customers)
     async with connect(world, Settings(targets)) as links:
@@ -135,11 +143,15 @@ async def _tills(
         ]
         prices = world.product_prices()
         places = [Place(CHAIN_ID, world.currency_code, till, prices) for till in world.tills]
+        enrolling = Enrolling(register, clients, plan.run, books)
         actors = [
-            Actor(Desk(place, plan.run, client, books, clock_us, lambda: next(numbers)), customers)
+            Actor(
+                Desk(place, plan.run, client, books, enrolling, clock_us, lambda: next(numbers)),
+                customers,
+            )
             for place, client in zip(places, clients, strict=True)
         ]
-        yield actors, clients
+        yield actors, clients, enrolling
 
 
 async def _blow(
@@ -165,6 +177,8 @@ async def _blow(
                 publishing.append(asyncio.create_task(author.publish()))
             if number and number % EXPIRE_EVERY == 0:
                 await office.expire()
+            if number % GIVE_EVERY == GIVE_EVERY - 1:
+                await office.give()
             if number and number % MOVE_EVERY == 0:
                 await office.move()
             await actor.act()

@@ -19,6 +19,7 @@ from loyalty.v1.till_service_pb2 import (
 from pos_sim.storm.gift_cards import given_on, put_on
 from pos_sim.storm.rules import (
     BY_LINES,
+    OWN_COUPONS,
     POINTS,
     SPENT,
     Missed,
@@ -26,6 +27,7 @@ from pos_sim.storm.rules import (
     given_by,
     instead_of,
     made_good,
+    may_earn,
     missed_by,
     paid_by,
     prices_back,
@@ -46,6 +48,8 @@ NOBODYS = frozenset(
 NEVER_US = 1 << 62
 CARD_MONEY = "gift"
 OF_BEARERS = frozenset({CARD_MONEY, "coupon.welcome"})
+OF_WHO_EARNS = frozenset(OWN_COUPONS.values())
+"""What is theirs; given on the receipt of a customer who may not earn it is a bearer's."""
 
 
 class Sold(Struct):
@@ -57,6 +61,8 @@ class Sold(Struct):
         request: the live Checkout, if there was one; without an answer nothing is known of it.
         originals: whose goods came back on it.
         shown_minor: by line, what it costs as it was quoted.
+        shown_spent: by asset, what its last quote has shown as spent.
+        earns: that customer does.
         response: its first answer.
         number: of the last statement that the till has made.
         paid_minor: by line, in money, as answered.
@@ -75,6 +81,8 @@ class Sold(Struct):
     request: CheckoutRequest
     originals: "list[Sold]" = field(default_factory=list)
     shown_minor: dict[str, int] = {}
+    shown_spent: dict[str, int] = {}
+    earns: bool = False
     response: CheckoutResponse | None = None
     number: int = 0
     paid_minor: dict[str, int] = {}
@@ -119,6 +127,7 @@ class Sold(Struct):
         """Whose it is, by what was decided last."""
         is_known = checkout.answer.customer_state not in NOBODYS
         self.customer = self.card if is_known else ""
+        self.earns = may_earn(checkout.answer)
 
     def take(self, checkout: CheckoutResponse, outcome: Outcome) -> None:
         """What was decided of it, and what the till did with that."""
@@ -193,8 +202,8 @@ class Closed(Struct):
         found.update(self.stated())
         if sold.customer:
             for refund in sold.refunds:
-                found.update(changes_of(refund.assets))
-            found.update(changes_of(self.final.void_receipt.assets))
+                found.update(changes_of(refund.assets, sold.earns))
+            found.update(changes_of(self.final.void_receipt.assets, sold.earns))
         return found
 
     def stated(self) -> Counter[str]:
@@ -202,7 +211,7 @@ class Closed(Struct):
         found = made_good(self.missed, self.answer, self.sold.customer)
         if self.after_returns and self.sold.customer:
             # What had come back before is not to be made good: the server says how much is.
-            found.subtract(instead_of(self.missed))
+            found.subtract(instead_of(self.missed, self.answer))
             found.update(self.instead())
             found.subtract(self.back_already())
         return found
@@ -235,7 +244,7 @@ class Closed(Struct):
             for reward in base.answer.rewards.rewards:
                 is_lapsed = reward.asset_code == POINTS and reward.expires_at_us < now_us
                 if is_lapsed or (reward.detail_code and self.final.statements):
-                    found.update(given_by(reward))
+                    found.update(given_by(reward, base.answer))
         for one in self.final.statements:
             for given in one.instead:
                 found[POINTS] += given.amount_minor if given.asset_code == POINTS else 0
@@ -346,12 +355,13 @@ def card_money(assets: Iterable[SettledAsset]) -> list[SettledAsset]:
     return [one for one in assets if one.asset_code == CARD_MONEY]
 
 
-def changes_of(assets: Iterable[SettledAsset]) -> Mapping[str, int]:
-    """What a refund or void changes of what a customer owns, by asset; cards are bearers'."""
+def changes_of(assets: Iterable[SettledAsset], earns: bool) -> Mapping[str, int]:
+    """What a refund or void changes of what a customer, who earns or not, owns, by asset."""
+    of_others = OF_BEARERS if earns else OF_BEARERS | OF_WHO_EARNS
     return {
         one.asset_code: one.given_back_minor - one.taken_back_minor - one.owed_minor
         for one in assets
-        if one.asset_code not in OF_BEARERS
+        if one.asset_code not in of_others
     }
 
 

@@ -25,7 +25,7 @@ ARTICLES = (
 LINES_MAX = 5
 PIECES_MAX = 7
 ANONYMOUS_SHARE = 0.1
-LATE_CUSTOMERS = 6
+LATE_CUSTOMERS = 9
 COUPON_SERIES = "welcome"
 COUPON_SHARE = 0.15
 COUPONS = 60
@@ -97,7 +97,9 @@ def card_of(number: str) -> Given:
     return Given(IdentifierKind.IDENTIFIER_KIND_CARD, number, EntryMethod.ENTRY_METHOD_SCANNED)
 
 
-def draw_basket(rng: random.Random, run: Run, index: int, customer_number: str) -> Basket:
+def draw_basket(
+    rng: random.Random, run: Run, index: int, customer_number: str = "", card: str = ""
+) -> Basket:
     """Draw what is on the belt.
 
     Args:
@@ -105,6 +107,7 @@ def draw_basket(rng: random.Random, run: Run, index: int, customer_number: str) 
         run: says when the run began.
         index: of the receipt in the run.
         customer_number: whose card is scanned; empty is nobody's.
+        card: which of theirs.
     """
     return Basket(
         index=index,
@@ -113,7 +116,7 @@ def draw_basket(rng: random.Random, run: Run, index: int, customer_number: str) 
         utc_offset_minutes=120,
         business_date="day",
         customer_number=customer_number,
-        given=card_of(customer_number) if customer_number else None,
+        given=card_of(card) if card else None,
         coupon_codes=(rng.choice(coupon_codes()),) if rng.random() < COUPON_SHARE else (),
     )
 

@@ -2,11 +2,12 @@
 
 Method: the simulator's storm, a black box with books of its own: quotes, holds, sales open and
 closed, exchanges, repeats, coupons, gift cards, voids, refunds, receipts that are broken off and
-stated by Forward in any order, merges, households, expiry, payouts, customers who become known and
-rules that change over two server processes, with kill -9 of servers and of PostgreSQL and a clock
-that leaps; then every receipt, balance, card, certificate, coupon, budget, transfer of money, limit
-of a customer, turnover and purchase is held to what was answered on the way, and the ledger is
-audited.
+stated by Forward in any order, merges, households, expiry, payouts, gestures, customers who are
+imported and enrolled, get cards, are blocked or may only earn, and rules that change over two
+server processes, with kill -9 of servers and of PostgreSQL and a clock that leaps; then every
+receipt, balance, card, certificate, coupon, budget, transfer of money, limit of a customer,
+turnover and purchase is held to what was answered on the way, every answer to what its customer was
+when it was decided, and the ledger is audited.
 """
 
 import asyncio
