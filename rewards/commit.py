@@ -414,6 +414,7 @@ class Commit(Struct, frozen=True, gc=False):
         effective_at_us: when it counts, UTC microseconds.
         recorded_at_us: the server's clock at the decision, UTC microseconds.
         accounts: at most one change for each account; the first is the customer's.
+        moved_instruments: codes that were given out before, and open something else from now on.
         undone_key_ids: of receipts whose money transfers are cancelled if nobody has sent them.
         transfer_cuts: what comes off money transfers that nobody has sent.
         unparked: keys of what waited for its sale and does not wait any more.
@@ -435,6 +436,7 @@ class Commit(Struct, frozen=True, gc=False):
     new_identifiers: tuple[NewIdentifier, ...] = ()
     moves: tuple[Move, ...] = ()
     new_instruments: tuple[NewInstrument, ...] = ()
+    moved_instruments: tuple[NewInstrument, ...] = ()
     money_transfers: tuple[NewTransfer, ...] = ()
     undone_key_ids: tuple[bytes, ...] = ()
     budget_uses: tuple[BudgetUse, ...] = ()
