@@ -228,8 +228,8 @@ class ForwardOperation:
             self._selling.before = given_before(original)
             commit, statement, base = await self._sold(seen, deadline_s, is_new=original is None)
             if original is not None:
-                waiting = not_sent_yet(commit.money_transfers, original.sent)
-                commit = replace(commit, money_transfers=waiting)
+                waiting, counted = not_sent_yet(commit.money_transfers, original.sent)
+                commit = replace(commit, money_transfers=waiting, transfer_grounds=counted)
         else:
             assert original is not None, "only what is known is settled"
             commit, statement, base = self._settled(plan, original)

@@ -271,8 +271,9 @@ class Original(NamedTuple):
 
     @property
     def caused_key_ids(self) -> tuple[bytes, ...]:
-        """Keys whose money transfers and messages end with it: where it is stored, and its own."""
-        return tuple(dict.fromkeys((self.base_key_id, self.key_id)))
+        """Keys whose money transfers and messages end with it: all under which it was ever sold."""
+        bases = [one.base_key_id for one in self.history]
+        return tuple(dict.fromkeys((self.base_key_id, self.key_id, *bases)))
 
     @property
     def turn_key(self) -> CommitKey:
