@@ -248,7 +248,10 @@ class NewTransfer(Struct, frozen=True, gc=False):
 
 
 class TransferCut(Struct, frozen=True, gc=False):
-    """What of a money transfer still has its ground, minor units: no more than that is sent."""
+    """What of a money transfer still has its ground, minor units: no more than that is sent.
+
+    Of what is on its way or has arrived: no more is sent again when it has come back.
+    """
 
     transfer_id: bytes
     left_minor: int
@@ -414,8 +417,11 @@ class Commit(Struct, frozen=True, gc=False):
         effective_at_us: when it counts, UTC microseconds.
         recorded_at_us: the server's clock at the decision, UTC microseconds.
         accounts: at most one change for each account; the first is the customer's.
-        undone_key_ids: of receipts whose money transfers are cancelled if nobody has sent them.
-        transfer_cuts: what comes off money transfers that nobody has sent.
+        moved_instruments: codes that were given out before, and open something else from now on.
+        undone_key_ids: of receipts whose money transfers are cancelled if nobody has sent them, or
+            once they have come back.
+        transfer_cuts: what comes off money transfers, at once or when they have come back.
+        transfer_grounds: how much of those counts again that were sent when it was sold before.
         unparked: keys of what waited for its sale and does not wait any more.
         decisions: of entries of the quarantine; all of them or nothing of the commit.
         messages: to customers.
@@ -435,11 +441,13 @@ class Commit(Struct, frozen=True, gc=False):
     new_identifiers: tuple[NewIdentifier, ...] = ()
     moves: tuple[Move, ...] = ()
     new_instruments: tuple[NewInstrument, ...] = ()
+    moved_instruments: tuple[NewInstrument, ...] = ()
     money_transfers: tuple[NewTransfer, ...] = ()
     undone_key_ids: tuple[bytes, ...] = ()
     budget_uses: tuple[BudgetUse, ...] = ()
     returns: tuple[ReturnEntry, ...] = ()
     transfer_cuts: tuple[TransferCut, ...] = ()
+    transfer_grounds: tuple[TransferCut, ...] = ()
     statements: tuple[StatementEntry, ...] = ()
     parked: tuple[ParkedEntry, ...] = ()
     unparked: tuple[bytes, ...] = ()

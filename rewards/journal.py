@@ -64,6 +64,7 @@ class Journal:
         self._known: dict[bytes, AnyLot] = {}
         self._left: dict[bytes, int] = {}
         self._debts: dict[str, list[bytes]] = {}
+        self._kept: dict[tuple[str, str], int] = {}
         self._postings: list[Posting] = []
         self._lots: list[Lot] = []
         self._changes: list[LotChange] = []
@@ -92,6 +93,11 @@ class Journal:
                 if lot.kind == LotKind.DEBT:
                     self._debts.setdefault(lot.asset_code, []).append(lot.lot_id)
 
+    def count_kept(self, promotion_id: str, asset_code: str, amount_minor: int) -> None:
+        """Count what somebody has kept of what was given before against what is granted next."""
+        key = promotion_id, asset_code
+        self._kept[key] = self._kept.get(key, 0) + amount_minor
+
     def grant(
         self,
         promotion_id: str,
@@ -102,6 +108,8 @@ class Journal:
         book: Book = Book.ISSUER,
     ) -> bytes:
         """Give a new lot; debts of the asset are paid out of it first.
+
+        What was kept of what was given before leaves it at once, as if it had been spent from it.
 
         Args:
             promotion_id: what gives it; empty for what no promotion gives.
@@ -115,7 +123,10 @@ class Journal:
             The lot's id.
         """
         transfer_id = next(self._transfer_ids)
-        paid = self._debts_to_pay(asset_code, amount_minor) if self._debts else []
+        kept_minor = 0
+        if self._kept and book != Book.CLEARING:
+            kept_minor = self._use_kept(promotion_id, asset_code, amount_minor)
+        paid = self._debts_to_pay(asset_code, amount_minor - kept_minor) if self._debts else []
         paid_minor = 0
         legs: list[_Leg] = [(_CUSTOMER, "", amount_minor)]
         if paid:
@@ -137,6 +148,10 @@ class Journal:
         self._make(lot)
         if paid:
             self._change(transfer_id, asset_code, [*paid, (transfer_id, paid_minor)], -1)
+        if kept_minor:
+            # The last part: who takes the lot back later begins with the first.
+            picks, before_minor = [(transfer_id, kept_minor)], amount_minor - kept_minor
+            self.take_instead(promotion_id, asset_code, picks, funding, before_minor, book)
         return transfer_id
 
     def take(
@@ -273,6 +288,14 @@ class Journal:
             tuple(self._postings), tuple(self._lots), tuple(self._changes), tuple(balances)
         )
         return checked(movement, self._known)
+
+    def _use_kept(self, promotion_id: str, asset_code: str, amount_minor: int) -> int:
+        """How much of an amount was kept of what was given before."""
+        key = promotion_id, asset_code
+        kept_minor = min(amount_minor, self._kept.get(key, 0))
+        if kept_minor:
+            self._kept[key] -= kept_minor
+        return kept_minor
 
     def _debts_to_pay(self, asset_code: str, amount_minor: int) -> list[Pick]:
         """What of which debts an amount pays, the oldest first."""

@@ -64,6 +64,8 @@ class Statement(Struct, frozen=True, array_like=True):
         is_base: what was sold is stored with it, and posted under its key.
         is_undone: nothing of what was known counts any more.
         returned: what had come back by then, thousandths by line_id.
+        codes_key_id: of what the codes of what was sold are made: where it was sold before, codes
+            that were given out then stay in force. Empty is the key that it is stored under.
     """
 
     advice: int
@@ -77,6 +79,7 @@ class Statement(Struct, frozen=True, array_like=True):
     is_base: bool = False
     is_undone: bool = False
     returned: tuple[tuple[str, int], ...] = ()
+    codes_key_id: bytes = b""
 
 
 class Plan(IntEnum):

@@ -121,6 +121,7 @@ class Standing(Struct, frozen=True):
         returned: when a new lot counts in which something comes back whose lot has expired.
         claw_back_debt: what cannot be taken is owed; else it is waived.
         at_us: the instant, UTC microseconds.
+        is_bearer: a code opens the account: all coupons of a series there are one.
     """
 
     holds: tuple[Hold, ...]
@@ -129,6 +130,7 @@ class Standing(Struct, frozen=True):
     returned: AssetWindow
     claw_back_debt: bool
     at_us: int
+    is_bearer: bool = False
 
 
 class SettledAsset(Struct, frozen=True):
@@ -374,7 +376,8 @@ class _Settling:
         rest_minor = claim.amount_minor - own_minor
         rest_minor -= self._lapse(lot.lot_id, rest_minor)
         # Another coupon is no substitute for one that was used.
-        lots = [] if is_coupon(lot.asset_code) else self._journal.lots()
+        is_alone = is_coupon(lot.asset_code) and not self._standing.is_bearer
+        lots = [] if is_alone else self._journal.lots()
         others = tuple(one for one in lots if one.lot_id != lot.lot_id)
         picked = pick_any(Holdings(others, self._standing.holds), lot.asset_code, rest_minor, at_us)
         self._journal.take_instead(

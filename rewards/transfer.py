@@ -1,8 +1,8 @@
 """Money that a promotion sends to an account of the customer, and the states it goes through."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import IntEnum
-from types import MappingProxyType
+from typing import NamedTuple
 
 import msgspec
 
@@ -13,9 +13,23 @@ from rewards.refund import Refund
 from rewards.rewarding import Grant
 from rewards.ruleset import CompiledProgram
 
-Sent = Mapping[tuple[str, str], int]
-"""What was sent for a receipt, by promotion and destination, minor units of money."""
-NOTHING_SENT: Sent = MappingProxyType({})
+
+class SentBefore(NamedTuple):
+    """Money that was sent for a receipt when it was sold before, minor units.
+
+    Attributes:
+        ground_minor: how much of it counts for what the receipt is now.
+    """
+
+    transfer_id: bytes
+    promotion_id: str
+    destination_code: str
+    amount_minor: int
+    ground_minor: int
+
+
+Sent = Sequence[SentBefore]
+NOTHING_SENT: Sent = ()
 
 
 class TransferState(IntEnum):
@@ -26,7 +40,8 @@ class TransferState(IntEnum):
         SENT: a payout program has handed it to who carries it out.
         DONE: it has arrived.
         RETURNED: it came back, and can be sent again.
-        CANCELLED: the receipt was voided before it was sent, or all of it lost its ground.
+        CANCELLED: the receipt was voided, or all of it lost its ground: what was not on its way,
+            or has come back.
     """
 
     REQUESTED = 1
@@ -78,15 +93,22 @@ def transfers_of(
     )
 
 
-def not_sent_yet(transfers: Sequence[NewTransfer], sent: Sent) -> tuple[NewTransfer, ...]:
-    """Transfers of a receipt that is sold anew, without what was sent when it was sold before."""
-    left, found = dict(sent), []
+def not_sent_yet(
+    transfers: Sequence[NewTransfer], sent: Sent
+) -> tuple[tuple[NewTransfer, ...], tuple[TransferCut, ...]]:
+    """Hold what a receipt that is sold anew asks for against what was sent for it before.
+
+    Returns:
+        What is still to be sent; and how much of each that was sent counts again.
+    """
+    left, found = {one.transfer_id: one.amount_minor for one in sent}, []
     for one in transfers:
-        key = one.promotion_id, one.destination_code
-        amount_minor = one.amount_minor - _spend(left, key, one.amount_minor)
+        parts = _take(left, sent, (one.promotion_id, one.destination_code), one.amount_minor)
+        amount_minor = one.amount_minor - sum([minor for _, minor in parts])
         if amount_minor:
             found.append(msgspec.structs.replace(one, amount_minor=amount_minor))
-    return tuple(found)
+    counted = [(one.transfer_id, one.amount_minor - left[one.transfer_id]) for one in sent]
+    return tuple(found), tuple([TransferCut(*one) for one in counted if one[1]])
 
 
 def cuts_of(
@@ -108,21 +130,37 @@ def cuts_of(
     if not customer_id:
         return ()
     taken = {(one.number, one.place) for one in refund.rewards}
-    rest, found = dict(sent), []
+    left = {one.transfer_id: one.ground_minor for one in sent}
+    lost: dict[bytes, int] = {}
+    found = []
     for n, (grant, benefit) in enumerate(_sent_by(program, refund.grants)):
         key = program.promotions[grant.number].promotion_id, benefit.destination_code
-        sent_minor = _spend(rest, key, grant.amount_minor)
-        if (grant.number, grant.place) in taken:
-            left_minor = refund.kept.get((grant.number, grant.place), 0) - sent_minor
-            found.append(TransferCut(transfer_id_of(key_id, n), max(0, left_minor)))
-    return tuple(found)
+        parts = _take(left, sent, key, grant.amount_minor)
+        if (grant.number, grant.place) not in taken:
+            continue
+        kept_minor = refund.kept.get((grant.number, grant.place), 0)
+        for transfer_id, minor in parts:
+            stays_minor = min(minor, kept_minor)
+            kept_minor -= stays_minor
+            lost[transfer_id] = lost.get(transfer_id, 0) + minor - stays_minor
+        found.append(TransferCut(transfer_id_of(key_id, n), kept_minor))
+    grounds = {one.transfer_id: one.ground_minor for one in sent}
+    cuts = [TransferCut(key, grounds[key] - minor) for key, minor in lost.items() if minor]
+    return (*found, *cuts)
 
 
-def _spend(left: dict[tuple[str, str], int], key: tuple[str, str], most_minor: int) -> int:
-    """Take at most so much of what is left under a key."""
-    minor = min(most_minor, left.get(key, 0))
-    left[key] = left.get(key, 0) - minor
-    return minor
+def _take(
+    left: dict[bytes, int], sent: Sent, key: tuple[str, str], most_minor: int
+) -> list[tuple[bytes, int]]:
+    """Take at most so much of what is left of what was sent by a promotion to a destination."""
+    parts = []
+    for one in sent:
+        if (one.promotion_id, one.destination_code) == key:
+            minor = min(most_minor, left[one.transfer_id])
+            left[one.transfer_id] -= minor
+            most_minor -= minor
+            parts.append((one.transfer_id, minor))
+    return parts
 
 
 def _sent_by(

@@ -50,7 +50,7 @@ from server.sms.transport import (
 )
 from server.sms.wording import body_of
 from server.store.database import RetryError
-from server.store.forwarded import read_base_key
+from server.store.forwarded import read_codes_key
 from server.store.outbox_work import (
     DUE_MAX,
     Claimed,
@@ -303,14 +303,13 @@ class Worker:
         store = context.reference.store(claimed.chain_id, claimed.store_id)
         voice = voice_of(store, rules.program, "", address.language_code)
         async with context.database.reading() as connection:
-            # Codes are made of the key under which the receipt was posted.
-            base_key_id = await read_base_key(connection, claimed.receipt_id)
+            codes_key_id = await read_codes_key(connection, claimed.receipt_id)
 
         def codes_of(figure: MessageFigure) -> Sequence[str]:
             if figure.number < 0:
                 return ()
             count = 1 if figure.kind == "gift_certificate" else figure.amount_minor
-            place = (base_key_id, figure.number, figure.place)
+            place = (codes_key_id, figure.number, figure.place)
             hash_code = context.hash_identifier
             return [made_code(hash_code, claimed.chain_id, *place, n) for n in range(count)]
 

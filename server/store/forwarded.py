@@ -157,6 +157,24 @@ async def read_base_key(connection: AnyConnection, receipt_id: bytes) -> bytes:
     return found or receipt_id
 
 
+async def read_codes_key(connection: AnyConnection, receipt_id: bytes) -> bytes:
+    """The key of which the codes of what counts of a sale are made."""
+    statements = await read_statements(connection, receipt_id)
+    base_key_id = statements[-1].base_key_id if statements else receipt_id
+    return codes_key_of(base_key_id, statements)
+
+
+def codes_key_of(base_key_id: bytes, statements: Sequence[KnownStatement]) -> bytes:
+    """The key of which the codes of what a receipt gave out are made.
+
+    Args:
+        base_key_id: under which what was sold is stored; that of a live Checkout has no statement.
+        statements: of the receipt.
+    """
+    made = [one.statement for one in statements if one.forward_key_id == base_key_id]
+    return made[0].codes_key_id or base_key_id if made else base_key_id
+
+
 async def read_parked_of(
     connection: AnyConnection, original_key_ids: Sequence[bytes]
 ) -> list[Parked]:

@@ -15,6 +15,13 @@ select * from unnest($1::bytea[], $2::smallint[], $3::bigint[], $4::bytea[], $5:
                      $6::bytea[])
 """
 
+MOVE_INSTRUMENTS = """
+update instrument i
+   set account_id = moved.account_id, lot_id = moved.lot_id
+  from unnest($1::bytea[], $2::bigint[], $3::bytea[]) as moved (code_hash, account_id, lot_id)
+ where i.code_hash = moved.code_hash
+"""
+
 SELECT_INSTRUMENTS = """
 select code_hash, kind, account_id, lot_id, asset_code, key_id
   from instrument
@@ -24,13 +31,16 @@ select code_hash, kind, account_id, lot_id, asset_code, key_id
 SELECT_GIVEN_OUT = """
 select code_hash, kind, account_id, lot_id, asset_code, key_id
   from instrument
- where key_id = $1
+ where key_id = any($1::bytea[])
  order by code_hash
 """
 
 SELECT_VERSIONS = "select account_id, version from account where account_id = any($1::bigint[])"
 
-WRITE_STATEMENTS = {"INSERT_INSTRUMENTS": INSERT_INSTRUMENTS}
+WRITE_STATEMENTS = {
+    "INSERT_INSTRUMENTS": INSERT_INSTRUMENTS,
+    "MOVE_INSTRUMENTS": MOVE_INSTRUMENTS,
+}
 """What the commit pipeline runs besides."""
 HOT_STATEMENTS = {
     "SELECT_INSTRUMENTS": SELECT_INSTRUMENTS,
@@ -66,7 +76,7 @@ class Standing(Struct, frozen=True):
 
 
 async def write_instruments(connection: AnyConnection, commits: Sequence[Commit]) -> None:
-    """Write the codes that the commits give out; one that exists is a violation."""
+    """Write the codes that the commits give out, of which none may exist; move others."""
     rows = sorted(
         (one.code_hash, one.kind, one.account_id, one.lot_id, one.asset_code, one.key_id)
         for commit in having(commits, "new_instruments")
@@ -74,6 +84,13 @@ async def write_instruments(connection: AnyConnection, commits: Sequence[Commit]
     )
     if rows:
         await connection.fetch(INSERT_INSTRUMENTS, *zip(*rows, strict=True))
+    moved = sorted(
+        (one.code_hash, one.account_id, one.lot_id)
+        for commit in having(commits, "moved_instruments")
+        for one in commit.moved_instruments
+    )
+    if moved:
+        await connection.fetch(MOVE_INSTRUMENTS, *zip(*moved, strict=True))
 
 
 async def read_codes(connection: AnyConnection, hashes: Sequence[bytes]) -> dict[bytes, Code]:
@@ -82,9 +99,9 @@ async def read_codes(connection: AnyConnection, hashes: Sequence[bytes]) -> dict
     return {row["code_hash"]: Code(*row.values()) for row in rows}
 
 
-async def read_given_out(connection: AnyConnection, key_id: bytes) -> list[Code]:
-    """Read the codes that a receipt or batch gave out."""
-    return [Code(*row.values()) for row in await connection.fetch(SELECT_GIVEN_OUT, key_id)]
+async def read_given_out(connection: AnyConnection, key_ids: Sequence[bytes]) -> list[Code]:
+    """Read the codes that receipts or batches gave out."""
+    return [Code(*row.values()) for row in await connection.fetch(SELECT_GIVEN_OUT, key_ids)]
 
 
 async def read_standings(

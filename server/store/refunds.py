@@ -1,6 +1,6 @@
 """Refunds of receipts: what has come back of each, and what its sale moved on the accounts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import asyncpg
 import msgspec
@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from rewards.commit import Commit, having
+from rewards.given_before import Giving, Kept, kept_today
 from rewards.ledger import Funding, OwnedLot, Pick
 from rewards.settling import GrantedLot, ReturnRecord, Spending
 from server.store.pool import Connection, PooledConnection
@@ -68,6 +69,18 @@ select c.lot_id, sum(-c.change_minor)::bigint as lapsed_minor
  group by c.lot_id
 """
 
+# What was given less what was taken back, at whoever's cost: ISSUER (2), FUNDING (3), OVERRUN (7).
+SELECT_KEPT = """
+select p.account_id, p.promotion_id, p.asset_code, -sum(p.amount_minor)::bigint as kept_minor
+  from unnest($2::bytea[]) as sold (key_id)
+  join posting p
+    on p.account_id = any($1::bigint[])
+   and p.transfer_id >= sold.key_id || '\\x0000'::bytea
+   and p.transfer_id < sold.key_id || '\\xffff00'::bytea
+ where p.book in (2, 3, 7)
+ group by p.account_id, p.promotion_id, p.asset_code
+"""
+
 HOT_STATEMENTS = {
     "SELECT_RETURNS": SELECT_RETURNS,
     "INSERT_RETURNS": INSERT_RETURNS,
@@ -76,6 +89,7 @@ HOT_STATEMENTS = {
     "SELECT_LOTS_ANYWHERE": SELECT_LOTS_ANYWHERE,
     "SELECT_SPENT": SELECT_SPENT,
     "SELECT_LAPSED": SELECT_LAPSED,
+    "SELECT_KEPT": SELECT_KEPT,
 }
 """What refunds and voids run; a test explains each on a million rows without statistics."""
 
@@ -201,6 +215,22 @@ async def read_lapsed(
         return {}
     rows = await connection.fetch(SELECT_LAPSED, list(owner.account_ids), list(lot_ids))
     return {row["lot_id"]: row["lapsed_minor"] for row in rows}
+
+
+async def read_kept(
+    connection: AnyConnection, owners: Sequence[Owner], key_ids: Iterable[bytes]
+) -> Kept:
+    """Read what was given for a receipt and not taken back, by the account of today.
+
+    Args:
+        connection: to read on.
+        owners: of the accounts.
+        key_ids: under which it was given and taken back.
+    """
+    today = {home: one.account_id for one in owners for home in one.account_ids}
+    rows = await connection.fetch(SELECT_KEPT, sorted(today), sorted(key_ids))
+    moved = [Giving(*row.values()) for row in rows]
+    return kept_today((one, today[one.account_id]) for one in moved)
 
 
 def _present(rows: Sequence[asyncpg.Record], owner: Owner) -> OwnedLot:

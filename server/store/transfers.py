@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from rewards.commit import Commit, having
-from rewards.transfer import Sent, TransferState
+from rewards.transfer import Sent, SentBefore, TransferState
 from server.store.facts import AnyConnection
 
 INSERT_TRANSFERS = """
@@ -19,45 +19,73 @@ select transfer_id, chain_id, customer_id, promotion_id, destination_code, amoun
             changed_at_us)
 """
 
-# What has been sent cannot be called back.
+# What has been sent cannot be called back; when it comes back it stays. It is waiting in the states
+# 1 (requested) and 4 (returned); 5 is cancelled.
 CANCEL_TRANSFERS = """
 with cancelled as (
     update money_transfer
-       set state = 5, turn = turn + 1, changed_at_us = $3
-     where transfer_id >= $1 and transfer_id < $2 and state = 1
-    returning transfer_id, turn
+       set ground_minor = 0,
+           state = case when state in (1, 4) then 5 else state end,
+           turn = turn + case when state in (1, 4) then 1 else 0 end,
+           changed_at_us = case when state in (1, 4) then $3 else changed_at_us end
+     where transfer_id >= $1 and transfer_id < $2 and state <> 5
+    returning transfer_id, turn, state
 )
 insert into money_transfer_change (transfer_id, turn, state, changed_at_us, note)
-select transfer_id, turn, 5, $3, 'voided' from cancelled
+select transfer_id, turn, 5, $3, 'voided' from cancelled where state = 5
 """
 
 # Whoever saw another amount saw another turn, and does not send it.
 CUT_TRANSFER = """
 with cut as (
     update money_transfer t
-       set state = case when $2 > 0 then 1 else 5 end,
-           amount_minor = case when $2 > 0 then $2 else t.amount_minor end,
-           turn = t.turn + 1,
-           changed_at_us = $3
+       set ground_minor = $2::bigint,
+           state = case when t.state not in (1, 4) or $2 > 0 then t.state else 5 end,
+           amount_minor = case when t.state in (1, 4) and $2 > 0 then $2 else t.amount_minor end,
+           turn = t.turn + case when t.state in (1, 4) then 1 else 0 end,
+           changed_at_us = case when t.state in (1, 4) then $3 else t.changed_at_us end
       from (select transfer_id, amount_minor from money_transfer where transfer_id = $1) as seen
-     where t.transfer_id = seen.transfer_id and t.state = 1 and t.amount_minor > $2::bigint
+     where t.transfer_id = seen.transfer_id and t.state <> 5
+       and least(t.amount_minor, t.ground_minor) > $2::bigint
     returning t.transfer_id, t.turn, t.state, seen.amount_minor - $2 as cut_minor
 )
 insert into money_transfer_change (transfer_id, turn, state, changed_at_us, note)
-select transfer_id, turn, state, $3, 'refunded ' || cut_minor from cut
+select transfer_id, turn, state, $3, 'refunded ' || cut_minor from cut where state in (1, 4, 5)
 """
 
-# Only from the turn that was seen: of two that advance it one does.
+# What came back, and was cancelled, since it was read as sent is there to be sent again.
+GROUND_TRANSFER = """
+with grounded as (
+    update money_transfer
+       set ground_minor = $2::bigint,
+           state = case when state = 5 then 4 else state end,
+           amount_minor = case when state = 5 then $2 else amount_minor end,
+           turn = turn + case when state = 5 then 1 else 0 end,
+           changed_at_us = case when state = 5 then $3 else changed_at_us end
+     where transfer_id = $1
+    returning transfer_id, turn, state
+)
+insert into money_transfer_change (transfer_id, turn, state, changed_at_us, note)
+select transfer_id, turn, 4, $3, 'sold anew' from grounded where state = 4
+"""
+
+# Only from the turn that was seen: of two that advance it one does. What comes back (4) and has
+# lost its ground is not sent again.
 ADVANCE_TRANSFER = """
 with advanced as (
     update money_transfer
-       set state = $3, turn = turn + 1, changed_at_us = $4
+       set state = case when $3 = 4 and ground_minor = 0 then 5 else $3 end,
+           amount_minor = case when $3 = 4 and ground_minor > 0
+                               then least(amount_minor, ground_minor) else amount_minor end,
+           turn = turn + case when $3 = 4 and ground_minor = 0 then 2 else 1 end,
+           changed_at_us = $4
      where transfer_id = $1 and turn = $2
-    returning transfer_id, turn
+    returning transfer_id, turn, state
 )
 insert into money_transfer_change (transfer_id, turn, state, changed_at_us, note)
-select transfer_id, turn, $3, $4, $5 from advanced
-returning turn
+select transfer_id, $2 + 1, $3, $4, $5 from advanced
+union all
+select transfer_id, turn, 5, $4, 'nothing is due any more' from advanced where state = 5
 """
 
 _COLUMNS = """
@@ -77,15 +105,16 @@ SELECT_TRANSFERS = (
     + " order by t.transfer_id limit $4"
 )
 
-# What can still be called back was cancelled with the receipt; what came back can be sent again.
+# What waited to be sent was cancelled with the receipt.
 SELECT_SENT = """
-select t.promotion_id, t.destination_code, sum(t.amount_minor)::bigint as amount_minor
+select t.transfer_id, t.promotion_id, t.destination_code, t.amount_minor,
+       coalesce(t.ground_minor, t.amount_minor) as ground_minor
   from unnest($1::bytea[]) as sold (key_id)
   join money_transfer t
     on t.transfer_id >= sold.key_id || '\\x0000'::bytea
    and t.transfer_id < sold.key_id || '\\xffff00'::bytea
  where t.state <> 5
- group by t.promotion_id, t.destination_code
+ order by t.transfer_id
 """
 
 SELECT_CHANGES = """
@@ -99,6 +128,7 @@ WRITE_STATEMENTS = {
     "INSERT_TRANSFERS": INSERT_TRANSFERS,
     "CANCEL_TRANSFERS": CANCEL_TRANSFERS,
     "CUT_TRANSFER": CUT_TRANSFER,
+    "GROUND_TRANSFER": GROUND_TRANSFER,
 }
 """What the commit pipeline runs besides."""
 
@@ -146,10 +176,13 @@ async def write_transfers(connection: AnyConnection, commits: Sequence[Commit]) 
         for key_id in commit.undone_key_ids:
             ends = (key_id + b"\x00\x00", key_id + b"\xff\xff\x00")
             await connection.fetch(CANCEL_TRANSFERS, *ends, commit.recorded_at_us)
-        for cut in commit.transfer_cuts:
-            await connection.fetch(
-                CUT_TRANSFER, cut.transfer_id, cut.left_minor, commit.recorded_at_us
-            )
+        for statement, parts in (
+            (CUT_TRANSFER, commit.transfer_cuts),
+            (GROUND_TRANSFER, commit.transfer_grounds),
+        ):
+            for one in parts:
+                at_us = commit.recorded_at_us
+                await connection.fetch(statement, one.transfer_id, one.left_minor, at_us)
 
 
 async def list_transfers(
@@ -168,7 +201,7 @@ async def read_sent(connection: AnyConnection, key_ids: Iterable[bytes]) -> Sent
         key_ids: under which they were posted.
     """
     rows = await connection.fetch(SELECT_SENT, sorted(key_ids))
-    return {(row["promotion_id"], row["destination_code"]): row["amount_minor"] for row in rows}
+    return tuple(SentBefore(*row.values()) for row in rows)
 
 
 async def read_transfer(

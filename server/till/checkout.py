@@ -236,6 +236,8 @@ class CheckoutOperation:
     """A Checkout as a durable operation."""
 
     _kind = KeyKind.CHECKOUT
+    before = instruments.NOTHING_BEFORE
+    """What the receipt gave when it was sold before, and was undone."""
 
     def __init__(self, context: Context, command: CheckoutCommand) -> None:
         """Say what to look up: the receipt's key, the basket's, the customer.
@@ -357,7 +359,9 @@ class CheckoutOperation:
         own_lots = instruments.own_lots(facts, decision, looked)
         own = Journal(command.key_id, spending.lots_with(purse, own_lots))
         post_takings(own, takings)
-        settled = instruments.settle(scene, facts, decision, looked, basket, command.key_id, own)
+        settled = instruments.settle(
+            scene, facts, decision, looked, basket, command.key_id, own, self.before
+        )
         self._except_instruments(settled, exceptions)
         back = returns.NOTHING_BACK
         if self._sale.has_returns:
@@ -613,6 +617,7 @@ class CheckoutOperation:
             exceptions=sold.exceptions,
             new_accounts=sold.settled.new_accounts,
             new_instruments=sold.settled.new_instruments,
+            moved_instruments=sold.settled.moved_instruments,
             money_transfers=transfers_of(
                 rules.program,
                 sold.decision.evaluation.grants,

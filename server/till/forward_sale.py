@@ -53,7 +53,8 @@ from rewards.undelivered import (
 from server.codec.asked import Skipped
 from server.lookups import Seen, Wanted
 from server.store.facts import KnownKey
-from server.store.forwarded import KnownStatement, Parked
+from server.store.forwarded import KnownStatement, Parked, codes_key_of
+from server.store.instruments import Standing
 from server.till import evaluation as work
 from server.till import instruments, quotas, returns
 from server.till.break_off import void_key_id_of
@@ -74,7 +75,13 @@ from server.till.forward_command import (
     check_same_outcome,
     first_acknowledgement,
 )
-from server.till.history import base_of, is_sale, read_history, stated_under, turn_key
+from server.till.history import (
+    base_of,
+    is_sale,
+    read_history,
+    stated_under,
+    turn_key,
+)
 from server.till.old_rules import in_time, rules_of_version
 from server.till.original import Original, evaluator_of, read_original, stated_live
 from server.till.supersede import lower, noted, turned, undo_all
@@ -223,10 +230,11 @@ class ForwardOperation:
         if plan == Plan.SELL:
             own = [one.forward_key_id for one in history]
             self._selling.sold_before = frozenset((forwarded.key_id, *own))
+            self._selling.before = given_before(original)
             commit, statement, base = await self._sold(seen, deadline_s, is_new=original is None)
             if original is not None:
-                waiting = not_sent_yet(commit.money_transfers, original.sent)
-                commit = replace(commit, money_transfers=waiting)
+                waiting, counted = not_sent_yet(commit.money_transfers, original.sent)
+                commit = replace(commit, money_transfers=waiting, transfer_grounds=counted)
         else:
             assert original is not None, "only what is known is settled"
             commit, statement, base = self._settled(plan, original)
@@ -272,7 +280,14 @@ class ForwardOperation:
             commit = replace(commit, silenced_key_ids=(self._advice.forwarded.key_id,))
         statement = self._statement(state)
         is_undone = counts_for_nothing(statement.outcome)
-        statement = replace(statement, instead=instead, is_base=True, is_undone=is_undone)
+        assert commit.receipt is not None, "what is sold is stored"
+        statement = replace(
+            statement,
+            instead=instead,
+            is_base=True,
+            is_undone=is_undone,
+            codes_key_id=self._selling.before.codes_key_by(commit.receipt.ruleset_version),
+        )
         return commit, statement, (b"", 0)
 
     def _settled(
@@ -365,6 +380,22 @@ def _noted(original: Original, forwarded: Forwarded) -> tuple[ExceptionEntry, ..
     stated = OutcomeKind(forwarded.outcome.kind).name
     text = f"stated {stated} after goods had come back: what was settled before stands"
     return (ExceptionEntry(ExceptionKind.OUTCOME_DIFFERS, text),)
+
+
+def given_before(original: Original | None) -> instruments.GivenBefore:
+    """What a receipt gave when it was sold before; nothing, if it was not."""
+    if original is None:
+        return instruments.NOTHING_BEFORE
+    return instruments.GivenBefore(
+        original.stored.ruleset_version,
+        codes_key_of(original.base_key_id, original.history),
+        frozenset([one.code_hash for one in original.codes]),
+        {
+            one.owner.account_id: Standing(one.owner.version, one.holdings, tuple(one.lots))
+            for one in original.bearers
+        },
+        original.kept,
+    )
 
 
 class UndoOperation:

@@ -16,7 +16,7 @@ from server.codec.sale_pb import receipt_key_from_pb
 from server.lookups import Wanted
 from server.store.database import RetryError
 from server.store.facts import KnownKey, StoredRow
-from server.store.forwarded import KnownStatement
+from server.store.forwarded import KnownStatement, codes_key_of
 from server.store.refunds import KnownReturn, read_returns
 from server.till.break_off import void_key_id_of
 from server.till.context import Context
@@ -55,7 +55,8 @@ async def get_receipt(context: Context, request: pb.GetReceiptRequest, deadline_
     stored = await stored_checkout(context, base.key_id, _at(known, base), deadline_s)
     answer = stored.answer
     if base.key_id != key_id:
-        answer = await _with_answer(context, base.key_id, stored, deadline_s)
+        codes_key_id = codes_key_of(base.key_id, history)
+        answer = await _with_answer(context, base.key_id, codes_key_id, stored, deadline_s)
     first = spliced(_CHECKOUT_FIELD, answer)
     returns = await _returns(context, key_id, deadline_s)
     void = seen.keys.get(void_key_id)
@@ -70,12 +71,12 @@ async def get_receipt(context: Context, request: pb.GetReceiptRequest, deadline_
 
 
 async def _with_answer(
-    context: Context, key_id: bytes, stored: StoredRow, deadline_s: float
+    context: Context, key_id: bytes, codes_key_id: bytes, stored: StoredRow, deadline_s: float
 ) -> bytes:
     """What was decided of a forwarded sale; an old version of the rules may have to be read."""
     try:
         async with asyncio.timeout_at(deadline_s):
-            return await with_answer(context, key_id, stored)
+            return await with_answer(context, key_id, codes_key_id, stored)
     except TimeoutError:
         text = "the rules of the sale could not be read in time: ask again"
         raise Refusal(Reason.STORE_UNAVAILABLE, text) from None

@@ -41,6 +41,7 @@ from rewards.gift_card import (
     settle_cards,
     shown_cards,
 )
+from rewards.given_before import NOTHING_KEPT, Giving, Kept, counted_against
 from rewards.instrument import (
     CodeKind,
     account_id_of,
@@ -302,6 +303,35 @@ def _own(
     return list(first.values())
 
 
+class GivenBefore(Struct, frozen=True):
+    """What a receipt gave when it was sold before, and was undone.
+
+    Attributes:
+        ruleset_version: by which.
+        codes_key_id: of which its codes are made.
+        code_hashes: of those.
+        bearers: accounts that they open.
+        kept: what of all that it gave could not be taken back.
+    """
+
+    ruleset_version: int = 0
+    codes_key_id: bytes = b""
+    code_hashes: frozenset[bytes] = frozenset()
+    bearers: Mapping[int, Standing] = {}
+    kept: Kept = NOTHING_KEPT
+
+    def codes_key_by(self, ruleset_version: int) -> bytes:
+        """The key of which codes are made anew, so that they stay in force; empty is a new one.
+
+        Other rules may number promotions otherwise.
+        """
+        is_same = self.ruleset_version == ruleset_version
+        return self.codes_key_id if is_same and self.code_hashes else b""
+
+
+NOTHING_BEFORE = GivenBefore()
+
+
 class Bearer(Struct, frozen=True):
     """A bearer's account that a receipt changes.
 
@@ -324,6 +354,20 @@ class Bearer(Struct, frozen=True):
         return (*self.ending, *uncovered(self.others, left))
 
 
+class _Out(Struct, frozen=True):
+    """Where what a receipt gives out is put.
+
+    Attributes:
+        moved: codes that are known, and what they open from now on.
+    """
+
+    own: Journal
+    bearers: dict[int, Bearer]
+    opened: list[NewAccount]
+    instruments: list[NewInstrument]
+    moved: list[NewInstrument]
+
+
 class Settled(Struct, frozen=True):
     """What the instruments of a receipt move besides its customer's account.
 
@@ -331,6 +375,7 @@ class Settled(Struct, frozen=True):
         bearers: by account, which coupons and gift cards open.
         new_accounts: of cards that are sold, and of what the receipt gives to bearers.
         new_instruments: codes that the receipt gives out.
+        moved_instruments: those that it gave out when it was sold before, and does again.
         codes: by promotion and place of its benefit, the codes to print.
         refused: what an open receipt is refused for.
         unusable: coupons that were shown and cannot be used, for a receipt that is paid already.
@@ -340,6 +385,7 @@ class Settled(Struct, frozen=True):
     bearers: Mapping[int, Bearer] = {}
     new_accounts: tuple[NewAccount, ...] = ()
     new_instruments: tuple[NewInstrument, ...] = ()
+    moved_instruments: tuple[NewInstrument, ...] = ()
     codes: Mapping[tuple[int, int], tuple[str, ...]] = {}
     refused: tuple[Refusal, ...] = ()
     unusable: tuple[str, ...] = ()
@@ -377,6 +423,7 @@ def settle(
     basket: Basket,
     key_id: bytes,
     own: Journal,
+    before: GivenBefore = NOTHING_BEFORE,
 ) -> Settled:
     """Post the use of coupons and cards, and what the receipt gives out.
 
@@ -388,34 +435,46 @@ def settle(
         basket: for whom.
         key_id: the receipt's.
         own: the customer's journal; it is given what moves on the customer's account.
+        before: what the receipt gave when it was sold before.
     """
     program = scene.rules.program
     bearers = _use_coupons(facts, decision, looked, key_id, own)
-    opened: list[NewAccount] = []
-    instruments: list[NewInstrument] = []
+    out = _Out(own, bearers, [], [], [])
+    for (account_id, promotion_id, asset_code), minor in before.kept.items():
+        if account_id == facts.customer.account_id and not is_coupon(asset_code):
+            own.count_kept(promotion_id, asset_code, minor)
     refused: list[Refusal] = []
     if program.gift_asset and card_uses(scene.sale):
         cards = _settle_cards(scene, facts, looked, basket, key_id)
         refused += [_card_fault(scene, looked, basket, problem) for problem in cards.problems]
-        _post_cards(scene, looked, key_id, cards, bearers, opened, instruments)
-    keys = [CommitKey(issue_key_id_of(one.code_hash), KeyKind.ISSUE, key_id) for one in instruments]
+        _post_cards(scene, looked, key_id, cards, out)
+    issued = [
+        CommitKey(issue_key_id_of(one.code_hash), KeyKind.ISSUE, key_id) for one in out.instruments
+    ]
     coded: list[tuple[GivenOut, str]] = []
     if not all(map(_ASSET, decision.evaluation.grants)):
         _post_counted(scene, facts, decision, own)
-        coded = _coded(scene, given_out(program, facts, decision.evaluation), key_id)
-    for given, code in coded:
-        _give_out(scene, facts, given, code, key_id, own, opened, instruments)
+        codes_key_id = before.codes_key_by(scene.rules.version) or key_id
+        coded = _coded(scene, given_out(program, facts, decision.evaluation), codes_key_id)
+    digests = [_hash_given(scene, given, code) for given, code in coded]
+    kept = [0] * len(coded)
+    if before.kept:
+        gives = [_giving(scene, facts, *one) for one in zip(coded, digests, strict=True)]
+        kept = counted_against(gives, before.kept)
+    for (given, _), digest, kept_minor in zip(coded, digests, kept, strict=True):
+        _give_out(scene, facts, given, digest, key_id, kept_minor, before, out)
     unusable = [
         f"{one.code}: {InstrumentState(one.state).name}" for one in facts.coupons if one.state
     ]
     return Settled(
         bearers,
-        tuple(opened),
-        tuple(instruments),
+        tuple(out.opened),
+        tuple(out.instruments),
+        tuple(out.moved),
         _by_place(coded),
         tuple(refused),
         tuple(unusable),
-        tuple(keys),
+        tuple(issued),
     )
 
 
@@ -490,9 +549,7 @@ def _post_cards(
     looked: Looked,
     key_id: bytes,
     cards: SettledCards,
-    bearers: dict[int, Bearer],
-    opened: list[NewAccount],
-    instruments: list[NewInstrument],
+    out: _Out,
 ) -> None:
     """Change the cards that are known, and open the others."""
     header = scene.sale.header
@@ -501,11 +558,11 @@ def _post_cards(
     asset_code = scene.rules.program.gift_asset
     for account_id, journal in cards.journals.items():
         if account_id in looked.standings:
-            bearers[account_id] = _bearer(account_id, journal, looked)
+            out.bearers[account_id] = _bearer(account_id, journal, looked)
         else:
             digest, movement = hashes[account_id], journal.movement()
-            opened.append(NewAccount(account_id, AccountKind.BEARER, movement, header.chain_id))
-            instruments.append(
+            out.opened.append(NewAccount(account_id, AccountKind.BEARER, movement, header.chain_id))
+            out.instruments.append(
                 NewInstrument(digest, CodeKind.GIFT_CARD, account_id, b"", asset_code, key_id)
             )
 
@@ -565,35 +622,64 @@ def _by_place(
     return found
 
 
+def _hash_given(scene: Scene, given: GivenOut, code: str) -> bytes:
+    return hash_of(scene, _kind_given(given), code)
+
+
+def _kind_given(given: GivenOut) -> CodeKind:
+    return CodeKind.COUPON if is_coupon(given.asset_code) else CodeKind.GIFT_CARD
+
+
+def _giving(scene: Scene, facts: Facts, coded: tuple[GivenOut, str], digest: bytes) -> Giving:
+    given, _ = coded
+    account_id = facts.customer.account_id if given.is_own else account_id_of(digest)
+    promotion_id = scene.rules.program.promotions[given.grant.number].promotion_id
+    return Giving(account_id, promotion_id, given.asset_code, given.amount_minor)
+
+
 def _give_out(
     scene: Scene,
     facts: Facts,
     given: GivenOut,
-    code: str,
+    digest: bytes,
     key_id: bytes,
-    own: Journal,
-    opened: list[NewAccount],
-    instruments: list[NewInstrument],
+    kept_minor: int,
+    before: GivenBefore,
+    out: _Out,
 ) -> None:
-    """Give out a coupon or certificate."""
+    """Give out a coupon or certificate, by a code of its own or by that which it had before.
+
+    Args:
+        scene: the sale and its rules.
+        facts: whose it is.
+        given: what is given out.
+        digest: hash of its code.
+        key_id: the receipt's.
+        kept_minor: what of it was kept when the receipt was undone.
+        before: what the receipt gave then.
+        out: where to put it.
+    """
     grant, promotion = given.grant, scene.rules.program.promotions[given.grant.number]
-    is_money = not is_coupon(given.asset_code)
-    kind = CodeKind.GIFT_CARD if is_money else CodeKind.COUPON
-    digest = hash_of(scene, kind, code)
     window = AssetWindow(grant.active_from_us or scene.at_us, grant.expires_at_us)
+    is_money = not is_coupon(given.asset_code)
     funding = funding_of(promotion.funding, given.amount_minor) if is_money else ()
-    account_id, lot_id = facts.customer.account_id, b""
-    journal = own
+    account_id, journal, known = facts.customer.account_id, out.own, None
     if not given.is_own:
-        account_id, journal = account_id_of(digest), Journal(key_id)
+        account_id = account_id_of(digest)
+        known = before.bearers.get(account_id)
+        journal = Journal(key_id, known.lots if known is not None else ())
+    if kept_minor:
+        journal.count_kept(promotion.promotion_id, given.asset_code, kept_minor)
     made = journal.grant(
         promotion.promotion_id, given.asset_code, given.amount_minor, window, funding
     )
-    if given.is_own:
-        lot_id = made
-    else:
+    if known is not None:
+        out.bearers[account_id] = Bearer(known.version, journal, (), ())
+    elif not given.is_own:
+        chain_id = scene.sale.header.chain_id
         movement = journal.movement()
-        opened.append(
-            NewAccount(account_id, AccountKind.BEARER, movement, scene.sale.header.chain_id)
-        )
-    instruments.append(NewInstrument(digest, kind, account_id, lot_id, given.asset_code, key_id))
+        out.opened.append(NewAccount(account_id, AccountKind.BEARER, movement, chain_id))
+    lot_id = made if given.is_own else b""
+    kind, asset_code = _kind_given(given), given.asset_code
+    instrument = NewInstrument(digest, kind, account_id, lot_id, asset_code, key_id)
+    (out.moved if digest in before.code_hashes else out.instruments).append(instrument)

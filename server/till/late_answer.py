@@ -27,7 +27,9 @@ from server.till.original import facts_of, request_of
 _ANSWER_FIELD = pb.CheckoutResponse.ANSWER_FIELD_NUMBER
 
 
-async def with_answer(context: Context, key_id: bytes, stored: StoredRow) -> bytes:
+async def with_answer(
+    context: Context, key_id: bytes, codes_key_id: bytes, stored: StoredRow
+) -> bytes:
     """Give a stored CheckoutResponse of a forwarded sale with the answer in it.
 
     Figures are the same whenever it is asked for; names and texts are those of today.
@@ -35,6 +37,7 @@ async def with_answer(context: Context, key_id: bytes, stored: StoredRow) -> byt
     Args:
         context: ports.
         key_id: under which the sale is stored.
+        codes_key_id: of which its codes are made.
         stored: as it was written; where nothing was sold there is no answer to give.
 
     Raises:
@@ -54,7 +57,7 @@ async def with_answer(context: Context, key_id: bytes, stored: StoredRow) -> byt
     decision = _decided(scene, facts)
     id_base = kept.basket_id or key_id
     asked = work.asked_of(scene, facts, decision, Skipped(), id_base, may_add=False)
-    codes = codes_of(scene, given_out(rules.program, facts, decision.evaluation), key_id)
+    codes = codes_of(scene, given_out(rules.program, facts, decision.evaluation), codes_key_id)
     answer = spell_answer(replace(asked, codes=codes, returned=dict(kept.returned)))
     return stored.answer + spliced(_ANSWER_FIELD, answer)
 

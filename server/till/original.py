@@ -11,6 +11,7 @@ from rewards.commit import UNCHANGED, CommitKey, KeyKind
 from rewards.earn_bound import within_balances
 from rewards.evaluate import Evaluated, Evaluation
 from rewards.facts import AssetWindow, Facts
+from rewards.given_before import NOTHING_KEPT, Kept
 from rewards.journal import Journal
 from rewards.ledger import NOTHING, Book, Holdings, Movement, OwnedLot
 from rewards.outcome import Statement, is_plain, paid_by_line, plain_sale
@@ -40,11 +41,12 @@ from server.store.database import RetryError
 from server.store.facts import AnyConnection, KnownKey, StoredRow, read_account
 from server.store.forwarded import KnownStatement
 from server.store.holdings import read_holdings
-from server.store.instruments import read_given_out
+from server.store.instruments import Code, read_given_out
 from server.store.refunds import (
     KnownReturn,
     Owner,
     read_granted,
+    read_kept,
     read_lapsed,
     read_lots_since,
     read_owner,
@@ -59,7 +61,7 @@ from server.till.old_rules import rules_of_version
 from server.till.stored import stored_checkout
 
 
-class Kept(Struct, frozen=True, array_like=True):
+class KeptRequest(Struct, frozen=True, array_like=True):
     """What a sale keeps of its request besides what was scanned; what else it keeps is not read.
 
     Attributes:
@@ -77,7 +79,7 @@ class Kept(Struct, frozen=True, array_like=True):
     returned: tuple[tuple[str, int], ...] = ()
 
 
-_REQUEST = msgspec.msgpack.Decoder(tuple[Sale, Kept])
+_REQUEST = msgspec.msgpack.Decoder(tuple[Sale, KeptRequest])
 _ORIGIN = 12
 """Where in the rest of a line its origin stands."""
 _PAIR = b"\x92"
@@ -124,6 +126,8 @@ class Original(NamedTuple):
         budget_uses: what it has used of budgets and has not come back.
         history: what the till has stated of it by Forward, oldest first.
         sent: money that was sent when it was sold before, and then undone.
+        codes: what it gave out by codes, also when it was sold before.
+        kept: where it is undone, what of all that it gave could not be taken back.
     """
 
     key: ReceiptKey
@@ -140,6 +144,8 @@ class Original(NamedTuple):
     budget_uses: tuple[NetUse, ...]
     history: tuple[KnownStatement, ...] = ()
     sent: Sent = NOTHING_SENT
+    codes: tuple[Code, ...] = ()
+    kept: Kept = NOTHING_KEPT
 
     @property
     def statements(self) -> tuple[Statement, ...]:
@@ -265,8 +271,9 @@ class Original(NamedTuple):
 
     @property
     def caused_key_ids(self) -> tuple[bytes, ...]:
-        """Keys whose money transfers and messages end with it: where it is stored, and its own."""
-        return tuple(dict.fromkeys((self.base_key_id, self.key_id)))
+        """Keys whose money transfers and messages end with it: all under which it was ever sold."""
+        bases = [one.base_key_id for one in self.history]
+        return tuple(dict.fromkeys((self.base_key_id, self.key_id, *bases)))
 
     @property
     def turn_key(self) -> CommitKey:
@@ -314,7 +321,7 @@ def sale_of(stored: StoredRow) -> Sale:
     return sale
 
 
-def request_of(stored: StoredRow) -> tuple[Sale, Kept]:
+def request_of(stored: StoredRow) -> tuple[Sale, KeptRequest]:
     """The sale that was decided on, and what else is kept of its request."""
     sale, kept = _REQUEST.decode(_PAIR + stored.request)
     if kept.sold_at_us and kept.outcome is not None and is_plain(kept.outcome):
@@ -360,13 +367,20 @@ async def read_original(
         try:
             async with asyncio.timeout_at(deadline_s), context.database.reading() as connection:
                 returns = await read_returns(connection, key_id)
-                accounts = await _read_accounts(connection, list(dict.fromkeys(posting)), facts)
-                uses = await read_net_uses(connection, base.key_id)
                 undone = undone_keys(key_id, history)
+                codes = await read_given_out(connection, [base.key_id, *undone])
+                posted = list(dict.fromkeys(posting))
+                accounts = await _read_accounts(connection, posted, facts, codes)
+                uses = await read_net_uses(connection, base.key_id)
                 sent = await read_sent(connection, undone) if undone else NOTHING_SENT
+                left = NOTHING_KEPT
+                if history and history[-1].statement.is_undone:
+                    owners = [one.owner for one in accounts]
+                    moved = {key_id, *[one.forward_key_id for one in history]}
+                    left = await read_kept(connection, owners, moved)
                 return Original(
                     key, key_id, *base, stored, sale, outcome, facts, rules, returns, accounts,
-                    uses, history, sent,
+                    uses, history, sent, tuple(codes), left,
                 )  # fmt: skip
         except RetryError:
             await context.database.recover()
@@ -376,11 +390,11 @@ async def read_original(
 
 
 async def _read_accounts(
-    connection: AnyConnection, key_ids: Sequence[bytes], facts: Facts
+    connection: AnyConnection, key_ids: Sequence[bytes], facts: Facts, codes: Iterable[Code]
 ) -> tuple[Touched, ...]:
     # As the sale showed them: what comes back is shared over cards in this order.
     shown = [one.account_id for one in (*facts.coupons, *facts.gift_cards)]
-    given = sorted({one.account_id for one in await read_given_out(connection, key_ids[0])})
+    given = sorted({one.account_id for one in codes})
     bearers = [account_id for account_id in dict.fromkeys((*shown, *given)) if account_id < 0]
     own = [facts.customer.account_id] if facts.customer.account_id else []
     found = [await _read_account(connection, key_ids, one) for one in (*own, *bearers)]
@@ -489,6 +503,7 @@ def settle_account(
         AssetWindow(now_us, until_us),
         rules.claw_back_debt and not touched.is_bearer,
         now_us,
+        touched.is_bearer,
     )
     return settle(journal, standing, claims, comebacks)
 

@@ -30,6 +30,7 @@ SENDING = test_program(
     }
 )
 REQUESTED, SENT = bo.MONEY_TRANSFER_STATE_REQUESTED, bo.MONEY_TRANSFER_STATE_SENT
+DONE = bo.MONEY_TRANSFER_STATE_DONE
 RETURNED = bo.MONEY_TRANSFER_STATE_RETURNED
 
 
@@ -62,11 +63,29 @@ class Receipt:
         """Bring all that is requested into states, one after the other."""
         for one in self._listed(REQUESTED):
             for turn, state in enumerate(states, one.turn):
-                self._link.office.AdvanceMoneyTransfer(
-                    bo.AdvanceMoneyTransferRequest(
-                        chain_id=CHAIN, transfer_id=one.transfer_id, turn=turn, to_state=state
-                    )
-                )
+                self._advance(one.transfer_id, turn, state)
+
+    def come_back(self) -> None:
+        """All that was sent comes back to the chain."""
+        for one in (*self._listed(SENT), *self._listed(DONE)):
+            self._advance(one.transfer_id, one.turn, RETURNED)
+
+    def send_again(self) -> int:
+        """Send all that came back; how much it was, minor units."""
+        found = self._listed(RETURNED)
+        for one in found:
+            self._advance(one.transfer_id, one.turn, SENT)
+        return sum([one.amount_minor for one in found])
+
+    def void(self) -> None:
+        """Undo it."""
+        self._link.void(1)
+
+    def _advance(self, transfer_id: bytes, turn: int, state: Any) -> None:
+        request = bo.AdvanceMoneyTransferRequest(
+            chain_id=CHAIN, transfer_id=transfer_id, turn=turn, to_state=state
+        )
+        self._link.office.AdvanceMoneyTransfer(request)
 
     def refund(self, number: int) -> None:
         """Take a piece back."""
@@ -128,3 +147,48 @@ def test_nothing_was_sent(receipt: Receipt) -> None:
     assert receipt.amounts() == (0, 900)
     receipt.refund(2)
     assert receipt.amounts() == (0, 450)
+
+
+@pytest.mark.parametrize("before", [(SENT, RETURNED), (SENT,), (SENT, DONE)])
+def test_what_comes_back_to_the_chain_of_a_voided_receipt_stays_there(
+    receipt: Receipt, before: tuple[Any, ...]
+) -> None:
+    """Before the void, or after it: there is nothing to send again."""
+    receipt.pay_out(*before)
+    receipt.void()
+    receipt.come_back()
+    assert receipt.amounts() == (0, 0)
+    assert receipt.send_again() == 0
+
+
+@pytest.mark.parametrize("before", [(SENT, RETURNED), (SENT,), (SENT, DONE)])
+def test_what_comes_back_to_the_chain_is_lowered_with_the_goods(
+    receipt: Receipt, before: tuple[Any, ...]
+) -> None:
+    """A half of the goods is kept, then nothing."""
+    receipt.pay_out(*before)
+    receipt.refund(2)
+    receipt.come_back()
+    assert receipt.amounts() == (0, 450)
+    assert receipt.send_again() == 450
+    receipt.refund(3)
+    receipt.come_back()
+    assert receipt.amounts() == (0, 0)
+
+
+@pytest.mark.parametrize("sells_anew", [(AS_ANSWERED,), (NOT_SOLD, AS_ANSWERED)])
+def test_what_was_sent_counts_for_what_was_sold_anew(
+    receipt: Receipt, sells_anew: tuple[Any, ...]
+) -> None:
+    """It comes back to the chain, is lowered with the goods, and ends with the receipt."""
+    receipt.pay_out(SENT)
+    for number, kind in enumerate(sells_anew, 2):
+        receipt.state(kind, number)
+    receipt.refund(2)
+    assert receipt.amounts() == (900, 0)
+    receipt.come_back()
+    assert receipt.amounts() == (0, 450)
+    assert receipt.send_again() == 450
+    receipt.void()
+    receipt.come_back()
+    assert receipt.amounts() == (0, 0)

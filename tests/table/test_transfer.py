@@ -9,7 +9,14 @@ from rewards.ledger import transfer_id_of
 from rewards.refund import Refund, decide_refund
 from rewards.ruleset import ProgramRules
 from rewards.sale import Sale
-from rewards.transfer import TransferState, cuts_of, may_follow, not_sent_yet, transfers_of
+from rewards.transfer import (
+    SentBefore,
+    TransferState,
+    cuts_of,
+    may_follow,
+    not_sent_yet,
+    transfers_of,
+)
 from tests import make
 from tests.table.test_refund import by_reference
 
@@ -55,6 +62,14 @@ def test_a_refund_cuts_what_has_lost_its_ground(milli: int, cuts: tuple[Transfer
     assert cuts_of(rules.program, refund, KEY, 0) == ()  # type: ignore[arg-type]
 
 
+BEFORE = b"before"
+
+
+def before(sent_minor: int) -> tuple[SentBefore, ...]:
+    """What was sent when it was sold before."""
+    return (SentBefore(BEFORE, "phone", "mobile", sent_minor, sent_minor),)
+
+
 @pytest.mark.parametrize(
     ("sent_minor", "left"),
     [(0, (20, 40)), (5, (15, 40)), (20, (40,)), (50, (40,))],
@@ -64,20 +79,28 @@ def test_what_was_sent_before_is_not_asked_for_again(
 ) -> None:
     rules, _, evaluation = given()
     asked = transfers_of(rules.program, evaluation.grants, KEY, 70)
-    found = not_sent_yet(asked, {("phone", "mobile"): sent_minor})
+    found, grounds = not_sent_yet(asked, before(sent_minor))
+    counted = min(20, sent_minor)
+    assert grounds == ((TransferCut(BEFORE, counted),) if counted else ())
     assert tuple(one.amount_minor for one in found) == left
     assert found[-1] == asked[-1]
 
 
-@pytest.mark.parametrize(("sent_minor", "left_minor"), [(0, 10), (4, 6), (15, 0)])
-def test_a_refund_leaves_what_was_not_sent_before(sent_minor: int, left_minor: int) -> None:
-    """Half of the tea leaves 10 in all, whenever it is sent."""
+@pytest.mark.parametrize(
+    ("sent_minor", "left_minor", "ground_minor"), [(0, 10, 0), (4, 6, 4), (15, 0, 10)]
+)
+def test_a_refund_leaves_what_was_not_sent_before(
+    sent_minor: int, left_minor: int, ground_minor: int
+) -> None:
+    """Half of the tea leaves 10 in all, whenever it is sent; no more is sent a second time."""
     rules, sale, _ = given()
     refund = decide_refund(rules, sale, make.facts(), (), {"tea": 1_000}, by_reference)
     assert isinstance(refund, Refund)
-    sent = {("phone", "mobile"): sent_minor, ("charity", "mobile"): 7}
-    [cut] = cuts_of(rules.program, refund, KEY, 70, sent)
+    sent = (*before(sent_minor), SentBefore(b"other", "charity", "mobile", 7, 7))
+    cut, *grounds = cuts_of(rules.program, refund, KEY, 70, sent)
     assert cut == TransferCut(transfer_id_of(KEY, 0), left_minor)
+    is_lowered = ground_minor < sent_minor
+    assert grounds == ([TransferCut(BEFORE, ground_minor)] if is_lowered else [])
 
 
 STATES = TransferState
