@@ -12,8 +12,6 @@ import pytest
 from loyalty.v1 import back_office_service_pb2 as bo
 from loyalty.v1 import till_service_pb2 as pb
 from loyalty.v1.program_pb2 import Program
-from server.clock import set_offset
-from tests import pg
 from tests.cards import CERTIFICATE, left_on, paid
 from tests.forwarding import (
     AS_ANSWERED,
@@ -25,8 +23,8 @@ from tests.forwarding import (
     Link,
     off,
 )
-from tests.refunding import SPEND, TENDERED, basket, named, rate, said
-from tests.serving import CHAIN, serving, test_program
+from tests.refunding import SPEND, TENDERED, basket, named, open_shop, rate, said
+from tests.serving import CHAIN, test_program
 
 WHOLE, PRICE = 10_000, 60_000
 OF_10_000 = {"code": "gift_certificate", "amount_minor": WHOLE, "valid_days": 30}
@@ -92,18 +90,8 @@ def links(
 ) -> Iterator[Link]:
     """Two servers with the program of this file; the ledger is audited at the end."""
     folder = tmp_path_factory.mktemp("giving")
-    dsn = pg.create_database(pg_server_dsn, template=template_with(GIVING))
-    clock = folder / "clock"
-    set_offset(clock, 0)
-    place = {"LOYALTY_DSN": dsn, "LOYALTY_CLOCK_FILE": str(clock)}
-    try:
-        with serving(place, folder, count=2) as servers:
-            made = Link(servers, dsn, clock)
-            yield made
-            assert list(made.office.AuditLedger(bo.AuditLedgerRequest()).problems) == []
-            made.close()
-    finally:
-        pg.drop_database(dsn)
+    with open_shop(Link, pg_server_dsn, template_with(GIVING), folder) as made:
+        yield made
 
 
 class Giving:

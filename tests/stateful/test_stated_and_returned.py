@@ -18,9 +18,7 @@ from loyalty.v1 import back_office_service_pb2 as bo
 from loyalty.v1 import receipt_pb2
 from loyalty.v1.program_pb2 import Program
 from rewards.sale import key_id_of
-from server.clock import set_offset
 from server.codec.sale_pb import receipt_key_from_pb
-from tests import pg
 from tests.forwarding import (
     AS_ANSWERED,
     NOT_SOLD,
@@ -40,10 +38,11 @@ from tests.refunding import (
     basket,
     exchanged,
     named,
+    open_shop,
     rate,
     said,
 )
-from tests.serving import CHAIN, reason_of, receipt_key, serving, test_program, with_totals
+from tests.serving import CHAIN, reason_of, receipt_key, test_program, with_totals
 
 LIMITS = {"customer_minor": 9_000_000, "customer_times": 90, "total_minor": 900_000_000}
 """More than is ever given: what is counted is what is looked at."""
@@ -147,18 +146,8 @@ def links(
 ) -> Iterator[Link]:
     """Two servers with the program of this file; the ledger is audited at the end."""
     folder = tmp_path_factory.mktemp("stated")
-    dsn = pg.create_database(pg_server_dsn, template=template_with(COUNTING))
-    clock = folder / "clock"
-    set_offset(clock, 0)
-    place = {"LOYALTY_DSN": dsn, "LOYALTY_CLOCK_FILE": str(clock)}
-    try:
-        with serving(place, folder, count=2) as servers:
-            made = Link(servers, dsn, clock)
-            yield made
-            assert list(made.office.AuditLedger(bo.AuditLedgerRequest()).problems) == []
-            made.close()
-    finally:
-        pg.drop_database(dsn)
+    with open_shop(Link, pg_server_dsn, template_with(COUNTING), folder) as made:
+        yield made
 
 
 class Receipt:
