@@ -62,7 +62,7 @@ class _MoneyTransferStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mo
     MONEY_TRANSFER_STATE_RETURNED: _MoneyTransferState.ValueType  # 4
     """It came back; it can be sent again."""
     MONEY_TRANSFER_STATE_CANCELLED: _MoneyTransferState.ValueType  # 5
-    """The receipt was voided before it was sent."""
+    """The receipt was voided before it was sent, or it came back and nothing is due."""
 
 class MoneyTransferState(_MoneyTransferState, metaclass=_MoneyTransferStateEnumTypeWrapper):
     """State of a transfer of money."""
@@ -77,7 +77,7 @@ MONEY_TRANSFER_STATE_DONE: MoneyTransferState.ValueType  # 3
 MONEY_TRANSFER_STATE_RETURNED: MoneyTransferState.ValueType  # 4
 """It came back; it can be sent again."""
 MONEY_TRANSFER_STATE_CANCELLED: MoneyTransferState.ValueType  # 5
-"""The receipt was voided before it was sent."""
+"""The receipt was voided before it was sent, or it came back and nothing is due."""
 Global___MoneyTransferState: _TypeAlias = MoneyTransferState  # noqa: Y015
 
 @_typing.final
